@@ -1,0 +1,54 @@
+// Tests that need a compiler, linker or reader from outside say so here: they run wherever the tools are
+// present, and test/run.ts lists by name what was left out where they are not.
+import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type TestContext } from 'node:test';
+
+/** The word that marks a test as left out for want of a tool; test/run.ts looks for it. */
+export const leftOut = 'left out: needs ';
+
+const present = new Map<string, boolean>();
+
+/** True when `tool` can be started from PATH, or is a file that exists when it is a path. */
+export function hasTool(tool: string): boolean {
+  let known = present.get(tool);
+  if (known === undefined) {
+    known = spawnSync('sh', ['-c', `command -v "$1" >/dev/null || test -e "$1"`, 'sh', tool]).status === 0;
+    present.set(tool, known);
+  }
+  return known;
+}
+
+/** A test that needs outside tools (names on PATH or absolute paths); without them it is left out by name. */
+export function toolTest(
+  name: string,
+  tools: readonly string[],
+  body: (t: TestContext) => void | Promise<void>,
+): void {
+  const missing = tools.filter((tool) => !hasTool(tool));
+  test(name, missing.length > 0 ? { skip: `${leftOut}${missing.join(', ')}` } : {}, body);
+}
+
+/** Standard output of a tool; throws with its diagnostics when it fails. `cwd` is a directory. */
+export function run(tool: string, args: readonly string[], cwd?: string): string {
+  return execFileSync(tool, args, {
+    cwd,
+    encoding: 'utf8',
+    maxBuffer: 1 << 30,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+/** Exit status and both outputs of a tool, whatever the status is. */
+export function tryRun(tool: string, args: readonly string[], cwd?: string): SpawnSyncReturns<string> {
+  return spawnSync(tool, args, { cwd, encoding: 'utf8', maxBuffer: 1 << 30 });
+}
+
+/** A fresh directory that goes away with the test. */
+export function scratch(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), 'textpoke-test-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
