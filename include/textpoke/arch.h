@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ * Chooses the one header that holds this machine's assembly. What such a header must define is listed here.
+ *
+ * For C and C++:
+ *   TEXTPOKE_ARCH_BRANCH(key, jump, branch, l_yes)
+ *       A statement: `asm goto` with the site of a static branch and its two markers. `key` is the address
+ *       of a struct static_key and must be a link-time constant; `jump` says whether the full-width jump (1)
+ *       or the NOP (0) is written; `branch` is 0 for unlikely, 1 for likely; `l_yes` is a C label.
+ *   TEXTPOKE_ARCH_TRAMPOLINE_JUMP(function), TEXTPOKE_ARCH_TRAMPOLINE_RETURN
+ *       The assembly text of a trampoline's body, before its signature.
+ *   TEXTPOKE_ARCH_TRAMPOLINE(scope, name, body)
+ *       The assembly text of the whole trampoline; `scope` holds the directives that bind its symbol.
+ *   TEXTPOKE_ARCH_FUNCTION_OPERAND(operand)
+ *       How inline assembly spells a function operand without punctuation, PLT allowed.
+ *   TEXTPOKE_ARCH_RETURN0
+ *       The assembly text of __static_call_return0's body.
+ *   TEXTPOKE_ARCH_NONE, TEXTPOKE_ARCH_PROGBITS
+ *       The relocation that does nothing, and the section type, as the assembler spells them.
+ */
+#ifndef TEXTPOKE_ARCH_H
+#define TEXTPOKE_ARCH_H
+
+#if !defined(__GNUC__) && !defined(__ASSEMBLER__)
+#error "textpoke: the headers need GNU C: asm goto, statement expressions, __typeof__ (gcc 12, clang 14 or later)"
+#endif
+
+#if defined(__x86_64__) && defined(__LP64__)
+#include "arch/x86-64.h"
+#else
+#error "textpoke: no arch header for this machine yet"
+#endif
+
+#endif

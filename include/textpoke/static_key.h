@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT
+ * Static keys and static branches with the kernel's names and semantics (Linux include/linux/jump_label.h),
+ * for programs that `textpoke annotate` is run over. C11 and C++17, gcc 12 and clang 14 or later.
+ *
+ *     DEFINE_STATIC_KEY_FALSE(tracing);
+ *     ...
+ *     if (static_branch_unlikely(&tracing))
+ *       trace();
+ *
+ * compiles to one NOP of full width, and to a jump over to trace() once the key is on. Until a tool patches
+ * it, a site holds the instruction that is right for the key's *initial* value, so that a program which was
+ * never annotated runs correctly. Nothing here changes a key at run time: that is the patching runtime's
+ * work, which `textpoke boot` replays over the image.
+ *
+ * A site carries its own description, as two relocations that do nothing to any linker:
+ *     S+0                          R_*_NONE  the label that a jump at S would go to
+ *     S+2 (unlikely), S+3 (likely) R_*_NONE  the key (plus an offset, for an element or a member)
+ *
+ * WHICH KEYS A BRANCH MAY NAME. The argument must be an address that is constant at link time, for the
+ * compiler at every optimisation level, -O0 included:
+ *
+ *     &key                DEFINE_ or DECLARE_STATIC_KEY_*           any flags
+ *     &key                static DEFINE_STATIC_KEY_* (file or       any flags (static inside an inline function
+ *                         function scope)                           or a template of C++: only without -fPIC,
+ *                                                                   because such a key can be preempted)
+ *     &array[2]           DEFINE_ or DECLARE_STATIC_KEY_ARRAY_*,    any flags; the index must be a constant
+ *     &object.key         a member of an object of static storage   any flags when the object is `static` or
+ *                         duration                                  hidden (write TEXTPOKE_HIDDEN behind its
+ *                                                                   declarator, or use -fvisibility=hidden);
+ *                                                                   a plain global object: -fno-pie, and -fPIE
+ *                                                                   where it is defined, but not -fPIC
+ *     &pointer->key, &array[i], a function's parameter              never: the compiler says "impossible
+ *                                                                   constraint" or "invalid operand"
+ *
+ * Global keys are hidden: the tables are PC-relative, and no PC-relative field can name a symbol that
+ * another shared object may preempt. So a key cannot be shared between shared objects.
+ *
+ * Keys always stand in initialised data, even those that are all zero, in a section of their own
+ * (.data.static_key.NAME, which every default linker script merges into .data): a tool can then store their
+ * state in a file, which .bss has no room for. An object that contains a key wants TEXTPOKE_KEY_DATA(name).
+ *
+ * In assembly (.S) the header gives DEFINE_STATIC_KEY_TRUE/FALSE and STATIC_JUMP_IF_TRUE/FALSE; see the end.
+ */
+#ifndef TEXTPOKE_STATIC_KEY_H
+#define TEXTPOKE_STATIC_KEY_H
+
+#include "arch.h"
+
+#ifndef __ASSEMBLER__
+#include "quiet.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* 16 bytes on LP64. `type` bit 0 is the initial value; a runtime replaces `type` by its own pointer with that
+ * bit kept, and counts in `enabled` (-1 while the first increment patches). */
+struct static_key {
+  int enabled;
+  __extension__ union {
+    unsigned long type;
+    void *entries;
+    void *next;
+  };
+};
+
+#define JUMP_TYPE_FALSE 0UL
+#define JUMP_TYPE_TRUE 1UL
+
+#define STATIC_KEY_INIT_TRUE                                                                                 \
+  { 1, { JUMP_TYPE_TRUE } }
+#define STATIC_KEY_INIT_FALSE                                                                                \
+  { 0, { JUMP_TYPE_FALSE } }
+
+/* The type of a key is its initial value, so that every unit that sees the declaration knows it. */
+#ifdef __cplusplus
+struct static_key_true {
+  struct static_key key = STATIC_KEY_INIT_TRUE;
+};
+struct static_key_false {
+  struct static_key key = STATIC_KEY_INIT_FALSE;
+};
+#else
+struct static_key_true {
+  struct static_key key;
+};
+struct static_key_false {
+  struct static_key key;
+};
+#endif
+
+#define STATIC_KEY_TRUE_INIT                                                                                 \
+  { STATIC_KEY_INIT_TRUE }
+#define STATIC_KEY_FALSE_INIT                                                                                \
+  { STATIC_KEY_INIT_FALSE }
+
+/* `static` may stand before a definition, where gcc's C front end warns about a visibility attribute and has
+ * no way to keep it quiet. It does take the pragma, in the one place inside a declaration that may hold one. */
+#if !defined(__cplusplus) && !defined(__clang__)
+#define TEXTPOKE_DEFINE_KEY(tag, name, dimension, ...)                                                       \
+  __typeof__(((struct { _Pragma("GCC visibility push(hidden)") struct tag key; } *)0)->key)                  \
+      name dimension TEXTPOKE_KEY_DATA(name) = __VA_ARGS__;                                                  \
+  _Pragma("GCC visibility pop") __extension__ _Static_assert(1, "")
+#else
+#define TEXTPOKE_DEFINE_KEY(tag, name, dimension, ...)                                                       \
+  struct tag name dimension TEXTPOKE_HIDDEN TEXTPOKE_KEY_DATA(name) = __VA_ARGS__
+#endif
+
+#define DEFINE_STATIC_KEY_TRUE(name) TEXTPOKE_DEFINE_KEY(static_key_true, name, , STATIC_KEY_TRUE_INIT)
+#define DEFINE_STATIC_KEY_FALSE(name) TEXTPOKE_DEFINE_KEY(static_key_false, name, , STATIC_KEY_FALSE_INIT)
+#define DECLARE_STATIC_KEY_TRUE(name) extern struct static_key_true name TEXTPOKE_HIDDEN
+#define DECLARE_STATIC_KEY_FALSE(name) extern struct static_key_false name TEXTPOKE_HIDDEN
+
+#ifdef __cplusplus
+#define DEFINE_STATIC_KEY_ARRAY_TRUE(name, count) TEXTPOKE_DEFINE_KEY(static_key_true, name, [count], {})
+#define DEFINE_STATIC_KEY_ARRAY_FALSE(name, count) TEXTPOKE_DEFINE_KEY(static_key_false, name, [count], {})
+#else
+#define DEFINE_STATIC_KEY_ARRAY_TRUE(name, count)                                                            \
+  TEXTPOKE_DEFINE_KEY(static_key_true, name, [count], TEXTPOKE_EVERY_ELEMENT(count, STATIC_KEY_TRUE_INIT))
+#define DEFINE_STATIC_KEY_ARRAY_FALSE(name, count)                                                           \
+  TEXTPOKE_DEFINE_KEY(static_key_false, name, [count], TEXTPOKE_EVERY_ELEMENT(count, STATIC_KEY_FALSE_INIT))
+#endif
+#define DECLARE_STATIC_KEY_ARRAY_TRUE(name, count) extern struct static_key_true name[count] TEXTPOKE_HIDDEN
+#define DECLARE_STATIC_KEY_ARRAY_FALSE(name, count) extern struct static_key_false name[count] TEXTPOKE_HIDDEN
+
+/* The kernel seals these after init. A program has no such moment, so they are ordinary keys. */
+#define DEFINE_STATIC_KEY_TRUE_RO(name) DEFINE_STATIC_KEY_TRUE(name)
+#define DEFINE_STATIC_KEY_FALSE_RO(name) DEFINE_STATIC_KEY_FALSE(name)
+
+/* How often the key is on: `enabled`, and 1 while the first increment is patching. Takes a struct static_key *. */
+static inline int static_key_count(const struct static_key *key) {
+  int count = __atomic_load_n(&key->enabled, __ATOMIC_RELAXED);
+  return count >= 0 ? count : 1;
+}
+
+#ifdef __cplusplus
+}
+
+extern "C++" {
+namespace textpoke_detail {
+template <class Key> struct key_type {
+  static constexpr bool known = false;
+  static constexpr bool initial = false;
+};
+template <class Key> struct key_type<const Key> : key_type<Key> {};
+template <> struct key_type<static_key_true> {
+  static constexpr bool known = true;
+  static constexpr bool initial = true;
+};
+template <> struct key_type<static_key_false> {
+  static constexpr bool known = true;
+  static constexpr bool initial = false;
+};
+inline const struct static_key *key_of(const struct static_key *key) { return key; }
+inline const struct static_key *key_of(const struct static_key_true *key) { return &key->key; }
+inline const struct static_key *key_of(const struct static_key_false *key) { return &key->key; }
+} // namespace textpoke_detail
+}
+#define TEXTPOKE_IS_KEY(x) (::textpoke_detail::key_type<__typeof__(*(x))>::known)
+#define TEXTPOKE_KEY_INITIAL(x) (::textpoke_detail::key_type<__typeof__(*(x))>::initial)
+#define TEXTPOKE_STATIC_ASSERT static_assert
+
+/* Whether the key is on now, read from its count. Takes a pointer to any of the three key types. */
+#define static_key_enabled(x) (static_key_count(::textpoke_detail::key_of(x)) > 0)
+#else
+#define TEXTPOKE_IS_KEY(x)                                                                                   \
+  (__builtin_types_compatible_p(__typeof__(*(x)), struct static_key_true) ||                                 \
+   __builtin_types_compatible_p(__typeof__(*(x)), struct static_key_false))
+#define TEXTPOKE_KEY_INITIAL(x) __builtin_types_compatible_p(__typeof__(*(x)), struct static_key_true)
+#define TEXTPOKE_STATIC_ASSERT _Static_assert
+
+/* Whether the key is on now, read from its count. Takes a pointer to any of the three key types. */
+#define static_key_enabled(x)                                                                                \
+  (static_key_count(_Generic((x),                                                                            \
+                    struct static_key *: (x),                                                                \
+                    const struct static_key *: (x),                                                          \
+                    struct static_key_true *: (x),                                                           \
+                    const struct static_key_true *: (x),                                                     \
+                    struct static_key_false *: (x),                                                          \
+                    const struct static_key_false *: (x))) > 0)
+#endif
+
+/* One site. instruction = NOP when `initial XOR branch` is 0, else jump; the fall-through is the likely body
+ * for `branch` 1 and the unlikely one's absence for 0 (the table in linux/jump_label.h):
+ *
+ *                 likely (1)                        unlikely (0)
+ *     true key    NOP, false body out of line       jump to the body
+ *     false key   jump over the body                NOP, body out of line
+ */
+#define TEXTPOKE_BRANCH(x, branch)                                                                           \
+  __extension__({                                                                                            \
+    __label__ textpoke_yes, textpoke_end;                                                                    \
+    int textpoke_jumped;                                                                                    \
+    TEXTPOKE_STATIC_ASSERT(TEXTPOKE_IS_KEY(x), "a static branch takes the address of a struct "              \
+                                               "static_key_true or static_key_false");                       \
+    TEXTPOKE_ARCH_BRANCH(&(x)->key, TEXTPOKE_KEY_INITIAL(x) != (branch), (branch), textpoke_yes);            \
+    textpoke_jumped = 0;                                                                                     \
+    goto textpoke_end;                                                                                       \
+  textpoke_yes:                                                                                              \
+    textpoke_jumped = 1;                                                                                     \
+  textpoke_end:                                                                                              \
+    textpoke_jumped;                                                                                         \
+  })
+
+/* True while the key is on. `x`: pointer to struct static_key_true or static_key_false, constant at link time
+ * (see above). Likely lays the code out for the body being run, unlikely for the body being out of line. */
+#define static_branch_likely(x) (__builtin_expect(!TEXTPOKE_BRANCH(x, 1), 1))
+#define static_branch_unlikely(x) (__builtin_expect(TEXTPOKE_BRANCH(x, 0), 0))
+
+#else /* __ASSEMBLER__ */
+
+/* DEFINE_STATIC_KEY_TRUE name / DEFINE_STATIC_KEY_FALSE name: a hidden global key in initialised data. */
+.macro DEFINE_STATIC_KEY_TRUE name:req
+	TEXTPOKE_DEFINE_KEY \name, 1
+.endm
+.macro DEFINE_STATIC_KEY_FALSE name:req
+	TEXTPOKE_DEFINE_KEY \name, 0
+.endm
+.macro TEXTPOKE_DEFINE_KEY name:req, enabled:req
+	.pushsection .data.static_key.\name, "aw", TEXTPOKE_ARCH_PROGBITS
+	.globl \name
+	.hidden \name
+	.type \name, STT_OBJECT
+	TEXTPOKE_ARCH_KEY \enabled, \name
+	.size \name, . - \name
+	.popsection
+.endm
+
+/* STATIC_JUMP_IF_TRUE target, key, def: goes to `target` while the key is on (an unlikely branch);
+ * STATIC_JUMP_IF_FALSE target, key, def: goes there while it is off (a likely one). `def` is the key's initial
+ * value, 1 or 0. Kernel: arch/x86/include/asm/jump_label.h before 6.x. */
+.macro STATIC_JUMP_IF_TRUE target:req, key:req, def:req
+	TEXTPOKE_ARCH_BRANCH \key, \target, \def, 0
+.endm
+.macro STATIC_JUMP_IF_FALSE target:req, key:req, def:req
+	TEXTPOKE_ARCH_BRANCH \key, \target, (1-\def), 1
+.endm
+
+#endif
+#endif

@@ -1,0 +1,79 @@
+// Bounds-checked reads and writes in one byte order. Every miss is an `elf-truncated` error that says where.
+import { type ErrorPlace, TextpokeError } from '../errors.ts';
+
+/** Integers in `bytes`, in one byte order. Offsets count from the first byte of `bytes`. */
+export class ByteView {
+  readonly bytes: Uint8Array;
+  readonly little: boolean;
+  readonly place: ErrorPlace;
+  private readonly view: DataView;
+
+  constructor(bytes: Uint8Array, little: boolean, place: ErrorPlace = {}) {
+    this.bytes = bytes;
+    this.little = little;
+    this.place = place;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Throws `elf-truncated` unless `size` bytes stand at `offset`. */
+  need(offset: number, size: number): void {
+    if (offset < 0 || offset + size > this.bytes.length) {
+      const base = this.place.offset ?? 0;
+      throw new TextpokeError(
+        'elf-truncated',
+        `${size} bytes are needed here, but only ${this.bytes.length} bytes exist`,
+        { ...this.place, offset: base + offset },
+      );
+    }
+  }
+
+  u8(offset: number): number {
+    this.need(offset, 1);
+    return this.view.getUint8(offset);
+  }
+  u16(offset: number): number {
+    this.need(offset, 2);
+    return this.view.getUint16(offset, this.little);
+  }
+  u32(offset: number): number {
+    this.need(offset, 4);
+    return this.view.getUint32(offset, this.little);
+  }
+  s32(offset: number): number {
+    this.need(offset, 4);
+    return this.view.getInt32(offset, this.little);
+  }
+  u64(offset: number): bigint {
+    this.need(offset, 8);
+    return this.view.getBigUint64(offset, this.little);
+  }
+  /** The signed reading of 64 bits as a number; NaN where a number cannot hold it exactly. */
+  s64(offset: number): number {
+    this.need(offset, 8);
+    const high = this.view.getInt32(offset + (this.little ? 4 : 0), this.little);
+    const low = this.view.getUint32(offset + (this.little ? 0 : 4), this.little);
+    const value = high * 0x1_0000_0000 + low;
+    return Number.isSafeInteger(value) ? value : Number.NaN;
+  }
+
+  setU8(offset: number, value: number): void {
+    this.need(offset, 1);
+    this.view.setUint8(offset, value);
+  }
+  setU16(offset: number, value: number): void {
+    this.need(offset, 2);
+    this.view.setUint16(offset, value, this.little);
+  }
+  setU32(offset: number, value: number): void {
+    this.need(offset, 4);
+    this.view.setUint32(offset, value, this.little);
+  }
+  setU64(offset: number, value: bigint): void {
+    this.need(offset, 8);
+    this.view.setBigUint64(offset, BigInt.asUintN(64, value), this.little);
+  }
+  /** Writes a safe integer as 64 bits, two's complement. */
+  setS64(offset: number, value: number): void {
+    this.setU64(offset, BigInt(value));
+  }
+}

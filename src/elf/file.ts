@@ -1,0 +1,177 @@
+// An ELF file as it stands: header, sections, segments; contents are read when asked for. Nothing here changes
+// a file (that is edit.ts and image writing), and nothing decides what a section means to textpoke.
+import { TextpokeError } from '../errors.ts';
+import { SHT_DYNSYM, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_SYMTAB, SHT_SYMTAB_SHNDX } from './constants.ts';
+import { type Relocations, readRelocations } from './relocations.ts';
+import type { ByteSource } from './source.ts';
+import { StringTable } from './strings.ts';
+import { SymbolTable } from './symbols.ts';
+
+export interface Section {
+  readonly index: number;
+  readonly name: string;
+  readonly type: number;
+  readonly flags: number;
+  /** Virtual address (signed reading, see bytes/integer.ts); 0 in a relocatable object. */
+  readonly addr: number;
+  /** File offset in bytes. */
+  readonly offset: number;
+  /** Size in bytes; a SHT_NOBITS section has a size but no bytes in the file. */
+  readonly size: number;
+  readonly link: number;
+  readonly info: number;
+  readonly addralign: number;
+  readonly entsize: number;
+}
+
+export interface Segment {
+  readonly type: number;
+  readonly flags: number;
+  readonly offset: number;
+  readonly vaddr: number;
+  readonly paddr: number;
+  readonly filesz: number;
+  readonly memsz: number;
+  readonly align: number;
+}
+
+export interface ElfHeader {
+  readonly class: 32 | 64;
+  readonly little: boolean;
+  readonly osabi: number;
+  readonly type: number;
+  readonly machine: number;
+  readonly flags: number;
+  readonly entry: number;
+  readonly phoff: number;
+  readonly shoff: number;
+  readonly shstrndx: number;
+}
+
+export class ElfFile {
+  /** The name that diagnostics use; for an archive member `archive.a(member.o)`. */
+  readonly path: string;
+  readonly source: ByteSource;
+  readonly header: ElfHeader;
+  readonly sections: readonly Section[];
+  readonly segments: readonly Segment[];
+  private readonly contents = new Map<number, Uint8Array>();
+  private readonly tables = new Map<number, SymbolTable>();
+  private readonly relocated = new Map<number, Relocations>();
+
+  constructor(
+    path: string,
+    source: ByteSource,
+    header: ElfHeader,
+    sections: readonly Section[],
+    segments: readonly Segment[],
+  ) {
+    this.path = path;
+    this.source = source;
+    this.header = header;
+    this.sections = sections;
+    this.segments = segments;
+  }
+
+  /** The section numbered `index`; `elf-malformed` when there is none (`what` says who named it). */
+  section(index: number, what: string): Section {
+    const section = this.sections[index];
+    if (!section) {
+      throw new TextpokeError(
+        'elf-malformed',
+        `${what} names section ${index}, but the file has ${this.sections.length} sections`,
+        { file: this.path },
+      );
+    }
+    return section;
+  }
+
+  /** The first section with that name. */
+  named(name: string): Section | undefined {
+    return this.sections.find((section) => section.name === name);
+  }
+
+  ofType(type: number): Section[] {
+    return this.sections.filter((section) => section.type === type);
+  }
+
+  /** A section's bytes in the file, empty for SHT_NOBITS. They are shared: copy before changing. */
+  data(section: Section): Uint8Array {
+    let bytes = this.contents.get(section.index);
+    if (!bytes) {
+      bytes =
+        section.type === SHT_NOBITS || section.size === 0
+          ? new Uint8Array(0)
+          : this.source.read(section.offset, section.size);
+      this.contents.set(section.index, bytes);
+    }
+    return bytes;
+  }
+
+  /** The static symbol table's section, if the file has one; `elf-unsupported` when it has several. */
+  get symtab(): Section | undefined {
+    return this.single(SHT_SYMTAB);
+  }
+  get dynsym(): Section | undefined {
+    return this.single(SHT_DYNSYM);
+  }
+
+  private single(type: number): Section | undefined {
+    const found = this.ofType(type);
+    if (found.length > 1) {
+      throw new TextpokeError(
+        'elf-unsupported',
+        `the file has ${found.length} symbol tables (${found.map((s) => s.name).join(', ')}); one is supported`,
+        { file: this.path },
+      );
+    }
+    return found[0];
+  }
+
+  /** The symbols of a SHT_SYMTAB or SHT_DYNSYM section. */
+  symbols(section: Section): SymbolTable {
+    let table = this.tables.get(section.index);
+    if (!table) {
+      const strings = this.section(section.link, `sh_link of ${section.name}`);
+      const extended = this.sections.find((s) => s.type === SHT_SYMTAB_SHNDX && s.link === section.index);
+      table = new SymbolTable({
+        class: this.header.class,
+        little: this.header.little,
+        bytes: this.data(section),
+        strings: new StringTable(this.data(strings), strings.name),
+        extended: extended && this.data(extended),
+        sectionCount: this.sections.length,
+        firstGlobal: section.info,
+        tableName: section.name,
+      });
+      this.tables.set(section.index, table);
+    }
+    return table;
+  }
+
+  /** The relocations of a SHT_REL or SHT_RELA section. */
+  relocations(section: Section): Relocations {
+    let table = this.relocated.get(section.index);
+    if (!table) {
+      const symtab =
+        section.link === 0 ? undefined : this.section(section.link, `sh_link of ${section.name}`);
+      table = readRelocations({
+        class: this.header.class,
+        little: this.header.little,
+        bytes: this.data(section),
+        rela: section.type === SHT_RELA,
+        section: section.index,
+        target: section.info,
+        name: section.name,
+        symbolCount: symtab ? this.symbols(symtab).count : 0,
+      });
+      this.relocated.set(section.index, table);
+    }
+    return table;
+  }
+
+  /** The relocation sections that apply to section `target` of an object. */
+  relocationSections(target: number): Section[] {
+    return this.sections.filter((s) => (s.type === SHT_RELA || s.type === SHT_REL) && s.info === target);
+  }
+}

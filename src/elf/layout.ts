@@ -1,0 +1,146 @@
+// Writes a relocatable file: every section keeps its order in the file, and its place and the bytes between
+// sections too as long as nothing in front of it has grown; the section header table goes to the end.
+import { alignUp } from '../bytes/integer.ts';
+import { ByteView } from '../bytes/view.ts';
+import { ELFDATA2LSB, ELFDATA2MSB, SHN_LORESERVE, SHN_XINDEX, SHT_NOBITS, SHT_NULL } from './constants.ts';
+import { Ehdr, identSize, Shdr } from './records.ts';
+
+/** A section as it is to be written. */
+export interface OutputSection {
+  /** Byte offset of the name in the section name table. */
+  readonly nameOffset: number;
+  readonly type: number;
+  readonly flags: number;
+  readonly addr: number;
+  readonly link: number;
+  readonly info: number;
+  readonly addralign: number;
+  readonly entsize: number;
+  /** Bytes in the file; empty for SHT_NOBITS. */
+  readonly data: Uint8Array;
+  /** Size in bytes (differs from data.length for SHT_NOBITS only). */
+  readonly size: number;
+  /** Where it stood in the file that is being rewritten. */
+  readonly oldOffset?: number | undefined;
+}
+
+export interface OutputHeader {
+  readonly class: 32 | 64;
+  readonly little: boolean;
+  /** e_ident as it stood; EI_CLASS and EI_DATA must agree with the two above. */
+  readonly ident: Uint8Array;
+  readonly type: number;
+  readonly machine: number;
+  readonly flags: number;
+  readonly entry: number;
+  readonly shstrndx: number;
+}
+
+/** Byte offsets given to the sections, in section order, and where the section header table starts. */
+export interface Layout {
+  readonly offsets: readonly number[];
+  /** End of the bytes that were kept in place, gaps included. */
+  readonly keptUntil: number;
+  readonly shoff: number;
+}
+
+/** Gives every section its byte offset in the file. */
+export function layOut(bits: 32 | 64, sections: readonly OutputSection[]): Layout {
+  const offsets = new Array<number>(sections.length).fill(0);
+  const order = sections
+    .map((_, index) => index)
+    .filter((index) => (sections[index] as OutputSection).type !== SHT_NULL)
+    .sort((a, b) => {
+      const oldA = (sections[a] as OutputSection).oldOffset ?? Number.POSITIVE_INFINITY;
+      const oldB = (sections[b] as OutputSection).oldOffset ?? Number.POSITIVE_INFINITY;
+      return oldA === oldB ? a - b : oldA - oldB;
+    });
+  let end = identSize + Ehdr[bits].size;
+  let keptUntil = end;
+  let kept = true;
+  for (const index of order) {
+    const section = sections[index] as OutputSection;
+    if (kept && section.oldOffset !== undefined && section.data.length === 0) {
+      offsets[index] = section.oldOffset; // takes no bytes, so it cannot be in the way
+      continue;
+    }
+    kept &&= section.oldOffset !== undefined && section.oldOffset >= end;
+    const offset = kept ? (section.oldOffset as number) : alignUp(end, section.addralign);
+    offsets[index] = offset;
+    if (section.type === SHT_NOBITS) continue;
+    end = offset + section.data.length;
+    if (kept) keptUntil = offset;
+    // The next section may follow in place only if this one has not grown into it, which `>= end` checks.
+  }
+  return { offsets, keptUntil, shoff: alignUp(end, bits === 64 ? 8 : 4) };
+}
+
+/**
+ * The whole file. `original`, when given, supplies the bytes between sections that kept their place.
+ * Section 0 carries counts that do not fit the header (gABI, extended section numbering).
+ */
+export function writeElf(
+  header: OutputHeader,
+  sections: readonly OutputSection[],
+  original: Uint8Array | undefined,
+): Uint8Array {
+  const bits = header.class;
+  const shdr = Shdr[bits];
+  const layout = layOut(bits, sections);
+  const bytes = new Uint8Array(layout.shoff + sections.length * shdr.size);
+  if (original) bytes.set(original.subarray(0, Math.min(layout.keptUntil, original.length)));
+  const view = new ByteView(bytes, header.little);
+  bytes.set(header.ident.subarray(0, identSize));
+  bytes[4] = bits === 64 ? 2 : 1;
+  bytes[5] = header.little ? ELFDATA2LSB : ELFDATA2MSB;
+  const many = sections.length >= SHN_LORESERVE;
+  const farNames = header.shstrndx >= SHN_LORESERVE;
+  const common = {
+    type: header.type,
+    machine: header.machine,
+    version: 1,
+    flags: header.flags,
+    ehsize: identSize + Ehdr[bits].size,
+    phentsize: 0,
+    phnum: 0,
+    shentsize: shdr.size,
+    shnum: many ? 0 : sections.length,
+    shstrndx: farNames ? SHN_XINDEX : header.shstrndx,
+  };
+  if (bits === 64) {
+    const wide = { entry: BigInt(header.entry), phoff: 0n, shoff: BigInt(layout.shoff) };
+    Ehdr[64].write(view, identSize, { ...common, ...wide });
+  } else Ehdr[32].write(view, identSize, { ...common, entry: header.entry, phoff: 0, shoff: layout.shoff });
+  sections.forEach((section, index) => {
+    const offset = layout.offsets[index] as number;
+    if (section.type !== SHT_NOBITS) bytes.set(section.data, offset);
+    const first = index === 0;
+    const fields = {
+      flags: section.flags,
+      addr: section.addr,
+      offset,
+      size: first && many ? sections.length : section.size,
+      addralign: section.addralign,
+      entsize: section.entsize,
+    };
+    const narrow = {
+      name: section.nameOffset,
+      type: section.type,
+      link: first && farNames ? header.shstrndx : section.link,
+      info: section.info,
+    };
+    const at = layout.shoff + index * shdr.size;
+    if (bits === 64) {
+      Shdr[64].write(view, at, {
+        ...narrow,
+        flags: BigInt(fields.flags),
+        addr: BigInt(fields.addr),
+        offset: BigInt(fields.offset),
+        size: BigInt(fields.size),
+        addralign: BigInt(fields.addralign),
+        entsize: BigInt(fields.entsize),
+      });
+    } else Shdr[32].write(view, at, { ...narrow, ...fields });
+  });
+  return bytes;
+}

@@ -1,0 +1,46 @@
+// Where a file's bytes come from: memory, or an open file read range by range, so that a large image costs
+// only the ranges that are looked at.
+import { fstatSync, openSync, readSync } from 'node:fs';
+import { TextpokeError } from '../errors.ts';
+
+export interface ByteSource {
+  /** Size of the whole file in bytes. */
+  readonly size: number;
+  /** The bytes [offset, offset + length); the caller has checked that they exist and must not change them. */
+  read(offset: number, length: number): Uint8Array;
+}
+
+export function memorySource(bytes: Uint8Array): ByteSource {
+  return { size: bytes.length, read: (offset, length) => bytes.subarray(offset, offset + length) };
+}
+
+/** The system's word for a failed file operation, such as `ENOENT: no such file or directory`. */
+export function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/, (open|read|write|rename|stat|unlink|copyfile|mkdir|fstat|futime)\b.*$/, '');
+}
+
+/** Opens `path` for reading; `read-failed` when the system refuses. The descriptor lives as long as the process. */
+export function fileSource(path: string): ByteSource {
+  try {
+    const fd = openSync(path, 'r');
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new Error(stat.isDirectory() ? 'is a directory' : 'is not a regular file');
+    return {
+      size: stat.size,
+      read(offset, length) {
+        const bytes = new Uint8Array(length);
+        let done = 0;
+        while (done < length) {
+          const count = readSync(fd, bytes, done, length - done, offset + done);
+          if (count === 0)
+            throw new TextpokeError('read-failed', 'the file became shorter while it was read');
+          done += count;
+        }
+        return bytes;
+      },
+    };
+  } catch (error) {
+    throw new TextpokeError('read-failed', `cannot read: ${reasonOf(error)}`, { file: path });
+  }
+}

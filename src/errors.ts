@@ -1,0 +1,78 @@
+// What can go wrong, as stable codes with the exit status each one ends in (docs: README, "Exit codes").
+
+/** Exit statuses of the command line. */
+export const ExitCode = { done: 0, findings: 1, usage: 2, malformed: 3, io: 4, defect: 70 } as const;
+
+/** Every error code, with the exit status it ends in. A code never changes its meaning. */
+export const errorCodes = {
+  usage: ExitCode.usage,
+  'unknown-key': ExitCode.usage,
+  'ambiguous-name': ExitCode.usage,
+  'not-elf': ExitCode.malformed,
+  'elf-truncated': ExitCode.malformed,
+  'elf-malformed': ExitCode.malformed,
+  'elf-unsupported': ExitCode.malformed,
+  'machine-unsupported': ExitCode.malformed,
+  'lto-object': ExitCode.malformed,
+  'not-relocatable': ExitCode.malformed,
+  'not-an-image': ExitCode.malformed,
+  'archive-malformed': ExitCode.malformed,
+  'archive-thin': ExitCode.malformed,
+  'table-malformed': ExitCode.malformed,
+  'key-unaligned': ExitCode.malformed,
+  'site-mismatch': ExitCode.findings,
+  'site-unpatchable': ExitCode.findings,
+  'branch-range': ExitCode.findings,
+  'link-failed': ExitCode.malformed,
+  'store-refused': ExitCode.findings,
+  'field-range': ExitCode.malformed,
+  'read-failed': ExitCode.io,
+  'write-failed': ExitCode.io,
+  defect: ExitCode.defect,
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/** Where an error was found. `offset` counts bytes in the section when there is one, else in the file. */
+export interface ErrorPlace {
+  readonly file?: string | undefined;
+  readonly section?: string | undefined;
+  readonly offset?: number | undefined;
+}
+
+/** An error that a user is shown as one line: `file: section+0xoffset: what was found; what was required`. */
+export class TextpokeError extends Error {
+  readonly code: ErrorCode;
+  readonly place: ErrorPlace;
+
+  constructor(code: ErrorCode, message: string, place: ErrorPlace = {}) {
+    super(message);
+    this.name = 'TextpokeError';
+    this.code = code;
+    this.place = place;
+  }
+
+  get exitCode(): number {
+    return errorCodes[this.code];
+  }
+
+  /** The line a user sees, without the program's name. */
+  describe(): string {
+    const { file, section, offset } = this.place;
+    const at = offset === undefined ? '' : `0x${offset.toString(16)}`;
+    const where = section !== undefined ? `${section}${at ? `+${at}` : ''}: ` : at ? `offset ${at}: ` : '';
+    return `${file !== undefined ? `${file}: ` : ''}${where}${this.message} [${this.code}]`;
+  }
+}
+
+/** Runs `body`, adding the file's name to an error that does not know it yet. */
+export function inFile<T>(file: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof TextpokeError && error.place.file === undefined) {
+      throw new TextpokeError(error.code, error.message, { ...error.place, file });
+    }
+    throw error;
+  }
+}

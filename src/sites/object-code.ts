@@ -1,0 +1,195 @@
+// A relocatable object as the site finders see it: its code sections with what symbols and relocations say.
+import type { Arch, CodeMap } from '../arch/arch.ts';
+import {
+  ET_REL,
+  SHF_ALLOC,
+  SHF_EXECINSTR,
+  SHT_PROGBITS,
+  STT_FILE,
+  STT_OBJECT,
+  STT_SECTION,
+  STT_TLS,
+} from '../elf/constants.ts';
+import type { ElfFile, Section } from '../elf/file.ts';
+import type { Relocations } from '../elf/relocations.ts';
+import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
+import { TextpokeError } from '../errors.ts';
+
+/** Where the header and the kernel put trampolines; a trampoline's own jump is no site. */
+export const trampolineSection = '.static_call.text';
+
+/** A place in an object: a section and a byte offset in it, or (section 0) an undefined symbol plus an offset. */
+export interface Place {
+  readonly section: number;
+  /** Section-relative byte offset; with section 0 the offset from the symbol. */
+  readonly offset: number;
+  /** The symbol that a relocation used to name the place. */
+  readonly symbol: number;
+}
+
+export interface CodeSection {
+  readonly section: Section;
+  readonly code: Uint8Array;
+  readonly relocations: readonly Relocations[];
+}
+
+/** One relocation: which table, and which of its rows. */
+export interface FieldRelocation {
+  readonly relocations: Relocations;
+  readonly index: number;
+}
+
+export class ObjectCode {
+  readonly file: ElfFile;
+  readonly arch: Arch;
+  readonly symbols: SymbolTable;
+  readonly codeSections: readonly CodeSection[];
+  private readonly maps = new Map<number, CodeMap>();
+  private readonly boundaries = new Map<number, Uint8Array>();
+  private readonly fields = new Map<number, Map<number, FieldRelocation>>();
+  private bySection: Map<number, number[]> | undefined;
+
+  /** Errors: `not-relocatable` for anything but ET_REL, `elf-malformed` without a symbol table. */
+  constructor(file: ElfFile, arch: Arch) {
+    if (file.header.type !== ET_REL) {
+      throw new TextpokeError(
+        'not-relocatable',
+        'the file is a linked image; sites are annotated in objects, before the link',
+      );
+    }
+    this.file = file;
+    this.arch = arch;
+    const symtab = file.symtab;
+    if (!symtab) throw new TextpokeError('elf-malformed', 'the object has no symbol table');
+    this.symbols = file.symbols(symtab);
+    this.codeSections = file.sections
+      .filter(
+        (s) => s.type === SHT_PROGBITS && (s.flags & SHF_EXECINSTR) !== 0 && (s.flags & SHF_ALLOC) !== 0,
+      )
+      .map((section) => ({
+        section,
+        code: file.data(section),
+        relocations: file.relocationSections(section.index).map((r) => file.relocations(r)),
+      }));
+  }
+
+  /** Symbol numbers by the section they are defined in, in table order. */
+  symbolsIn(section: number): readonly number[] {
+    if (!this.bySection) {
+      this.bySection = new Map();
+      for (let i = 1; i < this.symbols.count; i++) {
+        const defined = this.symbols.section[i] as number;
+        if (defined <= 0 || this.symbols.type(i) === STT_FILE) continue;
+        const list = this.bySection.get(defined);
+        if (list) list.push(i);
+        else this.bySection.set(defined, [i]);
+      }
+    }
+    return this.bySection.get(section) ?? [];
+  }
+
+  /** What the symbols of a section say about code and data in it. */
+  codeMap(section: Section): CodeMap {
+    let map = this.maps.get(section.index);
+    if (!map) {
+      map = codeMapOf(
+        this.symbols,
+        this.symbolsIn(section.index),
+        (i) => this.symbols.value[i] as number,
+        section.size,
+      );
+      this.maps.set(section.index, map);
+    }
+    return map;
+  }
+
+  /** True when an instruction starts at byte `offset` of a code section. */
+  isInstructionStart(code: CodeSection, offset: number): boolean {
+    let flags = this.boundaries.get(code.section.index);
+    if (!flags) {
+      flags = this.arch.instructionStarts(code.code, this.codeMap(code.section));
+      this.boundaries.set(code.section.index, flags);
+    }
+    return flags[offset] === 1;
+  }
+
+  /** Relocations of a section by the byte offset they fill; those of type NONE fill nothing. */
+  fieldRelocations(section: number): ReadonlyMap<number, FieldRelocation> {
+    let map = this.fields.get(section);
+    if (!map) {
+      map = new Map();
+      for (const table of this.file.relocationSections(section)) {
+        const relocations = this.file.relocations(table);
+        for (let index = 0; index < relocations.count; index++) {
+          if (relocations.type[index] === this.arch.relocations.none) continue;
+          map.set(relocations.offset[index] as number, { relocations, index });
+        }
+      }
+      this.fields.set(section, map);
+    }
+    return map;
+  }
+
+  /** The place that symbol + addend names. */
+  placeOf(symbol: number, addend: number): Place {
+    const section = this.symbols.section[symbol] as number;
+    if (section === sectionUndefined) return { section: 0, offset: addend, symbol };
+    return { section, offset: (this.symbols.value[symbol] as number) + addend, symbol };
+  }
+
+  /** The section symbol of a section, if the assembler left one. */
+  sectionSymbol(section: number): number | undefined {
+    return this.symbolsIn(section).find((i) => this.symbols.type(i) === STT_SECTION);
+  }
+
+  /** A symbol's name, the section's for a section symbol. */
+  symbolName(symbol: number): string {
+    if (this.symbols.isSectionSymbol(symbol)) {
+      return this.file.sections[this.symbols.section[symbol] as number]?.name ?? '';
+    }
+    return this.symbols.name(symbol);
+  }
+
+  /** `symbol+0x1c` for people: the nearest symbol at or in front of the place, else the section's name. */
+  describe(section: number, offset: number): string {
+    let best = -1;
+    let bestValue = -1;
+    for (const i of this.symbolsIn(section)) {
+      const value = this.symbols.value[i] as number;
+      if (this.symbols.type(i) === STT_SECTION || value > offset || value < bestValue) continue;
+      if (value > bestValue || this.symbols.binding(i) > 0) best = i;
+      bestValue = value;
+    }
+    const name =
+      best < 0 ? (this.file.sections[section]?.name ?? `section ${section}`) : this.symbols.name(best);
+    return `${name}+0x${(offset - Math.max(bestValue, 0)).toString(16)}`;
+  }
+}
+
+/** Makes a section's code map of the symbols that lie in it; `offsetOf` gives section-relative offsets. */
+export function codeMapOf(
+  symbols: SymbolTable,
+  members: Iterable<number>,
+  offsetOf: (symbol: number) => number,
+  size: number,
+): CodeMap {
+  const starts: number[] = [];
+  const data: [number, number][] = [];
+  for (const i of members) {
+    const type = symbols.type(i);
+    const at = offsetOf(i);
+    if (!(at >= 0 && at < size)) continue;
+    if (type === STT_OBJECT || type === STT_TLS) {
+      const length = symbols.size[i] as number;
+      if (length > 0) data.push([at, Math.min(at + length, size)]);
+    } else if (type !== STT_SECTION) starts.push(at);
+  }
+  data.sort((a, b) => a[0] - b[0]);
+  const merged: number[] = [];
+  for (const [from, to] of data) {
+    const last = merged.length - 1;
+    if (last > 0 && from <= (merged[last] as number)) merged[last] = Math.max(merged[last] as number, to);
+    else merged.push(from, to);
+  }
+  return { starts: Uint32Array.from(new Set(starts)).sort(), data: Uint32Array.from(merged) };
+}
