@@ -65,6 +65,32 @@ export class TextpokeError extends Error {
   }
 }
 
+/** Bytes at one place that are not what they must be. */
+export interface Mismatch {
+  /** Virtual address. */
+  readonly address: number;
+  /** `symbol+0x1c`. */
+  readonly name: string;
+  readonly found: Uint8Array;
+  /** Every byte string that would have been right, with what it would have meant. */
+  readonly allowed: readonly { readonly bytes: Uint8Array; readonly meaning: string }[];
+  readonly reason: string;
+}
+
+/** `site-mismatch` with every place; whoever prints it adds the disassemblies. Nothing was written. */
+export class MismatchError extends TextpokeError {
+  readonly mismatches: readonly Mismatch[];
+
+  constructor(mismatches: readonly Mismatch[], place: ErrorPlace = {}) {
+    super(
+      'site-mismatch',
+      `${mismatches.length} sites do not hold what they must hold; nothing was written`,
+      place,
+    );
+    this.mismatches = mismatches;
+  }
+}
+
 /** Runs `body`, adding the file's name to an error that does not know it yet. */
 export function inFile<T>(file: string, body: () => T): T {
   try {

@@ -21,9 +21,10 @@
  *                                         lends its type: a function, or a function type.
  * DEFINE_STATIC_CALL(name, func)          the call goes to func at first. In C, func must be a plain
  *                                         identifier that is also the function's symbol (the trampoline names
- *                                         it in assembly); `static` is fine. In C++ it is any function that is
- *                                         not overloaded, and a few bytes of never executed code remain,
- *                                         because assembly at file scope cannot name a mangled symbol.
+ *                                         it in assembly); `static` is fine. In C++ it is any function with one
+ *                                         meaning (neither overloaded nor a template's instance), and a few
+ *                                         bytes of never executed code remain, because assembly at file scope
+ *                                         cannot name a mangled symbol.
  * DEFINE_STATIC_CALL_NULL(name, func)     no function at first: use static_call_cond().
  * DEFINE_STATIC_CALL_RET0(name, func)     returns 0 at first.
  * DEFINE_STATIC_CALL_LOCAL(name, func), _NULL_LOCAL, _RET0_LOCAL
@@ -50,8 +51,8 @@
  * defining object's own PC-relative fields link against protected symbols with both. The importing object
  * calls the trampoline through its PLT; do not annotate its --static-call sites, since no PC-relative field
  * can reach the other object's key. Do not build such units with -fno-plt, whose indirect calls are no sites.
- * An importing executable that reads the key (static_call_query) must be built with -fPIC or -fPIE, because a
- * copy relocation of a protected object is refused (GNU ld) or reads the copy (others).
+ * An importing executable that also reads the key (static_call_query) must go through its GOT for it: -fPIC with
+ * gcc, -fPIE with clang; both linkers refuse a copy relocation of a protected object.
  *
  * -fcf-protection=branch: trampolines have no endbr64. Direct calls and jumps need none; a trampoline whose
  * address is taken, or that is called from another shared object, must not be used where IBT is enforced.
@@ -114,8 +115,16 @@ TEXTPOKE_EXTERN long __static_call_return0(void) TEXTPOKE_HIDDEN;
   TEXTPOKE_EXTERN __typeof__(func) STATIC_CALL_TRAMP(name) TEXTPOKE_CALL_VISIBILITY
 
 /* How a symbol is bound: global and hidden, or left local. The compiler only ever declares the trampoline;
- * where these directives leave it local, its references are to the local symbol. */
+ * where these directives leave it local, its references are to the local symbol. In the exported mode
+ * visibility is the assembler's alone, the last directive counts, and only assembly at file scope keeps its
+ * order: so TEXTPOKE_HIDE says it there, not with the trampoline, which C++ emits from inside a function. */
+#ifdef TEXTPOKE_EXPORTED_CALLS
+#define TEXTPOKE_HIDE(name) __asm__(".hidden __SCK__" #name "\n\t.hidden __SCT__" #name)
+#define TEXTPOKE_GLOBAL_SYMBOL(symbol) ".globl " symbol "\n\t"
+#else
+#define TEXTPOKE_HIDE(name) TEXTPOKE_END
 #define TEXTPOKE_GLOBAL_SYMBOL(symbol) ".globl " symbol "\n\t.hidden " symbol "\n\t"
+#endif
 #define TEXTPOKE_LOCAL_SYMBOL(symbol) ""
 
 #define TEXTPOKE_DEFINE_TRAMPOLINE(scope, name, body)                                                        \
@@ -140,16 +149,10 @@ TEXTPOKE_EXTERN long __static_call_return0(void) TEXTPOKE_HIDDEN;
 #define TEXTPOKE_CALL_KEY_INIT(func)                                                                         \
   { __extension__(void *)(func), { 1 } }
 
-/* `global`: hidden, or (TEXTPOKE_EXPORTED_CALLS) hidden by the assembler until EXPORT_* says otherwise. */
-#ifdef TEXTPOKE_EXPORTED_CALLS
-#define TEXTPOKE_HIDE_KEY(name) __asm__(".hidden __SCK__" #name)
-#else
-#define TEXTPOKE_HIDE_KEY(name) TEXTPOKE_END
-#endif
 #define TEXTPOKE_GLOBAL_KEY(name, type, func)                                                                \
   DECLARE_STATIC_CALL(name, type);                                                                           \
   struct static_call_key STATIC_CALL_KEY(name) = TEXTPOKE_CALL_KEY_INIT(func);                               \
-  TEXTPOKE_HIDE_KEY(name)
+  TEXTPOKE_HIDE(name)
 
 /* `local`: the assembler name keeps C++ from mangling it; the tool knows the key by its name. */
 #define TEXTPOKE_LOCAL_KEY(name, type, func)                                                                 \

@@ -19,18 +19,24 @@
  * WHICH KEYS A BRANCH MAY NAME. The argument must be an address that is constant at link time, for the
  * compiler at every optimisation level, -O0 included:
  *
- *     &key                DEFINE_ or DECLARE_STATIC_KEY_*           any flags
- *     &key                static DEFINE_STATIC_KEY_* (file or       any flags (static inside an inline function
- *                         function scope)                           or a template of C++: only without -fPIC,
- *                                                                   because such a key can be preempted)
- *     &array[2]           DEFINE_ or DECLARE_STATIC_KEY_ARRAY_*,    any flags; the index must be a constant
- *     &object.key         a member of an object of static storage   any flags when the object is `static` or
- *                         duration                                  hidden (write TEXTPOKE_HIDDEN behind its
- *                                                                   declarator, or use -fvisibility=hidden);
- *                                                                   a plain global object: -fno-pie, and -fPIE
- *                                                                   where it is defined, but not -fPIC
- *     &pointer->key, &array[i], a function's parameter              never: the compiler says "impossible
- *                                                                   constraint" or "invalid operand"
+ *     &key            DEFINE_ or DECLARE_STATIC_KEY_*             any flags
+ *     &key            static DEFINE_STATIC_KEY_*, at file scope   any flags. In C++ also `inline` and
+ *                     or in a function                            `static inline` members. Inside an inline
+ *                                                                 function or a template of C++: -fno-pie,
+ *                                                                 -fPIE or -fvisibility=hidden, because with
+ *                                                                 -fPIC alone such a key can be preempted; and
+ *                                                                 g++ 12 forgets a template's section
+ *                                                                 attribute, so its false keys land in .bss
+ *     &array[2]       DEFINE_ or DECLARE_STATIC_KEY_ARRAY_*       any flags; the index must be a constant
+ *     &object.key     a member of an object of static storage     any flags when the object is `static` or
+ *                     duration                                    hidden (TEXTPOKE_HIDDEN behind its
+ *                                                                 declarator, or -fvisibility=hidden for the
+ *                                                                 unit that defines it). A plain global
+ *                                                                 object: not with -fPIC (clang takes it when
+ *                                                                 the key is not the first member, but no
+ *                                                                 linker takes the annotated object)
+ *     &pointer->key, &array[i], a function's parameter            never: "impossible constraint" (gcc),
+ *                                                                 "invalid operand" (clang)
  *
  * Global keys are hidden: the tables are PC-relative, and no PC-relative field can name a symbol that
  * another shared object may preempt. So a key cannot be shared between shared objects.
@@ -94,17 +100,10 @@ struct static_key_false {
 #define STATIC_KEY_FALSE_INIT                                                                                \
   { STATIC_KEY_INIT_FALSE }
 
-/* `static` may stand before a definition, where gcc's C front end warns about a visibility attribute and has
- * no way to keep it quiet. It does take the pragma, in the one place inside a declaration that may hold one. */
-#if !defined(__cplusplus) && !defined(__clang__)
+/* The initial value comes last because it may hold commas. `static` may stand before. */
 #define TEXTPOKE_DEFINE_KEY(tag, name, dimension, ...)                                                       \
-  __typeof__(((struct { _Pragma("GCC visibility push(hidden)") struct tag key; } *)0)->key)                  \
-      name dimension TEXTPOKE_KEY_DATA(name) = __VA_ARGS__;                                                  \
-  _Pragma("GCC visibility pop") __extension__ _Static_assert(1, "")
-#else
-#define TEXTPOKE_DEFINE_KEY(tag, name, dimension, ...)                                                       \
-  struct tag name dimension TEXTPOKE_HIDDEN TEXTPOKE_KEY_DATA(name) = __VA_ARGS__
-#endif
+  TEXTPOKE_HIDDEN_DATA(struct tag, name, dimension) = __VA_ARGS__;                                           \
+  TEXTPOKE_END_OF_HIDDEN_DATA
 
 #define DEFINE_STATIC_KEY_TRUE(name) TEXTPOKE_DEFINE_KEY(static_key_true, name, , STATIC_KEY_TRUE_INIT)
 #define DEFINE_STATIC_KEY_FALSE(name) TEXTPOKE_DEFINE_KEY(static_key_false, name, , STATIC_KEY_FALSE_INIT)
@@ -172,12 +171,12 @@ inline const struct static_key *key_of(const struct static_key_false *key) { ret
 /* Whether the key is on now, read from its count. Takes a pointer to any of the three key types. */
 #define static_key_enabled(x)                                                                                \
   (static_key_count(_Generic((x),                                                                            \
-                    struct static_key *: (x),                                                                \
-                    const struct static_key *: (x),                                                          \
-                    struct static_key_true *: (x),                                                           \
-                    const struct static_key_true *: (x),                                                     \
-                    struct static_key_false *: (x),                                                          \
-                    const struct static_key_false *: (x))) > 0)
+                    struct static_key *: (const struct static_key *)(x),                                     \
+                    const struct static_key *: (const struct static_key *)(x),                               \
+                    struct static_key_true *: (const struct static_key *)(x),                                \
+                    const struct static_key_true *: (const struct static_key *)(x),                          \
+                    struct static_key_false *: (const struct static_key *)(x),                               \
+                    const struct static_key_false *: (const struct static_key *)(x))) > 0)
 #endif
 
 /* One site. instruction = NOP when `initial XOR branch` is 0, else jump; the fall-through is the likely body
@@ -204,8 +203,8 @@ inline const struct static_key *key_of(const struct static_key_false *key) { ret
 
 /* True while the key is on. `x`: pointer to struct static_key_true or static_key_false, constant at link time
  * (see above). Likely lays the code out for the body being run, unlikely for the body being out of line. */
-#define static_branch_likely(x) (__builtin_expect(!TEXTPOKE_BRANCH(x, 1), 1))
-#define static_branch_unlikely(x) (__builtin_expect(TEXTPOKE_BRANCH(x, 0), 0))
+#define static_branch_likely(x) (__builtin_expect(!TEXTPOKE_BRANCH(x, 1), 1) != 0)
+#define static_branch_unlikely(x) (__builtin_expect(TEXTPOKE_BRANCH(x, 0), 0) != 0)
 
 #else /* __ASSEMBLER__ */
 

@@ -75,3 +75,23 @@ int in_loop(int times) {
   }
   return sum;
 }
+
+__attribute__((cold, noinline)) static void rare(int *n) { *n += 1000; }
+
+/* gcc -O2 puts the bodies into .text.unlikely: the target is in another section, and the jump of the second
+ * has a relocation of its own. */
+int cold_body(int n) {
+  if (static_branch_unlikely(&off_key)) {
+    rare(&n);
+    return n;
+  }
+  return n + 1;
+}
+
+int cold_jump(int n) {
+  if (static_branch_unlikely(&on_key)) {
+    rare(&n);
+    return n;
+  }
+  return n + 1;
+}

@@ -14,6 +14,8 @@ int main(void) {
   say("member", member_key());
   say("nested", nested());
   say("loop", in_loop(4));
+  say("cold body", cold_body(1));
+  say("cold jump", cold_jump(1));
 
   say("call", call_plain(20));
   say("tail call", call_tail(20));

@@ -17,6 +17,8 @@ int array_false(void);
 int member_key(void);
 int nested(void); /* 0..3: off_key in bit 0, on_key in bit 1 */
 int in_loop(int times);
+int cold_body(int n);
+int cold_jump(int n);
 
 /* call.c */
 int add_one(int n);

@@ -129,6 +129,8 @@ export interface Arch {
   readonly relocations: ArchRelocations;
   readonly dynamic: DynamicRelocations;
   readonly lockPrefix: LockPrefix | undefined;
+  /** Written over the head of a live site while its tail changes (text_poke_bp); undefined where one store does. */
+  readonly breakpoint: Uint8Array | undefined;
   /** Longest instruction at a site, in bytes. */
   readonly maxSite: number;
 
@@ -165,6 +167,8 @@ export interface Arch {
   encodeCallSite(request: CallSiteRequest): CallSiteBytes;
   /** What a trampoline is to hold; undefined when the function is out of its range. */
   encodeTrampoline(address: number, target: CallTarget, support: CallSupport): Uint8Array | undefined;
+  /** `size` bytes of instructions that trap, for stubs of symbols that nobody defines. */
+  trapFill(size: number): Uint8Array;
   /** Carries out a relocation of an in-memory link; returns an error's text, or undefined when done. */
   applyRelocation(relocation: LinkRelocation): string | undefined;
 }

@@ -3,7 +3,6 @@
 // chapter 2.
 import {
   ADDRESS_LENGTH,
-  ADDRESS_SIZE,
   EXCEPTION,
   FIRST_XOP_MAP,
   FORMS,
@@ -14,12 +13,14 @@ import {
   InstructionKind,
   KIND,
   KIND_SHIFT,
-  LAST_PREFIX,
+  LOCK_PREFIX,
   LOCKABLE,
   MODRM,
   OPERAND_SIZE,
+  PREFIX_BITS,
   prefixedForm,
   REG_FIELDS,
+  REPNE,
   REX_W,
   Special,
   TWO_BYTE,
@@ -90,21 +91,13 @@ function decode(code: Uint8Array, offset: number, end: number): number {
   let opcode = code[at++]!;
   let form = FORMS[opcode]!;
   let prefixes = 0;
-  let repne = false;
   let lock = 0;
 
-  while (form > EXCEPTION && form <= LAST_PREFIX) {
-    if (form === Special.rex) {
-      prefixes = (prefixes & ~REX_W) | ((opcode & 8) * (REX_W / 8));
-    } else {
-      // REX counts only right before the opcode: the CPU ignores one that another prefix follows.
-      prefixes &= ~REX_W;
-      if (form === Special.operandSize) prefixes |= OPERAND_SIZE;
-      else if (form === Special.addressSize) prefixes |= ADDRESS_SIZE;
-      else if (form === Special.repeat) repne ||= opcode === 0xf2;
-      // To the CPU several F0 are like one.
-      else if (form === Special.lock && lock === 0) lock = at - offset;
-    }
+  while (form === Special.prefix) {
+    // REX counts only right before the opcode: the CPU ignores one that another prefix follows.
+    prefixes = (prefixes & ~REX_W) | PREFIX_BITS[opcode]!;
+    // To the CPU several F0 are like one.
+    if (opcode === LOCK_PREFIX && lock === 0) lock = at - offset;
     if (at - offset === MAX_INSTRUCTION_LENGTH) return 0;
     opcode = code[at++]!;
     form = FORMS[opcode]!;
@@ -164,7 +157,7 @@ function decode(code: Uint8Array, offset: number, end: number): number {
         form = 0;
         break;
       case Special.vmreadOrExtrq:
-        form = repne || (prefixes & OPERAND_SIZE) !== 0 ? MODRM | IMM8_IMM8 : MODRM;
+        form = prefixes & (OPERAND_SIZE | REPNE) ? MODRM | IMM8_IMM8 : MODRM;
         break;
       default:
         form = groupForm(form, opcode, code[at]!);

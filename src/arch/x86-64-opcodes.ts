@@ -35,13 +35,7 @@ export const IMM8_IMM8 = 7;
 
 export const Special = {
   undefined: EXCEPTION,
-  // The prefixes, first to last.
-  rex: 0x81,
-  operandSize: 0x82,
-  addressSize: 0x83,
-  lock: 0x84,
-  repeat: 0x85,
-  segment: 0x86,
+  prefix: 0x81,
   // Escapes and the rest; with MODRM clear, or they would be groups.
   twoByte: 0x90,
   map38: 0x91,
@@ -53,7 +47,6 @@ export const Special = {
   movControl: 0x97,
   vmreadOrExtrq: 0xa0,
 } as const;
-export const LAST_PREFIX = Special.segment;
 
 const LETTERS: Readonly<Record<string, number>> = {
   '-': Special.undefined,
@@ -78,12 +71,7 @@ const LETTERS: Readonly<Record<string, number>> = {
   c: IMM_Z | (InstructionKind.jccRel32 << KIND_SHIFT),
   J: IMM_Z | (InstructionKind.jmpRel32 << KIND_SHIFT),
   C: IMM_Z | (InstructionKind.callRel32 << KIND_SHIFT),
-  r: Special.rex,
-  O: Special.operandSize,
-  A: Special.addressSize,
-  L: Special.lock,
-  R: Special.repeat,
-  S: Special.segment,
+  p: Special.prefix,
   '^': Special.twoByte,
   '8': Special.map38,
   a: Special.map3a,
@@ -98,11 +86,11 @@ const LETTERS: Readonly<Record<string, number>> = {
 const ONE_BYTE_MAP = [
   'mmmmbz--mmmmbz-^', // 00 add, or
   'mmmmbz--mmmmbz--', // 10 adc, sbb
-  'mmmmbzS-mmmmbzS-', // 20 and, sub; es, cs
-  'mmmmbzS-mmmmbzS-', // 30 xor, cmp; ss, ds
-  'rrrrrrrrrrrrrrrr', // 40 REX
+  'mmmmbzp-mmmmbzp-', // 20 and, sub; es, cs
+  'mmmmbzp-mmmmbzp-', // 30 xor, cmp; ss, ds
+  'pppppppppppppppp', // 40 REX
   '................', // 50 push, pop
-  '--EmSSOAzZbB....', // 60 EVEX, movsxd, fs, gs, 66, 67, push, imul, ins, outs
+  '--EmppppzZbB....', // 60 EVEX, movsxd, fs, gs, 66, 67, push, imul, ins, outs
   'ssssssssssssssss', // 70 jcc rel8
   'BZ-BmmmmmmmmmmmP', // 80 group 1, test, xchg, mov, lea, pop or XOP
   '..........-.....', // 90 xchg, fwait, pushf, sahf
@@ -111,7 +99,7 @@ const ONE_BYTE_MAP = [
   'BBw.32hHe.w..b-.', // c0 shifts, ret, VEX, group 11, enter, leave, lret, int
   'mmmm---.mmmmmmmm', // d0 shifts, xlat, x87
   'ssssbbbbCJ-j....', // e0 loop, jrcxz, in, out, call, jmp
-  'L.RR..hH......gg', // f0 lock, int1, repne, rep, hlt, cmc, groups 3, 4 and 5
+  'p.pp..hH......gg', // f0 lock, int1, repne, rep, hlt, cmc, groups 3, 4 and 5
 ].join('');
 
 const TWO_BYTE_MAP = [
@@ -181,11 +169,18 @@ for (const opcode of [0xab, 0xb0, 0xb1, 0xb3, 0xbb, 0xc0, 0xc1]) LOCKABLE[TWO_BY
 LOCKABLE[TWO_BYTE | 0xba] = 0b1110_0000; // bts, btr, btc
 LOCKABLE[TWO_BYTE | 0xc7] = 0b0000_0010; // cmpxchg8b, cmpxchg16b
 
-// What the prefixes amount to: an index into IMMEDIATE_LENGTH together with the form's immediate.
+// What prefixes amount to. All but REPNE are an index into IMMEDIATE_LENGTH, together with the form's immediate.
 export const OPERAND_SIZE = 0x08;
 export const REX_W = 0x10;
-export const ADDRESS_SIZE = 0x20;
-export const IMMEDIATE_LENGTH = new Uint8Array(0x40);
+const ADDRESS_SIZE = 0x20;
+export const REPNE = 0x40;
+export const LOCK_PREFIX = 0xf0;
+export const PREFIX_BITS = new Uint8Array(0x100).fill(REX_W, 0x48, 0x50);
+PREFIX_BITS[0x66] = OPERAND_SIZE;
+PREFIX_BITS[0x67] = ADDRESS_SIZE;
+PREFIX_BITS[0xf2] = REPNE;
+
+export const IMMEDIATE_LENGTH = new Uint8Array(0x80);
 for (let prefixes = 0; prefixes < IMMEDIATE_LENGTH.length; prefixes += OPERAND_SIZE) {
   const z = (prefixes & (OPERAND_SIZE | REX_W)) === OPERAND_SIZE ? 2 : 4;
   const v = prefixes & REX_W ? 8 : z;

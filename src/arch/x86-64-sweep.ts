@@ -90,6 +90,35 @@ export function findLockPrefixes(code: Uint8Array, map: CodeMap): Uint32Array {
   return Uint32Array.from(found);
 }
 
+/** True when a sweep comes by an instruction that starts at `offset`, without the sweep. */
+export function startsInstruction(code: Uint8Array, map: CodeMap, offset: number): boolean {
+  const [start, end] = runAround(code.length, map, offset);
+  if (start === end || coveringOffset(code, start, end, offset) !== offset) return false;
+  return decodeInstruction(code, offset, end) !== 0;
+}
+
+/** The stretch of code between synchronisation points that has `offset`; an empty one in data or outside. */
+function runAround(size: number, { starts, data }: CodeMap, offset: number): [start: number, end: number] {
+  if (offset < 0 || offset >= size) return [offset, offset];
+  const symbols = countUpTo(starts, offset);
+  const edges = countUpTo(data, offset);
+  if (edges % 2 === 1) return [offset, offset];
+  const start = Math.max(starts[symbols - 1] ?? 0, data[edges - 1] ?? 0);
+  return [start, Math.min(starts[symbols] ?? size, data[edges] ?? size, size)];
+}
+
+/** How many of the ascending numbers are not above `limit`. */
+function countUpTo(ascending: Uint32Array, limit: number): number {
+  let low = 0;
+  let high = ascending.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ascending[middle]! <= limit) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 function indexOfLock(code: Uint8Array, from: number): number {
   const at = code.indexOf(0xf0, from);
   return at < 0 ? code.length : at;

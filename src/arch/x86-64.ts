@@ -232,6 +232,7 @@ export const x86_64: Arch = {
   },
   dynamic: { none: 0, relative: 8, symbolic: 1, jumpSlot: 7, globData: 6 },
   lockPrefix: { lock: 0xf0, up: 0x3e, nop: 0x90, find: findLockPrefixes },
+  breakpoint: Uint8Array.of(0xcc), // int3
   maxSite: 6,
   readInstruction,
   branchOfRelocation,
@@ -251,5 +252,6 @@ export const x86_64: Arch = {
     (holds(code, offset + 5, trampolineUd1) || holds(code, offset + 5, trampolineSct)),
   encodeCallSite,
   encodeTrampoline,
+  trapFill: (size) => new Uint8Array(size).map((_, i) => (i % 2 === 0 ? 0x0f : 0x0b)), // ud2
   applyRelocation: applyX86Relocation,
 };

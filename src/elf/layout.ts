@@ -1,9 +1,10 @@
-// Writes a relocatable file: every section keeps its order in the file, and its place and the bytes between
+// Writes an ELF file: every section keeps its order in the file, and its place and the bytes between
 // sections too as long as nothing in front of it has grown; the section header table goes to the end.
 import { alignUp } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { ELFDATA2LSB, ELFDATA2MSB, SHN_LORESERVE, SHN_XINDEX, SHT_NOBITS, SHT_NULL } from './constants.ts';
-import { Ehdr, identSize, Shdr } from './records.ts';
+import type { Segment } from './file.ts';
+import { Ehdr, identSize, Phdr, Shdr } from './records.ts';
 
 /** A section as it is to be written. */
 export interface OutputSection {
@@ -44,8 +45,8 @@ export interface Layout {
   readonly shoff: number;
 }
 
-/** Gives every section its byte offset in the file. */
-export function layOut(bits: 32 | 64, sections: readonly OutputSection[]): Layout {
+/** Gives every section its byte offset in the file, behind `headers` bytes of file and program headers. */
+function layOut(bits: 32 | 64, headers: number, sections: readonly OutputSection[]): Layout {
   const offsets = new Array<number>(sections.length).fill(0);
   const order = sections
     .map((_, index) => index)
@@ -55,7 +56,7 @@ export function layOut(bits: 32 | 64, sections: readonly OutputSection[]): Layou
       const oldB = (sections[b] as OutputSection).oldOffset ?? Number.POSITIVE_INFINITY;
       return oldA === oldB ? a - b : oldA - oldB;
     });
-  let end = identSize + Ehdr[bits].size;
+  let end = headers;
   let keptUntil = end;
   let kept = true;
   for (const index of order) {
@@ -83,16 +84,20 @@ export function writeElf(
   header: OutputHeader,
   sections: readonly OutputSection[],
   original: Uint8Array | undefined,
+  segments: readonly Segment[] = [],
 ): Uint8Array {
   const bits = header.class;
   const shdr = Shdr[bits];
-  const layout = layOut(bits, sections);
+  const phdr = Phdr[bits];
+  const ehsize = identSize + Ehdr[bits].size;
+  const layout = layOut(bits, ehsize + segments.length * phdr.size, sections);
   const bytes = new Uint8Array(layout.shoff + sections.length * shdr.size);
   if (original) bytes.set(original.subarray(0, Math.min(layout.keptUntil, original.length)));
   const view = new ByteView(bytes, header.little);
   bytes.set(header.ident.subarray(0, identSize));
   bytes[4] = bits === 64 ? 2 : 1;
   bytes[5] = header.little ? ELFDATA2LSB : ELFDATA2MSB;
+  const phoff = segments.length > 0 ? ehsize : 0;
   const many = sections.length >= SHN_LORESERVE;
   const farNames = header.shstrndx >= SHN_LORESERVE;
   const common = {
@@ -100,17 +105,20 @@ export function writeElf(
     machine: header.machine,
     version: 1,
     flags: header.flags,
-    ehsize: identSize + Ehdr[bits].size,
-    phentsize: 0,
-    phnum: 0,
+    ehsize,
+    phentsize: segments.length > 0 ? phdr.size : 0,
+    phnum: segments.length,
     shentsize: shdr.size,
     shnum: many ? 0 : sections.length,
     shstrndx: farNames ? SHN_XINDEX : header.shstrndx,
   };
   if (bits === 64) {
-    const wide = { entry: BigInt(header.entry), phoff: 0n, shoff: BigInt(layout.shoff) };
+    const wide = { entry: BigInt(header.entry), phoff: BigInt(phoff), shoff: BigInt(layout.shoff) };
     Ehdr[64].write(view, identSize, { ...common, ...wide });
-  } else Ehdr[32].write(view, identSize, { ...common, entry: header.entry, phoff: 0, shoff: layout.shoff });
+  } else Ehdr[32].write(view, identSize, { ...common, entry: header.entry, phoff, shoff: layout.shoff });
+  segments.forEach((segment, i) => {
+    writeSegment(view, bits, phoff + i * phdr.size, segment);
+  });
   sections.forEach((section, index) => {
     const offset = layout.offsets[index] as number;
     if (section.type !== SHT_NOBITS) bytes.set(section.data, offset);
@@ -143,4 +151,20 @@ export function writeElf(
     } else Shdr[32].write(view, at, { ...narrow, ...fields });
   });
   return bytes;
+}
+
+function writeSegment(view: ByteView, bits: 32 | 64, at: number, s: Segment): void {
+  if (bits === 32) Phdr[32].write(view, at, s);
+  else {
+    Phdr[64].write(view, at, {
+      type: s.type,
+      flags: s.flags,
+      offset: BigInt(s.offset),
+      vaddr: BigInt(s.vaddr),
+      paddr: BigInt(s.paddr),
+      filesz: BigInt(s.filesz),
+      memsz: BigInt(s.memsz),
+      align: BigInt(s.align),
+    });
+  }
 }

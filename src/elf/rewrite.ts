@@ -1,80 +1,31 @@
-// Carries out an ElfChange on a relocatable object. Local symbols go in front of all globals (gABI: sh_info is
-// the first non-local), new sections behind all others, so section numbers never move.
+// Carries out an ElfChange on a relocatable object. New sections go behind all others; new groups to the front,
+// for a group has to precede its members (gABI, "Section Groups"), and every section number follows.
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
-import type { ElfChange, NewSection, NewSymbol, SymbolRef } from './change.ts';
+import type { ElfChange, NewSection, SymbolRef } from './change.ts';
 import {
   ET_REL,
   SHF_GROUP,
   SHF_INFO_LINK,
-  SHN_LORESERVE,
-  SHN_XINDEX,
   SHT_GROUP,
   SHT_NOBITS,
   SHT_REL,
   SHT_RELA,
   SHT_SYMTAB_SHNDX,
-  STB_GLOBAL,
-  STB_LOCAL,
 } from './constants.ts';
 import type { ElfFile, Section } from './file.ts';
 import { type OutputSection, writeElf } from './layout.ts';
-import { identSize, Rel, Rela, Shdr, Sym } from './records.ts';
+import { identSize, Rel, Rela, Shdr } from './records.ts';
 import { renumberSymbols } from './renumber.ts';
+import { rewriteSymbols } from './rewrite-symbols.ts';
+import { StringAppender } from './string-appender.ts';
 
-/** Appends names to a string table, once each; a name that ends an existing string shares its bytes. */
-class StringAppender {
-  private readonly original: Buffer;
-  private readonly added = new Map<string, number>();
-  private readonly tail: string[] = [];
-  private size: number;
+type MutableSection = { -readonly [K in keyof OutputSection]: OutputSection[K] } & { name?: string };
 
-  constructor(bytes: Uint8Array) {
-    this.original = Buffer.from(bytes);
-    this.size = bytes.length;
-  }
-
-  offsetOf(name: string): number {
-    if (name === '') return 0;
-    let offset = this.added.get(name);
-    if (offset === undefined) {
-      offset = this.original.indexOf(`${name}\0`);
-      if (offset < 0) {
-        offset = this.size;
-        this.tail.push(name);
-        this.size += Buffer.byteLength(name) + 1;
-      }
-      this.added.set(name, offset);
-    }
-    return offset;
-  }
-
-  bytes(): Uint8Array {
-    if (this.tail.length === 0) return this.original;
-    return Buffer.concat([this.original, Buffer.from(`${this.tail.join('\0')}\0`)]);
-  }
-}
-
-interface MutableSection {
-  name?: string;
-  nameOffset: number;
-  type: number;
-  flags: number;
-  addr: number;
-  link: number;
-  info: number;
-  addralign: number;
-  entsize: number;
-  data: Uint8Array;
-  size: number;
-  oldOffset?: number;
-}
-
-/** The relocation form of the file's machine: RELA or REL, as its own relocation sections have it. */
-export function usesRela(file: ElfFile, fallback: boolean): boolean {
-  if (file.sections.some((s) => s.type === SHT_RELA)) return true;
-  if (file.sections.some((s) => s.type === SHT_REL)) return false;
-  return fallback;
+/** Whether the file's relocation sections carry addends; `fallback` for a file without any. */
+function usesRela(file: ElfFile, fallback: boolean): boolean {
+  const section = file.sections.find((s) => s.type === SHT_RELA || s.type === SHT_REL);
+  return section ? section.type === SHT_RELA : fallback;
 }
 
 function encodeRelocations(
@@ -103,55 +54,112 @@ function encodeRelocations(
   return bytes;
 }
 
-/** Symbol records in their new order, and the .symtab_shndx words beside them. */
-function rebuildSymtab(
-  file: ElfFile,
-  symtab: Section,
-  change: ElfChange,
-  names: StringAppender,
-): { records: Uint8Array; extended: Uint8Array | undefined; firstGlobal: number } {
-  const { class: bits, little } = file.header;
-  const format = Sym[bits];
-  const old = file.data(symtab);
-  const oldIndices = file.sections.find((s) => s.type === SHT_SYMTAB_SHNDX && s.link === symtab.index);
-  const oldWords = oldIndices && new ByteView(file.data(oldIndices), little, { section: oldIndices.name });
-  const count = old.length / format.size;
-  const total = count + change.symbols.length;
-  const records = new Uint8Array(total * format.size);
-  const view = new ByteView(records, little);
-  const words = new Uint8Array(total * 4);
-  const wordView = new ByteView(words, little);
-  let needed = oldIndices !== undefined;
-  let next = 0;
-  const copy = (from: number, to: number) => {
-    records.set(old.subarray(from * format.size, to * format.size), next * format.size);
-    for (let i = from; i < to; i++)
-      wordView.setU32((next + i - from) * 4, oldWords ? oldWords.u32(i * 4) : 0);
-    next += to - from;
+function blank(
+  name: string,
+  type: number,
+  addralign: number,
+  entsize: number,
+  data: Uint8Array,
+): MutableSection {
+  return {
+    name,
+    nameOffset: 0,
+    type,
+    flags: 0,
+    addr: 0,
+    link: 0,
+    info: 0,
+    addralign,
+    entsize,
+    data,
+    size: data.length,
   };
-  const add = (symbol: NewSymbol) => {
-    const far = symbol.section >= SHN_LORESERVE;
-    const common = {
-      name: names.offsetOf(symbol.name),
-      info: ((symbol.binding === 'local' ? STB_LOCAL : STB_GLOBAL) << 4) | symbol.type,
-      other: 0,
-      shndx: far ? SHN_XINDEX : symbol.section,
-    };
-    const at = next * format.size;
-    if (bits === 64) Sym[64].write(view, at, { ...common, value: BigInt(symbol.value), size: 0n });
-    else Sym[32].write(view, at, { ...common, value: symbol.value, size: 0 });
-    if (far) {
-      needed = true;
-      wordView.setU32(next * 4, symbol.section);
+}
+
+/** The sections of the result while it is built; all numbers are those of the result. */
+class Builder {
+  readonly sections: MutableSection[];
+  private readonly file: ElfFile;
+  private readonly shift: number;
+  private readonly owned = new Set<Uint8Array>();
+
+  constructor(file: ElfFile, groups: number) {
+    this.file = file;
+    this.shift = groups;
+    const names = new ByteView(
+      file.source.read(file.header.shoff, file.sections.length * Shdr[file.header.class].size),
+      file.header.little,
+    );
+    const old = file.sections.map(
+      (s): MutableSection => ({
+        nameOffset: names.u32(s.index * Shdr[file.header.class].size),
+        type: s.type,
+        flags: s.flags,
+        addr: s.addr,
+        link: this.number(s.link),
+        info: namesSection(s) ? this.number(s.info) : s.info,
+        addralign: s.addralign,
+        entsize: s.entsize,
+        data: file.data(s),
+        size: s.size,
+        oldOffset: s.offset,
+      }),
+    );
+    const added = Array.from({ length: groups }, () => blank('.group', SHT_GROUP, 4, 4, new Uint8Array(4)));
+    this.sections = [old[0] as MutableSection, ...added, ...old.slice(1)];
+    if (groups > 0) for (const section of file.ofType(SHT_GROUP)) this.renumberMembers(section);
+  }
+
+  /** The number that section `old` of the file gets. */
+  number(old: number): number {
+    return old > 0 ? old + this.shift : 0;
+  }
+
+  at(index: number): MutableSection {
+    return this.sections[index] as MutableSection;
+  }
+
+  setData(index: number, data: Uint8Array): void {
+    this.at(index).data = data;
+    this.at(index).size = data.length;
+  }
+
+  /** The section's bytes to change; they are copied once. */
+  editable(index: number): ByteView {
+    const section = this.at(index);
+    if (!this.owned.has(section.data)) {
+      section.data = section.data.slice();
+      this.owned.add(section.data);
     }
-    next++;
-  };
-  const locals = change.symbols.filter((s) => s.binding === 'local');
-  copy(0, symtab.info);
-  locals.forEach(add);
-  copy(symtab.info, count);
-  for (const symbol of change.symbols) if (symbol.binding === 'global') add(symbol);
-  return { records, extended: needed ? words : undefined, firstGlobal: symtab.info + locals.length };
+    return new ByteView(section.data, this.file.header.little);
+  }
+
+  private renumberMembers(group: Section): void {
+    const view = this.editable(this.number(group.index));
+    for (let at = 4; at + 4 <= view.bytes.length; at += 4) view.setU32(at, this.number(view.u32(at)));
+  }
+
+  add(section: MutableSection): number {
+    this.sections.push(section);
+    return this.sections.length - 1;
+  }
+
+  joinGroup(group: number, members: readonly number[]): void {
+    const old = this.at(group).data;
+    const data = new Uint8Array(old.length + members.length * 4);
+    data.set(old);
+    const view = new ByteView(data, this.file.header.little);
+    members.forEach((member, i) => {
+      view.setU32(old.length + i * 4, member);
+      if ((this.at(member).flags & SHF_GROUP) === 0) this.at(member).flags += SHF_GROUP;
+    });
+    this.setData(group, data);
+  }
+}
+
+/** True when sh_info is a section number (gABI table 4-16: relocations, and whatever has SHF_INFO_LINK). */
+function namesSection(section: Section): boolean {
+  return section.type === SHT_RELA || section.type === SHT_REL || (section.flags & SHF_INFO_LINK) !== 0;
 }
 
 /**
@@ -164,186 +172,118 @@ export function rewriteObject(file: ElfFile, change: ElfChange): Uint8Array {
     throw new TextpokeError('not-relocatable', 'the file is not a relocatable object', { file: file.path });
   }
   const symtab = file.symtab;
-  if (!symtab) {
+  if (!symtab)
     throw new TextpokeError('elf-malformed', 'the object has no symbol table', { file: file.path });
-  }
-  const sections: MutableSection[] = file.sections.map((s) => ({
-    nameOffset: 0,
-    type: s.type,
-    flags: s.flags,
-    addr: s.addr,
-    link: s.link,
-    info: s.info,
-    addralign: s.addralign,
-    entsize: s.entsize,
-    data: file.data(s),
-    size: s.size,
-    oldOffset: s.offset,
-  }));
-  const at = (index: number): MutableSection => sections[index] as MutableSection;
-  const setData = (index: number, data: Uint8Array) => {
-    at(index).data = data;
-    at(index).size = data.length;
-  };
+  const builder = new Builder(file, change.groups.length);
 
-  // Names: one string table may serve sections and symbols alike (clang's .strtab).
+  // One string table may serve sections and symbols alike (clang's .strtab).
   const symbolNames = new StringAppender(file.data(file.section(symtab.link, 'sh_link of the symbol table')));
   const sectionNames =
     header.shstrndx === symtab.link
       ? symbolNames
       : new StringAppender(file.data(file.section(header.shstrndx, 'e_shstrndx')));
-  const rawNames = new ByteView(
-    file.source.read(header.shoff, file.sections.length * Shdr[header.class].size),
-    header.little,
-  );
-  sections.forEach((section, i) => {
-    section.nameOffset = rawNames.u32(i * Shdr[header.class].size);
-  });
 
-  // Symbols. From here on every symbol number is final.
-  const oldCount = file.symbols(symtab).count;
-  const localCount = change.symbols.filter((s) => s.binding === 'local').length;
-  const renumber = (symbol: number) => (symbol < symtab.info ? symbol : symbol + localCount);
-  const finalIndex = new Map<number, number>();
-  let nextLocal = symtab.info;
-  let nextGlobal = oldCount + localCount;
-  change.symbols.forEach((symbol, i) => {
-    finalIndex.set(oldCount + i, symbol.binding === 'local' ? nextLocal++ : nextGlobal++);
-  });
-  const indexOf = (symbol: SymbolRef) => finalIndex.get(symbol) ?? renumber(symbol);
-  if (change.symbols.length > 0) {
-    const rebuilt = rebuildSymtab(file, symtab, change, symbolNames);
-    setData(symtab.index, rebuilt.records);
-    at(symtab.index).info = rebuilt.firstGlobal;
-    const indices = file.sections.find((s) => s.type === SHT_SYMTAB_SHNDX && s.link === symtab.index);
-    if (indices && rebuilt.extended) setData(indices.index, rebuilt.extended);
-    else if (rebuilt.extended) {
-      sections.push({
-        name: '.symtab_shndx',
-        nameOffset: 0,
-        type: SHT_SYMTAB_SHNDX,
-        flags: 0,
-        addr: 0,
-        link: symtab.index,
-        info: 0,
-        addralign: 4,
-        entsize: 4,
-        data: rebuilt.extended,
-        size: rebuilt.extended.length,
-      });
-    }
-    if (localCount > 0) {
-      const renumbered = renumberSymbols(file, symtab, renumber);
-      for (const [index, data] of renumbered.data) setData(index, data);
-      for (const [index, info] of renumbered.info) at(index).info = info;
-    }
-  }
+  const indexOf = changeSymbols(builder, file, symtab, change, symbolNames);
+  // From here on every symbol number and the number of every section that the file had is final.
 
   for (const { section, offset, bytes } of change.patches) {
-    const data = at(section).data.slice();
-    data.set(bytes, offset);
-    at(section).data = data;
+    builder.editable(builder.number(section)).bytes.set(bytes, offset);
   }
-  for (const { section, index } of change.voided) {
-    const data = at(section).data.slice();
-    const view = new ByteView(data, header.little);
-    const format = (at(section).type === SHT_RELA ? Rela : Rel)[header.class];
-    const info = index * format.size + format.offsets.info;
-    if (header.class === 64) view.setU32(info + (header.little ? 0 : 4), 0);
-    else view.setU32(info, (view.u32(info) & ~0xff) >>> 0);
-    at(section).data = data;
-  }
+  for (const { section, index } of change.voided)
+    voidRelocation(builder, file, builder.number(section), index);
 
-  // New sections, each with its relocations right behind it.
   const rela = usesRela(file, true);
-  const joins = new Map<number, number[]>();
-  const join = (group: number, member: number) => {
-    const members = joins.get(group) ?? [];
-    joins.set(group, members);
-    members.push(member);
-    at(member).flags += at(member).flags & SHF_GROUP ? 0 : SHF_GROUP;
-  };
-  const companionsOf: number[][] = change.sections.map((section) => {
-    const index = sections.length;
-    sections.push({
-      name: section.name,
-      nameOffset: 0,
-      type: section.type,
-      flags: section.flags,
-      addr: 0,
-      link: 0,
-      info: 0,
-      addralign: section.addralign,
-      entsize: section.entsize,
-      data: section.data,
-      size: section.data.length,
-    });
-    const members = [index];
+  const members = change.sections.map((section) => {
+    const made = blank(section.name, section.type, section.addralign, section.entsize, section.data);
+    made.flags = section.flags;
+    const index = builder.add(made);
+    const both = [index];
     if (section.relocations.length > 0) {
-      const data = encodeRelocations(file, section, rela, indexOf);
-      members.push(sections.length);
-      sections.push({
-        name: `${rela ? '.rela' : '.rel'}${section.name}`,
-        nameOffset: 0,
-        type: rela ? SHT_RELA : SHT_REL,
-        flags: SHF_INFO_LINK,
-        addr: 0,
-        link: symtab.index,
-        info: index,
-        addralign: header.class === 64 ? 8 : 4,
-        entsize: (rela ? Rela : Rel)[header.class].size,
-        data,
-        size: data.length,
-      });
+      const form = rela
+        ? { prefix: '.rela', type: SHT_RELA, record: Rela }
+        : { prefix: '.rel', type: SHT_REL, record: Rel };
+      const companion = blank(
+        form.prefix + section.name,
+        form.type,
+        header.class === 64 ? 8 : 4,
+        form.record[header.class].size,
+        encodeRelocations(file, section, rela, indexOf),
+      );
+      companion.flags = SHF_INFO_LINK;
+      companion.link = builder.number(symtab.index);
+      companion.info = index;
+      both.push(builder.add(companion));
     }
-    if (section.group !== undefined) for (const member of members) join(section.group, member);
-    return members;
+    if (section.group !== undefined) builder.joinGroup(builder.number(section.group), both);
+    return both;
   });
-  for (const group of change.groups) {
-    const index = sections.length;
-    sections.push({
-      name: '.group',
-      nameOffset: 0,
-      type: SHT_GROUP,
-      flags: 0,
-      addr: 0,
-      link: symtab.index,
-      info: indexOf(group.signature),
-      addralign: 4,
-      entsize: 4,
-      data: new Uint8Array(4),
-      size: 4,
-    });
-    for (const member of group.members) {
-      join(index, member);
-      for (const relocations of file.relocationSections(member)) join(index, relocations.index);
-    }
-    for (const added of group.newMembers)
-      for (const member of companionsOf[added] as number[]) join(index, member);
-  }
-  for (const [group, members] of joins) {
-    const data = new Uint8Array(at(group).data.length + members.length * 4);
-    data.set(at(group).data);
-    const view = new ByteView(data, header.little);
-    members.forEach((member, i) => {
-      view.setU32(at(group).data.length + i * 4, member);
-    });
-    setData(group, data);
-  }
+  change.groups.forEach((group, i) => {
+    const index = 1 + i;
+    builder.at(index).link = builder.number(symtab.index);
+    builder.at(index).info = indexOf(group.signature);
+    const old = group.members.flatMap((m) => [m, ...file.relocationSections(m).map((r) => r.index)]);
+    builder.joinGroup(index, [
+      ...old.map((m) => builder.number(m)),
+      ...group.newMembers.flatMap((m) => members[m] as number[]),
+    ]);
+  });
 
   // Names last, now that every section is there.
-  for (const section of sections) {
+  for (const section of builder.sections) {
     if (section.name !== undefined) section.nameOffset = sectionNames.offsetOf(section.name);
   }
-  setData(symtab.link, symbolNames.bytes());
-  if (sectionNames !== symbolNames) setData(header.shstrndx, sectionNames.bytes());
+  builder.setData(builder.number(symtab.link), symbolNames.bytes());
+  if (sectionNames !== symbolNames) builder.setData(builder.number(header.shstrndx), sectionNames.bytes());
 
   const original = file.source.read(0, file.source.size);
   const ident = original.slice(0, identSize);
   if (change.osabi !== undefined) ident[7] = change.osabi;
-  return writeElf({ ...header, ident }, sections.map(asOutput), original);
+  const output = builder.sections.map((s) => (s.type === SHT_NOBITS ? { ...s, data: new Uint8Array(0) } : s));
+  return writeElf({ ...header, shstrndx: builder.number(header.shstrndx), ident }, output, original);
 }
 
-function asOutput(section: MutableSection): OutputSection {
-  return section.type === SHT_NOBITS ? { ...section, data: new Uint8Array(0) } : section;
+/** Rewrites the symbol table and all that holds its numbers; returns the final number of a symbol. */
+function changeSymbols(
+  builder: Builder,
+  file: ElfFile,
+  symtab: Section,
+  change: ElfChange,
+  names: StringAppender,
+): (symbol: SymbolRef) => number {
+  const oldCount = file.symbols(symtab).count;
+  const localCount = change.symbols.filter((s) => s.binding === 'local').length;
+  const renumber = (symbol: number) => (symbol < symtab.info ? symbol : symbol + localCount);
+  const added: number[] = [];
+  let nextLocal = symtab.info;
+  let nextGlobal = oldCount + localCount;
+  for (const symbol of change.symbols) added.push(symbol.binding === 'local' ? nextLocal++ : nextGlobal++);
+  if (change.symbols.length > 0 || change.groups.length > 0) {
+    const rewritten = rewriteSymbols(file, symtab, change.symbols, names, (n) => builder.number(n));
+    const index = builder.number(symtab.index);
+    builder.setData(index, rewritten.records);
+    builder.at(index).info = rewritten.firstGlobal;
+    const words = file.sections.find((s) => s.type === SHT_SYMTAB_SHNDX && s.link === symtab.index);
+    if (rewritten.extended && words) builder.setData(builder.number(words.index), rewritten.extended);
+    else if (rewritten.extended) {
+      const section = blank('.symtab_shndx', SHT_SYMTAB_SHNDX, 4, 4, rewritten.extended);
+      section.link = index;
+      builder.add(section);
+    }
+  }
+  if (localCount > 0) {
+    const { data, info } = renumberSymbols(file, symtab, renumber);
+    for (const [section, bytes] of data) builder.setData(builder.number(section), bytes);
+    for (const [section, number] of info) builder.at(builder.number(section)).info = number;
+  }
+  return (symbol) => (symbol < oldCount ? renumber(symbol) : (added[symbol - oldCount] as number));
+}
+
+/** Turns a relocation into R_*_NONE (type 0 on every machine); its symbol and addend stay. */
+function voidRelocation(builder: Builder, file: ElfFile, section: number, index: number): void {
+  const { class: bits, little } = file.header;
+  const view = builder.editable(section);
+  const format = (builder.at(section).type === SHT_RELA ? Rela : Rel)[bits];
+  const info = index * format.size + format.offsets.info;
+  if (bits === 64) view.setU32(info + (little ? 0 : 4), 0);
+  else view.setU32(info, (view.u32(info) & ~0xff) >>> 0);
 }

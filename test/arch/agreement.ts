@@ -6,15 +6,15 @@ import { LineClass, type Listing } from './objdump.ts';
 /** Where we differ from objdump, and why that is right. */
 export const rules = {
   // `9b d9 3c 24` is fwait and fnstcw to the CPU; objdump shows the assembler's fstcw.
-  fwait: 'objdump merges fwait with the x87 instruction after it',
+  fwait: 'objdump merges fwait with the x87 instruction after it, and takes it for a prefix of others',
   // `48 f0 01 00` is one instruction to the CPU, which ignores the REX prefix.
   rex: 'objdump makes a REX prefix before another prefix a line of its own',
   // Fifteen bytes may be fourteen prefixes and a nop; objdump shows fourteen prefixes, and then begins again.
   prefixes: 'objdump reads at most thirteen prefixes',
   // The operands, the mandatory prefix or an opcode that we take to be there: see `decodeInstruction`.
   badHere: 'objdump says (bad), we have a length',
-  // objdump skips prefixes and opcode, we skip a byte; until both come by the same offset, lines do not match.
-  afterBad: 'a line of objdump after (bad) that is out of step with us',
+  // After one of the above, objdump goes on somewhere else than we do, until both come by the same offset.
+  outOfStep: 'objdump is out of step with us after one of these',
 } as const;
 export type Rule = keyof typeof rules;
 
@@ -35,6 +35,12 @@ export const noAgreement = (): Agreement => ({
   differences: new Map(),
   unexplained: [],
 });
+
+/** The counts, for the report of a test. */
+export function summary({ instructions, undecodable, locks, differences }: Agreement): string {
+  const named = [...differences].map(([rule, count]) => `${count} x ${rules[rule]}`);
+  return [`${instructions} instructions, ${locks} locks, ${undecodable} undecodable`, ...named].join('; ');
+}
 
 const UNDECODABLE = 0xff;
 
@@ -69,7 +75,7 @@ export function compare(listing: Listing, agreement: Agreement): void {
     const step = steps[offset]!;
     inStep ||= step !== 0;
     if (!inStep) {
-      note('afterBad');
+      note('outOfStep');
       outOfStep.fill(1, offset, offset + length);
       continue;
     }
@@ -81,26 +87,20 @@ export function compare(listing: Listing, agreement: Agreement): void {
     } else if (lineClass === LineClass.bad) {
       if (step === UNDECODABLE) agreement.undecodable++;
       else note('badHere');
-      const ownLength = step === UNDECODABLE ? 1 : step;
-      outOfStep.fill(1, offset, offset + Math.max(length, ownLength));
       inStep = false;
     } else if (lineClass !== LineClass.instruction && length === 1 && step === UNDECODABLE) {
       agreement.undecodable++;
-    } else if (lineClass === LineClass.prefixes && length === 1 && (code[offset]! & 0xf0) === 0x40) {
-      note('rex');
-      // The rest of our instruction is objdump's next line, or lines if there are more such prefixes.
-      while (offsets[line + 1]! < offset + step) line++;
-      if (step === UNDECODABLE || offsets[line]! + lengths[line]! !== offset + step) {
-        inStep = false;
-        if (classes[line] === LineClass.instruction) agreement.unexplained.push(describe(listing, offset, length, step));
-      }
-    } else if (lineClass === LineClass.prefixes && length === 14) {
-      note('prefixes');
+    } else if (code[offset] === 0x9b && step === 1 && isMisreadFwait(listing, line)) {
+      note('fwait');
+      inStep = false;
+    } else if (lineClass === LineClass.prefixes && (length === 14 || hasIgnoredRex(code, offset))) {
+      note(length === 14 ? 'prefixes' : 'rex');
       inStep = false;
     } else {
       agreement.unexplained.push(describe(listing, offset, length, step));
       inStep = false;
     }
+    if (!inStep) outOfStep.fill(1, offset, offset + Math.max(length, step === UNDECODABLE ? 1 : step));
   }
   compareLocks(listing, outOfStep, agreement);
 }
@@ -114,6 +114,21 @@ function isFwaitMerged(code: Uint8Array, steps: Uint8Array, offset: number, leng
   }
   return fwaits > 0 && at === offset + length;
 }
+
+/** `9b 26 9b` is listed as `9b 26` with the name of `26 9b`, and then `9b`; `9b 43 44` as a lone prefix. */
+function isMisreadFwait({ code, offsets, lengths, classes }: Listing, line: number): boolean {
+  return classes[line] === LineClass.prefixes || code[offsets[line]! + lengths[line]!] === 0x9b;
+}
+
+/** True when the prefixes at `offset` have a REX prefix that is not the last of them. */
+function hasIgnoredRex(code: Uint8Array, offset: number): boolean {
+  const isRex = (at: number): boolean => (code[at]! & 0xf0) === 0x40;
+  const isPrefix = (at: number): boolean => isRex(at) || LEGACY_PREFIXES.has(code[at]!);
+  for (let at = offset; isPrefix(at); at++) if (isRex(at) && isPrefix(at + 1)) return true;
+  return false;
+}
+// objdump counts fwait among them.
+const LEGACY_PREFIXES = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0x9b, 0xf0, 0xf2, 0xf3]);
 
 function compareLocks(listing: Listing, outOfStep: Uint8Array, agreement: Agreement): void {
   const { code, map, offsets, classes } = listing;
@@ -134,10 +149,12 @@ function compareLocks(listing: Listing, outOfStep: Uint8Array, agreement: Agreem
   const known = new Set(theirs);
   for (const offset of ours) {
     if (known.delete(offset)) agreement.locks++;
-    else if (outOfStep[offset] === 0) agreement.unexplained.push(`${listing.name}: only we have a lock at ${offset}`);
+    else if (outOfStep[offset] === 0)
+      agreement.unexplained.push(`${listing.name}: only we have a lock at ${offset}`);
   }
   for (const offset of known) {
-    if (outOfStep[offset] === 0) agreement.unexplained.push(`${listing.name}: only objdump has a lock at ${offset}`);
+    if (outOfStep[offset] === 0)
+      agreement.unexplained.push(`${listing.name}: only objdump has a lock at ${offset}`);
   }
 }
 

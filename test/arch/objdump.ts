@@ -31,7 +31,8 @@ export interface Listing {
   readonly lockLines: readonly number[];
 }
 
-const PREFIX = /^(lock|repn?z|rep|data16|addr32|[c-gs]s|rex(\.W?R?X?B?)?|xacquire|xrelease|bnd|notrack|fwait)$/;
+const PREFIX =
+  /^(lock|repn?z|rep|data16|addr32|[c-gs]s|rex(\.W?R?X?B?)?|xacquire|xrelease|bnd|notrack|fwait)$/;
 const BAD = /(^|[ ,])\(bad\)/; // but not `/(bad)`, a complaint about operands
 
 function classify(words: string): LineClass {

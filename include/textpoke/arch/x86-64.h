@@ -50,7 +50,12 @@
   ".size " name ", . - " name "\n\t"                                                                         \
   ".popsection\n"
 
+/* The symbol alone: gcc's %P would add @GOTPCREL and a star under -fno-plt, and clang knows no %p. */
+#ifdef __clang__
 #define TEXTPOKE_ARCH_FUNCTION_OPERAND(operand) "%P" operand
+#else
+#define TEXTPOKE_ARCH_FUNCTION_OPERAND(operand) "%p" operand
+#endif
 
 #define TEXTPOKE_ARCH_RETURN0 "xorl %eax, %eax; ret"
 

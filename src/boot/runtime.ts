@@ -1,0 +1,48 @@
+// What a booted program keeps in memory: its sites, its keys, its calls. Phases and operations (jump-label.ts,
+// static-call.ts, smp-locks.ts) work on it.
+import type { CallSupport } from '../arch/arch.ts';
+import type { Image } from '../image/image.ts';
+import {
+  type BranchSite,
+  type CallSite,
+  type LockSite,
+  readBranchSites,
+  readCallSites,
+  readLockSites,
+  readStaticCalls,
+  type StaticCall,
+} from '../image/sites.ts';
+import { TextPoker } from './text-poke.ts';
+
+export class Runtime {
+  readonly image: Image;
+  readonly poker: TextPoker;
+  branches: readonly BranchSite[];
+  callSites: readonly CallSite[];
+  readonly locks: readonly LockSite[];
+  readonly calls: ReadonlyMap<number, StaticCall>;
+  readonly support: CallSupport;
+  readonly returnZero: number | undefined;
+  /** What a person has to know though nothing was refused. */
+  readonly notes: string[] = [];
+
+  /** `image` must lie in memory of its own: it is written to. Errors: `table-malformed`. */
+  constructor(image: Image) {
+    this.image = image;
+    this.poker = new TextPoker(image);
+    this.branches = readBranchSites(image);
+    this.callSites = readCallSites(image);
+    this.locks = readLockSites(image);
+    this.calls = readStaticCalls(image);
+    this.support = callSupport(image);
+    this.returnZero = image.symbols.addressOf('__static_call_return0');
+  }
+}
+
+/** Code of the image's own that encodings go to: see `CallSupport`. */
+export function callSupport(image: Image): CallSupport {
+  return {
+    returnStub: image.symbols.addressOf('__static_call_return'),
+    returnThunk: image.symbols.addressOf('__x86_return_thunk'),
+  };
+}

@@ -1,0 +1,305 @@
+// Static calls at boot and run time (kernel/static_call_inline.c, arch/x86/kernel/static_call.c).
+import type { CallKind, CallTarget } from '../arch/arch.ts';
+import { hex } from '../bytes/integer.ts';
+import { ByteView } from '../bytes/view.ts';
+import { TextpokeError } from '../errors.ts';
+import type { Image, Pointer } from '../image/image.ts';
+import { type CallSite, findSymbol, type StaticCall } from '../image/sites.ts';
+import { encodeImageEntry } from '../image/tables.ts';
+import { callInit, callTail, staticCallSites } from '../tables/schema.ts';
+import type { Runtime } from './runtime.ts';
+import type { Allowed, Patch } from './text-poke.ts';
+
+/** What a call is to do; `external` is a function of another object, whose address only the loader knows. */
+export type CallValue = CallTarget | { readonly kind: 'external'; readonly name: string };
+
+/** What a `func` pointer means. */
+export function callValue(pointer: Pointer, returnZero: number | undefined): CallValue {
+  if (pointer.kind === 'external') return { kind: 'external', name: pointer.name };
+  if (pointer.address === 0) return { kind: 'null' };
+  if (pointer.address === returnZero) return { kind: 'return 0', address: pointer.address };
+  return { kind: 'function', address: pointer.address };
+}
+
+/** Reads the `func` of a `struct static_call_key`; error `table-malformed` outside the image, `key-unaligned`. */
+export function readCallValue(runtime: Runtime, key: number): CallValue {
+  const { image } = runtime;
+  if (key % 4 !== 0) {
+    throw new TextpokeError('key-unaligned', `the key ${image.describe(key)} is not aligned to 4 bytes`, {
+      file: image.file.path,
+    });
+  }
+  if (!image.contains(key, 2 * image.arch.wordSize)) {
+    throw new TextpokeError('table-malformed', `the key at ${image.describe(key)} lies outside the image`, {
+      file: image.file.path,
+      section: staticCallSites.name,
+    });
+  }
+  return callValue(image.readPointer(key), runtime.returnZero);
+}
+
+export function describeValue(image: Image, value: CallValue): string {
+  switch (value.kind) {
+    case 'null':
+      return 'NULL';
+    case 'return 0':
+      return 'RET0';
+    case 'external':
+      return value.name;
+    case 'function':
+      return image.describe(value.address);
+  }
+}
+
+/** Which kind of site it is: the table knows tail calls, the instruction knows conditional ones. */
+export function kindOfSite(image: Image, site: CallSite): CallKind {
+  if (!site.tail) return 'call';
+  const current = image.readUpTo(site.address, image.arch.maxSite);
+  return image.arch.isCallSite(current, 'conditional tail') ? 'conditional tail' : 'tail';
+}
+
+/** Where the branch at a site goes once stubs are seen through; undefined for another instruction. */
+export function branchTargetAt(image: Image, address: number): Pointer | undefined {
+  const instruction = image.arch.readInstruction(image.readUpTo(address, image.arch.maxSite), 0);
+  if (instruction.kind !== 'call' && instruction.kind !== 'jump' && instruction.kind !== 'conditional jump') {
+    return undefined;
+  }
+  return image.callee(address + instruction.displacement);
+}
+
+/** True when the branch at `address` goes to `trampoline`, directly or through a stub. */
+export function goesTo(image: Image, address: number, trampoline: number): boolean {
+  const target = branchTargetAt(image, address);
+  return target?.kind === 'address' && target.address === trampoline;
+}
+
+/** The bytes a site holds for `value`; a site of an external function, or one out of reach, stays on its trampoline. */
+export function siteBytes(
+  runtime: Runtime,
+  site: CallSite,
+  value: CallValue,
+  trampoline: number | undefined,
+): { bytes: Uint8Array; onTrampoline: boolean } {
+  const { image, support } = runtime;
+  const current = image.readUpTo(site.address, image.arch.maxSite);
+  const kind = kindOfSite(image, site);
+  if (trampoline === undefined && (value.kind === 'external' || kind === 'conditional tail')) {
+    throw new TextpokeError(
+      'site-unpatchable',
+      `${image.describe(site.address)}: the call needs its trampoline, but the image has no symbol for it`,
+      { file: image.file.path },
+    );
+  }
+  const target: CallTarget =
+    value.kind === 'external' ? { kind: 'function', address: trampoline as number } : value;
+  return image.arch.encodeCallSite({
+    address: site.address,
+    kind,
+    target,
+    trampoline: trampoline ?? site.address,
+    current,
+    support,
+  });
+}
+
+function patchTo(runtime: Runtime, site: CallSite, before: readonly CallValue[], after: CallValue): Patch {
+  const { image } = runtime;
+  const call = runtime.calls.get(site.key);
+  const name = call?.name ?? hex(site.key);
+  const current = image.readUpTo(site.address, image.arch.maxSite);
+  const { bytes, onTrampoline } = siteBytes(runtime, site, after, call?.trampoline);
+  const allowed: Allowed[] = before.map((value) => ({
+    bytes: siteBytes(runtime, site, value, call?.trampoline).bytes,
+    meaning: `${name} = ${describeValue(image, value)}`,
+  }));
+  const calledFirst = onOwnTrampoline(runtime, site, call);
+  const valid = image.arch.isCallSite(current, kindOfSite(image, site));
+  if (valid && calledFirst)
+    allowed.push({ bytes: current.slice(0, bytes.length), meaning: `${name}'s trampoline` });
+  const what = describeValue(image, after);
+  const stays =
+    onTrampoline && after.kind !== 'null' ? ` (stays on the trampoline: ${what} is out of reach)` : '';
+  if (stays) runtime.notes.push(`${image.describe(site.address)}: ${name}${stays}`);
+  return { address: site.address, allowed, bytes, reason: `${name} = ${what}` };
+}
+
+/** Whether the site goes to its trampoline; without a symbol for that, to anything shaped like one. */
+function onOwnTrampoline(runtime: Runtime, site: CallSite, call: StaticCall | undefined): boolean {
+  const { image } = runtime;
+  if (call?.trampoline !== undefined) return goesTo(image, site.address, call.trampoline);
+  const target = branchTargetAt(image, site.address);
+  return target?.kind === 'address' && image.arch.isTrampoline(image.readUpTo(target.address, 8), 0);
+}
+
+function storeTable(runtime: Runtime): void {
+  const { image, poker } = runtime;
+  const places = runtime.callSites.map((site) => site.entry.address).sort((a, b) => a - b);
+  const order = (a: CallSite, b: CallSite) =>
+    a.key - b.key || a.address - b.address || a.entry.address - b.entry.address;
+  runtime.callSites = [...runtime.callSites].sort(order).map((site, i) => {
+    const address = places[i] as number;
+    const init = image.isInitText(site.address);
+    const fields = [site.address, site.key + (site.tail ? callTail : 0) + (init ? callInit : 0)];
+    poker.store(
+      address,
+      encodeImageEntry(image, staticCallSites, address, fields),
+      'sort .static_call_sites',
+    );
+    return { ...site, init, entry: { address, fields } };
+  });
+}
+
+/** static_call_init: sort by key, mark init sites, bring every site from its trampoline to its function. */
+export function staticCallInit(runtime: Runtime): void {
+  const { image, poker } = runtime;
+  poker.phase = 'static_call_init';
+  for (const site of runtime.callSites) {
+    if (image.codeAt(site.address)) continue;
+    throw new TextpokeError(
+      'table-malformed',
+      `the site ${image.describe(site.address)} of a static call entry does not lie in executable code`,
+      { file: image.file.path, section: staticCallSites.name, offset: site.entry.address },
+    );
+  }
+  poker.poke(
+    runtime.callSites.map((site) => {
+      const value = readCallValue(runtime, site.key);
+      return patchTo(runtime, site, [value], value);
+    }),
+  );
+  storeTable(runtime);
+  settleSymbolic(runtime);
+}
+
+/**
+ * Sites now go to this image's own functions, so `func` must not be bound to another object's by name: symbolic
+ * relocations of patched calls become relative ones.
+ */
+function settleSymbolic(runtime: Runtime): void {
+  const { image } = runtime;
+  for (const key of new Set(runtime.callSites.map((site) => site.key))) {
+    if (image.dynamic.at(key)?.type !== image.arch.dynamic.symbolic) continue;
+    const value = readCallValue(runtime, key);
+    const call = runtime.calls.get(key) ?? { name: hex(key), key, trampoline: undefined };
+    storeFunction(runtime, call, value);
+  }
+}
+
+/** What `--update CALL=…` names: NULL, RET0, a function's symbol or an address. */
+export function parseCallValue(runtime: Runtime, text: string): CallTarget {
+  const { image, returnZero } = runtime;
+  if (text === 'NULL') return { kind: 'null' };
+  if (text === 'RET0') {
+    if (returnZero === undefined) {
+      throw new TextpokeError(
+        'unknown-key',
+        'RET0 needs __static_call_return0, which the image does not have',
+        {
+          file: image.file.path,
+        },
+      );
+    }
+    return { kind: 'return 0', address: returnZero };
+  }
+  const isAddress = /^0x[0-9a-f]+$/i.test(text);
+  const address = isAddress ? Number(BigInt.asIntN(64, BigInt(text))) : findSymbol(image, text, 'function');
+  if (!image.codeAt(address)) {
+    throw new TextpokeError('unknown-key', `${text} is not code of the image, so no call can go there`, {
+      file: image.file.path,
+    });
+  }
+  return callValue({ kind: 'address', address }, returnZero) as CallTarget;
+}
+
+/** static_call_update: key, then trampoline, then every site. Errors: `site-mismatch`, `store-refused`, `branch-range`. */
+export function updateStaticCall(runtime: Runtime, call: StaticCall, value: CallTarget): void {
+  const before = readCallValue(runtime, call.key);
+  const patches: Patch[] = [];
+  if (call.trampoline !== undefined)
+    patches.push(trampolinePatch(runtime, call, call.trampoline, before, value));
+  const sites = runtime.callSites.filter((site) => site.key === call.key);
+  if (sites.length === 0) runtime.notes.push(`no site calls ${call.name}`);
+  for (const site of sites) patches.push(patchTo(runtime, site, [before], value));
+  runtime.poker.check(patches);
+  storeFunction(runtime, call, value);
+  runtime.poker.poke(patches);
+}
+
+function trampolinePatch(
+  runtime: Runtime,
+  call: StaticCall,
+  trampoline: number,
+  before: CallValue,
+  value: CallTarget,
+): Patch {
+  const { image, support } = runtime;
+  const what = describeValue(image, value);
+  const bytes = image.arch.encodeTrampoline(trampoline, value, support);
+  if (!bytes) {
+    throw new TextpokeError('branch-range', `the trampoline of ${call.name} cannot reach ${what}`, {
+      file: image.file.path,
+    });
+  }
+  const current = image.readUpTo(trampoline, 8);
+  const allowed: Allowed[] = [];
+  if (image.arch.isTrampoline(current, 0) && trampolineDoes(runtime, trampoline, before)) {
+    allowed.push({
+      bytes: current.slice(0, bytes.length),
+      meaning: `the trampoline of ${call.name} = ${describeValue(image, before)}`,
+    });
+  }
+  return { address: trampoline, allowed, bytes, reason: `trampoline of ${call.name} = ${what}` };
+}
+
+/** True when the trampoline goes where `value` says, whatever stub the linker put between. */
+export function trampolineDoes(runtime: Runtime, trampoline: number, value: CallValue): boolean {
+  const target = branchTargetAt(runtime.image, trampoline);
+  if (!target) return value.kind === 'null';
+  if (value.kind === 'external') return target.kind === 'external' && target.name === value.name;
+  if (value.kind === 'null')
+    return target.kind === 'address' && target.address === runtime.support.returnThunk;
+  return target.kind === 'address' && target.address === value.address;
+}
+
+/**
+ * Stores `func`. In a position-independent image the loader makes the pointer, so its relocation changes: to a
+ * relative one for an address, to none for NULL. Error `store-refused` where there is no relocation to change.
+ */
+function storeFunction(runtime: Runtime, call: StaticCall, value: CallValue): void {
+  const { image, poker } = runtime;
+  const { arch, dynamic } = image;
+  if (value.kind === 'external') return;
+  const address = value.kind === 'null' ? 0 : value.address;
+  const reason = `__SCK__${call.name}.func = ${describeValue(image, value)}`;
+  const refuse = (why: string): never => {
+    throw new TextpokeError('store-refused', `${reason}: ${why}`, { file: image.file.path });
+  };
+  const relocation = dynamic.at(call.key);
+  const word = new Uint8Array(arch.wordSize);
+  const view = new ByteView(word, image.file.header.little);
+  if (arch.wordSize === 8) view.setS64(0, address);
+  else view.setU32(0, address >>> 0);
+  if (dynamic.isPacked(call.key)) {
+    if (address === 0)
+      refuse(
+        'a packed relative relocation (DT_RELR) adds the load base; link without -z pack-relative-relocs',
+      );
+  } else if (relocation) {
+    const type = address === 0 ? arch.dynamic.none : arch.dynamic.relative;
+    poker.store(relocation.record, dynamic.encode(arch, type, call.key, address), `relocation of ${reason}`);
+    const relative = dynamic.relativeCount(arch);
+    if (relative) {
+      const count = new Uint8Array(8);
+      new ByteView(count, image.file.header.little).setS64(0, relative.count);
+      poker.store(relative.at, count, 'DT_RELACOUNT');
+    }
+    image.forgetDynamic();
+    // With RELA the loader ignores what stands in the pointer; keep what the linker put there.
+    return;
+  } else if (address !== 0 && image.isPositionIndependent) {
+    refuse(
+      'the image is position-independent and has no dynamic relocation for the pointer that could hold it',
+    );
+  }
+  poker.store(call.key, word, reason);
+}

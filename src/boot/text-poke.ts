@@ -1,0 +1,120 @@
+// The one place that writes to an image: every write states what it replaces, a whole batch is checked before
+// its first byte changes, and each write is recorded (kernel: text_poke_early, text_poke_bp).
+import { sameBytes } from '../bytes/integer.ts';
+import { type Mismatch, MismatchError, TextpokeError } from '../errors.ts';
+import type { Image } from '../image/image.ts';
+
+export interface Allowed {
+  readonly bytes: Uint8Array;
+  readonly meaning: string;
+}
+
+/** One write: what may stand there, what is to stand there, and why. */
+export interface Patch {
+  /** Virtual address. */
+  readonly address: number;
+  /** Byte strings that may be there; what is to be written is always among them. */
+  readonly allowed: readonly Allowed[];
+  readonly bytes: Uint8Array;
+  readonly reason: string;
+}
+
+export interface PokeRecord {
+  readonly phase: string;
+  readonly address: number;
+  /** `symbol+0x1c`. */
+  readonly symbol: string;
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+  readonly reason: string;
+  /** `text` for instructions, else the table, key or relocation that was stored. */
+  readonly what: 'text' | 'data';
+}
+
+export class TextPoker {
+  readonly records: PokeRecord[] = [];
+  /** Name of the phase that writes are recorded under. */
+  phase = 'load';
+  /** True once the program runs: a write of more than one byte then goes breakpoint, tail, head. */
+  live = false;
+  private readonly image: Image;
+
+  /** `image` must lie in memory of its own: it is written to. */
+  constructor(image: Image) {
+    this.image = image;
+  }
+
+  private record(address: number, after: Uint8Array, reason: string, what: PokeRecord['what']): void {
+    const before = this.image.read(address, after.length);
+    this.records.push({
+      phase: this.phase,
+      address,
+      symbol: this.image.describe(address),
+      before: before.slice(),
+      after: after.slice(),
+      reason,
+      what,
+    });
+    before.set(after);
+  }
+
+  /** Writes those of `patches` that differ from what is there, after `check` has passed all of them. */
+  poke(patches: readonly Patch[]): void {
+    for (const { address, bytes, reason } of this.check(patches)) this.write(address, bytes, reason);
+  }
+
+  /**
+   * Returns the patches that would change something. Errors: `site-mismatch` for all that find something else
+   * than they allow, `store-refused`; nothing is written.
+   */
+  check(patches: readonly Patch[]): Patch[] {
+    const mismatches: Mismatch[] = [];
+    const writes: Patch[] = [];
+    for (const patch of patches) {
+      const found = this.image.readUpTo(patch.address, patch.bytes.length);
+      if (sameBytes(found, patch.bytes)) continue;
+      if (patch.allowed.some((a) => sameBytes(a.bytes, found))) writes.push(patch);
+      else {
+        mismatches.push({
+          address: patch.address,
+          name: this.image.describe(patch.address),
+          found: found.slice(),
+          allowed: [...patch.allowed, { bytes: patch.bytes, meaning: 'as it is to be' }],
+          reason: patch.reason,
+        });
+      }
+    }
+    if (mismatches.length > 0) throw new MismatchError(mismatches, { file: this.image.file.path });
+    for (const { address, bytes } of writes) this.requireStored(address, bytes.length, 'code');
+    return writes;
+  }
+
+  private write(address: number, bytes: Uint8Array, reason: string): void {
+    const { breakpoint } = this.image.arch;
+    if (!this.live || bytes.length === 1 || breakpoint === undefined) {
+      this.record(address, bytes, reason, 'text');
+      return;
+    }
+    const head = breakpoint.length;
+    this.record(address, breakpoint, `${reason} (1 of 3: breakpoint)`, 'text');
+    this.record(address + head, bytes.subarray(head), `${reason} (2 of 3: tail)`, 'text');
+    this.record(address, bytes.subarray(0, head), `${reason} (3 of 3: head)`, 'text');
+  }
+
+  /** Stores data (a table, a key's state, a dynamic relocation). Error `store-refused` where the file has no byte. */
+  store(address: number, bytes: Uint8Array, reason: string): void {
+    if (sameBytes(this.image.read(address, bytes.length), bytes)) return;
+    this.requireStored(address, bytes.length, reason);
+    this.record(address, bytes, reason, 'data');
+  }
+
+  private requireStored(address: number, length: number, what: string): void {
+    if (this.image.fileOffset(address, length) !== undefined) return;
+    throw new TextpokeError(
+      'store-refused',
+      `${what}: ${this.image.describe(address)} lies in .bss, where the file has no bytes to store it in; ` +
+        'give the key an initialised section (the headers do)',
+      { file: this.image.file.path },
+    );
+  }
+}

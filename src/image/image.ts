@@ -1,0 +1,246 @@
+// A linked image as an address space: bytes by virtual address, symbols, code, tables' places. Segments are read
+// when first touched, so a large image costs only what is looked at.
+import type { Arch, CodeMap } from '../arch/arch.ts';
+import { archOf } from '../arch/registry.ts';
+import { hex } from '../bytes/integer.ts';
+import { ByteView } from '../bytes/view.ts';
+import { ET_DYN, ET_EXEC, PF_X, PT_LOAD, SHF_ALLOC, SHF_EXECINSTR, SHT_NOBITS } from '../elf/constants.ts';
+import type { ElfFile, Section, Segment } from '../elf/file.ts';
+import { TextpokeError } from '../errors.ts';
+import { codeMapOf } from '../sites/object-code.ts';
+import { DynamicTable } from './dynamic.ts';
+import { SymbolIndex } from './symbol-index.ts';
+
+/** What a pointer in the image will be when the program runs. */
+export type Pointer =
+  | { readonly kind: 'address'; readonly address: number }
+  | { readonly kind: 'external'; readonly name: string };
+
+export interface CodeRange {
+  readonly name: string;
+  /** Virtual address of the first byte. */
+  readonly address: number;
+  readonly code: Uint8Array;
+}
+
+export class Image {
+  readonly file: ElfFile;
+  readonly arch: Arch;
+  readonly symbols: SymbolIndex;
+  private readonly loads: readonly Segment[];
+  private readonly loaded = new Map<Segment, Uint8Array>();
+  private dynamicTable: DynamicTable | undefined;
+  private ranges: CodeRange[] | undefined;
+  private readonly maps = new Map<CodeRange, CodeMap>();
+
+  /** Errors: `not-an-image` for an object or a file without loadable segments, `machine-unsupported`. */
+  constructor(file: ElfFile) {
+    this.file = file;
+    this.arch = archOf(file.header);
+    if (file.header.type !== ET_EXEC && file.header.type !== ET_DYN) {
+      throw new TextpokeError('not-an-image', 'the file is not a linked executable or shared object', {
+        file: file.path,
+      });
+    }
+    this.loads = file.segments.filter((s) => s.type === PT_LOAD && s.memsz > 0);
+    if (this.loads.length === 0) {
+      throw new TextpokeError('not-an-image', 'the file has no loadable segment (PT_LOAD)', {
+        file: file.path,
+      });
+    }
+    for (const load of this.loads) {
+      if (load.offset + load.filesz > file.source.size || load.filesz > load.memsz) {
+        throw new TextpokeError(
+          'elf-truncated',
+          `the segment at ${hex(load.vaddr)} needs bytes ${load.offset} to ${load.offset + load.filesz} of a file of ${file.source.size}`,
+          { file: file.path },
+        );
+      }
+    }
+    this.symbols = new SymbolIndex(file);
+  }
+
+  get dynamic(): DynamicTable {
+    this.dynamicTable ??= new DynamicTable(this);
+    return this.dynamicTable;
+  }
+
+  /** Makes the next look at dynamic relocations read them again; for whoever has changed one. */
+  forgetDynamic(): void {
+    this.dynamicTable = undefined;
+  }
+
+  /** True when the loader may put the image anywhere, so that pointers in it need relocations. */
+  get isPositionIndependent(): boolean {
+    return this.file.header.type === ET_DYN;
+  }
+
+  private segmentOf(address: number, length: number): Segment | undefined {
+    return this.loads.find((s) => address >= s.vaddr && address + length <= s.vaddr + s.memsz);
+  }
+
+  /** True when [address, address + length) lies in a loaded segment. */
+  contains(address: number, length = 1): boolean {
+    return this.segmentOf(address, length) !== undefined;
+  }
+
+  /** File offset of an address; undefined where the file has no byte for it (.bss). */
+  fileOffset(address: number, length: number): number | undefined {
+    const segment = this.segmentOf(address, length);
+    if (!segment || address + length > segment.vaddr + segment.filesz) return undefined;
+    return segment.offset + (address - segment.vaddr);
+  }
+
+  /** Bytes at an address, shared with the file's; zeros where it has none. `elf-malformed` outside the image. */
+  read(address: number, length: number): Uint8Array {
+    const segment = this.segmentOf(address, length);
+    if (!segment) {
+      throw new TextpokeError('elf-malformed', `${length} bytes at ${hex(address)} are outside the image`, {
+        file: this.file.path,
+      });
+    }
+    let bytes = this.loaded.get(segment);
+    if (!bytes) {
+      bytes = this.file.source.read(segment.offset, segment.filesz);
+      this.loaded.set(segment, bytes);
+    }
+    const at = address - segment.vaddr;
+    if (at + length <= segment.filesz) return bytes.subarray(at, at + length);
+    const padded = new Uint8Array(length);
+    if (at < segment.filesz) padded.set(bytes.subarray(at, segment.filesz));
+    return padded;
+  }
+
+  /** At most `length` bytes at an address, fewer where the segment ends. */
+  readUpTo(address: number, length: number): Uint8Array {
+    const segment = this.segmentOf(address, 1);
+    if (!segment) return new Uint8Array(0);
+    return this.read(address, Math.min(length, segment.vaddr + segment.memsz - address));
+  }
+
+  private view(address: number, length: number): ByteView {
+    return new ByteView(this.read(address, length), this.file.header.little);
+  }
+  readS32(address: number): number {
+    return this.view(address, 4).s32(0);
+  }
+  /** A long, signed; NaN where a number cannot hold it. */
+  readWord(address: number): number {
+    return this.arch.wordSize === 8 ? this.view(address, 8).s64(0) : this.view(address, 4).s32(0);
+  }
+
+  /** The pointer at an address as it will be at run time with a load base of 0. */
+  readPointer(address: number): Pointer {
+    const relocation = this.dynamic.at(address);
+    const { dynamic } = this.arch;
+    if (!relocation || relocation.type === dynamic.none)
+      return { kind: 'address', address: this.readWord(address) };
+    if (relocation.type === dynamic.relative) return { kind: 'address', address: relocation.addend };
+    const table = this.file.dynsym && this.file.symbols(this.file.dynsym);
+    if (!table || relocation.symbol >= table.count)
+      return { kind: 'address', address: this.readWord(address) };
+    if (table.isUndefined(relocation.symbol))
+      return { kind: 'external', name: table.name(relocation.symbol) };
+    const addend = relocation.type === dynamic.symbolic ? relocation.addend : 0;
+    return { kind: 'address', address: (table.value[relocation.symbol] as number) + addend };
+  }
+
+  /** Follows PLT stubs and veneers from a call's target to the function that runs. */
+  callee(address: number): Pointer {
+    let at = address;
+    for (let hops = 0; hops < 4; hops++) {
+      const code = this.readUpTo(at, 16);
+      const stub = this.isStub(at) ? this.arch.readStub(code, 0, at) : undefined;
+      if (!stub) break;
+      if ('target' in stub) at = stub.target;
+      else {
+        const pointer = this.contains(stub.slot, this.arch.wordSize)
+          ? this.readPointer(stub.slot)
+          : undefined;
+        if (!pointer) break;
+        if (pointer.kind === 'external') return pointer;
+        at = pointer.address;
+      }
+    }
+    return { kind: 'address', address: at };
+  }
+
+  /** Linkers put stubs into sections of their own; a function that happens to begin with a jump is none. */
+  private isStub(address: number): boolean {
+    return this.sectionAt(address)?.name.startsWith('.plt') ?? false;
+  }
+
+  private alloc: Section[] | undefined;
+
+  /** The section that holds an address, if the image has section headers. */
+  sectionAt(address: number): Section | undefined {
+    this.alloc ??= this.file.sections
+      .filter((s) => (s.flags & SHF_ALLOC) !== 0 && s.size > 0 && (s.flags & 0x400) === 0)
+      .sort((a, b) => a.addr - b.addr);
+    let low = 0;
+    let high = this.alloc.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.alloc[middle] as Section).addr <= address) low = middle + 1;
+      else high = middle;
+    }
+    const section = this.alloc[low - 1];
+    return section && address < section.addr + section.size ? section : undefined;
+  }
+
+  /** Executable ranges: sections where there are headers, else executable segments. */
+  get code(): readonly CodeRange[] {
+    if (!this.ranges) {
+      const sections = this.file.sections.filter(
+        (s) =>
+          (s.flags & SHF_EXECINSTR) !== 0 &&
+          (s.flags & SHF_ALLOC) !== 0 &&
+          s.type !== SHT_NOBITS &&
+          s.size > 0,
+      );
+      const found =
+        sections.length > 0
+          ? sections.map((s) => ({ name: s.name, address: s.addr, size: s.size }))
+          : this.loads
+              .filter((s) => (s.flags & PF_X) !== 0)
+              .map((s) => ({ name: `segment ${hex(s.vaddr)}`, address: s.vaddr, size: s.filesz }));
+      this.ranges = found
+        .filter((r) => this.contains(r.address, r.size))
+        .map((r) => ({ name: r.name, address: r.address, code: this.read(r.address, r.size) }));
+    }
+    return this.ranges;
+  }
+
+  codeAt(address: number): CodeRange | undefined {
+    return this.code.find((r) => address >= r.address && address < r.address + r.code.length);
+  }
+
+  codeMap(range: CodeRange): CodeMap {
+    let map = this.maps.get(range);
+    if (!map) {
+      const { table } = this.symbols;
+      const members = this.symbols.between(range.address, range.address + range.code.length);
+      map = table
+        ? codeMapOf(table, members, (i) => (table.value[i] as number) - range.address, range.code.length)
+        : { starts: new Uint32Array(0), data: new Uint32Array(0) };
+      this.maps.set(range, map);
+    }
+    return map;
+  }
+
+  /** `symbol+0x1c` (or `symbol`), else the bare address. */
+  describe(address: number): string {
+    const near = this.symbols.nearest(address);
+    if (!near || !this.contains(address)) return hex(address);
+    return near.offset === 0 ? near.name : `${near.name}+0x${near.offset.toString(16)}`;
+  }
+
+  /** True for code that is freed after start-up: .init.text, .exit.text or between _sinittext and _einittext. */
+  isInitText(address: number): boolean {
+    const start = this.symbols.addressOf('_sinittext');
+    const end = this.symbols.addressOf('_einittext');
+    if (start !== undefined && end !== undefined && address >= start && address < end) return true;
+    const name = this.sectionAt(address)?.name;
+    return name === '.init.text' || name === '.exit.text';
+  }
+}

@@ -1,0 +1,172 @@
+// The sites of an image, decoded from its tables, and the keys they belong to.
+import { hex } from '../bytes/integer.ts';
+import { STB_LOCAL, STT_FILE } from '../elf/constants.ts';
+import { TextpokeError } from '../errors.ts';
+import { keyPrefix, trampolinePrefix } from '../sites/trampolines.ts';
+import {
+  callInit,
+  callTail,
+  jumpBit1,
+  jumpBranch,
+  jumpTable,
+  smpLocks,
+  staticCallSites,
+} from '../tables/schema.ts';
+import type { Image } from './image.ts';
+import { type ImageEntry, readImageTable } from './tables.ts';
+
+/** A static branch site; all numbers are virtual addresses. */
+export interface BranchSite {
+  readonly entry: ImageEntry;
+  readonly address: number;
+  readonly target: number;
+  /** Address of the `struct static_key`. */
+  readonly key: number;
+  /** True for static_branch_likely. */
+  readonly branch: boolean;
+  /** At build: emitted as a jump, must become a NOP. At run time: the site lies in init text. */
+  readonly bit1: boolean;
+}
+
+export interface CallSite {
+  readonly entry: ImageEntry;
+  readonly address: number;
+  /** Address of the `struct static_call_key`. */
+  readonly key: number;
+  readonly tail: boolean;
+  readonly init: boolean;
+}
+
+export interface LockSite {
+  readonly entry: ImageEntry;
+  /** Address of the prefix byte itself. */
+  readonly address: number;
+}
+
+/** Splits a key field's value into address and flags. Both of the kernel's ways agree where keys are 4-aligned. */
+export function splitKey(value: number): { key: number; flags: number } {
+  const flags = ((value % 4) + 4) % 4;
+  return { key: value - flags, flags };
+}
+
+export function readBranchSites(image: Image): BranchSite[] {
+  return readImageTable(image, jumpTable).map((entry) => {
+    const [address, target, value] = entry.fields as [number, number, number];
+    const { key, flags } = splitKey(value);
+    return {
+      entry,
+      address,
+      target,
+      key,
+      branch: (flags & jumpBranch) !== 0,
+      bit1: (flags & jumpBit1) !== 0,
+    };
+  });
+}
+
+export function readCallSites(image: Image): CallSite[] {
+  return readImageTable(image, staticCallSites).map((entry) => {
+    const [address, value] = entry.fields as [number, number];
+    const { key, flags } = splitKey(value);
+    return { entry, address, key, tail: (flags & callTail) !== 0, init: (flags & callInit) !== 0 };
+  });
+}
+
+export function readLockSites(image: Image): LockSite[] {
+  return readImageTable(image, smpLocks).map((entry) => ({ entry, address: entry.fields[0] as number }));
+}
+
+/** A static call as the image's symbols know it. */
+export interface StaticCall {
+  /** Without prefix. */
+  readonly name: string;
+  readonly key: number;
+  /** Address of the trampoline; undefined when the image has no symbol for it. */
+  readonly trampoline: number | undefined;
+}
+
+/** Static calls by the address of their key. File-local ones may share a name: STT_FILE symbols tell them apart. */
+export function readStaticCalls(image: Image): Map<number, StaticCall> {
+  const { table } = image.symbols;
+  const calls = new Map<number, StaticCall>();
+  if (!table) return calls;
+  const trampolines = new Map<string, number>();
+  const keys: { scope: number; name: string; address: number }[] = [];
+  const sck = new TextEncoder().encode(keyPrefix);
+  const sct = new TextEncoder().encode(trampolinePrefix);
+  let source = 0;
+  for (let i = 1; i < table.count; i++) {
+    if (table.type(i) === STT_FILE) source = i;
+    if ((table.section[i] as number) <= 0) continue;
+    const scope = table.binding(i) === STB_LOCAL ? source : 0;
+    const address = table.value[i] as number;
+    if (table.nameStartsWith(i, sct)) {
+      const name = table.name(i).slice(trampolinePrefix.length);
+      trampolines.set(`${scope}:${name}`, address);
+      // Hidden symbols become local in a linked image; then they stand in no source's scope of their own.
+      if (!trampolines.has(`any:${name}`)) trampolines.set(`any:${name}`, address);
+    } else if (table.nameStartsWith(i, sck)) {
+      keys.push({ scope, name: table.name(i).slice(keyPrefix.length), address });
+    }
+  }
+  for (const { scope, name, address } of keys) {
+    const trampoline = trampolines.get(`${scope}:${name}`) ?? trampolines.get(`any:${name}`);
+    calls.set(address, { name, key: address, trampoline });
+  }
+  return calls;
+}
+
+/** Byte offset of `type` (static keys) and of the union (static calls) behind the first member. */
+export function unionOffset(image: Image): number {
+  return image.arch.wordSize;
+}
+
+/**
+ * The address that a person's name for a key means: a symbol, `symbol[index]` of an array of static keys,
+ * `symbol+0x10`, or an address. Errors: `unknown-key`, `ambiguous-name`.
+ */
+export function findStaticKey(image: Image, text: string): number {
+  const match = /^(0x[0-9a-f]+)$|^([^[+]+)(?:\[(\d+)\]|\+(0x[0-9a-f]+|\d+))?$/i.exec(text);
+  if (!match)
+    throw new TextpokeError(
+      'usage',
+      `${JSON.stringify(text)} is not a key: SYMBOL, SYMBOL[INDEX] or 0xADDRESS`,
+    );
+  if (match[1]) return Number(BigInt.asIntN(64, BigInt(match[1])));
+  const offset = match[3] ? Number(match[3]) * 2 * image.arch.wordSize : Number(match[4] ?? 0);
+  return findSymbol(image, match[2] as string, 'key') + offset;
+}
+
+/** The address of a symbol by name. Errors: `unknown-key`, `ambiguous-name` (file-local names that repeat). */
+export function findSymbol(image: Image, name: string, what: string): number {
+  const addresses = [...new Set(image.symbols.addressesOf(name))];
+  if (addresses.length === 0) {
+    const table = image.symbols.table ? '' : ' (the image has no symbol table; give an address)';
+    throw new TextpokeError('unknown-key', `no symbol ${name} for the ${what}${table}`, {
+      file: image.file.path,
+    });
+  }
+  if (addresses.length > 1) {
+    throw new TextpokeError(
+      'ambiguous-name',
+      `${addresses.length} symbols are called ${name} (${addresses.map(hex).join(', ')}); give the address of one`,
+      { file: image.file.path },
+    );
+  }
+  return addresses[0] as number;
+}
+
+/** The static call that a person's name means: `name`, `__SCK__name` or the key's address. */
+export function findStaticCall(
+  image: Image,
+  calls: ReadonlyMap<number, StaticCall>,
+  text: string,
+): StaticCall {
+  if (/^0x[0-9a-f]+$/i.test(text)) {
+    const key = Number(BigInt.asIntN(64, BigInt(text)));
+    return calls.get(key) ?? { name: hex(key), key, trampoline: undefined };
+  }
+  const name = text.replace(/^__SC[KT]__/, '');
+  const key = findSymbol(image, keyPrefix + name, 'static call');
+  return calls.get(key) ?? { name, key, trampoline: undefined };
+}

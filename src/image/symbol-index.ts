@@ -1,0 +1,128 @@
+// Symbols of an image by name and by address.
+import {
+  SHT_DYNSYM,
+  STB_GLOBAL,
+  STT_FILE,
+  STT_FUNC,
+  STT_OBJECT,
+  STT_SECTION,
+  STT_TLS,
+} from '../elf/constants.ts';
+import type { ElfFile } from '../elf/file.ts';
+import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
+
+/** A symbol found for an address: its name and how far behind its start the address lies. */
+export interface NearSymbol {
+  readonly name: string;
+  readonly offset: number;
+}
+
+export class SymbolIndex {
+  /** The static symbol table, or the dynamic one of a stripped image; undefined when there is neither. */
+  readonly table: SymbolTable | undefined;
+  /** True when only dynamic symbols are known. */
+  readonly dynamicOnly: boolean;
+  private names: Map<string, number[]> | undefined;
+  private order: Uint32Array | undefined;
+  private addresses: Float64Array | undefined;
+
+  constructor(file: ElfFile) {
+    const section = file.symtab ?? file.dynsym;
+    this.table = section && file.symbols(section);
+    this.dynamicOnly = section?.type === SHT_DYNSYM;
+  }
+
+  /** Addresses of every defined symbol with that name, in table order; a name may be file-local many times. */
+  addressesOf(name: string): number[] {
+    const table = this.table;
+    if (!table) return [];
+    if (!this.names) {
+      this.names = new Map();
+      for (let i = 1; i < table.count; i++) {
+        const type = table.type(i);
+        if (
+          table.section[i] === sectionUndefined ||
+          type === STT_FILE ||
+          type === STT_SECTION ||
+          type === STT_TLS
+        ) {
+          continue;
+        }
+        const key = table.name(i);
+        const list = this.names.get(key);
+        if (list) list.push(i);
+        else this.names.set(key, [i]);
+      }
+    }
+    return (this.names.get(name) ?? []).map((i) => table.value[i] as number);
+  }
+
+  /** The address of a symbol; undefined when no symbol has the name. */
+  addressOf(name: string): number | undefined {
+    return this.addressesOf(name)[0];
+  }
+
+  /** Every defined symbol's name that `accepts`, with its address. */
+  *named(accepts: (name: string) => boolean): Generator<{ name: string; address: number }> {
+    this.addressesOf('');
+    for (const [name, list] of this.names ?? []) {
+      if (!accepts(name)) continue;
+      for (const i of list) yield { name, address: this.table?.value[i] as number };
+    }
+  }
+
+  private sort(): void {
+    const table = this.table;
+    if (!table || this.order) return;
+    const members: number[] = [];
+    for (let i = 1; i < table.count; i++) {
+      const type = table.type(i);
+      const section = table.section[i] as number;
+      if (section <= 0 || type === STT_FILE || type === STT_SECTION || type === STT_TLS) continue;
+      if (Number.isNaN(table.value[i] as number)) continue;
+      members.push(i);
+    }
+    const rank = (i: number) =>
+      (table.type(i) === STT_FUNC || table.type(i) === STT_OBJECT ? 2 : 0) +
+      (table.binding(i) === STB_GLOBAL ? 1 : 0);
+    members.sort(
+      (a, b) => (table.value[a] as number) - (table.value[b] as number) || rank(a) - rank(b) || b - a,
+    );
+    this.order = Uint32Array.from(members);
+    this.addresses = Float64Array.from(members, (i) => table.value[i] as number);
+  }
+
+  /** The symbol that starts at or nearest in front of an address; functions and objects before plain labels. */
+  nearest(address: number): NearSymbol | undefined {
+    this.sort();
+    const { order, addresses, table } = this;
+    if (!order || !addresses || !table) return undefined;
+    let low = 0;
+    let high = addresses.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((addresses[middle] as number) <= address) low = middle + 1;
+      else high = middle;
+    }
+    if (low === 0) return undefined;
+    const at = order[low - 1] as number;
+    return { name: table.name(at), offset: address - (table.value[at] as number) };
+  }
+
+  /** Symbol numbers whose address lies in [start, end), in order of address. */
+  between(start: number, end: number): number[] {
+    this.sort();
+    const { order, addresses } = this;
+    if (!order || !addresses) return [];
+    let low = 0;
+    let high = addresses.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((addresses[middle] as number) < start) low = middle + 1;
+      else high = middle;
+    }
+    const found: number[] = [];
+    for (let i = low; i < order.length && (addresses[i] as number) < end; i++) found.push(order[i] as number);
+    return found;
+  }
+}

@@ -1,0 +1,87 @@
+// Reads and writes the tables of a linked image, where every field is a plain number: its address plus its value.
+import { requireS32 } from '../bytes/integer.ts';
+import { ByteView } from '../bytes/view.ts';
+import { TextpokeError } from '../errors.ts';
+import { entryLayout, type TableRow } from '../tables/schema.ts';
+import type { Image } from './image.ts';
+
+/** A table's place: virtual addresses of its first byte and of the byte behind its last. */
+export interface TableRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** One entry: address of the entry, and the addresses its fields name (flag bits of the key included). */
+export interface ImageEntry {
+  readonly address: number;
+  readonly fields: readonly number[];
+}
+
+/**
+ * Where a table lies: between its linker symbols, else its sections (a link without script may leave several).
+ * Errors: `table-malformed` for bounds out of order or a torn table.
+ */
+export function tableRanges(image: Image, row: TableRow): TableRange[] {
+  for (const [startName, stopName] of row.bounds) {
+    const start = image.symbols.addressOf(startName);
+    const end = image.symbols.addressOf(stopName);
+    if (start === undefined || end === undefined) continue;
+    if (start === end) return [];
+    return [checkRange(image, row, { start, end }, `${startName} to ${stopName}`)];
+  }
+  return image.file.sections
+    .filter((s) => s.name === row.name && s.size > 0 && s.addr !== 0)
+    .map((s) => checkRange(image, row, { start: s.addr, end: s.addr + s.size }, s.name));
+}
+
+function checkRange(image: Image, row: TableRow, range: TableRange, what: string): TableRange {
+  const { size } = entryLayout(row, image.arch.wordSize);
+  const bytes = range.end - range.start;
+  if (bytes < 0 || bytes % size !== 0 || image.fileOffset(range.start, bytes) === undefined) {
+    throw new TextpokeError(
+      'table-malformed',
+      `${what} spans ${bytes} bytes; a whole number of ${size}-byte entries inside the file is required`,
+      { file: image.file.path, section: row.name },
+    );
+  }
+  return range;
+}
+
+/** Every entry of a table, in order. */
+export function readImageTable(image: Image, row: TableRow): ImageEntry[] {
+  const layout = entryLayout(row, image.arch.wordSize);
+  const entries: ImageEntry[] = [];
+  for (const { start, end } of tableRanges(image, row)) {
+    const view = new ByteView(image.read(start, end - start), image.file.header.little, {
+      section: row.name,
+    });
+    for (let at = 0; at < end - start; at += layout.size) {
+      entries.push({
+        address: start + at,
+        fields: layout.fields.map(({ offset, width }) => {
+          const value = width === 8 ? view.s64(at + offset) : view.s32(at + offset);
+          return start + at + offset + value;
+        }),
+      });
+    }
+  }
+  return entries;
+}
+
+/** The bytes of an entry that is to stand at `address`. Error `field-range`. */
+export function encodeImageEntry(
+  image: Image,
+  row: TableRow,
+  address: number,
+  fields: readonly number[],
+): Uint8Array {
+  const layout = entryLayout(row, image.arch.wordSize);
+  const bytes = new Uint8Array(layout.size);
+  const view = new ByteView(bytes, image.file.header.little);
+  layout.fields.forEach(({ name, offset, width }, i) => {
+    const value = (fields[i] as number) - (address + offset);
+    if (width === 8) view.setS64(offset, value);
+    else view.setU32(offset, requireS32(value, `field ${name}`, { section: row.name }) >>> 0);
+  });
+  return bytes;
+}

@@ -1,0 +1,197 @@
+// How the tests of the headers call the compilers, and what they read back from objects: through readelf, so that
+// nothing here depends on the project's own reader.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { run, tryRun } from '../tools.ts';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+export const sampleSources = join(root, 'samples', 'src');
+const include = join(root, 'include');
+
+export const strictWarnings = ['-Wall', '-Wextra', '-pedantic', '-Werror'];
+
+export interface Language {
+  readonly name: string;
+  readonly compiler: string;
+  /** What makes the compiler take a .c file as this language. */
+  readonly flags: readonly string[];
+}
+
+export const languages: readonly Language[] = [
+  { name: 'gcc C11', compiler: 'gcc', flags: ['-x', 'c', '-std=c11'] },
+  { name: 'clang C11', compiler: 'clang', flags: ['-x', 'c', '-std=c11'] },
+  { name: 'g++ C++17', compiler: 'g++', flags: ['-x', 'c++', '-std=c++17'] },
+  { name: 'clang++ C++17', compiler: 'clang++', flags: ['-x', 'c++', '-std=c++17'] },
+];
+
+export const everyCompiler = ['gcc', 'g++', 'clang', 'clang++'];
+
+/** Compiles `sources` (paths) into `directory`, one object each, with no warning allowed. */
+export function compile(
+  language: Language,
+  flags: readonly string[],
+  sources: readonly string[],
+  directory: string,
+): void {
+  run(
+    language.compiler,
+    [...language.flags, ...strictWarnings, ...flags, `-I${include}`, '-c', ...sources],
+    directory,
+  );
+}
+
+/** The compiler's diagnostics for a piece of source that includes every header; null when it is accepted. */
+export function complaint(
+  language: Language,
+  flags: readonly string[],
+  sourceFile: string,
+  directory: string,
+): string | null {
+  const result = tryRun(
+    language.compiler,
+    [...language.flags, ...flags, `-I${include}`, '-c', sourceFile, '-o', `${sourceFile}.o`],
+    directory,
+  );
+  return result.status === 0 ? null : result.stderr;
+}
+
+export interface Section {
+  readonly index: number;
+  readonly name: string;
+  readonly type: string;
+  readonly offset: number;
+  readonly size: number;
+  readonly flags: string;
+}
+
+/** The section headers of an object or image, as `readelf -SW` prints them. */
+export function readSections(file: string): Section[] {
+  const row =
+    /^ *\[ *(\d+)\] (\S*) +([A-Z_]\S*) +[0-9a-f]{16} ([0-9a-f]+) ([0-9a-f]+) [0-9a-f]{2} +([A-Za-z]*) /gm;
+  return [...run('readelf', ['-SW', file]).matchAll(row)].map((m) => ({
+    index: Number(m[1]),
+    name: m[2]!,
+    type: m[3]!,
+    offset: Number.parseInt(m[4]!, 16),
+    size: Number.parseInt(m[5]!, 16),
+    flags: m[6]!,
+  }));
+}
+
+export interface Symbol {
+  readonly name: string;
+  readonly value: number;
+  readonly size: number;
+  readonly type: string;
+  readonly binding: string;
+  readonly visibility: string;
+  /** Section index, or UND, ABS. */
+  readonly section: string;
+}
+
+/** A symbol table, as `readelf -sW` prints it; `dynamic` asks for the dynamic one alone. */
+export function readSymbols(file: string, dynamic = false): Symbol[] {
+  const row =
+    /^ *\d+: ([0-9a-f]+) +(\d+|0x[0-9a-f]+) (\S+) +(\S+) +(\S+) +(?:\[[^\]]*\] )?(\S+) (\S*)(?:@\S+)?(?: \(\d+\))?$/gm;
+  return [...run('readelf', [dynamic ? '--dyn-syms' : '-s', '-W', file]).matchAll(row)].map((m) => ({
+    value: Number.parseInt(m[1]!, 16),
+    size: Number(m[2]),
+    type: m[3]!,
+    binding: m[4]!,
+    visibility: m[5]!,
+    section: m[6]!,
+    name: m[7]!,
+  }));
+}
+
+export interface Relocation {
+  /** Name of the section that is relocated. */
+  readonly section: string;
+  readonly offset: number;
+  readonly type: string;
+  readonly symbol: string;
+  readonly addend: number;
+}
+
+/** Every relocation of an object, as `readelf -rW` prints them; a section symbol goes by its section's name. */
+export function readRelocations(file: string): Relocation[] {
+  const relocations: Relocation[] = [];
+  let section = '';
+  for (const line of run('readelf', ['-rW', file]).split('\n')) {
+    const heading = /^Relocation section '\.rela(\S+)'/.exec(line);
+    if (heading) section = heading[1]!;
+    const row = /^([0-9a-f]{16}) +[0-9a-f]+ (R_\S+) +(?:[0-9a-f]{16} (\S+) ([+-]) )?([0-9a-f]+)$/.exec(line);
+    if (row) {
+      relocations.push({
+        section,
+        offset: Number.parseInt(row[1]!, 16),
+        type: row[2]!,
+        symbol: row[3] ?? '',
+        addend: Number.parseInt(row[5]!, 16) * (row[4] === '-' ? -1 : 1),
+      });
+    }
+  }
+  return relocations;
+}
+
+export interface Marker {
+  readonly section: string;
+  /** Section-relative offset of the instruction. */
+  readonly site: number;
+  readonly branch: 'likely' | 'unlikely';
+  /** The key as a person writes it: symbol, or symbol+offset. */
+  readonly key: string;
+  readonly bytes: Buffer;
+}
+
+/** Every static branch that a marker pair describes; throws where a marker has no partner. */
+export function readMarkers(file: string): Marker[] {
+  const contents = readFileSync(file);
+  const sections = readSections(file);
+  const symbols = readSymbols(file);
+  const none = readRelocations(file).filter(
+    (r) => r.type === 'R_X86_64_NONE' && r.symbol !== '__textpoke_keep_lock',
+  );
+  const markers: Marker[] = [];
+  // Sites do not overlap, so in order of offset targets and keys alternate; a site may follow 5 bytes after another,
+  // which distances between markers alone would not tell apart.
+  none.sort((a, b) => (a.section === b.section ? a.offset - b.offset : a.section < b.section ? -1 : 1));
+  for (let i = 0; i < none.length; i += 2) {
+    const target = none[i]!;
+    const key = none[i + 1];
+    const distance = key && key.section === target.section ? key.offset - target.offset : -1;
+    if (key === undefined || (distance !== 2 && distance !== 3)) {
+      throw new Error(`${file}: ${target.section}+${target.offset}: a marker without a partner`);
+    }
+    const home = sections.find((s) => s.name === target.section && s.size > target.offset)!;
+    const start = home.offset + target.offset;
+    markers.push({
+      section: target.section,
+      site: target.offset,
+      branch: distance === 2 ? 'unlikely' : 'likely',
+      key: nameOfPlace(key, sections, symbols),
+      bytes: contents.subarray(start, start + 5),
+    });
+  }
+  return markers;
+}
+
+/** clang names a local key by its section; the symbol there is what the source calls it. */
+function nameOfPlace(place: Relocation, sections: readonly Section[], symbols: readonly Symbol[]): string {
+  let name = place.symbol;
+  let offset = place.addend;
+  const section = sections.find((s) => s.name === place.symbol);
+  if (section) {
+    const object = symbols.find(
+      (s) =>
+        s.section === String(section.index) &&
+        s.type === 'OBJECT' &&
+        s.value <= offset &&
+        offset < s.value + s.size,
+    )!;
+    name = object.name;
+    offset -= object.value;
+  }
+  return offset === 0 ? name : `${name}+${offset}`;
+}

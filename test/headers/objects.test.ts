@@ -1,0 +1,44 @@
+// The committed sample objects are what the sources give: remade by the same compilers, they have the same bytes.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { hasTool, leftOut, run, scratch } from '../tools.ts';
+import { everyCompiler, root } from './compilers.ts';
+
+const objects = join(root, 'samples', 'objects');
+const versions = readFileSync(join(objects, 'VERSIONS'), 'utf8');
+
+function sameCompilers(): boolean {
+  const tools = [...everyCompiler, 'as', 'bash'];
+  if (!tools.every(hasTool)) return false;
+  const here = ['gcc', 'clang', 'as'].map((tool) => run(tool, ['--version']).split('\n')[0]);
+  return `${here.join('\n')}\n` === versions;
+}
+
+function files(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .filter((name) => statSync(join(directory, name)).isFile())
+    .sort();
+}
+
+test(
+  'the committed sample objects are what their sources give',
+  sameCompilers() ? {} : { skip: `${leftOut}the compilers of samples/objects/VERSIONS` },
+  (t) => {
+    const remade = scratch(t);
+    run('bash', [join(root, 'samples', 'remake.sh'), remade]);
+    const demo = ['main.o', 'work.o'];
+    assert.deepEqual(files(remade), [...files(objects), ...demo.map((name) => join('demo', name))].sort());
+    for (const name of files(objects)) {
+      assert.ok(
+        readFileSync(join(remade, name)).equals(readFileSync(join(objects, name))),
+        `${name}: run npm run samples`,
+      );
+    }
+    for (const name of demo) {
+      const committed = readFileSync(join(root, 'samples', 'demo', name));
+      assert.ok(readFileSync(join(remade, 'demo', name)).equals(committed), `${name}: run npm run samples`);
+    }
+  },
+);
