@@ -29,10 +29,10 @@ compile() {
     demo-*) (cd "$samples/demo" && "$compiler" "${common[@]}" "${freestanding[@]}" "$@" -c "${name#demo-}.c" -o "$directory/$name.o") ;;
     comdat*) (cd "$samples/src" && "${cxx[$compiler]}" -std=c++17 "${common[@]}" "$@" -c "$name.cpp" -o "$directory/$name.o") ;;
     hand | short) (cd "$samples/src" && "$compiler" "${common[@]}" "$@" -c "$name.S" -o "$directory/$name.o") ;;
-    *.dwo) # the object names its .dwo as -o spells it: no directory
+    *.dwo) # the object names its .dwo as -o spells it, so no directory: from within the one that takes both
       name=${name%.dwo}
-      (cd "$samples/src" && "$compiler" -std=gnu11 "${common[@]}" "$@" -g -gsplit-dwarf -c "$name.c" -o "$name.o" &&
-        mv "$name.o" "$name.dwo" "$directory") ;;
+      (cd "$directory" && "$compiler" -std=gnu11 -ffile-prefix-map="${samples%/*}=../.." "${common[@]}" -I"${samples%/*}/include" \
+        "$@" -g -gsplit-dwarf -c "$samples/src/$name.c" -o "$name.o") ;;
     *) (cd "$samples/src" && "$compiler" -std=gnu11 "${common[@]}" "$@" -c "$name.c" -o "$directory/$name.o") ;;
   esac
 }

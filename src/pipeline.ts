@@ -1,5 +1,9 @@
-// The passes of annotate, top to bottom.
+// The passes of annotate and boot, top to bottom.
 import { archOf } from './arch/registry.ts';
+import { jumpLabelInit, setStaticKey } from './boot/jump-label.ts';
+import { Runtime } from './boot/runtime.ts';
+import { setLocks, type UpFill } from './boot/smp-locks.ts';
+import { parseCallValue, staticCallInit, updateStaticCall } from './boot/static-call.ts';
 import { isArchive, readArchive, rewriteArchive } from './elf/archive.ts';
 import { type ElfChange, isEmptyChange } from './elf/change.ts';
 import { SHF_EXECINSTR } from './elf/constants.ts';
@@ -8,6 +12,8 @@ import { isElf, readElf } from './elf/read.ts';
 import { recheck } from './elf/recheck.ts';
 import { rewriteObject } from './elf/rewrite.ts';
 import { inFile, TextpokeError } from './errors.ts';
+import type { Image } from './image/image.ts';
+import { findStaticCall, findStaticKey } from './image/sites.ts';
 import { findLocks } from './sites/lock-prefix.ts';
 import { readMarkers } from './sites/markers.ts';
 import { ObjectCode } from './sites/object-code.ts';
@@ -222,4 +228,38 @@ export function annotate(path: string, bytes: Uint8Array, options: AnnotateOptio
     });
     return { bytes: contents.size > 0 ? rewriteArchive(bytes, members, contents) : undefined, stats };
   });
+}
+
+/** What happens to the running program, in order. */
+export type BootStep =
+  | { readonly do: 'enable' | 'disable'; readonly key: string }
+  | { readonly do: 'update'; readonly call: string; readonly value: string };
+
+export interface BootOptions {
+  /** Number of CPUs; undefined leaves the locks as they are. */
+  readonly cpus: number | undefined;
+  readonly upFill: UpFill;
+  readonly steps: readonly BootStep[];
+}
+
+/**
+ * Replays boot and the steps after it over an image that lies in memory of its own; the image changes in place.
+ * Errors: `site-mismatch` (a site is not what it must be), `table-malformed`, `key-unaligned`, `branch-range`,
+ * `store-refused`, `unknown-key`, `ambiguous-name`. What was written before an error is worthless: drop the image.
+ */
+export function boot(image: Image, options: BootOptions): Runtime {
+  const runtime = new Runtime(image);
+  jumpLabelInit(runtime);
+  staticCallInit(runtime);
+  if (options.cpus !== undefined) setLocks(runtime, options.cpus, options.upFill);
+  // From here on the program runs: every site is what its key demands, and writes go one breakpoint at a time.
+  runtime.poker.phase = 'run time';
+  runtime.poker.live = true;
+  for (const step of options.steps) {
+    if (step.do === 'update') {
+      const call = findStaticCall(image, runtime.calls, step.call);
+      updateStaticCall(runtime, call, parseCallValue(runtime, step.value));
+    } else setStaticKey(runtime, findStaticKey(image, step.key), step.do === 'enable');
+  }
+  return runtime;
 }

@@ -12,9 +12,9 @@
 /* Puts an object into initialised data even where it is all zero. */
 #define TEXTPOKE_KEY_DATA(name) __attribute__((section(".data.static_key." #name)))
 
-/* `TEXTPOKE_HIDDEN_DATA(type, name, dimension) = value; TEXTPOKE_END_OF_HIDDEN_DATA;` defines a variable with both
- * attributes, and `static` may stand before it. gcc's C front end warns about the attribute there and has no
- * way to keep it quiet, but it takes the pragma, in the one place inside a declaration that may hold one. */
+/* `TEXTPOKE_HIDDEN_DATA(type, name, dimension) = value; TEXTPOKE_END_OF_HIDDEN_DATA;` defines a variable with
+ * both attributes, and `static` may stand before it. gcc's C front end warns about the attribute there and has
+ * no way to keep it quiet, but takes the pragma, in the one place inside a declaration that may hold one. */
 #if !defined(__cplusplus) && !defined(__clang__)
 #define TEXTPOKE_HIDDEN_DATA(type, name, dimension)                                                          \
   __typeof__(((struct { _Pragma("GCC visibility push(hidden)") type data; } *)0)->data)                      \

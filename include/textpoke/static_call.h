@@ -51,8 +51,8 @@
  * defining object's own PC-relative fields link against protected symbols with both. The importing object
  * calls the trampoline through its PLT; do not annotate its --static-call sites, since no PC-relative field
  * can reach the other object's key. Do not build such units with -fno-plt, whose indirect calls are no sites.
- * An importing executable that also reads the key (static_call_query) must go through its GOT for it: -fPIC with
- * gcc, -fPIE with clang; both linkers refuse a copy relocation of a protected object.
+ * An importing executable that also reads the key (static_call_query) must go through its GOT for it: -fPIC
+ * with gcc, -fPIE with clang; both linkers refuse a copy relocation of a protected object.
  *
  * -fcf-protection=branch: trampolines have no endbr64. Direct calls and jumps need none; a trampoline whose
  * address is taken, or that is called from another shared object, must not be used where IBT is enforced.

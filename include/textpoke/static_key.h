@@ -126,7 +126,7 @@ struct static_key_false {
 #define DEFINE_STATIC_KEY_TRUE_RO(name) DEFINE_STATIC_KEY_TRUE(name)
 #define DEFINE_STATIC_KEY_FALSE_RO(name) DEFINE_STATIC_KEY_FALSE(name)
 
-/* How often the key is on: `enabled`, and 1 while the first increment is patching. Takes a struct static_key *. */
+/* How often the key is on: `enabled`, and 1 while the first increment patches. Takes a struct static_key *. */
 static inline int static_key_count(const struct static_key *key) {
   int count = __atomic_load_n(&key->enabled, __ATOMIC_RELAXED);
   return count >= 0 ? count : 1;
@@ -179,12 +179,12 @@ inline const struct static_key *key_of(const struct static_key_false *key) { ret
                     const struct static_key_false *: (const struct static_key *)(x))) > 0)
 #endif
 
-/* One site. instruction = NOP when `initial XOR branch` is 0, else jump; the fall-through is the likely body
- * for `branch` 1 and the unlikely one's absence for 0 (the table in linux/jump_label.h):
+/* One site; its value is whether it jumped. instruction = NOP when `initial XOR branch` is 0, else jump, and the
+ * jump leads to the body of an unlikely branch, or past the body of a likely one (linux/jump_label.h):
  *
  *                 likely (1)                        unlikely (0)
- *     true key    NOP, false body out of line       jump to the body
- *     false key   jump over the body                NOP, body out of line
+ *     true key    NOP, falls into the body          jump to the body
+ *     false key   jump past the body                NOP, falls past the body
  */
 #define TEXTPOKE_BRANCH(x, branch)                                                                           \
   __extension__({                                                                                            \

@@ -71,7 +71,7 @@ struct static_key kernel_true __attribute__((visibility("hidden"))) = {1, {1}};
 
 volatile int kernel_seen;
 
-/* off: unlikely on a false key (NOP to be) and unlikely on a true key (jump), each short and far */
+/* Two jumps that must become NOPs (2 and 5 bytes), two that stay (2 and 5), a NOP, and one in init text. */
 int kernel_near_hack(void) {
   if (arch_static_branch(&kernel_false, 0))
     kernel_seen = 1;

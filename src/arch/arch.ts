@@ -77,7 +77,7 @@ export interface LockPrefix {
   readonly up: number;
   /** A one-byte NOP, allowed only where the lock is the instruction's first byte. */
   readonly nop: number;
-  /** Section-relative offsets of every lock prefix. */
+  /** Section-relative offsets of every lock prefix of an instruction that can be locked, ascending. */
   find(code: Uint8Array, map: CodeMap): Uint32Array;
 }
 
@@ -138,8 +138,8 @@ export interface Arch {
   readInstruction(code: Uint8Array, offset: number): SiteInstruction;
   /** The branch that the relocation of `type` at byte `place` belongs to, if it is one. */
   branchOfRelocation(type: number, code: Uint8Array, place: number): RelocatedBranch | undefined;
-  /** One bit-free flag a byte: 1 where an instruction starts. */
-  instructionStarts(code: Uint8Array, map: CodeMap): Uint8Array;
+  /** True when an instruction starts at byte `offset`, as a sweep of the code between its symbols finds them. */
+  startsInstruction(code: Uint8Array, map: CodeMap, offset: number): boolean;
   /** Calls `visit` for every direct branch: its section-relative offset, and its target relative to the section. */
   forEachBranch(
     code: Uint8Array,

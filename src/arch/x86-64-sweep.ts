@@ -1,14 +1,9 @@
 // A linear walk over the instructions of an x86-64 code section, from one symbol to the next as `objdump -d`
 // does it, and the lock prefixes it finds.
+import type { CodeMap } from './arch.ts';
 import { decodeInstruction, lengthOf, lockPrefixOf, MAX_INSTRUCTION_LENGTH } from './x86-64-length.ts';
 
-/** What the symbols say about a code section, in bytes from its start. */
-export interface CodeMap {
-  /** Where an instruction starts for sure, ascending. */
-  readonly starts: Uint32Array;
-  /** What is data: pairs of start and end, ascending, without overlap. Starts inside do not count. */
-  readonly data: Uint32Array;
-}
+export type { CodeMap };
 
 export interface SweepResult {
   readonly instructions: number;

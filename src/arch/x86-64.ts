@@ -13,9 +13,9 @@ import type {
   RelocatedBranch,
   SiteInstruction,
 } from './arch.ts';
-import { branchTarget, InstructionKind, kindOf } from './x86-64-length.ts';
+import { branchTarget, decodeInstruction, InstructionKind, isLockable, kindOf } from './x86-64-length.ts';
 import { applyX86Relocation, relocationName } from './x86-64-relocations.ts';
-import { findLockPrefixes, sweep } from './x86-64-sweep.ts';
+import { findLockPrefixes, startsInstruction, sweep } from './x86-64-sweep.ts';
 
 const nop2 = Uint8Array.of(0x66, 0x90); // xchg ax, ax
 const nop5 = Uint8Array.of(0x0f, 0x1f, 0x44, 0x00, 0x00); // nopl 0(%rax,%rax,1)
@@ -107,12 +107,9 @@ function branchOfRelocation(type: number, code: Uint8Array, place: number): Relo
   return undefined;
 }
 
-function instructionStarts(code: Uint8Array, map: CodeMap): Uint8Array {
-  const flags = new Uint8Array(code.length);
-  sweep(code, map, (offset) => {
-    flags[offset] = 1;
-  });
-  return flags;
+/** A lock on an instruction that cannot have one (#UD) shows that data was read as code: it is no site. */
+function findLocks(code: Uint8Array, map: CodeMap): Uint32Array {
+  return findLockPrefixes(code, map).filter((at) => isLockable(decodeInstruction(code, at, code.length)));
 }
 
 function forEachBranch(
@@ -231,12 +228,12 @@ export const x86_64: Arch = {
     name: relocationName,
   },
   dynamic: { none: 0, relative: 8, symbolic: 1, jumpSlot: 7, globData: 6 },
-  lockPrefix: { lock: 0xf0, up: 0x3e, nop: 0x90, find: findLockPrefixes },
+  lockPrefix: { lock: 0xf0, up: 0x3e, nop: 0x90, find: findLocks },
   breakpoint: Uint8Array.of(0xcc), // int3
   maxSite: 6,
   readInstruction,
   branchOfRelocation,
-  instructionStarts,
+  startsInstruction,
   forEachBranch,
   readStub,
   branchSizes: [2, 5],

@@ -35,16 +35,10 @@ export function setLocks(runtime: Runtime, cpus: number, fill: UpFill): void {
 /** 66 90 0f b1 is another instruction than 66 f0 0f b1: a NOP may only replace a lock that comes first. */
 function requireFirstPrefix(runtime: Runtime): void {
   const { image, locks } = runtime;
-  const starts = new Map<string, Uint8Array>();
   for (const { address } of locks) {
     const range = image.codeAt(address);
-    if (!range) continue;
-    let flags = starts.get(range.name);
-    if (!flags) {
-      flags = image.arch.instructionStarts(range.code, image.codeMap(range));
-      starts.set(range.name, flags);
-    }
-    if (flags[address - range.address] === 1) continue;
+    if (range && image.arch.startsInstruction(range.code, image.codeMap(range), address - range.address))
+      continue;
     throw new TextpokeError(
       'site-unpatchable',
       `${image.describe(address)}: the lock is not the first prefix, so a NOP in its place would make another instruction; use --up-fill ds`,

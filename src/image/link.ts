@@ -243,8 +243,13 @@ class Linker {
       for (let i = symbols.firstGlobal; i < symbols.count; i++) {
         const name = symbols.name(i);
         const missing = symbols.isUndefined(i) && !this.globals.has(name) && !this.made.has(name);
-        if (missing && symbols.binding(i) === STB_GLOBAL && this.isReferenced(object, i))
-          this.undefinedNames.add(name);
+        if (!missing || symbols.binding(i) !== STB_GLOBAL || !this.isReferenced(object, i)) continue;
+        if (this.isListed(object, i)) {
+          throw new TextpokeError('link-failed', `${name} is a key, but no object defines it`, {
+            file: object.file.path,
+          });
+        }
+        this.undefinedNames.add(name);
       }
     }
     for (const name of [...this.undefinedNames].sort()) {

@@ -32,14 +32,17 @@ export function discardPending(): void {
 
 let counter = 0;
 
+/** Permissions of a program that was made anew, for `publish`. */
+export const executable = Symbol('executable');
+
 /**
- * Replaces or creates `target` (through symbolic links) with `bytes`, keeping the permissions of `modeOf` (an existing file).
+ * Replaces or creates `target` (through symbolic links) with `bytes`, with the permissions of the file `modeOf`.
  * Error `write-failed`; the target is then as it was, and nothing else is left.
  */
-export function publish(target: string, bytes: Uint8Array, modeOf: string | undefined): void {
-  const path = statSync(target, { throwIfNoEntry: false }) ? realpathSync(target) : target;
-  const sibling = join(dirname(path), `.${basename(path)}.${process.pid}.${counter++}.tmp`);
+export function publish(target: string, bytes: Uint8Array, modeOf: string | typeof executable): void {
   try {
+    const path = statSync(target, { throwIfNoEntry: false }) ? realpathSync(target) : target;
+    const sibling = join(dirname(path), `.${basename(path)}.${process.pid}.${counter++}.tmp`);
     refuseReadOnly(path);
     const fd = openSync(sibling, 'wx', 0o666);
     pending.add(sibling);
@@ -48,7 +51,7 @@ export function publish(target: string, bytes: Uint8Array, modeOf: string | unde
     } finally {
       closeSync(fd);
     }
-    if (modeOf !== undefined) chmodSync(sibling, statSync(modeOf).mode & 0o7777);
+    chmodSync(sibling, modeOf === executable ? 0o777 & ~process.umask() : statSync(modeOf).mode & 0o7777);
     renameSync(sibling, path);
     pending.delete(sibling);
   } catch (error) {

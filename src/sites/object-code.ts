@@ -45,7 +45,6 @@ export class ObjectCode {
   readonly symbols: SymbolTable;
   readonly codeSections: readonly CodeSection[];
   private readonly maps = new Map<number, CodeMap>();
-  private readonly boundaries = new Map<number, Uint8Array>();
   private readonly fields = new Map<number, Map<number, FieldRelocation>>();
   private bySection: Map<number, number[]> | undefined;
 
@@ -105,12 +104,7 @@ export class ObjectCode {
 
   /** True when an instruction starts at byte `offset` of a code section. */
   isInstructionStart(code: CodeSection, offset: number): boolean {
-    let flags = this.boundaries.get(code.section.index);
-    if (!flags) {
-      flags = this.arch.instructionStarts(code.code, this.codeMap(code.section));
-      this.boundaries.set(code.section.index, flags);
-    }
-    return flags[offset] === 1;
+    return this.arch.startsInstruction(code.code, this.codeMap(code.section), offset);
   }
 
   /** Relocations of a section by the byte offset they fill; those of type NONE fill nothing. */
@@ -166,30 +160,31 @@ export class ObjectCode {
   }
 }
 
-/** Makes a section's code map of the symbols that lie in it; `offsetOf` gives section-relative offsets. */
+/**
+ * Makes a section's code map of the symbols that lie in it; `offsetOf` gives section-relative offsets. A data
+ * symbol makes data of everything up to the next symbol, as objdump -d reads it: st_size of hand-written data is
+ * often missing, and bytes taken for code would be patched.
+ */
 export function codeMapOf(
   symbols: SymbolTable,
   members: Iterable<number>,
   offsetOf: (symbol: number) => number,
   size: number,
 ): CodeMap {
-  const starts: number[] = [];
-  const data: [number, number][] = [];
+  const isCode = new Map<number, boolean>();
   for (const i of members) {
     const type = symbols.type(i);
     const at = offsetOf(i);
-    if (!(at >= 0 && at < size)) continue;
-    if (type === STT_OBJECT || type === STT_TLS) {
-      const length = symbols.size[i] as number;
-      if (length > 0) data.push([at, Math.min(at + length, size)]);
-    } else if (type !== STT_SECTION) starts.push(at);
+    if (type === STT_SECTION || !(at >= 0 && at < size)) continue;
+    isCode.set(at, (isCode.get(at) ?? false) || (type !== STT_OBJECT && type !== STT_TLS));
   }
-  data.sort((a, b) => a[0] - b[0]);
-  const merged: number[] = [];
-  for (const [from, to] of data) {
-    const last = merged.length - 1;
-    if (last > 0 && from <= (merged[last] as number)) merged[last] = Math.max(merged[last] as number, to);
-    else merged.push(from, to);
-  }
-  return { starts: Uint32Array.from(new Set(starts)).sort(), data: Uint32Array.from(merged) };
+  const offsets = Uint32Array.from(isCode.keys()).sort();
+  const data: number[] = [];
+  offsets.forEach((at, i) => {
+    if (isCode.get(at)) return;
+    const end = offsets[i + 1] ?? size;
+    if (data.at(-1) === at) data[data.length - 1] = end;
+    else data.push(at, end);
+  });
+  return { starts: offsets.filter((at) => isCode.get(at)), data: Uint32Array.from(data) };
 }

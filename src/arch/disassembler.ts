@@ -1,0 +1,167 @@
+// Disassembly for people and for cross-checks: the adapter of capstone-wasm 1.0.3 (capstone 5.0), the only file
+// that imports it. It knows what that package does wrong (DESIGN.md, section 8):
+// - the address of an instruction comes back wrong in the upper half: addresses are computed here. Branch targets
+//   in the operand text are right, provided that the address goes in as its 64 bits unsigned;
+// - it stops silently at an undecodable byte, and throws "error: OK" where the first one is: `.byte` lines here;
+// - the bytes go over the wasm stack, and 32 KiB of them abort the module for good: windows of 4 KiB;
+// - ud0 and ud1 come back without the ModRM byte they have on every CPU since the 80286: lengths are corrected.
+import { addressBits } from '../bytes/integer.ts';
+import { TextpokeError } from '../errors.ts';
+import type { Arch } from './arch.ts';
+import { decodeInstruction, lengthOf } from './x86-64-length.ts';
+
+type Engine = typeof import('capstone-wasm');
+type Insn = import('capstone-wasm').Insn;
+
+/** One instruction: `mnemonic operands` (Intel syntax on x86), and its size in bytes. */
+export interface Disassembled {
+  readonly text: string;
+  readonly size: number;
+}
+
+export interface DisassembledLine extends Disassembled {
+  /** Virtual address (signed reading, see bytes/integer.ts). */
+  readonly address: number;
+  readonly bytes: Uint8Array;
+  /** False for a `.byte` line: a byte that begins no instruction. */
+  readonly decoded: boolean;
+}
+
+/** Names the target of a direct branch; undefined leaves the address as it is. */
+export type Symbolize = (target: number) => string | undefined;
+
+/** What has to be known of a machine: capstone's numbers for it, and what its text looks like. */
+interface MachineRow {
+  readonly arch: string;
+  readonly mode: readonly string[];
+  /** Matches the mnemonic of every direct branch; its last operand is the target. */
+  readonly branch: RegExp;
+  /** Longest instruction in bytes. */
+  readonly longest: number;
+  /** Size of an instruction where capstone may have it wrong. */
+  readonly sizeOf?: (insn: Insn, bytes: Uint8Array, at: number) => number;
+}
+
+const machines: Readonly<Record<string, MachineRow>> = {
+  'x86-64': {
+    arch: 'CS_ARCH_X86',
+    mode: ['CS_MODE_64'],
+    branch: /^(?:(?:bnd|notrack|repn?e?|lock|xacquire|xrelease) )*(?:call|j[a-z]+|loop[a-z]*|xbegin)$/,
+    longest: 15,
+    sizeOf: (insn, bytes, at) =>
+      insn.mnemonic === 'ud1' || insn.mnemonic === 'ud0'
+        ? lengthOf(decodeInstruction(bytes, at, bytes.length)) || insn.size
+        : insn.size,
+  },
+};
+
+const windowSize = 4096;
+/** A direct target is a number, the last operand: `0x1000`, `9`, on ARM `x0, #0x1000`. */
+const lastNumber = /(^|, )#?(0x[0-9a-f]+|\d+)$/;
+
+/** Disassembles code of one machine. */
+export class Disassembler {
+  private readonly capstone: InstanceType<Engine['Capstone']>;
+  private readonly row: MachineRow;
+  private readonly wide: boolean;
+
+  constructor(engine: Engine, row: MachineRow, wide: boolean) {
+    const number = (name: string): number => {
+      const value = engine.Const[name];
+      if (value === undefined) throw new TextpokeError('defect', `capstone-wasm has no constant ${name}`);
+      return value;
+    };
+    const mode = row.mode.reduce((bits, name) => bits | number(name), 0);
+    this.capstone = new engine.Capstone(number(row.arch), mode);
+    this.row = row;
+    this.wide = wide;
+  }
+
+  /** The instruction at the first of `bytes`, which lie at virtual address `address`; undefined where there is none. */
+  one(bytes: Uint8Array, address: number, symbolize?: Symbolize): Disassembled | undefined {
+    const head = bytes.subarray(0, this.row.longest);
+    const insn = this.decode(head, address, 1)[0];
+    return insn && { text: this.textOf(insn, symbolize), size: this.sizeOf(insn, head, 0) };
+  }
+
+  /**
+   * Every instruction in `bytes`, which lie at virtual address `address`. A byte that begins no instruction makes
+   * a line of its own, and the next byte is tried.
+   */
+  lines(bytes: Uint8Array, address: number, symbolize?: Symbolize): DisassembledLine[] {
+    const lines: DisassembledLine[] = [];
+    const add = (at: number, size: number, text: string, decoded: boolean) => {
+      lines.push({ address: address + at, bytes: bytes.subarray(at, at + size), size, text, decoded });
+    };
+    for (let at = 0; at < bytes.length; ) {
+      const end = Math.min(at + windowSize, bytes.length);
+      let corrected = false;
+      for (const insn of this.decode(bytes.subarray(at, end), address + at, 0)) {
+        const size = this.sizeOf(insn, bytes, at);
+        add(at, size, this.textOf(insn, symbolize), true);
+        at += size;
+        // What capstone found behind a wrong size is not what is there.
+        corrected = size !== insn.size;
+        if (corrected) break;
+      }
+      // The window may have cut the next instruction: then the next window begins with it.
+      if (corrected || at >= end || (end < bytes.length && end - at < this.row.longest)) continue;
+      add(at, 1, `.byte 0x${(bytes[at] as number).toString(16).padStart(2, '0')}`, false);
+      at += 1;
+    }
+    return lines;
+  }
+
+  private decode(bytes: Uint8Array, address: number, count: number): Insn[] {
+    if (bytes.length === 0) return [];
+    try {
+      return this.capstone.disasm(bytes, { address: addressBits(address), count });
+    } catch (error) {
+      // "error: OK" says that nothing went wrong but nothing was decoded either.
+      if (error instanceof Error && /error: OK\b/.test(error.message)) return [];
+      throw new TextpokeError(
+        'defect',
+        `capstone: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
+  }
+
+  private sizeOf(insn: Insn, bytes: Uint8Array, at: number): number {
+    return this.row.sizeOf?.(insn, bytes, at) ?? insn.size;
+  }
+
+  private textOf({ mnemonic, opStr }: Insn, symbolize: Symbolize | undefined): string {
+    if (opStr === '') return mnemonic;
+    const match = this.row.branch.test(mnemonic) ? lastNumber.exec(opStr) : null;
+    if (!match) return `${mnemonic} ${opStr}`;
+    const value = BigInt(match[2] as string);
+    const target = Number(this.wide ? BigInt.asIntN(64, value) : BigInt.asUintN(32, value));
+    const name = Number.isSafeInteger(target) ? symbolize?.(target) : undefined;
+    // capstone writes numbers below ten without 0x; addresses are hexadecimal throughout.
+    const shown = name ?? `0x${value.toString(16)}`;
+    return `${mnemonic} ${opStr.slice(0, match.index)}${match[1]}${shown}`;
+  }
+}
+
+const loaded = new Map<string, Promise<Disassembler>>();
+
+/**
+ * The disassembler of a machine; capstone is loaded when it is first asked for. Error `machine-unsupported` for a
+ * machine that has no row here.
+ */
+export function loadDisassembler(arch: Arch): Promise<Disassembler> {
+  let promise = loaded.get(arch.name);
+  if (!promise) {
+    promise = load(arch);
+    loaded.set(arch.name, promise);
+  }
+  return promise;
+}
+
+async function load(arch: Arch): Promise<Disassembler> {
+  const row = machines[arch.name];
+  if (!row) throw new TextpokeError('machine-unsupported', `no disassembler is known for ${arch.name}`);
+  const engine = await import('capstone-wasm');
+  await engine.loadCapstone();
+  return new Disassembler(engine, row, arch.class === 64);
+}

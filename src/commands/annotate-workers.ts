@@ -1,0 +1,65 @@
+// annotate -j: the files in turns over worker threads of this same program. Which worker takes a file makes no
+// difference to its bytes; results are reported in the order of the command line.
+import { fileURLToPath } from 'node:url';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { TextpokeError } from '../errors.ts';
+import type { ErrorCode, ErrorPlace } from '../errors.ts';
+import type { AnnotateStats } from '../pipeline.ts';
+import { type AnnotateArguments, annotateFile } from './annotate.ts';
+
+interface Task {
+  readonly textpokeTask: 'annotate';
+  readonly files: readonly string[];
+  readonly args: AnnotateArguments;
+}
+
+type Outcome =
+  | { readonly stats: AnnotateStats[] }
+  | { readonly error: { code: ErrorCode; message: string; place: ErrorPlace } }
+  | { readonly defect: string };
+
+function runOne(file: string, args: AnnotateArguments): Outcome {
+  try {
+    return { stats: annotateFile(file, args).stats };
+  } catch (error) {
+    if (error instanceof TextpokeError) {
+      return { error: { code: error.code, message: error.message, place: error.place } };
+    }
+    return { defect: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
+
+/** In a worker thread started for annotate: does the work and returns true. */
+export function serveAnnotate(): boolean {
+  const task = workerData as Task | undefined;
+  if (isMainThread || task?.textpokeTask !== 'annotate') return false;
+  parentPort?.postMessage(task.files.map((file) => runOne(file, task.args)));
+  return true;
+}
+
+/** Annotates `files` with `count` workers. The first failure in order of the command line is thrown. */
+export async function annotateInWorkers(
+  files: readonly string[],
+  args: AnnotateArguments,
+  count: number,
+): Promise<AnnotateStats[]> {
+  const shares = Array.from({ length: count }, (_, k) => files.filter((_, i) => i % count === k));
+  const outcomes = await Promise.all(
+    shares.map((share) => {
+      const task: Task = { textpokeTask: 'annotate', files: share, args };
+      return new Promise<Outcome[]>((resolve, reject) => {
+        const worker = new Worker(fileURLToPath(import.meta.url), { workerData: task });
+        worker.once('message', resolve);
+        worker.once('error', reject);
+      });
+    }),
+  );
+  return files.flatMap((_, i) => {
+    const outcome = outcomes[i % count]?.[Math.floor(i / count)];
+    if (outcome && 'stats' in outcome) return outcome.stats;
+    if (outcome && 'error' in outcome) {
+      throw new TextpokeError(outcome.error.code, outcome.error.message, outcome.error.place);
+    }
+    throw new Error(outcome?.defect ?? 'a worker returned nothing');
+  });
+}

@@ -1,0 +1,113 @@
+// textpoke annotate: objects and archives, in place or to -o.
+import { realpathSync } from 'node:fs';
+import { TextpokeError } from '../errors.ts';
+import { print, warn } from '../output/console.ts';
+import { backUp, publish } from '../output/publish.ts';
+import { type Annotated, type AnnotateOptions, type AnnotateStats, annotate, type LockPolicy } from '../pipeline.ts';
+import { readBytes } from './input.ts';
+
+export interface AnnotateArguments {
+  output?: string;
+  staticCall?: boolean;
+  staticBranch?: boolean;
+  smpLocks?: boolean;
+  locks?: LockPolicy;
+  module?: boolean;
+  dryRun?: boolean;
+  backup?: boolean;
+  stats?: boolean;
+  json?: boolean;
+  jobs?: number;
+  crossCheck?: boolean;
+}
+
+/** What annotate does with these arguments: all three kinds of site unless some are named. */
+export function annotateOptions(args: AnnotateArguments): AnnotateOptions {
+  const all = !args.staticCall && !args.staticBranch && !args.smpLocks;
+  return {
+    staticCall: all || args.staticCall === true,
+    staticBranch: all || args.staticBranch === true,
+    smpLocks: all || args.smpLocks === true,
+    locks: args.locks,
+    module: args.module === true,
+  };
+}
+
+/** Annotates one file and publishes it. Returns what was found in it. */
+export function annotateFile(path: string, args: AnnotateArguments): Annotated {
+  const bytes = readBytes(path);
+  const result = annotate(path, bytes, annotateOptions(args));
+  if (args.dryRun) return result;
+  const target = args.output ?? path;
+  if (!result.bytes && target === path) return result;
+  if (args.backup && target === path) backUp(path);
+  publish(target, result.bytes ?? bytes, path);
+  return result;
+}
+
+/** Runs the command. Errors: those of `annotate`, `read-failed`, `write-failed`, `usage`. */
+export async function runAnnotate(files: readonly string[], args: AnnotateArguments): Promise<number> {
+  if (args.output !== undefined && files.length !== 1) {
+    throw new TextpokeError('usage', `-o takes one input file, but ${files.length} are given`);
+  }
+  const once = eachOnce(files);
+  const workers = Math.min(args.jobs ?? 1, Math.ceil(once.length / filesPerWorker));
+  const stats: AnnotateStats[] = [];
+  const changes: Annotated[] = [];
+  if (workers > 1) {
+    const { annotateInWorkers } = await import('./annotate-workers.ts');
+    stats.push(...(await annotateInWorkers(once, args, workers)));
+  } else {
+    for (const file of once) {
+      const result = annotateFile(file, args);
+      stats.push(...result.stats);
+      changes.push(result);
+    }
+  }
+  if (args.crossCheck) {
+    const { crossCheckAnnotated } = await import('./cross-check.ts');
+    await crossCheckAnnotated(once, changes);
+  }
+  if (args.json) print(JSON.stringify({ schema: 'textpoke.annotate/1', files: stats }, null, 2));
+  else if (args.stats || args.dryRun) print(statsText(stats, args.dryRun === true));
+  for (const { file, unlistedLocks } of stats) {
+    if (unlistedLocks > 0) warn(`${file}: ${unlistedLocks} lock prefixes are not in .smp_locks; --locks all would list them`);
+  }
+  return 0;
+}
+
+/** A worker costs its start-up; with fewer files each it saves nothing. */
+const filesPerWorker = 8;
+
+/** The same file by two names is annotated once. */
+function eachOnce(files: readonly string[]): string[] {
+  const seen = new Set<string>();
+  return files.filter((file) => {
+    let real = file;
+    try {
+      real = realpathSync(file);
+    } catch {
+      // Reading it will say what is wrong.
+    }
+    if (seen.has(real)) return false;
+    seen.add(real);
+    return true;
+  });
+}
+
+function statsText(stats: readonly AnnotateStats[], dryRun: boolean): string {
+  const verb = dryRun ? 'would list' : 'listed';
+  return stats
+    .map((s) => {
+      const parts = [
+        `${s.staticCalls} static calls`,
+        `${s.staticBranches} static branches`,
+        `${s.locks} locks ${verb}`,
+        `${s.alreadyListed} listed before`,
+      ];
+      if (s.rewrittenJumps > 0) parts.push(`${s.rewrittenJumps} jumps ${dryRun ? 'would become' : 'became'} NOPs`);
+      if (s.keysAdded.length > 0) parts.push(`keys added: ${s.keysAdded.join(' ')}`);
+      return `${s.file}: ${parts.join(', ')}`;
+    })
+    .join('\n');
+}

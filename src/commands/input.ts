@@ -1,0 +1,23 @@
+// Reads the files that a command line names.
+import { readFileSync, statSync } from 'node:fs';
+import { readElf } from '../elf/read.ts';
+import { reasonOf } from '../elf/source.ts';
+import { TextpokeError } from '../errors.ts';
+import { Image } from '../image/image.ts';
+
+/** A regular file's bytes; `read-failed` with the system's reason. */
+export function readBytes(path: string): Uint8Array {
+  try {
+    const stat = statSync(path);
+    if (stat.isDirectory()) throw new Error('is a directory');
+    const buffer = readFileSync(path);
+    return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+  } catch (error) {
+    throw new TextpokeError('read-failed', `cannot read: ${reasonOf(error)}`, { file: path });
+  }
+}
+
+/** A linked image in memory of its own. Errors: `read-failed`, `not-an-image`, those of reading ELF. */
+export function readImage(path: string): Image {
+  return new Image(readElf(path, readBytes(path)));
+}

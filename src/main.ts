@@ -1,0 +1,150 @@
+// The command line: options and their help; what a command does is in commands/, its outcome becomes the exit
+// status here.
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { serveAnnotate } from './commands/annotate-workers.ts';
+import { type AnnotateArguments, runAnnotate } from './commands/annotate.ts';
+import { type BootArguments, runBoot } from './commands/boot.ts';
+import { type DumpArguments, runDump } from './commands/dump.ts';
+import { runLdscript } from './commands/ldscript.ts';
+import { runVerify, type VerifyArguments } from './commands/verify.ts';
+import { ExitCode } from './errors.ts';
+import { describeError, printError } from './output/console.ts';
+import { discardPending } from './output/publish.ts';
+import type { BootStep } from './pipeline.ts';
+import { version } from './version.ts';
+
+function positive(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('A whole number from 1 is required.');
+  return Number(text);
+}
+
+function updateStep(text: string): BootStep {
+  const at = text.indexOf('=');
+  if (at <= 0 || at === text.length - 1) throw new InvalidArgumentError('CALL=FUNCTION, CALL=NULL or CALL=RET0 is required.');
+  return { do: 'update', call: text.slice(0, at), value: text.slice(at + 1) };
+}
+
+function makeProgram(finish: (exitCode: number) => void): Command {
+  const program = new Command('textpoke')
+    .description('Self-patching ELF code: annotate objects, replay the patching, verify the image.')
+    .version(version, '--version')
+    .helpOption('-h, --help', 'show help')
+    .showHelpAfterError('(textpoke --help shows what there is)')
+    .exitOverride();
+
+  program
+    .command('annotate')
+    .description('find the sites of objects and archives and write the tables that list them')
+    .argument('<object...>', 'relocatable objects or .a archives, rewritten in place')
+    .option('-o, --output <file>', 'write here instead (one input)')
+    .option('--static-call', 'only static calls (.static_call_sites)')
+    .option('--static-branch', 'only static branches (__jump_table)')
+    .option('--smp-locks', 'only lock prefixes (.smp_locks)')
+    .addOption(new Option('--locks <which>', 'which locks to list').choices(['all', 'listed', 'none']))
+    .option('--module', 'kernel module rules: a missing key is represented by its trampoline')
+    .option('--dry-run', 'say what would be done, write nothing')
+    .option('--backup', 'keep the old file as FILE.orig')
+    .option('--stats', 'say what was found')
+    .option('--json', 'say it as JSON')
+    .option('-j, --jobs <n>', 'worker threads', positive)
+    .option('--cross-check', 'check encodings with keystone and results with capstone')
+    .addHelpText('after', '\nExample:\n  gcc -c -O2 -Iinclude x.c && textpoke annotate x.o --stats')
+    .action(async (files: string[], args: AnnotateArguments) => finish(await runAnnotate(files, args)));
+
+  program
+    .command('dump')
+    .description('show the tables of objects, archives and linked images')
+    .argument('<file...>')
+    .option('--table <name>', 'only this table: jump, call, lock or its section name')
+    .option('--key <pattern>', 'only entries of keys that match (* and ?)')
+    .option('--disassemble', 'show instructions as capstone reads them')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  textpoke dump vmlinux --table jump --key "sched_*"')
+    .action(async (files: string[], args: DumpArguments) => finish(await runDump(files, args)));
+
+  const steps: BootStep[] = [];
+  const step = (made: BootStep) => {
+    steps.push(made);
+    return undefined;
+  };
+  program
+    .command('boot')
+    .description('replay boot-time patching over an image, or over objects linked in memory')
+    .argument('<file...>', 'one linked image, or relocatable objects')
+    .option('-o, --output <file>', 'write the image as it then stands in memory')
+    .option('--cpus <n>', 'number of CPUs: 1 drops the locks, more put them back', positive)
+    .option('--enable <key>', 'static_key_enable, after boot (repeatable, in order)', (key) => step({ do: 'enable', key }))
+    .option('--disable <key>', 'static_key_disable', (key) => step({ do: 'disable', key }))
+    .option('--update <call=function>', 'static_call_update; also =NULL and =RET0', (text) => step(updateStep(text)))
+    .addOption(new Option('--up-fill <byte>', 'what replaces a dropped lock').choices(['ds', 'nop']).default('ds'))
+    .option('--trace', 'show each write: before, after, reason')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  textpoke boot prog --cpus 1 --enable tracing --update greet=greet_loud -o prog.up')
+    .action(async (files: string[], args: BootArguments) => finish(await runBoot(files, args, steps)));
+
+  program
+    .command('verify')
+    .description('prove that every site of a patched image is what it must be')
+    .argument('<image>')
+    .option('--original <image>', 'the image before patching: nothing else may have changed')
+    .option('--cpus <n>', 'number of CPUs that the locks must fit', positive)
+    .addOption(new Option('--locks <which>', 'which locks need an entry').choices(['all', 'listed', 'none']))
+    .option('--linked', 'the image is as the linker left it, not booted yet')
+    .addOption(new Option('--format <format>', 'how to print findings').choices(['text', 'json']).default('text'))
+    .addHelpText('after', '\nExample:\n  textpoke verify prog.up --original prog --cpus 1')
+    .action(async (file: string, args: VerifyArguments) => finish(await runVerify(file, args)));
+
+  program
+    .command('ldscript')
+    .description('print the linker script fragment for GNU ld and lld')
+    .option('--machine <name>', 'machine to print it for', 'x86-64')
+    .option('--gc-sections', 'without KEEP: entries of dead functions go with them')
+    .addHelpText('after', '\nExample:\n  textpoke ldscript > textpoke.ld && gcc *.o -Wl,-T,textpoke.ld')
+    .action((args: { machine: string; gcSections?: boolean }) => finish(runLdscript(args)));
+
+  for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'show help');
+  return program;
+}
+
+/** Runs the command line; returns the exit status. */
+export async function main(argv: readonly string[]): Promise<number> {
+  let exitCode: number = ExitCode.done;
+  const program = makeProgram((code) => {
+    exitCode = code;
+  });
+  try {
+    if (argv.length === 0) {
+      program.outputHelp({ error: true });
+      return ExitCode.usage;
+    }
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
+    const { text, exitCode: failed } = describeError(error);
+    printError(text);
+    return failed;
+  }
+}
+
+/** A reader that goes away (`| head`) is no error. */
+function endQuietlyOnClosedPipe(stream: NodeJS.WriteStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(ExitCode.done);
+    throw error;
+  });
+}
+
+/** Starts the program in this process. */
+export async function start(): Promise<void> {
+  if (serveAnnotate()) return;
+  endQuietlyOnClosedPipe(process.stdout);
+  endQuietlyOnClosedPipe(process.stderr);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      discardPending();
+      process.kill(process.pid, signal);
+    });
+  }
+  process.exitCode = await main(process.argv.slice(2));
+}

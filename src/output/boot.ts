@@ -1,0 +1,125 @@
+// The record of a boot for people: phases with counts, then each write with before, after, reason, disassembly.
+import type { Disassembler } from '../arch/disassembler.ts';
+import type { Runtime } from '../boot/runtime.ts';
+import type { PokeRecord } from '../boot/text-poke.ts';
+import { hex, hexBytes } from '../bytes/integer.ts';
+import type { MismatchError } from '../errors.ts';
+import type { Image } from '../image/image.ts';
+import { outputColours } from './console.ts';
+
+/** One instruction as text; a breakpoint's or a prefix's single byte reads as what it is. */
+function disassemble(disassembler: Disassembler, image: Image, bytes: Uint8Array, address: number): string {
+  const lines: string[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const line = disassembler.one(bytes.subarray(at), address + at, (target) => image.describe(target));
+    if (!line) {
+      lines.push(
+        image.arch.lockPrefix?.lock === bytes[at]
+          ? 'lock'
+          : `.byte 0x${hexBytes(bytes.subarray(at, at + 1))}`,
+      );
+      at++;
+      continue;
+    }
+    lines.push(line.text);
+    at += line.size;
+  }
+  return lines.join('; ');
+}
+
+/** A prefix makes no instruction alone: show the one it belongs to. */
+function instructionText(
+  disassembler: Disassembler,
+  image: Image,
+  record: PokeRecord,
+  bytes: Uint8Array,
+): string {
+  if (record.what !== 'text') return '';
+  if (bytes.length > 1 || image.arch.breakpoint?.[0] === bytes[0]) {
+    return disassemble(disassembler, image, bytes, record.address);
+  }
+  const whole = image.readUpTo(record.address, 16).slice();
+  whole.set(bytes);
+  const line = disassembler.one(whole, record.address, (target) => image.describe(target));
+  return line?.text ?? '';
+}
+
+/** The trace of every write. */
+export function traceText(runtime: Runtime, disassembler: Disassembler): string {
+  const { image, poker } = runtime;
+  const colour = outputColours();
+  const lines: string[] = [];
+  let phase = '';
+  for (const record of poker.records) {
+    if (record.phase !== phase) {
+      phase = record.phase;
+      lines.push(colour.bold(phase));
+    }
+    const show = (bytes: Uint8Array) => {
+      const text = instructionText(disassembler, image, record, bytes);
+      return `${hexBytes(bytes)}${text ? `  ${text}` : ''}`;
+    };
+    lines.push(`  ${hex(record.address)} ${colour.cyan(record.symbol)}: ${record.reason}`);
+    lines.push(`    - ${show(record.before)}`, `    + ${show(record.after)}`);
+  }
+  return lines.length > 0 ? `${lines.join('\n')}\n` : '';
+}
+
+/** Phases with counts, and what a person has to know. */
+export function bootSummary(runtime: Runtime): string {
+  const { poker, branches, callSites, locks } = runtime;
+  const phases = new Map<string, { text: number; data: number }>();
+  for (const name of ['jump_label_init', 'static_call_init', 'SMP alternatives', 'run time']) {
+    phases.set(name, { text: 0, data: 0 });
+  }
+  for (const record of poker.records) {
+    const counts = phases.get(record.phase);
+    if (counts) counts[record.what]++;
+  }
+  const sites: Record<string, string> = {
+    jump_label_init: `${branches.length} static branches`,
+    static_call_init: `${callSites.length} static calls`,
+    'SMP alternatives': `${locks.length} lock prefixes`,
+    'run time': 'steps',
+  };
+  const lines = [...phases].map(
+    ([name, { text, data }]) =>
+      `${name.padEnd(16)} ${(sites[name] ?? '').padEnd(22)} ${text} text writes, ${data} data writes`,
+  );
+  return `${lines.join('\n')}\n`;
+}
+
+/** `textpoke.boot/1`. */
+export function bootJson(file: string, runtime: Runtime, undefinedSymbols: readonly string[]): unknown {
+  const { poker, branches, callSites, locks, notes } = runtime;
+  return {
+    schema: 'textpoke.boot/1',
+    file,
+    sites: { branches: branches.length, calls: callSites.length, locks: locks.length },
+    writes: poker.records.map((record) => ({
+      phase: record.phase,
+      what: record.what,
+      address: hex(record.address),
+      symbol: record.symbol,
+      before: hexBytes(record.before),
+      after: hexBytes(record.after),
+      reason: record.reason,
+    })),
+    notes,
+    undefinedSymbols,
+  };
+}
+
+/** Every place that was not what it had to be: bytes found and allowed, with their disassembly. */
+export function mismatchText(error: MismatchError, image: Image, disassembler: Disassembler): string {
+  const lines: string[] = [];
+  for (const mismatch of error.mismatches) {
+    const show = (bytes: Uint8Array) =>
+      `${hexBytes(bytes)}  ${disassemble(disassembler, image, bytes, mismatch.address)}`;
+    lines.push(`  ${hex(mismatch.address)} ${mismatch.name}: ${mismatch.reason}`);
+    lines.push(`    found    ${show(mismatch.found)}`);
+    for (const { bytes, meaning } of mismatch.allowed)
+      lines.push(`    required ${show(bytes)}  (${meaning})`);
+  }
+  return lines.join('\n');
+}

@@ -1,0 +1,37 @@
+// What every command says the same way: diagnostics to stderr, results to stdout, colour only on a terminal.
+import { Chalk, type ChalkInstance } from 'chalk';
+import { TextpokeError } from '../errors.ts';
+
+function colourLevel(stream: { isTTY?: boolean }): 0 | 1 {
+  const forced = process.env['FORCE_COLOR'];
+  if (process.env['NO_COLOR']) return 0;
+  return stream.isTTY === true || (forced !== undefined && forced !== '0') ? 1 : 0;
+}
+
+/** Colours for standard output; none in a pipe or with NO_COLOR. */
+export function outputColours(): ChalkInstance {
+  return new Chalk({ level: colourLevel(process.stdout) });
+}
+
+/** Writes results. */
+export function print(text: string): void {
+  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+}
+
+/** Writes one diagnostic line. */
+export function warn(text: string): void {
+  process.stderr.write(`textpoke: ${text}\n`);
+}
+
+/** Writes one error line. */
+export function printError(text: string): void {
+  const red = new Chalk({ level: colourLevel(process.stderr) }).red;
+  process.stderr.write(`textpoke: ${red('error')}: ${text}\n`);
+}
+
+/** The line for an error that reached the top, and the exit status it ends in. */
+export function describeError(error: unknown): { text: string; exitCode: number } {
+  if (error instanceof TextpokeError) return { text: error.describe(), exitCode: error.exitCode };
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { text: `a defect of textpoke, please report it: ${text} [defect]`, exitCode: 70 };
+}

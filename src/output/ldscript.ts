@@ -1,0 +1,31 @@
+// The linker script fragment for GNU ld and lld: where the tables go and what their bounds are called.
+import { allTables, type TableRow } from '../tables/schema.ts';
+
+function outputSection(row: TableRow, align: number, keep: boolean): string {
+  const [start, stop] = row.bounds[0] as readonly [string, string];
+  const input = `*(${row.name})`;
+  return [
+    `  ${row.name} : ALIGN(${align})`,
+    '  {',
+    `    HIDDEN(${start} = .);`,
+    `    ${keep ? `KEEP(${input})` : input}`,
+    `    HIDDEN(${stop} = .);`,
+    '  }',
+  ].join('\n');
+}
+
+/**
+ * The fragment; `wordSize` aligns it. With `keep` false, --gc-sections drops the entries of dead functions with
+ * their code: right for objects that annotate has bound, wrong for tables from elsewhere.
+ */
+export function linkerScript(wordSize: 4 | 8, hasLocks: boolean, keep: boolean): string {
+  const tables = allTables.filter((row) => hasLocks || row.name !== '.smp_locks');
+  const sections = tables.map((row) => outputSection(row, wordSize === 8 ? row.addralign : 4, keep));
+  return `/* Tables of textpoke, for GNU ld and lld: pass this file with -T. */
+SECTIONS
+{
+${sections.join('\n')}
+}
+INSERT AFTER .data;
+`;
+}

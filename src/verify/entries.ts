@@ -1,0 +1,158 @@
+// Entries by themselves: in code, on instructions, keys in data, in order, not overlapping.
+import type { Runtime } from '../boot/runtime.ts';
+import { PF_W } from '../elf/constants.ts';
+import type { Finding, RuleId } from '../findings.ts';
+import type { VerifyOptions } from './verify.ts';
+
+interface ListedSite {
+  readonly address: number;
+  readonly size: number;
+  /** What entries of one site must agree on. */
+  readonly meaning: string;
+  readonly what: string;
+}
+
+/** TP001, TP002, TP003, TP004, TP005, TP006, TP015. */
+export function* checkEntries(runtime: Runtime, options: VerifyOptions): Generator<Finding> {
+  yield* checkPlaces(runtime);
+  yield* checkKeys(runtime);
+  yield* checkOverlaps(runtime);
+  if (options.state === 'booted') {
+    yield* checkOrder(runtime);
+    yield* checkInitFlags(runtime);
+  }
+}
+
+function make(runtime: Runtime, rule: RuleId, address: number, message: string): Finding {
+  return { rule, address, place: runtime.image.describe(address), message };
+}
+
+/** True when `address` is in executable code and an instruction starts there. */
+export function startsInstruction(runtime: Runtime, address: number): boolean {
+  const { image } = runtime;
+  const range = image.codeAt(address);
+  return (
+    range !== undefined &&
+    image.arch.startsInstruction(range.code, image.codeMap(range), address - range.address)
+  );
+}
+
+function* checkPlaces(runtime: Runtime): Generator<Finding> {
+  const { image } = runtime;
+  const places = [
+    ...runtime.branches.flatMap((s) => [
+      { address: s.address, what: 'a jump entry names a site' },
+      { address: s.target, what: 'a jump entry names a target' },
+    ]),
+    ...runtime.callSites.map((s) => ({ address: s.address, what: 'a static call entry names a site' })),
+  ];
+  for (const { address, what } of places) {
+    if (!image.codeAt(address))
+      yield make(runtime, 'TP001', address, `${what} that is not in executable code`);
+    else if (!startsInstruction(runtime, address)) {
+      yield make(runtime, 'TP002', address, `${what} inside an instruction`);
+    }
+  }
+  for (const { address } of runtime.locks) {
+    if (!image.codeAt(address)) {
+      yield make(runtime, 'TP001', address, 'a lock entry names a place that is not in executable code');
+    }
+  }
+}
+
+function* checkKeys(runtime: Runtime): Generator<Finding> {
+  const { image } = runtime;
+  const keys = new Set([...runtime.branches.map((s) => s.key), ...runtime.callSites.map((s) => s.key)]);
+  // Flags were split off as the low two bits, so an unaligned key shows as one that no symbol starts at.
+  for (const key of keys) {
+    const near = image.symbols.nearest(key + 3);
+    if (
+      near &&
+      near.offset > 0 &&
+      near.offset < 4 &&
+      image.symbols.addressOf(near.name) === key + 3 - near.offset
+    ) {
+      const address = key + 3 - near.offset;
+      if (address % 4 !== 0)
+        yield make(runtime, 'TP005', address, `the key ${near.name} is not aligned to 4 bytes`);
+    }
+    const size = 2 * image.arch.wordSize;
+    const segment = image.file.segments.find((s) => key >= s.vaddr && key + size <= s.vaddr + s.memsz);
+    if (!segment || (segment.flags & PF_W) === 0) {
+      yield make(runtime, 'TP006', key, 'an entry names a key that does not lie in writable data');
+    }
+  }
+}
+
+/** Sites by address; a lock prefix is one byte, other sites their instruction's size. */
+function* checkOverlaps(runtime: Runtime): Generator<Finding> {
+  const { image } = runtime;
+  const sizeAt = (address: number) =>
+    Math.max(image.arch.readInstruction(image.readUpTo(address, image.arch.maxSite), 0).size, 1);
+  const sites: ListedSite[] = [
+    ...runtime.branches.map((s) => ({
+      address: s.address,
+      size: sizeAt(s.address),
+      meaning: `${s.key} ${s.branch} ${s.target}`,
+      what: `static branch of ${image.describe(s.key)}`,
+    })),
+    ...runtime.callSites.map((s) => ({
+      address: s.address,
+      size: sizeAt(s.address),
+      meaning: `${s.key} ${s.tail}`,
+      what: `static call of ${image.describe(s.key)}`,
+    })),
+    ...runtime.locks.map((s) => ({ address: s.address, size: 1, meaning: '', what: 'lock prefix' })),
+  ];
+  sites.sort((a, b) => a.address - b.address);
+  let last: ListedSite | undefined;
+  for (const site of sites) {
+    // Linkers that fold identical code leave identical entries: they say the same and are one site.
+    const same =
+      last && site.address === last.address && site.meaning === last.meaning && site.what === last.what;
+    if (last && !same && site.address < last.address + last.size) {
+      yield make(
+        runtime,
+        'TP003',
+        site.address,
+        `${site.what} overlaps the ${last.what} at ${image.describe(last.address)}`,
+      );
+    }
+    if (!last || site.address + site.size > last.address + last.size) last = site;
+  }
+}
+
+function* checkOrder(runtime: Runtime): Generator<Finding> {
+  const { image } = runtime;
+  const tables = [
+    { name: '__jump_table', sites: runtime.branches },
+    { name: '.static_call_sites', sites: runtime.callSites },
+  ];
+  for (const { name, sites } of tables) {
+    for (let i = 1; i < sites.length; i++) {
+      const before = sites[i - 1] as (typeof sites)[number];
+      const here = sites[i] as (typeof sites)[number];
+      const inOrder = before.key < here.key || (before.key === here.key && before.address <= here.address);
+      if (inOrder) continue;
+      yield make(
+        runtime,
+        'TP004',
+        here.entry.address,
+        `entry ${i} of ${name} (${image.describe(here.address)}) belongs in front of entry ${i - 1}; tables are sorted by key, then code`,
+      );
+      break;
+    }
+  }
+}
+
+function* checkInitFlags(runtime: Runtime): Generator<Finding> {
+  const flagged = [
+    ...runtime.branches.map((s) => ({ address: s.address, init: s.bit1 })),
+    ...runtime.callSites.map((s) => ({ address: s.address, init: s.init })),
+  ];
+  for (const { address, init } of flagged) {
+    if (init === runtime.image.isInitText(address)) continue;
+    const where = init ? 'is flagged init but does not lie' : 'lies in init text but is not flagged';
+    yield make(runtime, 'TP015', address, `the site ${where}${init ? ' in init text' : ''}`);
+  }
+}

@@ -1,0 +1,122 @@
+// What sites and trampolines hold, against what their keys demand.
+import { branchAt, branchBytes, readKey, wantsJump } from '../boot/jump-label.ts';
+import type { Runtime } from '../boot/runtime.ts';
+import {
+  type CallValue,
+  describeValue,
+  goesTo,
+  kindOfSite,
+  readCallValue,
+  siteBytes,
+  trampolineDoes,
+} from '../boot/static-call.ts';
+import { sameBytes } from '../bytes/integer.ts';
+import { TextpokeError } from '../errors.ts';
+import type { Finding } from '../findings.ts';
+import type { BranchSite, CallSite } from '../image/sites.ts';
+import type { VerifyOptions } from './verify.ts';
+
+/** TP007, TP008, TP012. */
+export function* checkInstructions(runtime: Runtime, options: VerifyOptions): Generator<Finding> {
+  const { image } = runtime;
+  const seen = new Set<number>();
+  for (const site of runtime.branches) {
+    if (seen.has(site.address) || !image.codeAt(site.address)) continue;
+    seen.add(site.address);
+    const finding = attempt(() => checkBranch(runtime, site));
+    if (finding) yield finding;
+  }
+  const keys = new Set<number>();
+  for (const site of runtime.callSites) {
+    if (!seen.has(site.address) && image.codeAt(site.address)) {
+      seen.add(site.address);
+      const finding = attempt(() => checkCall(runtime, site, options));
+      if (finding) yield finding;
+    }
+    if (keys.has(site.key)) continue;
+    keys.add(site.key);
+    const finding = attempt(() => checkTrampoline(runtime, site.key));
+    if (finding) yield finding;
+  }
+}
+
+/** A key that cannot be read at all is another rule's finding. */
+function attempt(check: () => Finding | undefined): Finding | undefined {
+  try {
+    return check();
+  } catch (error) {
+    if (error instanceof TextpokeError && error.code !== 'defect') return undefined;
+    throw error;
+  }
+}
+
+function wrong(runtime: Runtime, address: number, message: string, expected: Uint8Array): Finding {
+  const { image } = runtime;
+  const found = image.readUpTo(address, Math.max(expected.length, 1)).slice();
+  const { breakpoint } = image.arch;
+  const half = breakpoint !== undefined && sameBytes(found.subarray(0, breakpoint.length), breakpoint);
+  return {
+    rule: half ? 'TP008' : 'TP007',
+    address,
+    place: image.describe(address),
+    message: half ? `${message}; it starts with a breakpoint` : message,
+    found,
+    expected,
+  };
+}
+
+function checkBranch(runtime: Runtime, site: BranchSite): Finding | undefined {
+  const { image } = runtime;
+  const { enabled } = readKey(image, site.key);
+  const jump = wantsJump(site, enabled > 0);
+  const size = branchAt(image, site)?.size ?? Math.max(...image.arch.branchSizes);
+  const expected = branchBytes(image, site, size, jump);
+  if (sameBytes(image.readUpTo(site.address, size), expected)) return undefined;
+  const state = enabled > 0 ? 'enabled' : 'disabled';
+  const wanted = jump ? `a jump to ${image.describe(site.target)}` : 'a NOP';
+  return wrong(
+    runtime,
+    site.address,
+    `${image.describe(site.key)} is ${state}, so ${wanted} is required`,
+    expected,
+  );
+}
+
+function checkCall(runtime: Runtime, site: CallSite, options: VerifyOptions): Finding | undefined {
+  const { image } = runtime;
+  const call = runtime.calls.get(site.key);
+  const value = readCallValue(runtime, site.key);
+  const { bytes, onTrampoline } = siteBytes(runtime, site, value, call?.trampoline);
+  const current = image.readUpTo(site.address, bytes.length);
+  if (sameBytes(current, bytes)) return undefined;
+  const mayStay = options.state === 'linked' || onTrampoline;
+  const valid = image.arch.isCallSite(
+    image.readUpTo(site.address, image.arch.maxSite),
+    kindOfSite(image, site),
+  );
+  if (mayStay && valid && call?.trampoline !== undefined && goesTo(image, site.address, call.trampoline))
+    return undefined;
+  const name = call?.name ?? image.describe(site.key);
+  return wrong(
+    runtime,
+    site.address,
+    `${name} = ${describeValue(image, value)}; the site holds something else`,
+    bytes,
+  );
+}
+
+function checkTrampoline(runtime: Runtime, key: number): Finding | undefined {
+  const { image } = runtime;
+  const call = runtime.calls.get(key);
+  if (call?.trampoline === undefined) return undefined;
+  const value: CallValue = readCallValue(runtime, key);
+  const code = image.readUpTo(call.trampoline, 8);
+  if (image.arch.isTrampoline(code, 0) && trampolineDoes(runtime, call.trampoline, value)) return undefined;
+  return {
+    rule: 'TP012',
+    address: call.trampoline,
+    place: image.describe(call.trampoline),
+    message: `the trampoline of ${call.name} does not go to ${describeValue(image, value)}`,
+    found: code.slice(),
+  };
+}

@@ -1,0 +1,75 @@
+// Lock prefixes: each listed one is a prefix and in the state that the number of CPUs demands; each other lock
+// of the code is listed.
+import type { Runtime } from '../boot/runtime.ts';
+import { hexBytes } from '../bytes/integer.ts';
+import type { Finding } from '../findings.ts';
+import type { VerifyOptions } from './verify.ts';
+
+/** TP002 (a listed place is no prefix), TP010, TP011. */
+export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator<Finding> {
+  const { image, locks } = runtime;
+  const prefix = image.arch.lockPrefix;
+  if (!prefix) return;
+  const policy = options.locks ?? (locks.length > 0 ? 'all' : 'none');
+  if (policy === 'none') return;
+  const listed = new Set(locks.map((site) => site.address));
+  let locked = 0;
+  let dropped = 0;
+  for (const range of image.code) {
+    // Read as it would be with every listed lock in place: then each of them has to be found as a prefix.
+    const code = range.code.slice();
+    const inRange = [...listed].filter((a) => a >= range.address && a < range.address + code.length);
+    if (inRange.length === 0 && policy === 'listed') continue;
+    for (const address of inRange) code[address - range.address] = prefix.lock;
+    const prefixes = new Set(Array.from(prefix.find(code, image.codeMap(range)), (at) => range.address + at));
+    for (const address of inRange) {
+      const place = image.describe(address);
+      const byte = range.code[address - range.address] as number;
+      if (!prefixes.has(address)) {
+        yield {
+          rule: 'TP002',
+          address,
+          place,
+          message: 'a lock entry names a byte that is no prefix of an instruction',
+        };
+      } else if (byte === prefix.lock) locked++;
+      else if (byte === prefix.up || byte === prefix.nop) dropped++;
+      else {
+        const found = Uint8Array.of(byte);
+        yield {
+          rule: 'TP011',
+          address,
+          place,
+          message: `found ${hexBytes(found)} where a lock is listed`,
+          found,
+        };
+        continue;
+      }
+      const wantsLock = options.cpus === undefined ? undefined : options.cpus > 1;
+      if (wantsLock !== undefined && wantsLock !== (byte === prefix.lock)) {
+        const cpus = options.cpus === 1 ? 'one CPU' : `${options.cpus} CPUs`;
+        const state = wantsLock ? 'the lock is missing' : 'the lock is still there';
+        yield { rule: 'TP011', address, place, message: `${state}, for ${cpus}`, found: Uint8Array.of(byte) };
+      }
+    }
+    if (policy === 'listed') continue;
+    for (const address of prefixes) {
+      if (listed.has(address)) continue;
+      yield {
+        rule: 'TP010',
+        address,
+        place: image.describe(address),
+        message: 'the lock prefix has no entry in .smp_locks',
+      };
+    }
+  }
+  if (options.cpus === undefined && locked > 0 && dropped > 0) {
+    const first = locks[0]?.address ?? 0;
+    yield {
+      rule: 'TP011',
+      address: first,
+      place: image.describe(first),
+      message: `${locked} locks are in place and ${dropped} are dropped; all have to be in one state`,
+    };
+  }
+}

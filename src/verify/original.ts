@@ -1,0 +1,145 @@
+// The patched image against the one it was made of: the same sites, and no byte changed that is none of a
+// site's, a table's, a key's, a trampoline's or a key's relocation's.
+import type { Runtime } from '../boot/runtime.ts';
+import { hex } from '../bytes/integer.ts';
+import { Rela } from '../elf/records.ts';
+import type { Finding } from '../findings.ts';
+import { tableRanges } from '../image/tables.ts';
+import { jumpTable, staticCallSites } from '../tables/schema.ts';
+
+/** How many changed places are named before the rest is only counted. */
+const shownChanges = 20;
+
+/** TP013, TP014. */
+export function* checkOriginal(runtime: Runtime, original: Runtime): Generator<Finding> {
+  yield* compareEntries(runtime, original);
+  yield* compareBytes(runtime, original);
+}
+
+function entrySet(runtime: Runtime): Map<string, number> {
+  const set = new Map<string, number>();
+  for (const s of runtime.branches) {
+    set.set(
+      `static branch ${hex(s.address)} to ${hex(s.target)}, key ${hex(s.key)}, ${s.branch ? 'likely' : 'unlikely'}`,
+      s.address,
+    );
+  }
+  for (const s of runtime.callSites)
+    set.set(`static call ${hex(s.address)}, key ${hex(s.key)}, ${s.tail ? 'tail' : 'call'}`, s.address);
+  for (const s of runtime.locks) set.set(`lock ${hex(s.address)}`, s.address);
+  return set;
+}
+
+function* compareEntries(runtime: Runtime, original: Runtime): Generator<Finding> {
+  const now = entrySet(runtime);
+  const then = entrySet(original);
+  for (const [text, address] of then) {
+    if (now.has(text)) continue;
+    yield {
+      rule: 'TP014',
+      address,
+      place: runtime.image.describe(address),
+      message: `the original lists: ${text}`,
+    };
+  }
+  for (const [text, address] of now) {
+    if (then.has(text)) continue;
+    yield {
+      rule: 'TP014',
+      address,
+      place: runtime.image.describe(address),
+      message: `the original does not list: ${text}`,
+    };
+  }
+}
+
+/** File ranges that patching may change, as flags on the file's bytes. */
+function changeable(runtime: Runtime, size: number): Uint8Array {
+  const { image } = runtime;
+  const flags = new Uint8Array(size);
+  const allow = (address: number, length: number) => {
+    const offset = image.fileOffset(address, length);
+    if (offset !== undefined) flags.fill(1, offset, offset + length);
+  };
+  const siteSize = (address: number) =>
+    image.arch.readInstruction(image.readUpTo(address, image.arch.maxSite), 0).size ||
+    Math.max(...image.arch.branchSizes);
+  for (const site of runtime.branches) {
+    allow(site.address, siteSize(site.address));
+    allow(site.key, 4);
+  }
+  for (const site of runtime.callSites) {
+    // A NULL tail call is a return with fill behind it: as long as the jump it replaces.
+    allow(site.address, Math.max(siteSize(site.address), Math.max(...image.arch.branchSizes)));
+    allow(site.key, image.arch.wordSize);
+    const relocation = image.dynamic.at(site.key);
+    if (relocation) allow(relocation.record, Rela[image.arch.class].size);
+    const trampoline = runtime.calls.get(site.key)?.trampoline;
+    if (trampoline !== undefined) allow(trampoline, Math.max(...image.arch.branchSizes));
+  }
+  for (const site of runtime.locks) allow(site.address, 1);
+  for (const row of [jumpTable, staticCallSites]) {
+    for (const { start, end } of tableRanges(image, row)) allow(start, end - start);
+  }
+  const count = image.dynamic.relativeCount(image.arch);
+  if (count) allow(count.at, image.arch.wordSize);
+  return flags;
+}
+
+function* compareBytes(runtime: Runtime, original: Runtime): Generator<Finding> {
+  const now = runtime.image.file.source;
+  const then = original.image.file.source;
+  if (now.size !== then.size) {
+    yield {
+      rule: 'TP013',
+      address: 0,
+      place: 'file',
+      message: `the file has ${now.size} bytes, the original ${then.size}; patching keeps the size`,
+    };
+    return;
+  }
+  const may = changeable(runtime, now.size);
+  const a = now.read(0, now.size);
+  const b = then.read(0, then.size);
+  let runs = 0;
+  for (let i = 0; i < a.length; i++) {
+    if (a[i] === b[i] || may[i] === 1) continue;
+    let end = i + 1;
+    while (end < a.length && a[end] !== b[end] && may[end] !== 1) end++;
+    if (runs++ < shownChanges)
+      yield changed(
+        runtime,
+        i,
+        a.slice(i, Math.min(end, i + 16)),
+        b.slice(i, Math.min(end, i + 16)),
+        end - i,
+      );
+    i = end;
+  }
+  if (runs > shownChanges) {
+    const message = `${runs - shownChanges} further places differ from the original`;
+    yield { rule: 'TP013', address: Number.MAX_SAFE_INTEGER, place: 'file', message };
+  }
+}
+
+function changed(
+  runtime: Runtime,
+  offset: number,
+  found: Uint8Array,
+  expected: Uint8Array,
+  length: number,
+): Finding {
+  const { image } = runtime;
+  const segment = image.file.segments.find(
+    (s) => s.type === 1 && offset >= s.offset && offset < s.offset + s.filesz,
+  );
+  const address = segment ? segment.vaddr + (offset - segment.offset) : 0;
+  return {
+    rule: 'TP013',
+    address,
+    place: segment ? image.describe(address) : `file offset ${hex(offset)}`,
+    message: `${length} bytes at file offset ${hex(offset)} differ from the original, outside every site, table and key`,
+    found,
+    expected,
+  };
+}
