@@ -1,25 +1,58 @@
-// Builds dist/: the command line as one file, the library as one file, and its types.
+// Builds dist/: the command line as one file with its code cache, the library as one file, and its types.
 import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
 const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'));
+const bundle = `${root}dist/textpoke.cjs`;
 
 rmSync(`${root}dist`, { recursive: true, force: true });
 const common = {
   bundle: true,
   platform: 'node',
   target: 'node20',
-  define: { TEXTPOKE_VERSION: JSON.stringify(version) },
+  legalComments: 'none',
   // Their wasm files lie beside them, and they are loaded only when something is to be shown or cross-checked.
   external: ['capstone-wasm', 'keystone-wasm'],
-  legalComments: 'none',
+};
+await build({
+  ...common,
+  entryPoints: [`${root}src/cli.ts`],
+  outfile: bundle,
+  // CommonJS starts faster than a module, and code from a cache cannot import(), so that becomes require.
+  format: 'cjs',
+  supported: { 'dynamic-import': false },
+  define: { TEXTPOKE_VERSION: JSON.stringify(version), 'import.meta.url': 'bundleUrl' },
+  banner: { js: 'const bundleUrl = require("node:url").pathToFileURL(__filename).href;' },
+  minifySyntax: true,
+  minifyWhitespace: true,
+});
+await build({
+  ...common,
+  entryPoints: [`${root}src/index.ts`],
+  outfile: `${root}dist/index.js`,
   format: 'esm',
   // elfy is CommonJS and asks for node:assert by `require`.
-  banner: { js: "import { createRequire as textpokeRequire } from 'node:module'; const require = textpokeRequire(import.meta.url);" },
-};
-await build({ ...common, entryPoints: [`${root}src/cli.ts`], outfile: `${root}dist/textpoke.js`, minifySyntax: true, minifyWhitespace: true });
-await build({ ...common, entryPoints: [`${root}src/index.ts`], outfile: `${root}dist/index.js` });
-execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', `${root}tsconfig.types.json`], { stdio: 'inherit' });
+  banner: {
+    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+  },
+});
+// A run of annotate, so that the cache holds what a build step needs.
+const scratch = mkdtempSync(join(tmpdir(), 'textpoke-build-'));
+try {
+  const object = join(scratch, 'sample.o');
+  cpSync(`${root}samples/demo/work.o`, object);
+  execFileSync(process.execPath, [`${root}bin/textpoke.js`, 'annotate', object], {
+    env: { ...process.env, TEXTPOKE_WRITE_CODE_CACHE: `${bundle}.cache` },
+    stdio: 'inherit',
+  });
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+const tsc = `${root}node_modules/typescript/bin/tsc`;
+execFileSync(process.execPath, [tsc, '-p', `${root}tsconfig.types.json`], { stdio: 'inherit' });

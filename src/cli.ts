@@ -1,4 +1,4 @@
 // What bin/textpoke.js and every worker thread starts.
 import { start } from './main.ts';
 
-await start();
+void start();

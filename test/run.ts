@@ -1,5 +1,6 @@
 // Runs every test under test/ with node:test, then names and counts the tests that were left out because an
 // outside tool is missing. With TEXTPOKE_ALL_TOOLS=1 (as .ci/run sets it) leaving any out is a failure.
+import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from 'node:test';
@@ -15,6 +16,9 @@ const files = readdirSync(here, { recursive: true, encoding: 'utf8' })
   )
   .sort()
   .map((name) => join(here, name));
+
+// Tests of the command line start what is built.
+execFileSync(process.execPath, [join(here, '..', 'build.js')], { stdio: 'inherit' });
 
 const missing: string[] = [];
 let failed = false;

@@ -35,14 +35,20 @@ export function asJumpEntry(entry: ObjectEntry): JumpEntry {
   };
 }
 
-/** Where the branch instruction at `offset` goes, by its relocation if it has one; undefined for other instructions. */
-function jumpTarget(object: ObjectCode, code: CodeSection, offset: number): Place | undefined {
-  const instruction = object.arch.readInstruction(code.code, offset);
-  if (instruction.kind !== 'jump') return undefined;
-  const field = findField(object, code, offset, instruction.size);
-  if (!field) return { section: code.section.index, offset: offset + instruction.displacement, symbol: 0 };
+/** Where the direct branch at `offset` goes, by its relocation if it has one; undefined for other instructions. */
+export function branchTarget(object: ObjectCode, code: CodeSection, offset: number): Place | undefined {
+  const { kind, size, displacement } = object.arch.readInstruction(code.code, offset);
+  if (kind !== 'jump' && kind !== 'call' && kind !== 'conditional jump') return undefined;
+  const field = findField(object, code, offset, size);
+  if (!field) return { section: code.section.index, offset: offset + displacement, symbol: 0 };
   const { relocations, index, bias } = field;
   return object.placeOf(relocations.symbol[index] as number, (relocations.addend[index] as number) + bias);
+}
+
+/** Where the jump at `offset` goes; undefined for other instructions. */
+function jumpTarget(object: ObjectCode, code: CodeSection, offset: number): Place | undefined {
+  const { kind } = object.arch.readInstruction(code.code, offset);
+  return kind === 'jump' ? branchTarget(object, code, offset) : undefined;
 }
 
 /** The relocation of a branch's displacement. */

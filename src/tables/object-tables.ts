@@ -5,7 +5,7 @@ import { SHT_NOBITS } from '../elf/constants.ts';
 import type { Section } from '../elf/file.ts';
 import { TextpokeError } from '../errors.ts';
 import type { ObjectCode, Place } from '../sites/object-code.ts';
-import { entryLayout, type TableRow } from './schema.ts';
+import { type EntryLayout, entryLayout, type TableRow } from './schema.ts';
 
 /** One entry; `fields` in the row's order. Flag bits of the key are still part of its offset. */
 export interface ObjectEntry {
@@ -22,48 +22,84 @@ export function tableSections(object: ObjectCode, row: TableRow): Section[] {
   return object.file.sections.filter((s) => s.name === row.name && s.type !== SHT_NOBITS);
 }
 
+/** An entry that cannot be read, for a reader that goes on with the next. */
+export interface UnreadableEntry {
+  readonly section: Section;
+  /** Position in its section; undefined when the table as a whole is torn. */
+  readonly index: number | undefined;
+  readonly error: TextpokeError;
+}
+
 /**
  * Every entry of a table. Errors: `table-malformed` for a torn table, a field without a relocation or with one
- * of another kind.
+ * of another kind; a caller that gives `unreadable` gets them there, one an entry, and all other entries back.
  */
-export function readObjectTable(object: ObjectCode, row: TableRow): ObjectEntry[] {
-  const { arch, file } = object;
-  const layout = entryLayout(row, arch.wordSize);
+export function readObjectTable(
+  object: ObjectCode,
+  row: TableRow,
+  unreadable?: (entry: UnreadableEntry) => void,
+): ObjectEntry[] {
+  const layout = entryLayout(row, object.arch.wordSize);
   const entries: ObjectEntry[] = [];
   for (const section of tableSections(object, row)) {
-    const data = file.data(section);
-    if (data.length % layout.size !== 0) {
+    const attempt = (index: number | undefined, body: () => void): void => {
+      try {
+        body();
+      } catch (error) {
+        if (!unreadable || !(error instanceof TextpokeError)) throw error;
+        unreadable({ section, index, error });
+      }
+    };
+    const data = object.file.data(section);
+    attempt(undefined, () => {
+      if (data.length % layout.size === 0) return;
       throw new TextpokeError(
         'table-malformed',
         `the table has ${data.length} bytes; a multiple of ${layout.size} is required`,
         { section: section.name },
       );
-    }
-    const byOffset = object.fieldRelocations(section.index);
-    const view = new ByteView(data, file.header.little, { section: section.name });
-    for (let index = 0; index * layout.size < data.length; index++) {
-      const base = index * layout.size;
-      const fields = layout.fields.map(({ name, offset, width }): Place => {
-        const at = base + offset;
-        const found = byOffset.get(at);
-        const required = width === 8 ? arch.relocations.placeLong : arch.relocations.place32;
-        if (!found || found.relocations.type[found.index] !== required) {
-          const has = found
-            ? arch.relocations.name(found.relocations.type[found.index] as number)
-            : 'no relocation';
-          throw new TextpokeError(
-            'table-malformed',
-            `field ${name} of entry ${index} has ${has}; ${arch.relocations.name(required)} is required`,
-            { section: section.name, offset: at },
-          );
-        }
-        const { relocations, index: i } = found;
-        const inField = width === 8 ? view.s64(at) : view.s32(at);
-        const addend = relocations.rela ? (relocations.addend[i] as number) : inField;
-        return object.placeOf(relocations.symbol[i] as number, addend);
+    });
+    const view = new ByteView(data, object.file.header.little, { section: section.name });
+    for (let index = 0; (index + 1) * layout.size <= data.length; index++) {
+      attempt(index, () => {
+        entries.push({
+          section,
+          index,
+          offset: index * layout.size,
+          fields: readFields(object, layout, section, view, index),
+        });
       });
-      entries.push({ section, index, offset: base, fields });
     }
   }
   return entries;
+}
+
+function readFields(
+  object: ObjectCode,
+  layout: EntryLayout,
+  section: Section,
+  view: ByteView,
+  entry: number,
+): Place[] {
+  const { arch } = object;
+  const byOffset = object.fieldRelocations(section.index);
+  return layout.fields.map(({ name, offset, width }): Place => {
+    const at = entry * layout.size + offset;
+    const found = byOffset.get(at);
+    const required = width === 8 ? arch.relocations.placeLong : arch.relocations.place32;
+    if (!found || found.relocations.type[found.index] !== required) {
+      const has = found
+        ? arch.relocations.name(found.relocations.type[found.index] as number)
+        : 'no relocation';
+      throw new TextpokeError(
+        'table-malformed',
+        `field ${name} of entry ${entry} has ${has}; ${arch.relocations.name(required)} is required`,
+        { section: section.name, offset: at },
+      );
+    }
+    const { relocations, index } = found;
+    const inField = width === 8 ? view.s64(at) : view.s32(at);
+    const addend = relocations.rela ? (relocations.addend[index] as number) : inField;
+    return object.placeOf(relocations.symbol[index] as number, addend);
+  });
 }

@@ -1,0 +1,292 @@
+// The passes of dump: read a file, decode each table that is asked for, name every place. Objects, images and the
+// members of archives come out alike; an entry that makes no sense is shown as such, and the next one is read.
+import type { SiteInstruction } from './arch/arch.ts';
+import { type Disassembler, loadDisassembler } from './arch/disassembler.ts';
+import { archOf } from './arch/registry.ts';
+import { hexBytes } from './bytes/integer.ts';
+import { ImageView } from './dump/image-view.ts';
+import { ObjectView } from './dump/object-view.ts';
+import type { RawEntry, TableView } from './dump/view.ts';
+import { isArchive, readArchive } from './elf/archive.ts';
+import { ET_DYN, ET_REL } from './elf/constants.ts';
+import { ElfFile } from './elf/file.ts';
+import { isElf, readElf, readElfFrom } from './elf/read.ts';
+import { type ByteSource, memorySource } from './elf/source.ts';
+import { inFile, TextpokeError } from './errors.ts';
+import { Image } from './image/image.ts';
+import {
+  type DumpedCallSite,
+  type DumpedDeadEntry,
+  type DumpedFile,
+  type DumpedInstruction,
+  type DumpedJumpEntry,
+  type DumpedLock,
+  type DumpedPlace,
+  type DumpedTable,
+  type DumpedTables,
+  type DumpedTrampolineKey,
+  placeName,
+} from './output/dump-model.ts';
+import { ObjectCode } from './sites/object-code.ts';
+import { keyPrefix, trampolinePrefix } from './sites/trampolines.ts';
+import {
+  callInit,
+  callTail,
+  jumpBit1,
+  jumpBranch,
+  jumpTable,
+  smpLocks,
+  staticCallSites,
+  type TableRow,
+  trampolineKeys,
+} from './tables/schema.ts';
+
+/** The tables under their names in the model, in the order of the output. */
+export const dumpedTables = {
+  jumpTable,
+  staticCallSites,
+  smpLocks,
+  trampolineKeys,
+} as const satisfies Record<keyof DumpedTables, TableRow>;
+
+type TableName = keyof DumpedTables;
+
+/** What a person may call a table, beside its section name. */
+const shortNames: Readonly<Record<TableName, readonly string[]>> = {
+  jumpTable: ['jump', 'jump-table', 'jump_table'],
+  staticCallSites: ['call', 'static-call-sites', 'static_call_sites'],
+  smpLocks: ['lock', 'locks', 'smp-locks', 'smp_locks'],
+  trampolineKeys: ['tramp', 'trampoline', 'static_call_tramp_key'],
+};
+
+/** The table that `--table` names; error `usage`. */
+export function tableNamed(name: string): TableName {
+  for (const [table, row] of Object.entries(dumpedTables) as [TableName, TableRow][]) {
+    if (name === row.name || name === table || shortNames[table].includes(name)) return table;
+  }
+  const known = (Object.entries(dumpedTables) as [TableName, TableRow][])
+    .map(([table, row]) => `${row.name} (${shortNames[table][0]})`)
+    .join(', ');
+  throw new TextpokeError('usage', `there is no table ${JSON.stringify(name)}; known: ${known}`);
+}
+
+export interface DumpOptions {
+  /** As `--table` gives it; undefined: all of them. */
+  readonly table?: string | undefined;
+  /** Glob (`*`, `?`) over key names; entries of tables without keys then are left out. */
+  readonly key?: string | undefined;
+  /** Loads capstone for the text of instructions. */
+  readonly disassemble?: boolean | undefined;
+}
+
+/**
+ * Dumps a file: one result for an object or an image, one a member for an archive, each when it is asked for.
+ * `path` names it in messages. Errors: those of reading; `usage` for a table that does not exist; `not-an-image`
+ * for an ELF file that is neither an object nor linked.
+ */
+export async function* dumpFile(
+  path: string,
+  input: Uint8Array | ByteSource | ElfFile,
+  options: DumpOptions = {},
+): AsyncGenerator<DumpedFile> {
+  const only = options.table === undefined ? undefined : tableNamed(options.table);
+  for (const open of opensOf(path, input)) {
+    const file = open();
+    const arch = inFile(file.path, () => archOf(file.header));
+    const disassembler = options.disassemble ? await loadDisassembler(arch) : undefined;
+    yield inFile(file.path, () => dumpElf(file, only, options.key, disassembler));
+  }
+}
+
+/** One way to open each ELF file in the input, so that an archive's members are read one after the other. */
+function opensOf(path: string, input: Uint8Array | ByteSource | ElfFile): (() => ElfFile)[] {
+  if (input instanceof ElfFile) return [() => input];
+  const source = input instanceof Uint8Array ? memorySource(input) : input;
+  if (!isArchive(source.read(0, Math.min(source.size, 8)))) return [() => readElfFrom(path, source)];
+  const bytes = source.read(0, source.size);
+  return inFile(path, () => readArchive(bytes)).flatMap((member) => {
+    const content = bytes.subarray(member.offset, member.offset + member.size);
+    return member.special || !isElf(content) ? [] : [() => readElf(`${path}(${member.name})`, content)];
+  });
+}
+
+function dumpElf(
+  file: ElfFile,
+  only: TableName | undefined,
+  key: string | undefined,
+  disassembler: Disassembler | undefined,
+): DumpedFile {
+  const { header } = file;
+  const arch = archOf(header);
+  const isObject = header.type === ET_REL;
+  const accepts = key === undefined ? undefined : keyFilter(key);
+  const asked = (table: TableName) => only === undefined || only === table;
+  // Tables are made of relocations and those of symbols: an object without symbols has none.
+  const tables =
+    isObject && !file.symtab
+      ? {}
+      : isObject
+        ? dumpTables(new ObjectView(new ObjectCode(file, arch)), asked, accepts, disassembler)
+        : dumpTables(new ImageView(new Image(file)), asked, accepts, disassembler);
+  return {
+    file: file.path,
+    class: header.class,
+    machine: arch.name,
+    type: isObject ? 'rel' : header.type === ET_DYN ? 'dyn' : 'exec',
+    tables,
+  };
+}
+
+function dumpTables<Place>(
+  view: TableView<Place>,
+  asked: (table: TableName) => boolean,
+  accepts: ((key: DumpedPlace) => boolean) | undefined,
+  disassembler: Disassembler | undefined,
+): DumpedTables {
+  const has = (table: TableName, hasKeys: boolean) => asked(table) && (hasKeys || !accepts);
+  const accepted = (key: DumpedPlace) => !accepts || accepts(key);
+  return {
+    ...(has('jumpTable', true) && {
+      jumpTable: dumpTable(view, jumpTable, accepts, (index, fields): DumpedJumpEntry | undefined => {
+        const [code, target, value] = fields as [Place, Place, Place];
+        const { key, flags } = view.splitKey(value);
+        const keyPlace = view.place(key);
+        if (!accepted(keyPlace)) return undefined;
+        return {
+          index,
+          code: view.place(code),
+          target: view.place(target),
+          key: keyPlace,
+          branch: (flags & jumpBranch) !== 0 ? 'likely' : 'unlikely',
+          bit1: (flags & jumpBit1) !== 0,
+          ...instructionAt(view, code, disassembler),
+        };
+      }),
+    }),
+    ...(has('staticCallSites', true) && {
+      staticCallSites: dumpTable(
+        view,
+        staticCallSites,
+        accepts,
+        (index, fields): DumpedCallSite | undefined => {
+          const [site, value] = fields as [Place, Place];
+          const { key, flags } = view.splitKey(value);
+          const keyPlace = view.place(key);
+          if (!accepted(keyPlace)) return undefined;
+          return {
+            index,
+            site: view.place(site),
+            key: keyPlace,
+            tail: (flags & callTail) !== 0,
+            init: (flags & callInit) !== 0,
+            ...instructionAt(view, site, disassembler),
+          };
+        },
+      ),
+    }),
+    ...(has('smpLocks', false) && {
+      smpLocks: dumpTable(view, smpLocks, accepts, (index, [lock]): DumpedLock => {
+        const at = view.codeAt(lock as Place);
+        const byte = at?.code.subarray(at.offset, at.offset + 1);
+        return {
+          index,
+          lock: view.place(lock as Place),
+          ...(byte ? { byte: hexBytes(byte) } : { problem: 'the place is not code' }),
+        };
+      }),
+    }),
+    ...(has('trampolineKeys', true) && {
+      trampolineKeys: dumpTable(
+        view,
+        trampolineKeys,
+        accepts,
+        (index, fields): DumpedTrampolineKey | undefined => {
+          const [trampoline, key] = fields as [Place, Place];
+          const keyPlace = view.place(key);
+          return accepted(keyPlace)
+            ? { index, trampoline: view.place(trampoline), key: keyPlace }
+            : undefined;
+        },
+      ),
+    }),
+  };
+}
+
+/** One table; `decode` gives undefined for an entry that the key pattern leaves out. */
+function dumpTable<Place, Entry extends { readonly index: number }>(
+  view: TableView<Place>,
+  row: TableRow,
+  filtered: unknown,
+  decode: (index: number, fields: readonly Place[]) => Entry | undefined,
+): DumpedTable<Entry> {
+  const { parts, entries: raw, problems } = view.read(row);
+  const entries: (Entry | DumpedDeadEntry)[] = [];
+  for (const entry of raw) {
+    if (entry.fields) {
+      const decoded = decode(entry.index, entry.fields);
+      if (decoded) entries.push(decoded);
+    } else if (!filtered) entries.push(deadEntry(entry));
+  }
+  return { name: row.name, parts, total: raw.length, entries, problems };
+}
+
+function deadEntry({ index, bytes, discarded, problem }: RawEntry<unknown>): DumpedDeadEntry {
+  return {
+    index,
+    bytes: hexBytes(bytes),
+    ...(discarded && { discarded }),
+    ...(problem !== undefined && { problem }),
+  };
+}
+
+/** The instruction at a site, or why there is none. */
+function instructionAt<Place>(
+  view: TableView<Place>,
+  site: Place,
+  disassembler: Disassembler | undefined,
+): { instruction: DumpedInstruction } | { problem: string } {
+  const at = view.codeAt(site);
+  if (!at) return { problem: 'the site is not code' };
+  const { arch } = view;
+  const { kind, size } = arch.readInstruction(at.code, at.offset);
+  const to = view.branchTarget(site);
+  const target = to === undefined ? undefined : placeName(view.place(to));
+  const line = disassembler?.one(at.code.subarray(at.offset), at.address, () => target);
+  const shown = at.code.subarray(at.offset, at.offset + (size || line?.size || arch.maxSite));
+  return { instruction: { bytes: hexBytes(shown), kind, text: line?.text ?? shortText(kind, target) } };
+}
+
+/** What stands for the disassembly where capstone is not asked. */
+function shortText(kind: SiteInstruction['kind'], target: string | undefined): string {
+  switch (kind) {
+    case 'call':
+      return `call ${target}`;
+    case 'jump':
+      return `jmp ${target}`;
+    case 'conditional jump':
+      return `jcc ${target}`;
+    case 'nop':
+      return 'nop';
+    case 'return':
+      return 'ret';
+    case 'clear result':
+      return 'clear result';
+    case 'other':
+      return 'other';
+  }
+}
+
+/** Matches a key by symbol, `symbol+0x10`, or a static call's name without its prefix. */
+function keyFilter(pattern: string): (key: DumpedPlace) => boolean {
+  const source = pattern.replace(/[\\^$.*+?()[\]{}|]/g, (c) =>
+    c === '*' ? '.*' : c === '?' ? '.' : `\\${c}`,
+  );
+  const glob = new RegExp(`^${source}$`, 's');
+  return (key) => {
+    const { symbol } = key;
+    if (symbol === undefined) return glob.test(placeName(key));
+    if (glob.test(symbol) || glob.test(placeName(key))) return true;
+    const isCall = symbol.startsWith(keyPrefix) || symbol.startsWith(trampolinePrefix);
+    return isCall && glob.test(symbol.slice(keyPrefix.length));
+  };
+}

@@ -1,0 +1,95 @@
+// A linked image for dump: every field is a plain number, every place an address.
+import type { Arch } from '../arch/arch.ts';
+import { hex } from '../bytes/integer.ts';
+import { PF_X, PT_LOAD, SHF_EXECINSTR } from '../elf/constants.ts';
+import { TextpokeError } from '../errors.ts';
+import type { Image } from '../image/image.ts';
+import { splitKey } from '../image/sites.ts';
+import { readImageTable, tableRanges } from '../image/tables.ts';
+import type { DumpedPlace } from '../output/dump-model.ts';
+import { entryLayout, type TableRow } from '../tables/schema.ts';
+import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
+
+/** Enough for any instruction of any machine. */
+const longestInstruction = 16;
+
+export class ImageView implements TableView<number> {
+  readonly arch: Arch;
+  private readonly image: Image;
+
+  constructor(image: Image) {
+    this.image = image;
+    this.arch = image.arch;
+  }
+
+  read(row: TableRow): RawTable<number> {
+    const { image } = this;
+    const layout = entryLayout(row, this.arch.wordSize);
+    let found: ReturnType<typeof readImageTable>;
+    let parts: RawTable<number>['parts'];
+    try {
+      parts = tableRanges(image, row).map(({ start, end }) => ({
+        section: image.sectionAt(start)?.name ?? row.name,
+        at: hex(start),
+        entries: (end - start) / layout.size,
+      }));
+      found = readImageTable(image, row);
+    } catch (error) {
+      // Where a table begins and ends is all there is to go by: without it, no entry can be told.
+      if (!(error instanceof TextpokeError)) throw error;
+      return { parts: [], entries: [], problems: [error.message] };
+    }
+    const entries = found.map(({ address, fields }, index): RawEntry<number> => {
+      const discarded = layout.fields.every(({ offset }, i) => fields[i] === address + offset);
+      const inexact = layout.fields.find((_, i) => !Number.isSafeInteger(fields[i]));
+      return {
+        index,
+        fields: discarded || inexact ? undefined : fields,
+        bytes: image.read(address, layout.size),
+        discarded,
+        problem: inexact && `field ${inexact.name} of entry ${index} leads out of the address space`,
+      };
+    });
+    return { parts, entries, problems: [] };
+  }
+
+  place(address: number): DumpedPlace {
+    const { image } = this;
+    const section = image.sectionAt(address);
+    const near = image.contains(address) ? image.symbols.nearest(address) : undefined;
+    const offset = section && address - section.addr;
+    // In a stripped image the nearest symbol may stand sections away: it names nothing here.
+    const named = near && (offset === undefined || near.offset <= offset) ? near : undefined;
+    return {
+      address: hex(address),
+      ...(section && { section: section.name, offset: address - section.addr }),
+      ...(named && { symbol: named.name, symbolOffset: named.offset }),
+    };
+  }
+
+  splitKey(address: number): { key: number; flags: number } {
+    return splitKey(address);
+  }
+
+  codeAt(address: number): CodeAt | undefined {
+    if (!this.isCode(address)) return undefined;
+    return { code: this.image.readUpTo(address, longestInstruction), offset: 0, address };
+  }
+
+  private isCode(address: number): boolean {
+    const section = this.image.sectionAt(address);
+    if (section) return (section.flags & SHF_EXECINSTR) !== 0;
+    return this.image.file.segments.some(
+      (s) =>
+        s.type === PT_LOAD && (s.flags & PF_X) !== 0 && address >= s.vaddr && address < s.vaddr + s.filesz,
+    );
+  }
+
+  branchTarget(address: number): number | undefined {
+    const at = this.codeAt(address);
+    if (!at) return undefined;
+    const { kind, displacement } = this.arch.readInstruction(at.code, at.offset);
+    const isBranch = kind === 'jump' || kind === 'call' || kind === 'conditional jump';
+    return isBranch ? address + displacement : undefined;
+  }
+}

@@ -1,0 +1,150 @@
+// A relocatable object for dump: every field is a relocation, every place a section and an offset.
+import type { Arch } from '../arch/arch.ts';
+import { hex } from '../bytes/integer.ts';
+import { STB_GLOBAL, STT_FUNC, STT_OBJECT } from '../elf/constants.ts';
+import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
+import { splitKey } from '../image/sites.ts';
+import type { DumpedPlace } from '../output/dump-model.ts';
+import type { CodeSection, ObjectCode, Place } from '../sites/object-code.ts';
+import { branchTarget } from '../tables/jump-entries.ts';
+import { readObjectTable, tableSections } from '../tables/object-tables.ts';
+import { entryLayout, type TableRow } from '../tables/schema.ts';
+import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
+
+/** The named symbols of one section in order of offset; one of each offset. */
+interface SymbolOrder {
+  readonly offsets: Float64Array;
+  readonly symbols: Uint32Array;
+}
+
+export class ObjectView implements TableView<Place> {
+  readonly arch: Arch;
+  private readonly object: ObjectCode;
+  private readonly code: ReadonlyMap<number, CodeSection>;
+  private readonly orders = new Map<number, SymbolOrder>();
+
+  constructor(object: ObjectCode) {
+    this.object = object;
+    this.arch = object.arch;
+    this.code = new Map(object.codeSections.map((code) => [code.section.index, code]));
+  }
+
+  read(row: TableRow): RawTable<Place> {
+    const { object } = this;
+    const { size } = entryLayout(row, this.arch.wordSize);
+    const parts: RawTable<Place>['parts'][number][] = [];
+    const entries: RawEntry<Place>[] = [];
+    const problems: string[] = [];
+    const firstIndex = new Map<number, number>();
+    let total = 0;
+    for (const section of tableSections(object, row)) {
+      const count = Math.floor(section.size / size);
+      firstIndex.set(section.index, total);
+      parts.push({ section: section.name, at: `section ${section.index}`, entries: count });
+      total += count;
+    }
+    const bytesOf = (section: number, index: number) =>
+      object.file.data(object.file.section(section, row.name)).subarray(index * size, (index + 1) * size);
+    const readable = readObjectTable(object, row, ({ section, index, error }) => {
+      if (index === undefined) problems.push(error.message);
+      else {
+        const bytes = bytesOf(section.index, index);
+        const discarded =
+          bytes.every((byte) => byte === 0) && !this.isRelocated(section.index, index * size, size);
+        entries.push({
+          index: (firstIndex.get(section.index) as number) + index,
+          fields: undefined,
+          bytes,
+          discarded,
+          problem: discarded ? undefined : error.message,
+        });
+      }
+    });
+    for (const { section, index, fields } of readable) {
+      entries.push({
+        index: (firstIndex.get(section.index) as number) + index,
+        fields,
+        bytes: bytesOf(section.index, index),
+        discarded: false,
+        problem: undefined,
+      });
+    }
+    entries.sort((a, b) => a.index - b.index);
+    return { parts, entries, problems };
+  }
+
+  private isRelocated(section: number, offset: number, size: number): boolean {
+    const fields = this.object.fieldRelocations(section);
+    for (let at = offset; at < offset + size; at++) if (fields.has(at)) return true;
+    return false;
+  }
+
+  place({ section, offset, symbol }: Place): DumpedPlace {
+    const { object } = this;
+    if (section <= 0) {
+      const own = section === 0 ? 0 : (object.symbols.value[symbol] as number);
+      const named = { symbol: object.symbolName(symbol), symbolOffset: offset - own };
+      if (section === sectionCommon) return { ...named, common: true };
+      if (section === sectionAbsolute) return { address: hex(offset), ...named, absolute: true };
+      return { ...named, undefined: true };
+    }
+    const name = object.file.sections[section]?.name ?? `section ${section}`;
+    const near = symbol > 0 && object.symbolName(symbol) !== name ? symbol : this.nearest(section, offset);
+    const place = { address: hex(offset), section: name, offset };
+    if (near === undefined) return place;
+    const symbolOffset = offset - (object.symbols.value[near] as number);
+    return { ...place, symbol: object.symbols.name(near), symbolOffset };
+  }
+
+  splitKey(place: Place): { key: Place; flags: number } {
+    const { key, flags } = splitKey(place.offset);
+    return { key: { ...place, offset: key }, flags };
+  }
+
+  codeAt({ section, offset }: Place): CodeAt | undefined {
+    const code = this.code.get(section)?.code;
+    return code && offset >= 0 && offset < code.length ? { code, offset, address: offset } : undefined;
+  }
+
+  branchTarget({ section, offset }: Place): Place | undefined {
+    const code = this.code.get(section);
+    return code && branchTarget(this.object, code, offset);
+  }
+
+  /** The symbol at or nearest in front of an offset; functions and objects before plain labels, globals before locals. */
+  private nearest(section: number, offset: number): number | undefined {
+    let order = this.orders.get(section);
+    if (!order) {
+      order = this.sort(section);
+      this.orders.set(section, order);
+    }
+    const { offsets, symbols } = order;
+    let low = 0;
+    let high = offsets.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((offsets[middle] as number) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return symbols[low - 1];
+  }
+
+  private sort(section: number): SymbolOrder {
+    const { symbols } = this.object;
+    const rank = (i: number) => {
+      const type = symbols.type(i);
+      return (type === STT_FUNC || type === STT_OBJECT ? 2 : 0) + (symbols.binding(i) === STB_GLOBAL ? 1 : 0);
+    };
+    const value = (i: number) => symbols.value[i] as number;
+    const members = this.object
+      .symbolsIn(section)
+      .filter((i) => !symbols.isSectionSymbol(i) && !isMappingSymbol(symbols.name(i)))
+      .sort((a, b) => value(a) - value(b) || rank(a) - rank(b) || b - a);
+    return { offsets: Float64Array.from(members, value), symbols: Uint32Array.from(members) };
+  }
+}
+
+/** `$a`, `$t`, `$d`, `$x` say what code is made of (ARM and AArch64 ELF); they name nothing. */
+function isMappingSymbol(name: string): boolean {
+  return name === '' || /^\$[atdx](\.|$)/.test(name);
+}

@@ -1,0 +1,41 @@
+// What dump needs of a file, whether its places are sections with offsets (an object) or addresses (an image).
+import type { Arch } from '../arch/arch.ts';
+import type { DumpedPlace, TablePart } from '../output/dump-model.ts';
+import type { TableRow } from '../tables/schema.ts';
+
+/** One entry as it stands: its places in the row's order, or why there are none. */
+export interface RawEntry<Place> {
+  /** Position in the table, all its sections together. */
+  readonly index: number;
+  readonly fields: readonly Place[] | undefined;
+  readonly bytes: Uint8Array;
+  /** Zeroed by a linker that discarded the code it named. */
+  readonly discarded: boolean;
+  readonly problem: string | undefined;
+}
+
+export interface RawTable<Place> {
+  readonly parts: readonly TablePart[];
+  readonly entries: readonly RawEntry<Place>[];
+  readonly problems: readonly string[];
+}
+
+/** Code at a place: the bytes it stands in, and where; `address` is what the disassembler is told. */
+export interface CodeAt {
+  readonly code: Uint8Array;
+  readonly offset: number;
+  readonly address: number;
+}
+
+export interface TableView<Place> {
+  readonly arch: Arch;
+  read(row: TableRow): RawTable<Place>;
+  /** Names a place. */
+  place(place: Place): DumpedPlace;
+  /** Takes the flags out of the low two bits of a key field. */
+  splitKey(place: Place): { readonly key: Place; readonly flags: number };
+  /** Undefined where no code is. */
+  codeAt(place: Place): CodeAt | undefined;
+  /** Where the direct branch at a place goes; undefined for other instructions. */
+  branchTarget(place: Place): Place | undefined;
+}

@@ -1,0 +1,173 @@
+// Prints what dump found: one JSON document (schema textpoke.dump/1), or text for people who know readelf and
+// objdump. Both come in pieces, so that nothing but the file at hand has to be held.
+import { Chalk, type ChalkInstance } from 'chalk';
+import {
+  type DumpedCallSite,
+  type DumpedDeadEntry,
+  type DumpedFile,
+  type DumpedInstruction,
+  type DumpedJumpEntry,
+  type DumpedLock,
+  type DumpedPlace,
+  type DumpedTable,
+  type DumpedTables,
+  type DumpedTrampolineKey,
+  dumpSchema,
+  isDead,
+  placeName,
+} from './dump-model.ts';
+
+type Files = Iterable<DumpedFile> | AsyncIterable<DumpedFile>;
+
+/** The JSON document for all files, in pieces. A table's own problems stand beside its entries. */
+export async function* dumpJson(files: Files): AsyncGenerator<string> {
+  yield `{"schema":${JSON.stringify(dumpSchema)},"files":[`;
+  let between = '\n';
+  for await (const file of files) {
+    yield between;
+    yield* fileJson(file);
+    between = ',\n';
+  }
+  yield '\n]}\n';
+}
+
+function* fileJson(file: DumpedFile): Generator<string> {
+  const { tables, ...head } = file;
+  yield JSON.stringify(head).slice(0, -1);
+  const problems: Record<string, readonly string[]> = {};
+  for (const name of Object.keys(tables) as (keyof DumpedTables)[]) {
+    const table = tables[name] as DumpedTable<never>;
+    if (table.problems.length > 0) problems[name] = table.problems;
+    yield `,\n "${name}":[`;
+    let between = '\n  ';
+    for (const entry of table.entries) {
+      yield between + JSON.stringify(entry);
+      between = ',\n  ';
+    }
+    yield ']';
+  }
+  if (Object.keys(problems).length > 0) yield `,\n "problems":${JSON.stringify(problems)}`;
+  yield '}';
+}
+
+export interface DumpTextOptions {
+  readonly color?: boolean;
+}
+
+const typeNames = { rel: 'relocatable object', exec: 'executable', dyn: 'shared object or PIE' } as const;
+
+/** The text for all files, in pieces: per file and table a header with counts, then a line an entry. */
+export async function* dumpText(files: Files, options: DumpTextOptions = {}): AsyncGenerator<string> {
+  const colour = new Chalk({ level: options.color ? 1 : 0 });
+  let between = '';
+  for await (const file of files) {
+    yield `${between}${colour.bold(`${file.file}: ELF${file.class} ${file.machine}, ${typeNames[file.type]}`)}\n`;
+    yield* fileText(file, colour);
+    between = '\n';
+  }
+}
+
+function* fileText({ tables, type }: DumpedFile, colour: ChalkInstance): Generator<string> {
+  const site = (place: DumpedPlace) => [location(place, type), placeName(place)];
+  const { jumpTable, staticCallSites, smpLocks, trampolineKeys } = tables;
+  const shown = Object.values(tables).filter((table) => !isAbsent(table));
+  if (shown.length === 0) yield '  no tables\n';
+  if (jumpTable && !isAbsent(jumpTable)) {
+    const columns = ['address', 'site', 'target', 'key', 'branch', 'flags', 'bytes', 'instruction'];
+    yield* tableText(jumpTable, columns, colour, (entry: DumpedJumpEntry) => [
+      ...site(entry.code),
+      placeName(entry.target),
+      keyName(entry.key),
+      entry.branch,
+      entry.bit1 ? 'bit1' : '-',
+      ...instructionCells(entry.instruction),
+    ]);
+  }
+  if (staticCallSites && !isAbsent(staticCallSites)) {
+    const columns = ['address', 'site', 'key', 'flags', 'bytes', 'instruction'];
+    yield* tableText(staticCallSites, columns, colour, (entry: DumpedCallSite) => [
+      ...site(entry.site),
+      keyName(entry.key),
+      [entry.tail && 'tail', entry.init && 'init'].filter(Boolean).join(',') || '-',
+      ...instructionCells(entry.instruction),
+    ]);
+  }
+  if (smpLocks && !isAbsent(smpLocks)) {
+    yield* tableText(smpLocks, ['address', 'site', 'byte'], colour, (entry: DumpedLock) => [
+      ...site(entry.lock),
+      entry.byte ?? '-',
+    ]);
+  }
+  if (trampolineKeys && !isAbsent(trampolineKeys)) {
+    yield* tableText(trampolineKeys, ['trampoline', 'key'], colour, (entry: DumpedTrampolineKey) => [
+      placeName(entry.trampoline),
+      keyName(entry.key),
+    ]);
+  }
+}
+
+function isAbsent(table: DumpedTable<DumpedJumpEntry>): boolean;
+function isAbsent(table: DumpedTable<never>): boolean;
+function isAbsent({ parts, problems }: DumpedTable<never>): boolean {
+  return parts.length === 0 && problems.length === 0;
+}
+
+/** An object's sections all begin at 0, so an offset needs its section. */
+function location(place: DumpedPlace, type: DumpedFile['type']): string {
+  if (type !== 'rel') return place.address ?? '-';
+  return place.section === undefined ? '-' : `${place.section}+0x${(place.offset ?? 0).toString(16)}`;
+}
+
+function keyName(place: DumpedPlace): string {
+  return place.undefined ? `${placeName(place)} (undefined)` : placeName(place);
+}
+
+function instructionCells(instruction: DumpedInstruction | undefined): [bytes: string, text: string] {
+  if (!instruction) return ['-', '-'];
+  return [instruction.bytes.replace(/..(?=.)/g, '$& '), instruction.text];
+}
+
+function* tableText<Entry extends { readonly index: number; readonly problem?: string }>(
+  table: DumpedTable<Entry>,
+  columns: readonly string[],
+  colour: ChalkInstance,
+  cells: (entry: Entry) => string[],
+): Generator<string> {
+  yield `\n${colour.bold(table.name)}: ${countText(table)}\n`;
+  for (const problem of table.problems) yield `  ${colour.red('malformed')}: ${problem}\n`;
+  if (table.entries.length === 0) return;
+  const rows = table.entries.map((entry): readonly string[] => (isDead(entry) ? [] : cells(entry)));
+  const widths = columns.map((name, i) =>
+    rows.reduce((width, row) => Math.max(width, row[i]?.length ?? 0), name.length),
+  );
+  const indexWidth = Math.max(5, String(table.entries.at(-1)?.index ?? 0).length);
+  const line = (index: string, row: readonly string[]) =>
+    `  ${index.padStart(indexWidth)}  ${row.map((cell, i) => cell.padEnd(widths[i] as number)).join('  ')}`.trimEnd();
+  yield `${colour.dim(line('index', columns))}\n`;
+  for (let i = 0; i < rows.length; i++) {
+    const entry = table.entries[i] as Entry | DumpedDeadEntry;
+    const index = String(entry.index);
+    if (isDead(entry)) yield `${line(index, [])}  ${deadText(entry, colour)}\n`;
+    else {
+      const problem = entry.problem === undefined ? '' : `  ${colour.red('malformed')}: ${entry.problem}`;
+      yield `${line(index, rows[i] as readonly string[])}${problem}\n`;
+    }
+  }
+}
+
+function deadText({ bytes, discarded, problem }: DumpedDeadEntry, colour: ChalkInstance): string {
+  if (discarded) return colour.dim('discarded: a linker zeroed the entry with the code it named');
+  return `${colour.red('malformed')}: ${problem} (bytes ${bytes})`;
+}
+
+function countText<Entry extends { readonly index: number }>(table: DumpedTable<Entry>): string {
+  const { entries, total, parts } = table;
+  const count = entries.length === total ? `${total}` : `${entries.length} of ${total}`;
+  const noun = total === 1 ? 'entry' : 'entries';
+  // Many sections of one name are usual with -ffunction-sections; the first few tell where to look.
+  const shown = parts
+    .slice(0, 4)
+    .map((part) => (part.section === table.name ? part.at : `${part.section} ${part.at}`));
+  const more = parts.length > shown.length ? ` and ${parts.length - shown.length} more` : '';
+  return `${count} ${noun}${parts.length > 0 ? ` in ${shown.join(', ')}${more}` : ''}`;
+}
