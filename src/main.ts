@@ -1,8 +1,7 @@
 // The command line: options and their help; what a command does is in commands/, its outcome becomes the exit
 // status here.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { serveAnnotate } from './commands/annotate-workers.ts';
-import { type AnnotateArguments, runAnnotate } from './commands/annotate.ts';
+import { type AnnotateArguments, runAnnotate, workerFlag } from './commands/annotate.ts';
 import { type BootArguments, runBoot } from './commands/boot.ts';
 import { type DumpArguments, runDump } from './commands/dump.ts';
 import { runLdscript } from './commands/ldscript.ts';
@@ -20,7 +19,8 @@ function positive(text: string): number {
 
 function updateStep(text: string): BootStep {
   const at = text.indexOf('=');
-  if (at <= 0 || at === text.length - 1) throw new InvalidArgumentError('CALL=FUNCTION, CALL=NULL or CALL=RET0 is required.');
+  if (at <= 0 || at === text.length - 1)
+    throw new InvalidArgumentError('CALL=FUNCTION, CALL=NULL or CALL=RET0 is required.');
   return { do: 'update', call: text.slice(0, at), value: text.slice(at + 1) };
 }
 
@@ -73,13 +73,22 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .argument('<file...>', 'one linked image, or relocatable objects')
     .option('-o, --output <file>', 'write the image as it then stands in memory')
     .option('--cpus <n>', 'number of CPUs: 1 drops the locks, more put them back', positive)
-    .option('--enable <key>', 'static_key_enable, after boot (repeatable, in order)', (key) => step({ do: 'enable', key }))
+    .option('--enable <key>', 'static_key_enable, after boot (repeatable, in order)', (key) =>
+      step({ do: 'enable', key }),
+    )
     .option('--disable <key>', 'static_key_disable', (key) => step({ do: 'disable', key }))
-    .option('--update <call=function>', 'static_call_update; also =NULL and =RET0', (text) => step(updateStep(text)))
-    .addOption(new Option('--up-fill <byte>', 'what replaces a dropped lock').choices(['ds', 'nop']).default('ds'))
+    .option('--update <call=function>', 'static_call_update; also =NULL and =RET0', (text) =>
+      step(updateStep(text)),
+    )
+    .addOption(
+      new Option('--up-fill <byte>', 'what replaces a dropped lock').choices(['ds', 'nop']).default('ds'),
+    )
     .option('--trace', 'show each write: before, after, reason')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  textpoke boot prog --cpus 1 --enable tracing --update greet=greet_loud -o prog.up')
+    .addHelpText(
+      'after',
+      '\nExample:\n  textpoke boot prog --cpus 1 --enable tracing --update greet=greet_loud -o prog.up',
+    )
     .action(async (files: string[], args: BootArguments) => finish(await runBoot(files, args, steps)));
 
   program
@@ -90,7 +99,9 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .option('--cpus <n>', 'number of CPUs that the locks must fit', positive)
     .addOption(new Option('--locks <which>', 'which locks need an entry').choices(['all', 'listed', 'none']))
     .option('--linked', 'the image is as the linker left it, not booted yet')
-    .addOption(new Option('--format <format>', 'how to print findings').choices(['text', 'json']).default('text'))
+    .addOption(
+      new Option('--format <format>', 'how to print findings').choices(['text', 'json']).default('text'),
+    )
     .addHelpText('after', '\nExample:\n  textpoke verify prog.up --original prog --cpus 1')
     .action(async (file: string, args: VerifyArguments) => finish(await runVerify(file, args)));
 
@@ -127,19 +138,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** A reader that goes away (`| head`) is no error. */
-function endQuietlyOnClosedPipe(stream: NodeJS.WriteStream): void {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(ExitCode.done);
-    throw error;
-  });
-}
-
 /** Starts the program in this process. */
 export async function start(): Promise<void> {
-  if (serveAnnotate()) return;
-  endQuietlyOnClosedPipe(process.stdout);
-  endQuietlyOnClosedPipe(process.stderr);
+  if (process.argv.includes(workerFlag)) {
+    const { serveAnnotate } = await import('./commands/annotate-workers.ts');
+    return serveAnnotate();
+  }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
       discardPending();

@@ -1,6 +1,14 @@
 // Bounds-checked reads and writes in one byte order. Every miss is an `elf-truncated` error that says where.
 import { type ErrorPlace, TextpokeError } from '../errors.ts';
 
+/** The signed reading of 64 bits as a number; NaN where a number cannot hold it exactly. */
+export function signed64(view: DataView, offset: number, little: boolean): number {
+  const high = view.getInt32(offset + (little ? 4 : 0), little);
+  const low = view.getUint32(offset + (little ? 0 : 4), little);
+  const value = high * 0x1_0000_0000 + low;
+  return Number.isSafeInteger(value) ? value : Number.NaN;
+}
+
 /** Integers in `bytes`, in one byte order. Offsets count from the first byte of `bytes`. */
 export class ByteView {
   readonly bytes: Uint8Array;
@@ -17,7 +25,7 @@ export class ByteView {
 
   /** Throws `elf-truncated` unless `size` bytes stand at `offset`. */
   need(offset: number, size: number): void {
-    if (offset < 0 || offset + size > this.bytes.length) {
+    if (!(offset >= 0 && offset + size <= this.bytes.length)) {
       const base = this.place.offset ?? 0;
       throw new TextpokeError(
         'elf-truncated',
@@ -25,6 +33,12 @@ export class ByteView {
         { ...this.place, offset: base + offset },
       );
     }
+  }
+
+  /** The same bytes for a loop over a whole table, checked once here instead of field by field. */
+  table(offset: number, size: number): DataView {
+    this.need(offset, size);
+    return new DataView(this.bytes.buffer, this.bytes.byteOffset + offset, size);
   }
 
   u8(offset: number): number {
@@ -50,10 +64,7 @@ export class ByteView {
   /** The signed reading of 64 bits as a number; NaN where a number cannot hold it exactly. */
   s64(offset: number): number {
     this.need(offset, 8);
-    const high = this.view.getInt32(offset + (this.little ? 4 : 0), this.little);
-    const low = this.view.getUint32(offset + (this.little ? 0 : 4), this.little);
-    const value = high * 0x1_0000_0000 + low;
-    return Number.isSafeInteger(value) ? value : Number.NaN;
+    return signed64(this.view, offset, this.little);
   }
 
   setU8(offset: number, value: number): void {

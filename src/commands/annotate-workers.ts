@@ -1,14 +1,13 @@
 // annotate -j: the files in turns over worker threads of this same program. Which worker takes a file makes no
 // difference to its bytes; results are reported in the order of the command line.
 import { fileURLToPath } from 'node:url';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { TextpokeError } from '../errors.ts';
+import { parentPort, Worker, workerData } from 'node:worker_threads';
 import type { ErrorCode, ErrorPlace } from '../errors.ts';
+import { TextpokeError } from '../errors.ts';
 import type { AnnotateStats } from '../pipeline.ts';
-import { type AnnotateArguments, annotateFile } from './annotate.ts';
+import { type AnnotateArguments, annotateFile, workerFlag } from './annotate.ts';
 
 interface Task {
-  readonly textpokeTask: 'annotate';
   readonly files: readonly string[];
   readonly args: AnnotateArguments;
 }
@@ -29,12 +28,10 @@ function runOne(file: string, args: AnnotateArguments): Outcome {
   }
 }
 
-/** In a worker thread started for annotate: does the work and returns true. */
-export function serveAnnotate(): boolean {
-  const task = workerData as Task | undefined;
-  if (isMainThread || task?.textpokeTask !== 'annotate') return false;
+/** In a worker thread: does the share of the work that it was started with. */
+export function serveAnnotate(): void {
+  const task = workerData as Task;
   parentPort?.postMessage(task.files.map((file) => runOne(file, task.args)));
-  return true;
 }
 
 /** Annotates `files` with `count` workers. The first failure in order of the command line is thrown. */
@@ -46,9 +43,9 @@ export async function annotateInWorkers(
   const shares = Array.from({ length: count }, (_, k) => files.filter((_, i) => i % count === k));
   const outcomes = await Promise.all(
     shares.map((share) => {
-      const task: Task = { textpokeTask: 'annotate', files: share, args };
+      const task: Task = { files: share, args };
       return new Promise<Outcome[]>((resolve, reject) => {
-        const worker = new Worker(fileURLToPath(import.meta.url), { workerData: task });
+        const worker = new Worker(fileURLToPath(import.meta.url), { workerData: task, argv: [workerFlag] });
         worker.once('message', resolve);
         worker.once('error', reject);
       });

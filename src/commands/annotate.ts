@@ -3,8 +3,17 @@ import { realpathSync } from 'node:fs';
 import { TextpokeError } from '../errors.ts';
 import { print, warn } from '../output/console.ts';
 import { backUp, publish } from '../output/publish.ts';
-import { type Annotated, type AnnotateOptions, type AnnotateStats, annotate, type LockPolicy } from '../pipeline.ts';
+import {
+  type Annotated,
+  type AnnotateOptions,
+  type AnnotateStats,
+  annotate,
+  type LockPolicy,
+} from '../pipeline.ts';
 import { readBytes } from './input.ts';
+
+/** Argument that tells a worker thread of -j what it is. */
+export const workerFlag = '--textpoke-annotate-worker';
 
 export interface AnnotateArguments {
   output?: string;
@@ -71,7 +80,8 @@ export async function runAnnotate(files: readonly string[], args: AnnotateArgume
   if (args.json) print(JSON.stringify({ schema: 'textpoke.annotate/1', files: stats }, null, 2));
   else if (args.stats || args.dryRun) print(statsText(stats, args.dryRun === true));
   for (const { file, unlistedLocks } of stats) {
-    if (unlistedLocks > 0) warn(`${file}: ${unlistedLocks} lock prefixes are not in .smp_locks; --locks all would list them`);
+    if (unlistedLocks > 0)
+      warn(`${file}: ${unlistedLocks} lock prefixes are not in .smp_locks; --locks all would list them`);
   }
   return 0;
 }
@@ -105,7 +115,8 @@ function statsText(stats: readonly AnnotateStats[], dryRun: boolean): string {
         `${s.locks} locks ${verb}`,
         `${s.alreadyListed} listed before`,
       ];
-      if (s.rewrittenJumps > 0) parts.push(`${s.rewrittenJumps} jumps ${dryRun ? 'would become' : 'became'} NOPs`);
+      if (s.rewrittenJumps > 0)
+        parts.push(`${s.rewrittenJumps} jumps ${dryRun ? 'would become' : 'became'} NOPs`);
       if (s.keysAdded.length > 0) parts.push(`keys added: ${s.keysAdded.join(' ')}`);
       return `${s.file}: ${parts.join(', ')}`;
     })

@@ -37,11 +37,20 @@ function load(files: readonly string[]): Loaded {
     return { image: new Image(first), bytes, undefinedSymbols: [], modeOf: first.path };
   }
   const { bytes, undefinedSymbols } = linkObjects(elves);
-  return { image: new Image(readElf('objects linked in memory', bytes)), bytes, undefinedSymbols, modeOf: undefined };
+  return {
+    image: new Image(readElf('objects linked in memory', bytes)),
+    bytes,
+    undefinedSymbols,
+    modeOf: undefined,
+  };
 }
 
 /** Runs the command; returns the exit status. */
-export async function runBoot(files: readonly string[], args: BootArguments, steps: readonly BootStep[]): Promise<number> {
+export async function runBoot(
+  files: readonly string[],
+  args: BootArguments,
+  steps: readonly BootStep[],
+): Promise<number> {
   const { image, undefinedSymbols, bytes, modeOf } = load(files);
   const upFill = args.upFill ?? 'ds';
   try {
@@ -56,7 +65,9 @@ export async function runBoot(files: readonly string[], args: BootArguments, ste
       print(bootSummary(runtime));
     }
     if (undefinedSymbols.length > 0) {
-      warn(`${undefinedSymbols.length} symbols are defined by no object and trap when called: ${undefinedSymbols.join(' ')}`);
+      warn(
+        `${undefinedSymbols.length} symbols are defined by no object and trap when called: ${undefinedSymbols.join(' ')}`,
+      );
     }
     for (const note of new Set(runtime.notes)) warn(note);
     return 0;

@@ -1,1 +1,3 @@
-export async function crossCheckAnnotated(_f: readonly string[], _c: readonly unknown[]): Promise<void> { throw new Error('pending'); }
+export async function crossCheckAnnotated(_f: readonly string[], _c: readonly unknown[]): Promise<void> {
+  throw new Error('pending');
+}

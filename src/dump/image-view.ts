@@ -30,7 +30,7 @@ export class ImageView implements TableView<number> {
     try {
       parts = tableRanges(image, row).map(({ start, end }) => ({
         section: image.sectionAt(start)?.name ?? row.name,
-        at: hex(start),
+        address: hex(start),
         entries: (end - start) / layout.size,
       }));
       found = readImageTable(image, row);

@@ -40,7 +40,7 @@ export class ObjectView implements TableView<Place> {
     for (const section of tableSections(object, row)) {
       const count = Math.floor(section.size / size);
       firstIndex.set(section.index, total);
-      parts.push({ section: section.name, at: `section ${section.index}`, entries: count });
+      parts.push({ section: section.name, number: section.index, entries: count });
       total += count;
     }
     const bytesOf = (section: number, index: number) =>

@@ -1,7 +1,18 @@
 // An ELF file as it stands: header, sections, segments; contents are read when asked for. Nothing here changes
-// a file (that is edit.ts and image writing), and nothing decides what a section means to textpoke.
+// a file (that is rewrite.ts and image writing), and nothing decides what a section means to textpoke.
 import { TextpokeError } from '../errors.ts';
-import { SHT_DYNSYM, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_SYMTAB, SHT_SYMTAB_SHNDX } from './constants.ts';
+import {
+  SHT_CREL,
+  SHT_DYNSYM,
+  SHT_NOBITS,
+  SHT_NULL,
+  SHT_REL,
+  SHT_RELA,
+  SHT_STRTAB,
+  SHT_SYMTAB,
+  SHT_SYMTAB_SHNDX,
+} from './constants.ts';
+import { Rel, Rela, Sym } from './records.ts';
 import { type Relocations, readRelocations } from './relocations.ts';
 import type { ByteSource } from './source.ts';
 import { StringTable } from './strings.ts';
@@ -58,6 +69,8 @@ export class ElfFile {
   private readonly contents = new Map<number, Uint8Array>();
   private readonly tables = new Map<number, SymbolTable>();
   private readonly relocated = new Map<number, Relocations>();
+  private readonly singles = new Map<number, Section | undefined>();
+  private byTarget: Map<number, Section[]> | undefined;
 
   constructor(
     path: string,
@@ -95,12 +108,12 @@ export class ElfFile {
     return this.sections.filter((section) => section.type === type);
   }
 
-  /** A section's bytes in the file, empty for SHT_NOBITS. They are shared: copy before changing. */
+  /** A section's bytes in the file, empty for SHT_NOBITS and SHT_NULL. They are shared: copy before changing. */
   data(section: Section): Uint8Array {
     let bytes = this.contents.get(section.index);
     if (!bytes) {
       bytes =
-        section.type === SHT_NOBITS || section.size === 0
+        section.type === SHT_NOBITS || section.type === SHT_NULL || section.size === 0
           ? new Uint8Array(0)
           : this.source.read(section.offset, section.size);
       this.contents.set(section.index, bytes);
@@ -117,6 +130,7 @@ export class ElfFile {
   }
 
   private single(type: number): Section | undefined {
+    if (this.singles.has(type)) return this.singles.get(type);
     const found = this.ofType(type);
     if (found.length > 1) {
       throw new TextpokeError(
@@ -125,6 +139,30 @@ export class ElfFile {
         { file: this.path },
       );
     }
+    this.singles.set(type, found[0]);
+    return found[0];
+  }
+
+  /** Throws unless a section has one of the types that its user needs, and (where given) that sh_entsize. */
+  private require(section: Section, types: readonly number[], what: string, entsize = section.entsize): void {
+    const found = types.includes(section.type)
+      ? section.entsize === entsize
+        ? undefined
+        : `sh_entsize is ${section.entsize}; ${entsize} is required`
+      : `${what} names section ${section.index}, whose type is ${section.type}; ${types.join(' or ')} is required`;
+    if (found === undefined) return;
+    throw new TextpokeError('elf-malformed', found, { file: this.path, section: section.name });
+  }
+
+  /** The .symtab_shndx section of a symbol table, if it has one. */
+  extendedNumbers(symtab: Section): Section | undefined {
+    const found = this.sections.filter((s) => s.type === SHT_SYMTAB_SHNDX && s.link === symtab.index);
+    if (found.length > 1) {
+      throw new TextpokeError('elf-malformed', `${found.length} .symtab_shndx sections belong to one table`, {
+        file: this.path,
+        section: symtab.name,
+      });
+    }
     return found[0];
   }
 
@@ -132,8 +170,11 @@ export class ElfFile {
   symbols(section: Section): SymbolTable {
     let table = this.tables.get(section.index);
     if (!table) {
-      const strings = this.section(section.link, `sh_link of ${section.name}`);
-      const extended = this.sections.find((s) => s.type === SHT_SYMTAB_SHNDX && s.link === section.index);
+      this.require(section, [SHT_SYMTAB, SHT_DYNSYM], 'a symbol user', Sym[this.header.class].size);
+      const what = `sh_link of ${section.name}`;
+      const strings = this.section(section.link, what);
+      this.require(strings, [SHT_STRTAB], what);
+      const extended = this.extendedNumbers(section);
       table = new SymbolTable({
         class: this.header.class,
         little: this.header.little,
@@ -153,13 +194,16 @@ export class ElfFile {
   relocations(section: Section): Relocations {
     let table = this.relocated.get(section.index);
     if (!table) {
-      const symtab =
-        section.link === 0 ? undefined : this.section(section.link, `sh_link of ${section.name}`);
+      const rela = section.type === SHT_RELA;
+      const format = (rela ? Rela : Rel)[this.header.class];
+      this.require(section, [SHT_REL, SHT_RELA], 'a user of relocations', format.size);
+      const what = `sh_link of ${section.name}`;
+      const symtab = section.link === 0 ? undefined : this.section(section.link, what);
+      if (symtab) this.require(symtab, [SHT_SYMTAB, SHT_DYNSYM], what);
       table = readRelocations({
-        class: this.header.class,
-        little: this.header.little,
+        header: this.header,
         bytes: this.data(section),
-        rela: section.type === SHT_RELA,
+        rela,
         section: section.index,
         target: section.info,
         name: section.name,
@@ -170,8 +214,29 @@ export class ElfFile {
     return table;
   }
 
-  /** The relocation sections that apply to section `target` of an object. */
-  relocationSections(target: number): Section[] {
-    return this.sections.filter((s) => (s.type === SHT_RELA || s.type === SHT_REL) && s.info === target);
+  /**
+   * The relocation sections that apply to section `target` of an object; `elf-unsupported` when they are compact
+   * ones, which would be missed.
+   */
+  relocationSections(target: number): readonly Section[] {
+    if (!this.byTarget) {
+      this.byTarget = new Map();
+      for (const section of this.sections) {
+        if (section.type !== SHT_RELA && section.type !== SHT_REL && section.type !== SHT_CREL) continue;
+        const list = this.byTarget.get(section.info);
+        if (list) list.push(section);
+        else this.byTarget.set(section.info, [section]);
+      }
+    }
+    const found = this.byTarget.get(target) ?? [];
+    for (const { type, name } of found) {
+      if (type !== SHT_CREL) continue;
+      throw new TextpokeError(
+        'elf-unsupported',
+        'compact relocations (SHT_CREL) are not supported; compile without -Wa,--crel',
+        { file: this.path, section: name },
+      );
+    }
+    return found;
   }
 }

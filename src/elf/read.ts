@@ -4,7 +4,7 @@
 import { requireSafe, toAddress } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { inFile, TextpokeError } from '../errors.ts';
-import { ELFCLASS64, ELFDATA2LSB, PN_XNUM, SHN_XINDEX, SHT_NOBITS, SHT_NULL } from './constants.ts';
+import { ELFCLASS64, ELFDATA2LSB, PN_XNUM, SHN_UNDEF, SHN_XINDEX, SHT_NOBITS, SHT_NULL, SHT_STRTAB } from './constants.ts';
 import { ElfFile, type ElfHeader, type Section, type Segment } from './file.ts';
 import { Ehdr, identSize, Phdr, Shdr } from './records.ts';
 import { type ByteSource, memorySource } from './source.ts';
@@ -30,9 +30,15 @@ function describeMagic(bytes: Uint8Array): string {
   return `the file starts with ${shown}`;
 }
 
-function readHeader(
-  source: ByteSource,
-): ElfHeader & { shentsize: number; phentsize: number; shnum: number; phnum: number } {
+/** The header with the counts as they stand, before section 0 has its say. */
+type RawHeader = ElfHeader & {
+  readonly shentsize: number;
+  readonly phentsize: number;
+  readonly shnum: number;
+  readonly phnum: number;
+};
+
+function readHeader(source: ByteSource): RawHeader {
   const ident = source.read(0, Math.min(identSize, source.size));
   if (isBitcode(ident)) {
     throw new TextpokeError(
@@ -104,87 +110,109 @@ function requireEntsize(found: number, required: number, what: string): void {
   }
 }
 
-/** Reads an ELF file's frame. Errors: `not-elf`, `lto-object`, `elf-truncated`, `elf-malformed`. */
-export function readElfFrom(path: string, source: ByteSource): ElfFile {
-  return inFile(path, () => {
-    const header = readHeader(source);
-    const { class: bits, little } = header;
-    const shdr = Shdr[bits];
-    const phdr = Phdr[bits];
-    let shnum = header.shnum;
-    let phnum = header.phnum;
-    let shstrndx = header.shstrndx;
-    const rawSections: ReturnType<typeof shdr.read>[] = [];
-    if (header.shoff !== 0) {
-      requireEntsize(header.shentsize, shdr.size, 'e_shentsize');
-      const first = shdr.read(
-        new ByteView(readTable(source, header.shoff, 1, shdr.size, 'section header'), little),
-        0,
-      );
-      if (shnum === 0) shnum = requireSafe(first.size, 'sh_size of section 0');
-      if (shstrndx === SHN_XINDEX) shstrndx = first.link;
-      if (phnum === PN_XNUM) phnum = first.info;
-      const table = new ByteView(readTable(source, header.shoff, shnum, shdr.size, 'section header'), little);
-      for (let i = 0; i < shnum; i++) rawSections.push(shdr.read(table, i * shdr.size));
-    }
-    const segments: Segment[] = [];
-    if (header.phoff !== 0 && phnum !== 0) {
-      requireEntsize(header.phentsize, phdr.size, 'e_phentsize');
-      const table = new ByteView(readTable(source, header.phoff, phnum, phdr.size, 'program header'), little);
-      for (let i = 0; i < phnum; i++) {
-        const raw = phdr.read(table, i * phdr.size);
-        const what = `of program header ${i}`;
-        segments.push({
-          type: raw.type,
-          flags: raw.flags,
-          offset: requireSafe(raw.offset, `p_offset ${what}`),
-          vaddr: toAddress(raw.vaddr),
-          paddr: toAddress(raw.paddr),
-          filesz: requireSafe(raw.filesz, `p_filesz ${what}`),
-          memsz: requireSafe(raw.memsz, `p_memsz ${what}`),
-          align: requireSafe(raw.align, `p_align ${what}`),
-        });
-      }
-    }
-    const nameTable = rawSections.length > 0 ? rawSections[shstrndx] : undefined;
-    if (rawSections.length > 0 && !nameTable) {
-      throw new TextpokeError(
-        'elf-malformed',
-        `e_shstrndx names section ${shstrndx}, but the file has ${rawSections.length} sections`,
-      );
-    }
-    const sections: Section[] = rawSections.map((raw, index) => ({
+/** Section count, name table and segment count; section 0 has those that do not fit the header. */
+function readCounts(
+  source: ByteSource,
+  header: RawHeader,
+): { shnum: number; shstrndx: number; phnum: number } {
+  const { shnum, shstrndx, phnum } = header;
+  if (header.shoff === 0) return { shnum: 0, shstrndx: 0, phnum };
+  const format = Shdr[header.class];
+  requireEntsize(header.shentsize, format.size, 'e_shentsize');
+  const bytes = readTable(source, header.shoff, 1, format.size, 'section header');
+  const first = format.read(new ByteView(bytes, header.little), 0);
+  return {
+    shnum: shnum === 0 ? requireSafe(first.size, 'sh_size of section 0') : shnum,
+    shstrndx: shstrndx === SHN_XINDEX ? first.link : shstrndx,
+    phnum: phnum === PN_XNUM ? first.info : phnum,
+  };
+}
+
+function readSections(source: ByteSource, header: RawHeader, shnum: number, shstrndx: number): Section[] {
+  if (shnum === 0) return [];
+  const format = Shdr[header.class];
+  const bytes = readTable(source, header.shoff, shnum, format.size, 'section header');
+  const table = new ByteView(bytes, header.little);
+  const nameOffsets = new Uint32Array(shnum);
+  const unnamed: Section[] = [];
+  for (let index = 0; index < shnum; index++) {
+    const raw = format.read(table, index * format.size);
+    nameOffsets[index] = raw.name;
+    const whose = `of section ${index}`;
+    unnamed.push({
       index,
       name: '',
       type: raw.type,
-      flags: requireSafe(raw.flags, `sh_flags of section ${index}`),
+      flags: requireSafe(raw.flags, `sh_flags ${whose}`),
       addr: toAddress(raw.addr),
-      offset: requireSafe(raw.offset, `sh_offset of section ${index}`),
-      size: requireSafe(raw.size, `sh_size of section ${index}`),
+      offset: requireSafe(raw.offset, `sh_offset ${whose}`),
+      size: requireSafe(raw.size, `sh_size ${whose}`),
       link: raw.link,
       info: raw.info,
-      addralign: requireSafe(raw.addralign, `sh_addralign of section ${index}`),
-      entsize: requireSafe(raw.entsize, `sh_entsize of section ${index}`),
-    }));
-    if (shstrndx !== 0) nameSections(source, sections, rawSections, shstrndx);
-    for (const section of sections) checkSection(source, section);
-    return new ElfFile(path, source, { ...header, shstrndx }, sections, segments);
+      addralign: requireSafe(raw.addralign, `sh_addralign ${whose}`),
+      entsize: requireSafe(raw.entsize, `sh_entsize ${whose}`),
+    });
+  }
+  const names = readNames(source, unnamed, shstrndx);
+  return unnamed.map((section, index) => {
+    const name = index === 0 ? '' : (names?.at(nameOffsets[index] as number) ?? '');
+    const named = { ...section, name };
+    checkSection(source, named);
+    return named;
   });
 }
 
-function nameSections(
+/** The table of section names; undefined in a file whose sections have none. */
+function readNames(
   source: ByteSource,
-  sections: Section[],
-  raw: readonly { name: number }[],
+  sections: readonly Section[],
   shstrndx: number,
-): void {
-  const table = sections[shstrndx] as Section;
+): StringTable | undefined {
+  if (shstrndx === SHN_UNDEF) return undefined;
+  const table = sections[shstrndx];
+  if (table?.type !== SHT_STRTAB) {
+    throw new TextpokeError(
+      'elf-malformed',
+      table
+        ? `e_shstrndx names section ${shstrndx}, which is no string table but has type ${table.type}`
+        : `e_shstrndx names section ${shstrndx}, but the file has ${sections.length} sections`,
+    );
+  }
   checkSection(source, table);
-  const bytes = table.type === SHT_NOBITS ? new Uint8Array(0) : source.read(table.offset, table.size);
-  const names = new StringTable(bytes, `section ${shstrndx} (e_shstrndx)`);
-  sections.forEach((section, i) => {
-    if (section.type === SHT_NULL && i === 0) return;
-    sections[i] = { ...section, name: names.at((raw[i] as { name: number }).name) };
+  return new StringTable(source.read(table.offset, table.size), `section ${shstrndx} (e_shstrndx)`);
+}
+
+function readSegments(source: ByteSource, header: RawHeader, phnum: number): Segment[] {
+  if (header.phoff === 0 || phnum === 0) return [];
+  const format = Phdr[header.class];
+  requireEntsize(header.phentsize, format.size, 'e_phentsize');
+  const bytes = readTable(source, header.phoff, phnum, format.size, 'program header');
+  const table = new ByteView(bytes, header.little);
+  return Array.from({ length: phnum }, (_, i) => {
+    const raw = format.read(table, i * format.size);
+    const whose = `of program header ${i}`;
+    return {
+      type: raw.type,
+      flags: raw.flags,
+      offset: requireSafe(raw.offset, `p_offset ${whose}`),
+      vaddr: toAddress(raw.vaddr),
+      paddr: toAddress(raw.paddr),
+      filesz: requireSafe(raw.filesz, `p_filesz ${whose}`),
+      memsz: requireSafe(raw.memsz, `p_memsz ${whose}`),
+      align: requireSafe(raw.align, `p_align ${whose}`),
+    };
+  });
+}
+
+/** Reads an ELF file's frame. Errors: `not-elf`, `lto-object`, `elf-truncated`, `elf-malformed`. */
+export function readElfFrom(path: string, source: ByteSource): ElfFile {
+  return inFile(path, () => {
+    const raw = readHeader(source);
+    const { shnum, shstrndx, phnum } = readCounts(source, raw);
+    const { class: bits, little, osabi, type, machine, flags, entry, phoff, shoff } = raw;
+    const header = { class: bits, little, osabi, type, machine, flags, entry, phoff, shoff, shstrndx };
+    const sections = readSections(source, raw, shnum, shstrndx);
+    return new ElfFile(path, source, header, sections, readSegments(source, raw, phnum));
   });
 }
 
@@ -199,7 +227,7 @@ function checkSection(source: ByteSource, section: Section): void {
       place,
     );
   }
-  if (addralign > 1 && !Number.isInteger(Math.log2(addralign))) {
+  if (addralign > 1 && 2 ** Math.floor(Math.log2(addralign)) !== addralign) {
     throw new TextpokeError(
       'elf-malformed',
       `sh_addralign is ${addralign}; a power of two is required`,

@@ -6,12 +6,29 @@ import { TextpokeError } from '../errors.ts';
 export interface ByteSource {
   /** Size of the whole file in bytes. */
   readonly size: number;
-  /** The bytes [offset, offset + length); the caller has checked that they exist and must not change them. */
+  /** The bytes [offset, offset + length), not to be changed; `elf-truncated` when the file ends before. */
   read(offset: number, length: number): Uint8Array;
 }
 
+/** Stands in front of every allocation: a damaged header must not be able to ask for 2^60 bytes. */
+function requireRange(size: number, offset: number, length: number): void {
+  if (!(offset >= 0 && length >= 0 && offset + length <= size)) {
+    throw new TextpokeError(
+      'elf-truncated',
+      `${length} bytes are needed here, but the file ends at byte ${size}`,
+      { offset },
+    );
+  }
+}
+
 export function memorySource(bytes: Uint8Array): ByteSource {
-  return { size: bytes.length, read: (offset, length) => bytes.subarray(offset, offset + length) };
+  return {
+    size: bytes.length,
+    read(offset, length) {
+      requireRange(bytes.length, offset, length);
+      return bytes.subarray(offset, offset + length);
+    },
+  };
 }
 
 /** The system's word for a failed file operation, such as `ENOENT: no such file or directory`. */
@@ -29,6 +46,7 @@ export function fileSource(path: string): ByteSource {
     return {
       size: stat.size,
       read(offset, length) {
+        requireRange(stat.size, offset, length);
         const bytes = new Uint8Array(length);
         let done = 0;
         while (done < length) {

@@ -1,5 +1,8 @@
 // Grows a string table: what is there keeps its offset.
 
+/** Names looked for in the table that is there; a search costs its whole length, so not for thousands of them. */
+const searchLimit = 256;
+
 /** Appends names to a string table, once each; a name that ends an existing string shares its bytes. */
 export class StringAppender {
   private readonly original: Buffer;
@@ -7,9 +10,10 @@ export class StringAppender {
   private readonly tail: string[] = [];
   private size: number;
 
+  /** `bytes` is empty or ends in a zero byte; an empty table gets the zero byte that the empty name needs. */
   constructor(bytes: Uint8Array) {
-    this.original = Buffer.from(bytes);
-    this.size = bytes.length;
+    this.original = bytes.length > 0 ? Buffer.from(bytes) : Buffer.alloc(1);
+    this.size = this.original.length;
   }
 
   /** Byte offset of `name` in the table that `bytes` returns. */
@@ -17,7 +21,7 @@ export class StringAppender {
     if (name === '') return 0;
     let offset = this.added.get(name);
     if (offset === undefined) {
-      offset = this.original.indexOf(`${name}\0`);
+      offset = this.added.size < searchLimit ? this.original.indexOf(`${name}\0`) : -1;
       if (offset < 0) {
         offset = this.size;
         this.tail.push(name);

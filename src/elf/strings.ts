@@ -1,10 +1,16 @@
 // String tables: zero-terminated names by byte offset.
 import { TextpokeError } from '../errors.ts';
 
+/** Names up to this many bytes are what compilers make; longer ones are counted against a budget. */
+const commonLength = 4096;
+/** Bytes of longer names that a table of any size may give out; a larger one 64 times its own size. */
+const longNameBudget = 256 << 20;
+
 export class StringTable {
   readonly bytes: Uint8Array;
   private readonly section: string;
   private readonly buffer: Buffer;
+  private longBytes = 0;
 
   constructor(bytes: Uint8Array, section: string) {
     this.bytes = bytes;
@@ -23,7 +29,19 @@ export class StringTable {
         { section: this.section },
       );
     }
+    if (end - offset > commonLength) this.spend(end - offset, offset);
     return this.buffer.toString('utf8', offset, end);
+  }
+
+  /** Many names that end in the same megabytes would cost the square of the file's size. */
+  private spend(length: number, offset: number): void {
+    this.longBytes += length;
+    if (this.longBytes > longNameBudget + 64 * this.bytes.length) {
+      throw new TextpokeError('elf-malformed', `names of ${length} bytes overlap too often`, {
+        section: this.section,
+        offset,
+      });
+    }
   }
 
   startsWith(offset: number, prefix: Uint8Array): boolean {

@@ -1,8 +1,9 @@
 // A symbol table as typed arrays (gABI chapter 4, "Symbol Table"); names are decoded when asked for.
-import { ByteView } from '../bytes/view.ts';
+import { ByteView, signed64 } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import { SHN_ABS, SHN_COMMON, SHN_LORESERVE, SHN_UNDEF, SHN_XINDEX, STT_SECTION } from './constants.ts';
 import { Sym } from './records.ts';
+import { countRecords } from './relocations.ts';
 import type { StringTable } from './strings.ts';
 
 /** Values of `SymbolTable.section` that name no section. */
@@ -41,16 +42,16 @@ export class SymbolTable {
     const format = Sym[input.class];
     const { bytes, little, extended } = input;
     const place = { section: input.tableName };
-    if (bytes.length % format.size !== 0) {
+    const count = countRecords(bytes, format.size, 'symbol table', input.tableName);
+    const view = new ByteView(bytes, little).table(0, bytes.length);
+    if (extended && extended.length !== count * 4) {
       throw new TextpokeError(
         'elf-malformed',
-        `the symbol table has ${bytes.length} bytes; a multiple of ${format.size} is required`,
+        `.symtab_shndx has ${extended.length} bytes; the table's ${count} symbols need ${count * 4}`,
         place,
       );
     }
-    const count = bytes.length / format.size;
-    const view = new ByteView(bytes, little, place);
-    const indices = extended ? new ByteView(extended, little, { section: '.symtab_shndx' }) : undefined;
+    const words = extended && new ByteView(extended, little).table(0, extended.length);
     this.count = count;
     this.firstGlobal = input.firstGlobal;
     if (this.firstGlobal > count) {
@@ -70,22 +71,24 @@ export class SymbolTable {
     const at = format.offsets;
     const wide = input.class === 64;
     for (let i = 0, base = 0; i < count; i++, base += format.size) {
-      this.nameOffset[i] = view.u32(base + at.name);
-      this.info[i] = view.u8(base + at.info);
-      this.other[i] = view.u8(base + at.other);
-      this.value[i] = wide ? view.s64(base + at.value) : view.u32(base + at.value);
-      this.size[i] = wide ? view.s64(base + at.size) : view.u32(base + at.size);
-      const shndx = view.u16(base + at.shndx);
+      this.nameOffset[i] = view.getUint32(base + at.name, little);
+      this.info[i] = view.getUint8(base + at.info);
+      this.other[i] = view.getUint8(base + at.other);
+      this.value[i] = wide
+        ? signed64(view, base + at.value, little)
+        : view.getUint32(base + at.value, little);
+      this.size[i] = wide ? signed64(view, base + at.size, little) : view.getUint32(base + at.size, little);
+      const shndx = view.getUint16(base + at.shndx, little);
       let section: number;
       if (shndx === SHN_XINDEX) {
-        if (!indices) {
+        if (!words) {
           throw new TextpokeError(
             'elf-malformed',
             `symbol ${i} has SHN_XINDEX, but the file has no .symtab_shndx section`,
             { ...place, offset: base },
           );
         }
-        section = indices.u32(i * 4);
+        section = words.getUint32(i * 4, little);
       } else if (shndx < SHN_LORESERVE) section = shndx;
       else if (shndx === SHN_ABS) section = sectionAbsolute;
       else if (shndx === SHN_COMMON) section = sectionCommon;

@@ -13,9 +13,24 @@ export function outputColours(): ChalkInstance {
   return new Chalk({ level: colourLevel(process.stdout) });
 }
 
+/** A reader that goes away (`| head`) is no error. */
+function endQuietlyOnClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(process.exitCode);
+  throw error;
+}
+
+let listening = false;
+
+/** The stream for results; asked for late, because making it costs more than a small annotate. */
+function output(): NodeJS.WriteStream {
+  if (!listening) process.stdout.on('error', endQuietlyOnClosedPipe);
+  listening = true;
+  return process.stdout;
+}
+
 /** Writes results. */
 export function print(text: string): void {
-  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+  output().write(text.endsWith('\n') ? text : `${text}\n`);
 }
 
 /** Writes one diagnostic line. */

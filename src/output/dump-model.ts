@@ -67,8 +67,10 @@ export interface DumpedDeadEntry extends DumpedEntryBase {
 /** Where a table lies: a section of its own, or a stretch of a larger one. */
 export interface TablePart {
   readonly section: string;
-  /** Section number in an object, address in an image. */
-  readonly at: string;
+  /** Section number, in an object. */
+  readonly number?: number;
+  /** Of the first entry, in an image. */
+  readonly address?: string;
   readonly entries: number;
 }
 

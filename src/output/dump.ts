@@ -15,9 +15,24 @@ import {
   dumpSchema,
   isDead,
   placeName,
+  type TablePart,
 } from './dump-model.ts';
 
 type Files = Iterable<DumpedFile> | AsyncIterable<DumpedFile>;
+
+/** Characters to collect before a piece is handed on: a write each entry would cost more than the entry. */
+const pieceLength = 0x10000;
+
+function* inPieces(parts: Iterable<string>): Generator<string> {
+  let piece = '';
+  for (const part of parts) {
+    piece += part;
+    if (piece.length < pieceLength) continue;
+    yield piece;
+    piece = '';
+  }
+  if (piece !== '') yield piece;
+}
 
 /** The JSON document for all files, in pieces. A table's own problems stand beside its entries. */
 export async function* dumpJson(files: Files): AsyncGenerator<string> {
@@ -25,7 +40,7 @@ export async function* dumpJson(files: Files): AsyncGenerator<string> {
   let between = '\n';
   for await (const file of files) {
     yield between;
-    yield* fileJson(file);
+    yield* inPieces(fileJson(file));
     between = ',\n';
   }
   yield '\n]}\n';
@@ -62,7 +77,7 @@ export async function* dumpText(files: Files, options: DumpTextOptions = {}): As
   let between = '';
   for await (const file of files) {
     yield `${between}${colour.bold(`${file.file}: ELF${file.class} ${file.machine}, ${typeNames[file.type]}`)}\n`;
-    yield* fileText(file, colour);
+    yield* inPieces(fileText(file, colour));
     between = '\n';
   }
 }
@@ -106,9 +121,7 @@ function* fileText({ tables, type }: DumpedFile, colour: ChalkInstance): Generat
   }
 }
 
-function isAbsent(table: DumpedTable<DumpedJumpEntry>): boolean;
-function isAbsent(table: DumpedTable<never>): boolean;
-function isAbsent({ parts, problems }: DumpedTable<never>): boolean {
+function isAbsent({ parts, problems }: Pick<DumpedTable<DumpedLock>, 'parts' | 'problems'>): boolean {
   return parts.length === 0 && problems.length === 0;
 }
 
@@ -164,10 +177,18 @@ function countText<Entry extends { readonly index: number }>(table: DumpedTable<
   const { entries, total, parts } = table;
   const count = entries.length === total ? `${total}` : `${entries.length} of ${total}`;
   const noun = total === 1 ? 'entry' : 'entries';
-  // Many sections of one name are usual with -ffunction-sections; the first few tell where to look.
-  const shown = parts
-    .slice(0, 4)
-    .map((part) => (part.section === table.name ? part.at : `${part.section} ${part.at}`));
-  const more = parts.length > shown.length ? ` and ${parts.length - shown.length} more` : '';
-  return `${count} ${noun}${parts.length > 0 ? ` in ${shown.join(', ')}${more}` : ''}`;
+  return `${count} ${noun}${parts.length > 0 ? ` ${partsText(table.name, parts)}` : ''}`;
+}
+
+/** Many sections of one name are usual with -ffunction-sections; the first few tell where to look. */
+function partsText(name: string, parts: readonly TablePart[]): string {
+  const first = parts.slice(0, 4);
+  const more = parts.length > first.length ? ` and ${parts.length - first.length} more` : '';
+  if (parts[0]?.number !== undefined) {
+    return `in section${parts.length > 1 ? 's' : ''} ${first.map((part) => part.number).join(', ')}${more}`;
+  }
+  const places = first.map(({ address, section }) =>
+    section === name ? address : `${address} (${section})`,
+  );
+  return `at ${places.join(', ')}${more}`;
 }

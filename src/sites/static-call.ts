@@ -55,10 +55,11 @@ function collectRelocated(
 ): void {
   for (const relocations of code.relocations) {
     for (let i = 0; i < relocations.count; i++) {
+      const symbol = relocations.symbol[i] as number;
+      if (!trampolines.mayReach(symbol)) continue;
       const place = relocations.offset[i] as number;
       const branch = object.arch.branchOfRelocation(relocations.type[i] as number, code.code, place);
       if (!branch) continue;
-      const symbol = relocations.symbol[i] as number;
       const trampoline = trampolines.at(symbol, (relocations.addend[i] as number) + branch.bias);
       if (trampoline === undefined || !object.isInstructionStart(code, branch.offset)) continue;
       if (branch.short) refuseShort(object, code, branch.offset, trampoline);

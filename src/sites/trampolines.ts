@@ -53,6 +53,13 @@ export class Trampolines {
     this.count = count;
   }
 
+  /** False when no place near this symbol can be a trampoline; the cheap question in front of `at`. */
+  mayReach(symbol: number): boolean {
+    return (
+      this.isTrampoline[symbol] === 1 || this.sections.has(this.object.symbols.section[symbol] as number)
+    );
+  }
+
   /** The trampoline that S + A + bias lands on: the symbol itself, or one at that place of its section. */
   at(symbol: number, offsetFromSymbol: number): number | undefined {
     const { symbols } = this.object;

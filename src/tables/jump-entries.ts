@@ -75,13 +75,12 @@ function requireBranchSite(
   target: Place,
 ): 'nop' | 'jump' {
   const where = { section: code.section.name, offset };
-  const name = object.describe(code.section.index, offset);
+  const name = () => object.describe(code.section.index, offset);
   const instruction = object.arch.readInstruction(code.code, offset);
-  const bytes = hexBytes(code.code.subarray(offset, offset + Math.max(instruction.size, 5)));
   if (!object.isInstructionStart(code, offset)) {
     throw new TextpokeError(
       'site-mismatch',
-      `${name}: a static branch site lies inside an instruction`,
+      `${name()}: a static branch site lies inside an instruction`,
       where,
     );
   }
@@ -90,14 +89,14 @@ function requireBranchSite(
   if (!goes) {
     throw new TextpokeError(
       'site-mismatch',
-      `${name}: found ${bytes}; a static branch site holds a NOP or a jump of ${object.arch.branchSizes.join(' or ')} bytes`,
+      `${name()}: found ${hexBytes(code.code.subarray(offset, offset + 5))}; a static branch site holds a NOP or a jump of ${object.arch.branchSizes.join(' or ')} bytes`,
       where,
     );
   }
   if (!samePlace(goes, target)) {
     throw new TextpokeError(
       'site-mismatch',
-      `${name}: the jump goes to ${describePlace(object, goes)}, but its entry says ${describePlace(object, target)}`,
+      `${name()}: the jump goes to ${describePlace(object, goes)}, but its entry says ${describePlace(object, target)}`,
       where,
     );
   }

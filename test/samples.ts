@@ -1,0 +1,50 @@
+// The committed sample objects, annotated and linked in memory, for tests that need only Node.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { archOf } from '../src/arch/registry.ts';
+import { readElf } from '../src/elf/read.ts';
+import { Image } from '../src/image/image.ts';
+import { linkObjects } from '../src/image/link.ts';
+import { type AnnotateOptions, annotate } from '../src/pipeline.ts';
+import { ObjectCode } from '../src/sites/object-code.ts';
+
+/** Everything that annotate finds by default. */
+export const everything: AnnotateOptions = {
+  staticCall: true,
+  staticBranch: true,
+  smpLocks: true,
+  module: false,
+};
+
+/** Path of `samples/objects/<set>/<name>.o`, or of `samples/demo/<name>.o` for the set `demo`. */
+export function samplePath(set: string, name: string): string {
+  const folder = set === 'demo' ? 'demo' : `objects/${set}`;
+  return fileURLToPath(new URL(`../samples/${folder}/${name}.o`, import.meta.url));
+}
+
+/** A sample object's bytes, as the compiler made it. */
+export function sampleBytes(set: string, name: string): Uint8Array {
+  return Uint8Array.from(readFileSync(samplePath(set, name)));
+}
+
+/** A sample object after annotate. */
+export function annotated(set: string, name: string, options: Partial<AnnotateOptions> = {}): Uint8Array {
+  const bytes = sampleBytes(set, name);
+  return annotate(`${name}.o`, bytes, { ...everything, ...options }).bytes ?? bytes;
+}
+
+/** An object as site finders see it. */
+export function objectCode(bytes: Uint8Array): ObjectCode {
+  const file = readElf('test.o', bytes);
+  return new ObjectCode(file, archOf(file.header));
+}
+
+/** Bytes of an image of annotated samples, linked in memory. */
+export function linkedBytes(set: string, names: readonly string[]): Uint8Array {
+  return linkObjects(names.map((name) => readElf(`${name}.o`, annotated(set, name)))).bytes;
+}
+
+/** The image of bytes, in memory of its own. */
+export function imageOf(bytes: Uint8Array): Image {
+  return new Image(readElf('image', bytes.slice()));
+}
