@@ -140,7 +140,9 @@ export interface Arch {
   branchOfRelocation(type: number, code: Uint8Array, place: number): RelocatedBranch | undefined;
   /** True when an instruction starts at byte `offset`, as a sweep of the code between its symbols finds them. */
   startsInstruction(code: Uint8Array, map: CodeMap, offset: number): boolean;
-  /** Calls `visit` for every direct branch: its section-relative offset, and its target relative to the section. */
+  /** The same for a branch, which may also stand behind prefixes of its own: a site is where the opcode is. */
+  startsBranch(code: Uint8Array, map: CodeMap, offset: number): boolean;
+  /** Calls `visit` for every direct branch: the section-relative offset of its opcode, and its target relative to the section. */
   forEachBranch(
     code: Uint8Array,
     map: CodeMap,

@@ -13,7 +13,14 @@ import type {
   RelocatedBranch,
   SiteInstruction,
 } from './arch.ts';
-import { branchTarget, decodeInstruction, InstructionKind, isLockable, kindOf } from './x86-64-length.ts';
+import {
+  branchTarget,
+  decodeInstruction,
+  InstructionKind,
+  isLockable,
+  kindOf,
+  lengthOf,
+} from './x86-64-length.ts';
 import { applyX86Relocation, relocationName } from './x86-64-relocations.ts';
 import { findLockPrefixes, startsInstruction, sweep } from './x86-64-sweep.ts';
 
@@ -112,32 +119,40 @@ function findLocks(code: Uint8Array, map: CodeMap): Uint32Array {
   return findLockPrefixes(code, map).filter((at) => isLockable(decodeInstruction(code, at, code.length)));
 }
 
+/** Opcode and displacement of a branch, without prefixes, in bytes. */
+const branchKinds: Readonly<Record<number, readonly [kind: BranchKind, size: number, short: boolean]>> = {
+  [InstructionKind.callRel32]: ['call', 5, false],
+  [InstructionKind.jmpRel32]: ['jump', 5, false],
+  [InstructionKind.jccRel32]: ['conditional jump', 6, false],
+  [InstructionKind.jmpRel8]: ['jump', 2, true],
+  [InstructionKind.jccRel8]: ['conditional jump', 2, true],
+};
+
 function forEachBranch(
   code: Uint8Array,
   map: CodeMap,
   visit: (offset: number, target: number, kind: BranchKind, short: boolean) => void,
 ): void {
   sweep(code, map, (offset, packed) => {
-    switch (kindOf(packed)) {
-      case InstructionKind.callRel32:
-        visit(offset, branchTarget(code, offset, packed), 'call', false);
-        break;
-      case InstructionKind.jmpRel32:
-        visit(offset, branchTarget(code, offset, packed), 'jump', false);
-        break;
-      case InstructionKind.jccRel32:
-        visit(offset, branchTarget(code, offset, packed), 'conditional jump', false);
-        break;
-      case InstructionKind.jmpRel8:
-        visit(offset, branchTarget(code, offset, packed), 'jump', true);
-        break;
-      case InstructionKind.jccRel8:
-        visit(offset, branchTarget(code, offset, packed), 'conditional jump', true);
-        break;
-      default:
-        break;
-    }
+    const branch = branchKinds[kindOf(packed)];
+    if (!branch) return;
+    const [kind, size, short] = branch;
+    visit(offset + lengthOf(packed) - size, branchTarget(code, offset, packed), kind, short);
   });
+}
+
+/** Segment overrides, branch hints, notrack and bnd may stand in front of a branch and mean nothing to patching. */
+const branchPrefixes = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0xf2, 0xf3]);
+
+function startsBranch(code: Uint8Array, map: CodeMap, offset: number): boolean {
+  if (startsInstruction(code, map, offset)) return true;
+  for (let at = offset - 1; at >= 0 && at > offset - 15 && branchPrefixes.has(code[at] as number); at--) {
+    if (!startsInstruction(code, map, at)) continue;
+    const packed = decodeInstruction(code, at, code.length);
+    const branch = branchKinds[kindOf(packed)];
+    return branch !== undefined && at + lengthOf(packed) - branch[1] === offset;
+  }
+  return false;
 }
 
 /** A PLT entry: [endbr64] [bnd] jmp *slot(%rip), or a jmp rel32 put between by a linker. */
@@ -234,6 +249,7 @@ export const x86_64: Arch = {
   readInstruction,
   branchOfRelocation,
   startsInstruction,
+  startsBranch,
   forEachBranch,
   readStub,
   branchSizes: [2, 5],

@@ -2,15 +2,7 @@
 // Reading is more forgiving, for a damaged part that nobody asks for does no harm there.
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
-import {
-  SHF_INFO_LINK,
-  SHT_CREL,
-  SHT_GROUP,
-  SHT_NOBITS,
-  SHT_NULL,
-  SHT_REL,
-  SHT_RELA,
-} from './constants.ts';
+import { SHF_INFO_LINK, SHT_CREL, SHT_GROUP, SHT_NOBITS, SHT_NULL, SHT_REL, SHT_RELA } from './constants.ts';
 import type { ElfFile, Section } from './file.ts';
 import { Ehdr, identSize, Shdr } from './records.ts';
 

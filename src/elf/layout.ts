@@ -38,40 +38,35 @@ export interface OutputHeader {
 }
 
 /** Byte offsets given to the sections, in section order, and where the section header table starts. */
-export interface Layout {
+interface Layout {
   readonly offsets: readonly number[];
-  /** End of the bytes that were kept in place, gaps included. */
+  /** Start of the last section that kept its place: up to there the bytes between sections stay too. */
   readonly keptUntil: number;
   readonly shoff: number;
 }
 
+/** Moved sections are aligned as they ask, but a file's offsets need no more than a cache line. */
+const maxFileAlignment = 64;
+
 /** Gives every section its byte offset in the file, behind `headers` bytes of file and program headers. */
 function layOut(bits: 32 | 64, headers: number, sections: readonly OutputSection[]): Layout {
-  const offsets = new Array<number>(sections.length).fill(0);
-  const order = sections
-    .map((_, index) => index)
-    .filter((index) => (sections[index] as OutputSection).type !== SHT_NULL)
-    .sort((a, b) => {
-      const oldA = (sections[a] as OutputSection).oldOffset ?? Number.POSITIVE_INFINITY;
-      const oldB = (sections[b] as OutputSection).oldOffset ?? Number.POSITIVE_INFINITY;
-      return oldA === oldB ? a - b : oldA - oldB;
-    });
+  const offsets = sections.map((section) => section.oldOffset ?? 0);
+  const oldOffset = (index: number) => sections[index]?.oldOffset ?? Number.MAX_SAFE_INTEGER;
+  const order = [...sections.keys()].sort((a, b) => oldOffset(a) - oldOffset(b) || a - b);
   let end = headers;
-  let keptUntil = end;
-  let kept = true;
+  let keptUntil = headers;
+  let inPlace = true;
   for (const index of order) {
-    const section = sections[index] as OutputSection;
-    if (kept && section.oldOffset !== undefined && section.data.length === 0) {
-      offsets[index] = section.oldOffset; // takes no bytes, so it cannot be in the way
-      continue;
-    }
-    kept &&= section.oldOffset !== undefined && section.oldOffset >= end;
-    const offset = kept ? (section.oldOffset as number) : alignUp(end, section.addralign);
+    const { type, data, addralign } = sections[index] as OutputSection;
+    if (type === SHT_NULL) continue;
+    const old = sections[index]?.oldOffset;
+    // What takes no bytes is never in the way.
+    inPlace &&= old !== undefined && (old >= end || data.length === 0);
+    const offset = inPlace ? (old as number) : alignUp(end, Math.min(addralign, maxFileAlignment));
     offsets[index] = offset;
-    if (section.type === SHT_NOBITS) continue;
-    end = offset + section.data.length;
-    if (kept) keptUntil = offset;
-    // The next section may follow in place only if this one has not grown into it, which `>= end` checks.
+    if (type === SHT_NOBITS) continue;
+    if (inPlace) keptUntil = offset;
+    end = Math.max(end, offset + data.length);
   }
   return { offsets, keptUntil, shoff: alignUp(end, bits === 64 ? 8 : 4) };
 }
@@ -121,7 +116,7 @@ export function writeElf(
   });
   sections.forEach((section, index) => {
     const offset = layout.offsets[index] as number;
-    if (section.type !== SHT_NOBITS) bytes.set(section.data, offset);
+    if (section.type !== SHT_NOBITS && section.type !== SHT_NULL) bytes.set(section.data, offset);
     const first = index === 0;
     const fields = {
       flags: section.flags,

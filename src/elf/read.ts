@@ -4,7 +4,16 @@
 import { requireSafe, toAddress } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { inFile, TextpokeError } from '../errors.ts';
-import { ELFCLASS64, ELFDATA2LSB, PN_XNUM, SHN_UNDEF, SHN_XINDEX, SHT_NOBITS, SHT_NULL, SHT_STRTAB } from './constants.ts';
+import {
+  ELFCLASS64,
+  ELFDATA2LSB,
+  PN_XNUM,
+  SHN_UNDEF,
+  SHN_XINDEX,
+  SHT_NOBITS,
+  SHT_NULL,
+  SHT_STRTAB,
+} from './constants.ts';
 import { ElfFile, type ElfHeader, type Section, type Segment } from './file.ts';
 import { Ehdr, identSize, Phdr, Shdr } from './records.ts';
 import { type ByteSource, memorySource } from './source.ts';

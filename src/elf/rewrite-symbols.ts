@@ -2,7 +2,7 @@
 // the first non-local), and .symtab_shndx words beside the records.
 import { ByteView } from '../bytes/view.ts';
 import type { NewSymbol } from './change.ts';
-import { SHN_LORESERVE, SHN_XINDEX, SHT_SYMTAB_SHNDX, STB_GLOBAL, STB_LOCAL } from './constants.ts';
+import { SHN_LORESERVE, SHN_XINDEX, STB_GLOBAL, STB_LOCAL } from './constants.ts';
 import type { ElfFile, Section } from './file.ts';
 import { Sym } from './records.ts';
 import type { StringAppender } from './string-appender.ts';
@@ -31,7 +31,7 @@ export function rewriteSymbols(
   const view = new ByteView(records, little);
   const words = new Uint8Array(total * 4);
   const wordView = new ByteView(words, little);
-  let needed = file.sections.some((s) => s.type === SHT_SYMTAB_SHNDX && s.link === symtab.index);
+  let needed = file.extendedNumbers(symtab) !== undefined;
   let next = 0;
   const putSection = (section: number) => {
     const far = section >= SHN_LORESERVE;

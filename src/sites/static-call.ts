@@ -61,7 +61,7 @@ function collectRelocated(
       const branch = object.arch.branchOfRelocation(relocations.type[i] as number, code.code, place);
       if (!branch) continue;
       const trampoline = trampolines.at(symbol, (relocations.addend[i] as number) + branch.bias);
-      if (trampoline === undefined || !object.isInstructionStart(code, branch.offset)) continue;
+      if (trampoline === undefined || !object.isBranchStart(code, branch.offset)) continue;
       if (branch.short) refuseShort(object, code, branch.offset, trampoline);
       found.set(branch.offset, {
         section: code.section.index,

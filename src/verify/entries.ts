@@ -27,29 +27,26 @@ function make(runtime: Runtime, rule: RuleId, address: number, message: string):
   return { rule, address, place: runtime.image.describe(address), message };
 }
 
-/** True when `address` is in executable code and an instruction starts there. */
-export function startsInstruction(runtime: Runtime, address: number): boolean {
-  const { image } = runtime;
-  const range = image.codeAt(address);
-  return (
-    range !== undefined &&
-    image.arch.startsInstruction(range.code, image.codeMap(range), address - range.address)
-  );
-}
-
 function* checkPlaces(runtime: Runtime): Generator<Finding> {
   const { image } = runtime;
+  const { startsInstruction, startsBranch } = image.arch;
   const places = [
     ...runtime.branches.flatMap((s) => [
-      { address: s.address, what: 'a jump entry names a site' },
-      { address: s.target, what: 'a jump entry names a target' },
+      { address: s.address, what: 'a jump entry names a site', starts: startsInstruction },
+      { address: s.target, what: 'a jump entry names a target', starts: startsInstruction },
     ]),
-    ...runtime.callSites.map((s) => ({ address: s.address, what: 'a static call entry names a site' })),
+    ...runtime.callSites.map((s) => ({
+      address: s.address,
+      what: 'a static call entry names a site',
+      starts: startsBranch,
+    })),
   ];
-  for (const { address, what } of places) {
+  for (const { address, what, starts } of places) {
     if (!image.codeAt(address))
       yield make(runtime, 'TP001', address, `${what} that is not in executable code`);
-    else if (!startsInstruction(runtime, address)) {
+    const range = image.codeAt(address);
+    if (!range) yield make(runtime, 'TP001', address, `${what} that is not in executable code`);
+    else if (!starts(range.code, image.codeMap(range), address - range.address)) {
       yield make(runtime, 'TP002', address, `${what} inside an instruction`);
     }
   }
