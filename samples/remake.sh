@@ -63,9 +63,12 @@ for compiler in gcc clang; do
 done
 compile clang clang-O2-gsplit-dwarf call.dwo -O2 -fPIE # gcc 12 puts another identifier into every split object
 
+# One object of the demo by each compiler.
 mkdir -p "$demo"
-for name in main work; do
-  (cd "$samples/demo" && gcc "${common[@]}" "${freestanding[@]}" -O2 -fPIE -g -c "$name.c" -o "$demo/$name.o")
-done
+(
+  cd "$samples/demo"
+  gcc "${common[@]}" "${freestanding[@]}" -O2 -fPIE -g -c main.c -o "$demo/main.o"
+  clang "${common[@]}" "${freestanding[@]}" -fdebug-compilation-dir=. -O2 -fPIE -g -c work.c -o "$demo/work.o"
+)
 
 for tool in gcc clang as; do "$tool" --version | head -1; done >"$objects/VERSIONS"

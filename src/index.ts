@@ -1,9 +1,9 @@
 // The library: what the command line is made of.
-export { type Arch } from './arch/arch.ts';
-export { archOf, architectures } from './arch/registry.ts';
-export { readElf } from './elf/read.ts';
+export type { Arch } from './arch/arch.ts';
+export { architectures, archOf } from './arch/registry.ts';
 export type { ElfFile, Section, Segment } from './elf/file.ts';
-export { ExitCode, type ErrorCode, errorCodes, MismatchError, TextpokeError } from './errors.ts';
+export { readElf } from './elf/read.ts';
+export { type ErrorCode, ExitCode, errorCodes, MismatchError, TextpokeError } from './errors.ts';
 export { type Finding, type RuleId, rules } from './findings.ts';
 export { Image } from './image/image.ts';
 export { type Linked, linkObjects } from './image/link.ts';

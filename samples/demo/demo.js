@@ -18,10 +18,17 @@ function say(text) {
 /** Shows a command and what it prints; the demo fails when its exit status is another than expected. */
 function show(command, args, expected = 0) {
   process.stdout.write(`$ ${[command, ...args].join(' ')}\n`);
-  const [file, all] = command === 'textpoke' ? [process.execPath, [program, ...args]] : [join(scratch, command), args];
+  const [file, all] =
+    command === 'textpoke' ? [process.execPath, [program, ...args]] : [join(scratch, command), args];
   const result = spawnSync(file, all, { cwd: scratch, encoding: 'utf8' });
   process.stdout.write(result.stdout + result.stderr);
-  if (result.status !== expected) throw new Error(`exit status ${result.status}; ${expected} was expected`);
+  if (result.status !== expected) fail(`exit status ${result.status}; ${expected} was expected`);
+}
+
+function fail(text) {
+  process.stderr.write(`demo: ${text}\n`);
+  rmSync(scratch, { recursive: true, force: true });
+  process.exit(1);
 }
 
 function run(image) {
@@ -31,7 +38,7 @@ function run(image) {
 try {
   for (const name of ['main.o', 'work.o']) cpSync(join(here, name), join(scratch, name));
 
-  say('Two objects as gcc made them (samples/demo/*.c). Find their sites and write the tables.');
+  say('Two objects of samples/demo, one by gcc and one by clang. Find their sites and write the tables.');
   show('textpoke', ['annotate', 'main.o', 'work.o', '--stats']);
   show('textpoke', ['dump', 'main.o', 'work.o', '--disassemble']);
 
@@ -46,7 +53,17 @@ try {
   run('smp');
 
   say('The running program enables a key and redirects a call. Each live write goes breakpoint, tail, head.');
-  show('textpoke', ['boot', 'smp', '--enable', 'tracing', '--update', 'greet=greet_loud', '--trace', '-o', 'changed']);
+  show('textpoke', [
+    'boot',
+    'smp',
+    '--enable',
+    'tracing',
+    '--update',
+    'greet=greet_loud',
+    '--trace',
+    '-o',
+    'changed',
+  ]);
   show('textpoke', ['verify', 'changed', '--original', 'smp', '--cpus', '2']);
   run('changed');
 
@@ -54,9 +71,18 @@ try {
   show('textpoke', ['verify', 'changed', '--cpus', '1'], 1);
 
   say('And back again: the image is the first one, byte for byte.');
-  show('textpoke', ['boot', 'changed', '--disable', 'tracing', '--update', 'greet=greet_plain', '-o', 'back']);
+  show('textpoke', [
+    'boot',
+    'changed',
+    '--disable',
+    'tracing',
+    '--update',
+    'greet=greet_plain',
+    '-o',
+    'back',
+  ]);
   const same = readFileSync(join(scratch, 'smp')).equals(readFileSync(join(scratch, 'back')));
-  if (!same) throw new Error('smp and back differ');
+  if (!same) fail('smp and back differ');
   process.stdout.write('smp and back are identical\n');
 } finally {
   rmSync(scratch, { recursive: true, force: true });

@@ -9,13 +9,18 @@ export type FieldList = Readonly<Record<string, FieldType>>;
 /** A record's value: 64-bit fields are bigint, all others number. */
 export type RecordOf<F extends FieldList> = { [K in keyof F]: F[K] extends 'u64' ? bigint : number };
 
+/** A record to write: a 64-bit field may be a safe integer too. */
+export type WritableRecord<F extends FieldList> = {
+  [K in keyof F]: F[K] extends 'u64' ? bigint | number : number;
+};
+
 export interface RecordFormat<F extends FieldList> {
   /** Size in bytes. */
   readonly size: number;
   /** Byte offset of each field. */
   readonly offsets: { readonly [K in keyof F]: number };
   read(view: ByteView, at: number): RecordOf<F>;
-  write(view: ByteView, at: number, value: RecordOf<F>): void;
+  write(view: ByteView, at: number, value: WritableRecord<F>): void;
 }
 
 /** Makes a record format of a field list, in order and without padding. */
@@ -52,7 +57,8 @@ export function record<const F extends FieldList>(fields: F): RecordFormat<F> {
             view.setU32(offset, (field as number) >>> 0);
             break;
           case 'u64':
-            view.setU64(offset, field as bigint);
+            if (typeof field === 'bigint') view.setU64(offset, field);
+            else view.setS64(offset, field);
             break;
         }
       }

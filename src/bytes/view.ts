@@ -83,8 +83,17 @@ export class ByteView {
     this.need(offset, 8);
     this.view.setBigUint64(offset, BigInt.asUintN(64, value), this.little);
   }
-  /** Writes a safe integer as 64 bits, two's complement. */
+  /** Writes a safe integer as 64 bits, two's complement; `field-range` for any other number. */
   setS64(offset: number, value: number): void {
-    this.setU64(offset, BigInt(value));
+    this.need(offset, 8);
+    if (!Number.isSafeInteger(value)) {
+      throw new TextpokeError('field-range', `${value} is no integer that 64 bits can hold exactly`, {
+        ...this.place,
+        offset: (this.place.offset ?? 0) + offset,
+      });
+    }
+    const high = Math.floor(value / 0x1_0000_0000);
+    this.view.setInt32(offset + (this.little ? 4 : 0), high, this.little);
+    this.view.setUint32(offset + (this.little ? 0 : 4), value - high * 0x1_0000_0000, this.little);
   }
 }

@@ -5,7 +5,10 @@ import { TextpokeError } from '../errors.ts';
 
 const magic = '!<arch>\n';
 const thinMagic = '!<thin>\n';
+/** struct ar_hdr: name 16, date 12, uid 6, gid 6, mode 8, size 10, and the terminator 60 0a. */
 const headerSize = 60;
+const sizeAt = 48;
+const terminatorAt = 58;
 
 export interface ArchiveMember {
   /** Name as a person knows it: long names resolved, GNU's trailing slash dropped. */
@@ -16,8 +19,18 @@ export interface ArchiveMember {
   readonly offset: number;
   readonly size: number;
   /** Index and name tables are members too, but hold no object. */
-  readonly special: 'gnu index' | 'gnu index 64' | 'bsd index' | 'names' | undefined;
+  readonly special: 'gnu index' | 'gnu index 64' | 'bsd index' | 'bsd index 64' | 'names' | undefined;
 }
+
+const specialNames: Readonly<Record<string, ArchiveMember['special']>> = {
+  '/': 'gnu index',
+  '/SYM64/': 'gnu index 64',
+  '//': 'names',
+  '__.SYMDEF': 'bsd index',
+  '__.SYMDEF SORTED': 'bsd index',
+  '__.SYMDEF_64': 'bsd index 64',
+  '__.SYMDEF_64 SORTED': 'bsd index 64',
+};
 
 function ascii(bytes: Uint8Array, from: number, to: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('latin1');
@@ -32,54 +45,63 @@ function malformed(offset: number, message: string): never {
   throw new TextpokeError('archive-malformed', message, { offset });
 }
 
-function decimal(bytes: Uint8Array, from: number, to: number, what: string): number {
-  const text = ascii(bytes, from, to).trim();
-  if (!/^\d+$/.test(text))
-    malformed(from, `${what} is ${JSON.stringify(text)}; a decimal number is required`);
-  return Number(text);
+/** Long names by their offset in the `//` member, where each ends in a slash and a newline. */
+function readLongNames(text: string): Map<number, string> {
+  const names = new Map<number, string>();
+  for (let from = 0; from < text.length; ) {
+    const to = text.indexOf('\n', from);
+    if (to < 0) break;
+    if (to > from) names.set(from, text.slice(from, text[to - 1] === '/' ? to - 1 : to));
+    from = to + 1;
+  }
+  return names;
 }
 
 /** The members of an archive, in order. Errors: `archive-thin`, `archive-malformed`. */
 export function readArchive(bytes: Uint8Array): ArchiveMember[] {
-  if (ascii(bytes, 0, Math.min(8, bytes.length)) === thinMagic) {
+  const start = ascii(bytes, 0, Math.min(8, bytes.length));
+  if (start === thinMagic) {
     throw new TextpokeError(
       'archive-thin',
       'a thin archive only names its members; annotate the objects themselves, or make a regular archive',
     );
   }
+  if (start !== magic) malformed(0, 'an archive has to start with !<arch>');
   const members: ArchiveMember[] = [];
-  let names = '';
+  let longNames: ReadonlyMap<number, string> = new Map();
   for (let at = magic.length; at < bytes.length; ) {
     if (at + headerSize > bytes.length) malformed(at, 'the archive ends inside a member header');
-    if (bytes[at + 58] !== 0x60 || bytes[at + 59] !== 0x0a) {
-      malformed(at + 58, 'a member header has to end in 60 0a');
+    if (bytes[at + terminatorAt] !== 0x60 || bytes[at + terminatorAt + 1] !== 0x0a) {
+      malformed(at + terminatorAt, 'a member header has to end in 60 0a');
     }
-    const size = decimal(bytes, at + 48, at + 58, 'the size of a member');
+    const digits = ascii(bytes, at + sizeAt, at + terminatorAt).trim();
+    if (!/^\d+$/.test(digits)) {
+      const found = JSON.stringify(digits);
+      malformed(at + sizeAt, `the size of a member is ${found}; a decimal number is required`);
+    }
+    const size = Number(digits);
     const content = at + headerSize;
     if (content + size > bytes.length) {
-      malformed(at, `a member needs ${size} bytes, but only ${bytes.length - content} are left`);
+      malformed(
+        at + sizeAt,
+        `a member needs ${size} bytes, but only ${bytes.length - content} are left in the archive`,
+      );
     }
     const raw = ascii(bytes, at, at + 16).trimEnd();
-    let name = raw.endsWith('/') ? raw.slice(0, -1) : raw;
+    const long = /^(\/|#1\/)(\d+)$/.exec(raw);
+    const number = Number(long?.[2]);
+    let name = raw.length > 1 && raw.endsWith('/') ? raw.slice(0, -1) : raw;
     let offset = content;
-    let special: ArchiveMember['special'];
-    if (raw === '/') special = 'gnu index';
-    else if (raw === '/SYM64/') special = 'gnu index 64';
-    else if (raw === '//') {
-      special = 'names';
-      names = ascii(bytes, content, content + size);
-    } else if (/^\/\d+$/.test(raw)) {
-      const from = Number(raw.slice(1));
-      const to = names.indexOf('/\n', from);
-      if (from >= names.length || to < 0) malformed(at, `the long name at ${from} does not exist`);
-      name = names.slice(from, to);
-    } else if (/^#1\/\d+$/.test(raw)) {
-      const length = Number(raw.slice(3));
-      if (length > size) malformed(at, `a BSD name of ${length} bytes does not fit its member of ${size}`);
-      name = ascii(bytes, content, content + length).replace(/\0+$/, '');
-      offset += length;
+    if (long?.[1] === '/') {
+      name =
+        longNames.get(number) ?? malformed(at, `no long name starts at byte ${number} of the name table`);
+    } else if (long) {
+      if (number > size) malformed(at, `a BSD name of ${number} bytes does not fit its member of ${size}`);
+      name = ascii(bytes, content, content + number).replace(/\0+$/, '');
+      offset += number;
     }
-    if (name.startsWith('__.SYMDEF')) special = 'bsd index';
+    const special = specialNames[long ? name : raw];
+    if (special === 'names') longNames = readLongNames(ascii(bytes, content, content + size));
     members.push({ name, headerOffset: at, offset, size: content + size - offset, special });
     at = content + size + (size % 2);
   }
@@ -88,7 +110,8 @@ export function readArchive(bytes: Uint8Array): ArchiveMember[] {
 
 /**
  * The archive with new contents for some members (by position). Padding, headers and order stay; offsets in the
- * symbol index are those of the members' new headers.
+ * symbol index are those of the members' new headers. Errors: `archive-malformed` for an index that names no
+ * member, or that cannot hold the new offsets.
  */
 export function rewriteArchive(
   bytes: Uint8Array,
@@ -101,13 +124,16 @@ export function rewriteArchive(
   let position = magic.length;
   members.forEach((member, i) => {
     moved.set(member.headerOffset, position);
-    const content = contents.get(i) ?? bytes.subarray(member.offset, member.offset + member.size);
+    const changed = contents.get(i);
+    const content = changed ?? bytes.subarray(member.offset, member.offset + member.size);
     const head = bytes.slice(member.headerOffset, member.offset);
-    const stored = member.offset - member.headerOffset - headerSize + content.length;
-    const text = String(stored);
-    if (text.length > 10)
-      malformed(member.headerOffset, `a member of ${stored} bytes does not fit its header`);
-    head.set(new TextEncoder().encode(text.padEnd(10)), 48);
+    if (changed) {
+      const stored = member.offset - member.headerOffset - headerSize + changed.length;
+      const text = String(stored);
+      if (text.length > terminatorAt - sizeAt)
+        malformed(member.headerOffset, `a member of ${stored} bytes does not fit its header`);
+      head.set(new TextEncoder().encode(text.padEnd(terminatorAt - sizeAt)), sizeAt);
+    }
     if (member.special?.includes('index')) indexParts.push({ member, at: position + head.length });
     parts.push(head, content);
     position += head.length + content.length;
@@ -125,35 +151,38 @@ export function rewriteArchive(
   return out;
 }
 
+/** Replaces every member offset in a symbol index; `moved` maps old header offsets to new ones. */
 function moveIndex(index: Uint8Array, member: ArchiveMember, moved: ReadonlyMap<number, number>): void {
   const place = { section: member.name };
-  const follow = (old: number, offset: number): number => {
-    const at = moved.get(old);
-    if (at === undefined) {
-      throw new TextpokeError(
-        'archive-malformed',
-        `the symbol index names byte ${old}, where no member starts`,
-        {
-          ...place,
-          offset,
-        },
-      );
-    }
-    return at;
+  const wide = member.special?.endsWith('64') ?? false;
+  const width = wide ? 8 : 4;
+  const fail = (offset: number, message: string): never => {
+    throw new TextpokeError('archive-malformed', message, { ...place, offset });
   };
-  if (member.special === 'gnu index') {
+  if (index.length < width) return; // an index of nothing
+  const follow = (view: ByteView, offset: number) => {
+    const old = wide ? Number(view.u64(offset)) : view.u32(offset);
+    const at = moved.get(old) ?? fail(offset, `the symbol index names byte ${old}, where no member starts`);
+    if (!wide && at > 0xffff_ffff) {
+      fail(offset, `a member now starts at byte ${at}, past what the symbol index can hold (4 GiB)`);
+    }
+    if (wide) view.setU64(offset, BigInt(at));
+    else view.setU32(offset, at);
+  };
+  if (member.special?.startsWith('gnu')) {
+    // A big-endian count, as many member offsets, then as many names.
     const view = new ByteView(index, false, place);
-    const count = view.u32(0);
-    for (let i = 1; i <= count; i++) view.setU32(i * 4, follow(view.u32(i * 4), i * 4));
-  } else if (member.special === 'gnu index 64') {
-    const view = new ByteView(index, false, place);
-    const count = Number(view.u64(0));
-    for (let i = 1; i <= count; i++) view.setU64(i * 8, BigInt(follow(Number(view.u64(i * 8)), i * 8)));
+    const count = wide ? Number(view.u64(0)) : view.u32(0);
+    if (width * (1 + count) > index.length) fail(0, `${count} symbols do not fit ${index.length} bytes`);
+    for (let i = 1; i <= count; i++) follow(view, i * width);
   } else {
-    // struct ranlib { u32 name; u32 offset; }, behind the table's size in bytes, in the byte order of its maker.
-    const little = new ByteView(index, true, place).u32(0) <= index.length;
-    const view = new ByteView(index, little, place);
-    const size = view.u32(0);
-    for (let at = 8; at < 4 + size; at += 8) view.setU32(at, follow(view.u32(at), at));
+    // The table's size in bytes, then struct ranlib { name; offset; } in the byte order of its maker, then names.
+    const fits = (little: boolean) => {
+      const view = new ByteView(index, little, place);
+      const size = wide ? Number(view.u64(0)) : view.u32(0);
+      return width + size <= index.length && size % (2 * width) === 0 ? { view, size } : undefined;
+    };
+    const table = fits(true) ?? fits(false) ?? fail(0, 'the size of the symbol index does not fit it');
+    for (let at = 2 * width; at < width + table.size; at += 2 * width) follow(table.view, at);
   }
 }

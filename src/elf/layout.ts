@@ -2,7 +2,18 @@
 // sections too as long as nothing in front of it has grown; the section header table goes to the end.
 import { alignUp } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
-import { ELFDATA2LSB, ELFDATA2MSB, SHN_LORESERVE, SHN_XINDEX, SHT_NOBITS, SHT_NULL } from './constants.ts';
+import { TextpokeError } from '../errors.ts';
+import {
+  ELFCLASS32,
+  ELFCLASS64,
+  ELFDATA2LSB,
+  ELFDATA2MSB,
+  PN_XNUM,
+  SHN_LORESERVE,
+  SHN_XINDEX,
+  SHT_NOBITS,
+  SHT_NULL,
+} from './constants.ts';
 import type { Segment } from './file.ts';
 import { Ehdr, identSize, Phdr, Shdr } from './records.ts';
 
@@ -81,85 +92,59 @@ export function writeElf(
   original: Uint8Array | undefined,
   segments: readonly Segment[] = [],
 ): Uint8Array {
-  const bits = header.class;
+  const { class: bits, little } = header;
   const shdr = Shdr[bits];
   const phdr = Phdr[bits];
   const ehsize = identSize + Ehdr[bits].size;
   const layout = layOut(bits, ehsize + segments.length * phdr.size, sections);
-  const bytes = new Uint8Array(layout.shoff + sections.length * shdr.size);
+  const size = layout.shoff + sections.length * shdr.size;
+  if (bits === 32 && size > 0xffff_ffff) {
+    throw new TextpokeError('elf-unsupported', `a 32-bit file cannot have ${size} bytes (4 GiB at most)`);
+  }
+  const bytes = new Uint8Array(size);
   if (original) bytes.set(original.subarray(0, Math.min(layout.keptUntil, original.length)));
-  const view = new ByteView(bytes, header.little);
   bytes.set(header.ident.subarray(0, identSize));
-  bytes[4] = bits === 64 ? 2 : 1;
-  bytes[5] = header.little ? ELFDATA2LSB : ELFDATA2MSB;
-  const phoff = segments.length > 0 ? ehsize : 0;
+  bytes[4] = bits === 64 ? ELFCLASS64 : ELFCLASS32;
+  bytes[5] = little ? ELFDATA2LSB : ELFDATA2MSB;
+  const view = new ByteView(bytes, little);
   const many = sections.length >= SHN_LORESERVE;
   const farNames = header.shstrndx >= SHN_LORESERVE;
-  const common = {
+  const manySegments = segments.length >= PN_XNUM;
+  const phoff = segments.length > 0 ? ehsize : 0;
+  Ehdr[bits].write(view, identSize, {
     type: header.type,
     machine: header.machine,
     version: 1,
+    entry: header.entry,
+    phoff,
+    shoff: layout.shoff,
     flags: header.flags,
     ehsize,
     phentsize: segments.length > 0 ? phdr.size : 0,
-    phnum: segments.length,
+    phnum: manySegments ? PN_XNUM : segments.length,
     shentsize: shdr.size,
     shnum: many ? 0 : sections.length,
     shstrndx: farNames ? SHN_XINDEX : header.shstrndx,
-  };
-  if (bits === 64) {
-    const wide = { entry: BigInt(header.entry), phoff: BigInt(phoff), shoff: BigInt(layout.shoff) };
-    Ehdr[64].write(view, identSize, { ...common, ...wide });
-  } else Ehdr[32].write(view, identSize, { ...common, entry: header.entry, phoff, shoff: layout.shoff });
+  });
   segments.forEach((segment, i) => {
-    writeSegment(view, bits, phoff + i * phdr.size, segment);
+    phdr.write(view, phoff + i * phdr.size, segment);
   });
   sections.forEach((section, index) => {
+    const first = index === 0;
     const offset = layout.offsets[index] as number;
     if (section.type !== SHT_NOBITS && section.type !== SHT_NULL) bytes.set(section.data, offset);
-    const first = index === 0;
-    const fields = {
+    shdr.write(view, layout.shoff + index * shdr.size, {
+      name: section.nameOffset,
+      type: section.type,
       flags: section.flags,
       addr: section.addr,
       offset,
       size: first && many ? sections.length : section.size,
+      link: first && farNames ? header.shstrndx : section.link,
+      info: first && manySegments ? segments.length : section.info,
       addralign: section.addralign,
       entsize: section.entsize,
-    };
-    const narrow = {
-      name: section.nameOffset,
-      type: section.type,
-      link: first && farNames ? header.shstrndx : section.link,
-      info: section.info,
-    };
-    const at = layout.shoff + index * shdr.size;
-    if (bits === 64) {
-      Shdr[64].write(view, at, {
-        ...narrow,
-        flags: BigInt(fields.flags),
-        addr: BigInt(fields.addr),
-        offset: BigInt(fields.offset),
-        size: BigInt(fields.size),
-        addralign: BigInt(fields.addralign),
-        entsize: BigInt(fields.entsize),
-      });
-    } else Shdr[32].write(view, at, { ...narrow, ...fields });
+    });
   });
   return bytes;
-}
-
-function writeSegment(view: ByteView, bits: 32 | 64, at: number, s: Segment): void {
-  if (bits === 32) Phdr[32].write(view, at, s);
-  else {
-    Phdr[64].write(view, at, {
-      type: s.type,
-      flags: s.flags,
-      offset: BigInt(s.offset),
-      vaddr: BigInt(s.vaddr),
-      paddr: BigInt(s.paddr),
-      filesz: BigInt(s.filesz),
-      memsz: BigInt(s.memsz),
-      align: BigInt(s.align),
-    });
-  }
 }

@@ -47,15 +47,14 @@ export function rewriteSymbols(
     }
   };
   const add = (symbol: NewSymbol) => {
-    const common = {
+    format.write(view, next * format.size, {
       name: names.offsetOf(symbol.name),
       info: ((symbol.binding === 'local' ? STB_LOCAL : STB_GLOBAL) << 4) | symbol.type,
       other: 0,
       shndx: 0,
-    };
-    const at = next * format.size;
-    if (bits === 64) Sym[64].write(view, at, { ...common, value: BigInt(symbol.value), size: 0n });
-    else Sym[32].write(view, at, { ...common, value: symbol.value, size: 0 });
+      value: symbol.value,
+      size: 0,
+    });
     putSection(sectionNumber(symbol.section));
     next++;
   };

@@ -1,0 +1,369 @@
+// The sample programs, annotated and linked once a process: which objects, which linkers, what they print, and what
+// their tables list. Everything is read back with binutils, so that nothing here depends on the project's readers.
+import assert from 'node:assert/strict';
+import type { SpawnSyncReturns } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { run, tryRun } from '../tools.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const program = join(root, 'bin', 'textpoke.js');
+const committed = join(root, 'samples', 'objects');
+
+/** Runs the command line as it was built. */
+export function textpoke(args: readonly string[], cwd?: string): SpawnSyncReturns<string> {
+  return tryRun(process.execPath, [program, ...args], cwd);
+}
+
+/** Runs the command line, which must succeed and have nothing to say on stderr; returns stdout. */
+export function done(args: readonly string[], cwd?: string): string {
+  const result = textpoke(args, cwd);
+  assert.equal(`${result.stderr}${result.status === 0 ? '' : result.stdout}`, '', args.join(' '));
+  assert.equal(result.status, 0, args.join(' '));
+  return result.stdout;
+}
+
+let work: string | undefined;
+
+/** A directory of this process. */
+export function workplace(): string {
+  if (work === undefined) {
+    const made = mkdtempSync(join(tmpdir(), 'textpoke-e2e-'));
+    process.on('exit', () => rmSync(made, { recursive: true, force: true }));
+    work = made;
+  }
+  return work;
+}
+
+let counter = 0;
+
+/** A path in the workplace that nothing uses yet. */
+export function fresh(name: string): string {
+  return join(workplace(), `${counter++}-${name}`);
+}
+
+const made = new Map<string, string>();
+
+/** The path that `make` produced for this key, produced once. */
+export function once(key: string, make: (path: string) => void): string {
+  let path = made.get(key);
+  if (path === undefined) {
+    path = fresh(key.replace(/[^\w.-]+/g, '_').slice(-80));
+    make(path);
+    made.set(key, path);
+  }
+  return path;
+}
+
+/** Compilers and flags of the committed samples. */
+export const sets = readdirSync(committed).filter((name) => name !== 'VERSIONS');
+
+/** Object names of one set, without those that annotate refuses and what is no object. */
+export function namesOf(set: string): string[] {
+  return readdirSync(join(committed, set))
+    .filter((name) => name.endsWith('.o') && name !== 'short.o')
+    .map((name) => name.slice(0, -2));
+}
+
+/** An object as the compiler made it. */
+export function plain(set: string, name: string): string {
+  return set === 'demo' ? join(root, 'samples', 'demo', `${name}.o`) : join(committed, set, `${name}.o`);
+}
+
+/** An object after annotate; the first call annotates all of them in one run. */
+export function annotated(set: string, name: string): string {
+  const directory = once('annotated', (path) => {
+    const objects: string[] = [];
+    for (const one of [...sets, 'demo']) {
+      mkdirSync(join(path, one), { recursive: true });
+      for (const unit of one === 'demo' ? ['main', 'work'] : namesOf(one)) {
+        const object = join(path, one, `${unit}.o`);
+        copyFileSync(plain(one, unit), object);
+        objects.push(object);
+      }
+    }
+    assert.equal(done(['annotate', ...objects]), '');
+  });
+  return join(directory, set, `${name}.o`);
+}
+
+/** The units of the sample program. */
+export const units = ['main', 'branch', 'call', 'lock', 'local', 'local2', 'key-def', 'key-use'];
+export const comdatUnits = ['comdat-main', 'comdat', 'comdat2'];
+
+export const linkers = ['bfd', 'lld'] as const;
+export type Linker = (typeof linkers)[number];
+export type Kind = 'no-pie' | 'static' | 'PIE' | 'shared';
+export type Script = 'none' | 'ldscript' | 'ldscript --gc-sections';
+
+export interface Link {
+  readonly set: string;
+  readonly linker: Linker;
+  readonly kind: Kind;
+  readonly script: Script;
+  /** The linker that puts all objects (but main.o of a shared program) together with -r first. */
+  readonly via?: Linker;
+  /** Object names; the sample program when left out. Those of `main` are not part of a shared object. */
+  readonly names?: readonly string[];
+  /** Paths of further objects. */
+  readonly more?: readonly string[];
+  readonly flags?: readonly string[];
+  /** Links the objects as the compiler made them. */
+  readonly unannotated?: boolean;
+}
+
+export interface Linked {
+  /** What to start. */
+  readonly program: string;
+  /** What holds the sites: the program, or the shared object beside it. */
+  readonly image: string;
+}
+
+export function scriptPath(script: Script): string {
+  return once(script, (path) => run('sh', ['-c', 'exec "$0" "$@" > "$OUT"'.replace('$OUT', path), process.execPath, program, ...script.split(' ')]));
+}
+
+const linkFlags: Record<Kind, string[]> = {
+  'no-pie': ['-no-pie'],
+  static: ['-static'],
+  PIE: ['-pie'],
+  shared: ['-shared'],
+};
+
+/** Links a program, once for the same request. */
+export function link(request: Link): Linked {
+  const { set, linker, kind, script } = request;
+  const names = request.names ?? units;
+  const object = request.unannotated ? plain : annotated;
+  const driver = `${set.split('-')[0]}${names.some((n) => n.startsWith('comdat')) ? '++' : ''}`.replace('gcc++', 'g++');
+  const directory = once(JSON.stringify(request), (path) => {
+    mkdirSync(path);
+    const isMain = (name: string) => kind === 'shared' && name.includes('main');
+    let inputs = [...names.filter((n) => !isMain(n)).map((n) => object(set, n)), ...(request.more ?? [])];
+    if (request.via) {
+      const together = join(path, 'together.o');
+      run(`ld.${request.via}`, ['-r', ...inputs, '-o', together]);
+      inputs = [together];
+    }
+    const all = [`-fuse-ld=${linker}`, ...(script === 'none' ? [] : [`-Wl,-T,${scriptPath(script)}`]), ...(request.flags ?? [])];
+    const output = join(path, kind === 'shared' ? 'library.so' : 'program');
+    run(driver, [...linkFlags[kind], ...all, ...inputs, '-o', output]);
+    if (kind !== 'shared') return;
+    const mains = names.filter(isMain).map((n) => object(set, n));
+    run(driver, ['-pie', `-fuse-ld=${linker}`, ...mains, output, '-Wl,-rpath,$ORIGIN', '-o', join(path, 'program')], path);
+  });
+  return { program: join(directory, 'program'), image: join(directory, kind === 'shared' ? 'library.so' : 'program') };
+}
+
+/** Runs a linked program, with another image in place of the one that was linked. */
+export function output(linked: Linked, image = linked.image): string {
+  if (image === linked.image) return run(linked.program, []);
+  if (linked.program === linked.image) return run(image, []);
+  return run('env', [`LD_LIBRARY_PATH=${aside(image)}`, linked.program]);
+}
+
+/** The shared object by its own name in a directory that the loader searches first. */
+function aside(image: string): string {
+  const directory = fresh('library');
+  mkdirSync(directory);
+  copyFileSync(image, join(directory, 'library.so'));
+  return directory;
+}
+
+/** `textpoke boot` of an image to a new one, which must succeed; returns the new image. */
+export function boot(image: string, args: readonly string[] = []): string {
+  const booted = fresh(basename(image));
+  const result = textpoke(['boot', image, ...args, '-o', booted]);
+  assert.equal(result.status, 0, `${args.join(' ')}: ${result.stderr}`);
+  return booted;
+}
+
+/** Every static lock of the C library is one that no entry lists, and so is the sample that is to be kept. */
+export const onlyListed = ['--locks', 'listed'];
+
+export interface Finding {
+  readonly rule: string;
+  readonly address: string;
+  readonly place: string;
+  readonly message: string;
+}
+
+/** What `textpoke verify` finds. */
+export function findings(image: string, args: readonly string[] = onlyListed): Finding[] {
+  const result = textpoke(['verify', image, ...args, '--format', 'json']);
+  assert.equal(result.stderr, '', `verify ${args.join(' ')}`);
+  const document = JSON.parse(result.stdout) as { schema: string; findings: Finding[] };
+  assert.equal(document.schema, 'textpoke.verify/1');
+  assert.equal(result.status, document.findings.length > 0 ? 1 : 0);
+  return document.findings;
+}
+
+/** `verify` passes. */
+export function assertVerified(image: string, args: readonly string[] = onlyListed, what = ''): void {
+  const found = findings(image, [...onlyListed, ...args]);
+  assert.deepEqual(
+    found.map((f) => `${f.rule} ${f.place}: ${f.message}`),
+    [],
+    what,
+  );
+}
+
+/** What the sample program prints: one line a check. */
+const lines: Readonly<Record<string, number>> = {
+  'likely true': 1,
+  'likely false': 0,
+  'unlikely true': 1,
+  'unlikely false': 0,
+  'array true': 1,
+  'array false': 0,
+  member: 0,
+  nested: 2,
+  loop: 6,
+  'cold body': 2,
+  'cold jump': 1001,
+  call: 42,
+  'tail call': 22,
+  'cond call': 1,
+  'cond tail call': 1,
+  'cond jump': 1,
+  'ret0 call': 5,
+  'ret0 tail call': 0,
+  'call behind branch': 40,
+  'query add_one': 1,
+  locks: 719,
+  'locks again': 483,
+  'kept lock': 30,
+  'local branch': 2,
+  'local call': 6,
+  'local2 branch': 3,
+  'local2 call': 10,
+  'shared key': 1,
+  'shared call': 203,
+};
+
+export const comdatOutput = 'first 2004\nsecond 2005\n';
+
+/** The sample program's output, with other values in some lines. */
+export function expected(changes: Readonly<Record<string, number>> = {}): string {
+  for (const name of Object.keys(changes)) assert.ok(name in lines, name);
+  return Object.entries({ ...lines, ...changes })
+    .map(([name, value]) => `${name} ${value}\n`)
+    .join('');
+}
+
+export interface ImageSection {
+  readonly name: string;
+  readonly type: string;
+  readonly address: number;
+  readonly offset: number;
+  readonly size: number;
+  readonly flags: string;
+}
+
+/** Section headers of an image, as `readelf -SW` prints them. */
+export function imageSections(file: string): ImageSection[] {
+  const row = /^ *\[ *\d+\] (\S+) +([A-Z_]\S*) +([0-9a-f]{16}) ([0-9a-f]+) ([0-9a-f]+) [0-9a-f]{2} +([A-Za-z]*) /gm;
+  return [...run('readelf', ['-SW', file]).matchAll(row)].map((m) => ({
+    name: m[1]!,
+    type: m[2]!,
+    address: Number.parseInt(m[3]!, 16),
+    offset: Number.parseInt(m[4]!, 16),
+    size: Number.parseInt(m[5]!, 16),
+    flags: m[6]!,
+  }));
+}
+
+/** File offset of an address of an image. */
+export function fileOffset(file: string, address: number): number {
+  const home = imageSections(file).find(
+    (s) => s.flags.includes('A') && s.type !== 'NOBITS' && address >= s.address && address < s.address + s.size,
+  );
+  assert.ok(home, `${file}: nothing at 0x${address.toString(16)}`);
+  return home.offset + address - home.address;
+}
+
+/** Bytes at an address of an image, in hexadecimal. */
+export function bytesAt(file: string, address: number, length: number): string {
+  const at = fileOffset(file, address);
+  return readFileSync(file)
+    .subarray(at, at + length)
+    .toString('hex');
+}
+
+export interface ImageTables {
+  readonly branches: { readonly entry: number; readonly code: number; readonly target: number; readonly key: number }[];
+  readonly calls: { readonly entry: number; readonly site: number; readonly key: number }[];
+  readonly locks: { readonly entry: number; readonly lock: number }[];
+}
+
+/** The tables of an image, decoded from its sections; keys keep their flag bits. */
+export function readTables(file: string): ImageTables {
+  const bytes = readFileSync(file);
+  const sections = imageSections(file);
+  const entries = <T>(name: string, size: number, make: (at: number, address: number) => T): T[] =>
+    sections
+      .filter((s) => s.name === name)
+      .flatMap((s) => {
+        assert.equal(s.size % size, 0, `${file}: ${name}`);
+        return Array.from({ length: s.size / size }, (_, i) => make(s.offset + i * size, s.address + i * size));
+      });
+  const s32 = (at: number) => bytes.readInt32LE(at);
+  return {
+    branches: entries('__jump_table', 16, (at, address) => ({
+      entry: address,
+      code: address + s32(at),
+      target: address + 4 + s32(at + 4),
+      key: address + 8 + Number(bytes.readBigInt64LE(at + 8)),
+    })),
+    calls: entries('.static_call_sites', 8, (at, address) => ({
+      entry: address,
+      site: address + s32(at),
+      key: address + 4 + s32(at + 4),
+    })),
+    locks: entries('.smp_locks', 4, (at, address) => ({ entry: address, lock: address + s32(at) })),
+  };
+}
+
+/** How many entries the tables hold: branches, calls, locks. */
+export function countEntries(file: string): [branches: number, calls: number, locks: number] {
+  const { branches, calls, locks } = readTables(file);
+  return [branches.length, calls.length, locks.length];
+}
+
+export interface ImageSymbol {
+  readonly name: string;
+  readonly value: number;
+  readonly size: number;
+  /** The source file behind whose STT_FILE symbol a local one stands. */
+  readonly source: string;
+}
+
+/** Defined symbols of an image, with the source files of the local ones. */
+export function imageSymbols(file: string): ImageSymbol[] {
+  const row = /^ *\d+: ([0-9a-f]+) +(\d+|0x[0-9a-f]+) (\S+) +(\S+) +\S+ +(\S+) ?(\S*)$/gm;
+  const symbols: ImageSymbol[] = [];
+  let source = '';
+  for (const m of run('readelf', ['-sW', file]).matchAll(row)) {
+    if (m[3] === 'FILE') source = m[6]!;
+    else if (m[5] !== 'UND')
+      symbols.push({ name: m[6]!, value: Number.parseInt(m[1]!, 16), size: Number(m[2]), source: m[4] === 'LOCAL' ? source : '' });
+  }
+  return symbols;
+}
+
+/** The address of a symbol; `source` chooses among file-local ones. */
+export function addressOf(file: string, name: string | RegExp, source?: string): number {
+  const found = imageSymbols(file).find(
+    (s) => (typeof name === 'string' ? s.name === name : name.test(s.name)) && (source === undefined || s.source === source),
+  );
+  assert.ok(found, `${file}: ${name} ${source ?? ''}`);
+  return found.value;
+}
+
+export const hex = (address: number): string => `0x${address.toString(16)}`;
+
+export function sameFile(a: string, b: string): boolean {
+  return existsSync(a) && existsSync(b) && readFileSync(a).equals(readFileSync(b));
+}
