@@ -61,8 +61,14 @@ export class TextpokeError extends Error {
     const { file, section, offset } = this.place;
     const at = offset === undefined ? '' : `0x${offset.toString(16)}`;
     const where = section !== undefined ? `${section}${at ? `+${at}` : ''}: ` : at ? `offset ${at}: ` : '';
-    return `${file !== undefined ? `${file}: ` : ''}${where}${this.message} [${this.code}]`;
+    return printable(`${file !== undefined ? `${file}: ` : ''}${where}${this.message} [${this.code}]`);
   }
+}
+
+/** Names come from files: what could move a terminal's cursor or break a line is shown as `\\x1b`. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to be replaced
+  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
 /** Bytes at one place that are not what they must be. */

@@ -35,8 +35,8 @@ export interface AnnotateOptions {
   readonly locks?: LockPolicy | undefined;
   /** Kernel module rules: a missing key is represented by its trampoline, tables are plain sections. */
   readonly module: boolean;
-  /** Cross-checks what is written with capstone and keystone. */
-  readonly crossCheck?: ((object: ObjectCode, change: ElfChange) => void) | undefined;
+  /** Holds the instructions that the annotated object lists against another reader; throws when it disagrees. */
+  readonly crossCheck?: ((annotated: ObjectCode) => void) | undefined;
 }
 
 /** What one object gave. Counts of entries written, already there, and of build-time jumps rewritten. */
@@ -184,8 +184,10 @@ function annotateObject(path: string, bytes: Uint8Array, options: AnnotateOption
     if (!file.symtab && file.header.type === 1) return { bytes: undefined, stats: [stats] };
     const object = new ObjectCode(file, arch);
     const change = planAnnotation(object, options, stats);
-    if (isEmptyChange(change)) return { bytes: undefined, stats: [stats] };
-    options.crossCheck?.(object, change);
+    if (isEmptyChange(change)) {
+      options.crossCheck?.(object);
+      return { bytes: undefined, stats: [stats] };
+    }
     const result = rewriteObject(file, change);
     checkResult(path, result, options, stats);
     return { bytes: result, stats: [stats] };
@@ -206,6 +208,7 @@ function checkResult(path: string, bytes: Uint8Array, options: AnnotateOptions, 
   if (found !== planned) {
     throw new TextpokeError('defect', `the result lists ${found} sites where ${planned} were planned`);
   }
+  options.crossCheck?.(object);
 }
 
 /**

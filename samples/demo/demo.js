@@ -11,6 +11,8 @@ const program = fileURLToPath(new URL('../../bin/textpoke.js', import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), 'textpoke-demo-'));
 const canRun = process.platform === 'linux' && process.arch === 'x64';
 
+process.stdout.on('error', () => process.exit(1)); // `| head` went away
+
 function say(text) {
   process.stdout.write(`\n# ${text}\n`);
 }

@@ -46,6 +46,7 @@ export function applyX86Relocation(r: LinkRelocation): string | undefined {
     return `${relocationName(r.type)} is not supported by the in-memory link; link with ld and give the image`;
   const [width, signed, formula] = row;
   const value = formula(r);
+  if (!Number.isSafeInteger(value)) return `${relocationName(r.type)} has no value that 53 bits can hold`;
   const view = new ByteView(r.bytes, true);
   if (width === 8) {
     view.setS64(r.offset, value);

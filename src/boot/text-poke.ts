@@ -27,6 +27,10 @@ export interface PokeRecord {
   readonly before: Uint8Array;
   readonly after: Uint8Array;
   readonly reason: string;
+  /** One of the three writes of a live patch: the whole site before and after all of them. */
+  readonly live?:
+    | { readonly step: 1 | 2 | 3; readonly before: Uint8Array; readonly after: Uint8Array }
+    | undefined;
   /** `text` for instructions, else the table, key or relocation that was stored. */
   readonly what: 'text' | 'data';
 }
@@ -44,7 +48,13 @@ export class TextPoker {
     this.image = image;
   }
 
-  private record(address: number, after: Uint8Array, reason: string, what: PokeRecord['what']): void {
+  private record(
+    address: number,
+    after: Uint8Array,
+    reason: string,
+    what: PokeRecord['what'],
+    live?: PokeRecord['live'],
+  ): void {
     const before = this.image.read(address, after.length);
     this.records.push({
       phase: this.phase,
@@ -53,6 +63,7 @@ export class TextPoker {
       before: before.slice(),
       after: after.slice(),
       reason,
+      live,
       what,
     });
     before.set(after);
@@ -96,9 +107,13 @@ export class TextPoker {
       return;
     }
     const head = breakpoint.length;
-    this.record(address, breakpoint, `${reason} (1 of 3: breakpoint)`, 'text');
-    this.record(address + head, bytes.subarray(head), `${reason} (2 of 3: tail)`, 'text');
-    this.record(address, bytes.subarray(0, head), `${reason} (3 of 3: head)`, 'text');
+    const before = this.image.read(address, bytes.length).slice();
+    const step = (number: 1 | 2 | 3, at: number, after: Uint8Array) => {
+      this.record(address + at, after, reason, 'text', { step: number, before, after: bytes });
+    };
+    step(1, 0, breakpoint);
+    step(2, head, bytes.subarray(head));
+    step(3, 0, bytes.subarray(0, head));
   }
 
   /** Stores data (a table, a key's state, a dynamic relocation). Error `store-refused` where the file has no byte. */

@@ -31,7 +31,10 @@ export interface AnnotateArguments {
 }
 
 /** What annotate does with these arguments: all three kinds of site unless some are named. */
-export function annotateOptions(args: AnnotateArguments): AnnotateOptions {
+function annotateOptions(
+  args: AnnotateArguments,
+  crossCheck: AnnotateOptions['crossCheck'],
+): AnnotateOptions {
   const all = !args.staticCall && !args.staticBranch && !args.smpLocks;
   return {
     staticCall: all || args.staticCall === true,
@@ -39,13 +42,18 @@ export function annotateOptions(args: AnnotateArguments): AnnotateOptions {
     smpLocks: all || args.smpLocks === true,
     locks: args.locks,
     module: args.module === true,
+    crossCheck,
   };
 }
 
 /** Annotates one file and publishes it. Returns what was found in it. */
-export function annotateFile(path: string, args: AnnotateArguments): Annotated {
+export function annotateFile(
+  path: string,
+  args: AnnotateArguments,
+  crossCheck?: AnnotateOptions['crossCheck'],
+): Annotated {
   const bytes = readBytes(path);
-  const result = annotate(path, bytes, annotateOptions(args));
+  const result = annotate(path, bytes, annotateOptions(args, crossCheck));
   if (args.dryRun) return result;
   const target = args.output ?? path;
   if (!result.bytes && target === path) return result;
@@ -60,22 +68,15 @@ export async function runAnnotate(files: readonly string[], args: AnnotateArgume
     throw new TextpokeError('usage', `-o takes one input file, but ${files.length} are given`);
   }
   const once = eachOnce(files);
-  const workers = Math.min(args.jobs ?? 1, Math.ceil(once.length / filesPerWorker));
+  // The engines of a cross-check live in this thread.
+  const crossCheck = args.crossCheck ? await (await import('./cross-check.ts')).makeCrossCheck() : undefined;
+  const workers = crossCheck ? 1 : Math.min(args.jobs ?? 1, Math.ceil(once.length / filesPerWorker));
   const stats: AnnotateStats[] = [];
-  const changes: Annotated[] = [];
   if (workers > 1) {
     const { annotateInWorkers } = await import('./annotate-workers.ts');
     stats.push(...(await annotateInWorkers(once, args, workers)));
   } else {
-    for (const file of once) {
-      const result = annotateFile(file, args);
-      stats.push(...result.stats);
-      changes.push(result);
-    }
-  }
-  if (args.crossCheck) {
-    const { crossCheckAnnotated } = await import('./cross-check.ts');
-    await crossCheckAnnotated(once, changes);
+    for (const file of once) stats.push(...annotateFile(file, args, crossCheck).stats);
   }
   if (args.json) print(JSON.stringify({ schema: 'textpoke.annotate/1', files: stats }, null, 2));
   else if (args.stats || args.dryRun) print(statsText(stats, args.dryRun === true));

@@ -1,3 +1,62 @@
-export async function crossCheckAnnotated(_f: readonly string[], _c: readonly unknown[]): Promise<void> {
-  throw new Error('pending');
+// annotate --cross-check: our encodings against keystone once, and every listed instruction against capstone.
+import type { Arch } from '../arch/arch.ts';
+import {
+  type CheckedInstruction,
+  type CrossCheck,
+  crossCheckEncodings,
+  type Intent,
+} from '../arch/cross-check.ts';
+import { architectures } from '../arch/registry.ts';
+import type { CodeSection, ObjectCode, Place } from '../sites/object-code.ts';
+import { readObjectTable } from '../tables/object-tables.ts';
+import { jumpTable, smpLocks, staticCallSites } from '../tables/schema.ts';
+
+/** Longest instruction on any machine, in bytes. */
+const longest = 15;
+
+/** Loads both engines and checks the encodings of every machine; the result checks one object after another. */
+export async function makeCrossCheck(): Promise<(annotated: ObjectCode) => void> {
+  const checks = new Map<Arch, CrossCheck>();
+  for (const { arch } of architectures)
+    if (!checks.has(arch)) checks.set(arch, await crossCheckEncodings(arch));
+  return (object) => checks.get(object.arch)?.instructions(listedInstructions(object));
+}
+
+/** What stands at every listed site, and what it is meant to be. */
+function listedInstructions(object: ObjectCode): CheckedInstruction[] {
+  const sections = new Map(object.codeSections.map((code) => [code.section.index, code]));
+  const at = (
+    place: Place | undefined,
+    intentOf: (code: CodeSection, offset: number) => Intent | undefined,
+  ) => {
+    const code = place && sections.get(place.section);
+    const intent = code && intentOf(code, place.offset);
+    if (!intent) return [];
+    const bytes = code.code.subarray(place.offset, place.offset + longest);
+    const name = object.describe(place.section, place.offset);
+    return [{ address: place.offset, bytes: bytes.subarray(0, sizeOf(object, bytes, intent)), intent, name }];
+  };
+  const branchIntent = (code: CodeSection, offset: number): Intent | undefined => {
+    const { kind, displacement } = object.arch.readInstruction(code.code, offset);
+    switch (kind) {
+      case 'call':
+      case 'jump':
+      case 'conditional jump':
+        return { kind, target: offset + displacement };
+      case 'other':
+        return undefined;
+      default:
+        return { kind };
+    }
+  };
+  return [
+    ...readObjectTable(object, jumpTable).flatMap(({ fields: [site] }) => at(site, branchIntent)),
+    ...readObjectTable(object, staticCallSites).flatMap(({ fields: [site] }) => at(site, branchIntent)),
+    ...readObjectTable(object, smpLocks).flatMap(({ fields: [site] }) => at(site, () => ({ kind: 'lock' }))),
+  ];
+}
+
+/** A lock is shown with the instruction behind it, whose length capstone finds itself. */
+function sizeOf(object: ObjectCode, bytes: Uint8Array, intent: Intent): number {
+  return intent.kind === 'lock' ? bytes.length : object.arch.readInstruction(bytes, 0).size;
 }

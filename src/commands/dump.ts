@@ -1,9 +1,45 @@
+// textpoke dump: the tables of objects, archives and images. A file that cannot be read does not stop the others.
+import { dumpFile } from '../dump/dump.ts';
+import type { DumpedFile } from '../dump/model.ts';
+import { fileSource } from '../elf/source.ts';
+import { ExitCode, TextpokeError } from '../errors.ts';
+import { describeError, outputColours, print, printError } from '../output/console.ts';
+import { dumpJson, dumpText } from '../output/dump.ts';
+
 export interface DumpArguments {
   table?: string;
   key?: string;
   disassemble?: boolean;
   json?: boolean;
 }
-export async function runDump(_files: readonly string[], _args: DumpArguments): Promise<number> {
-  throw new Error('pending');
+
+/** Runs the command. 1 when an entry or a table is malformed, else the status of the last file's error. */
+export async function runDump(files: readonly string[], args: DumpArguments): Promise<number> {
+  let exitCode: number = ExitCode.done;
+  async function* each(): AsyncGenerator<DumpedFile> {
+    for (const file of files) {
+      try {
+        for await (const dumped of dumpFile(file, fileSource(file), args)) {
+          if (exitCode === ExitCode.done && hasProblem(dumped)) exitCode = ExitCode.findings;
+          yield dumped;
+        }
+      } catch (error) {
+        if (!(error instanceof TextpokeError) || error.code === 'usage') throw error;
+        const { text, exitCode: failed } = describeError(error);
+        printError(text);
+        exitCode = failed;
+      }
+    }
+  }
+  const pieces = args.json ? dumpJson(each()) : dumpText(each(), { color: outputColours().level > 0 });
+  for await (const piece of pieces) print(piece);
+  return exitCode;
+}
+
+function hasProblem({ tables }: DumpedFile): boolean {
+  return Object.values(tables).some(
+    (table) =>
+      table.problems.length > 0 ||
+      table.entries.some((entry: { problem?: string }) => entry.problem !== undefined),
+  );
 }

@@ -6,8 +6,8 @@ import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { splitKey } from '../image/sites.ts';
 import { readImageTable, tableRanges } from '../image/tables.ts';
-import type { DumpedPlace } from '../output/dump-model.ts';
 import { entryLayout, type TableRow } from '../tables/schema.ts';
+import type { DumpedPlace } from './model.ts';
 import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
 
 /** Enough for any instruction of any machine. */

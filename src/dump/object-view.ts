@@ -4,11 +4,11 @@ import { hex } from '../bytes/integer.ts';
 import { STB_GLOBAL, STT_FUNC, STT_OBJECT } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
 import { splitKey } from '../image/sites.ts';
-import type { DumpedPlace } from '../output/dump-model.ts';
 import type { CodeSection, ObjectCode, Place } from '../sites/object-code.ts';
 import { branchTarget } from '../tables/jump-entries.ts';
 import { readObjectTable, tableSections } from '../tables/object-tables.ts';
 import { entryLayout, type TableRow } from '../tables/schema.ts';
+import type { DumpedPlace } from './model.ts';
 import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
 
 /** The named symbols of one section in order of offset; one of each offset. */

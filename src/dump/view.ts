@@ -1,7 +1,7 @@
 // What dump needs of a file, whether its places are sections with offsets (an object) or addresses (an image).
 import type { Arch } from '../arch/arch.ts';
-import type { DumpedPlace, TablePart } from '../output/dump-model.ts';
 import type { TableRow } from '../tables/schema.ts';
+import type { DumpedPlace, TablePart } from './model.ts';
 
 /** One entry as it stands: its places in the row's order, or why there are none. */
 export interface RawEntry<Place> {

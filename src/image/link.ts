@@ -3,7 +3,7 @@
 // ordinary ELF executable that the rest of textpoke reads like any other.
 import type { Arch } from '../arch/arch.ts';
 import { archOf } from '../arch/registry.ts';
-import { alignUp } from '../bytes/integer.ts';
+import { alignUp, hex } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import {
   ET_EXEC,
@@ -43,6 +43,8 @@ import { allTables } from '../tables/schema.ts';
 
 const base = 0x400000;
 const page = 0x1000;
+/** The small code model's 2 GiB, less some room for addends (psABI section 3.5.1). */
+const limit = 0x7fff_0000;
 
 /** One input section and where it goes. */
 interface Piece {
@@ -123,7 +125,7 @@ class Linker {
       );
     }
     const symtab = file.symtab;
-    if (!symtab) return;
+    if (!symtab) throw new TextpokeError('link-failed', 'the object has no symbol table');
     const object: LinkObject = {
       file,
       symbols: file.symbols(symtab),
@@ -183,8 +185,7 @@ class Linker {
     const output = this.output(outputName(section.name), section.flags, section.type);
     output.align = Math.max(output.align, section.addralign, 1);
     const offset = alignUp(output.size, section.addralign);
-    const bytes =
-      section.type === SHT_NOBITS ? new Uint8Array(section.size) : object.file.data(section).slice();
+    const bytes = section.type === SHT_NOBITS ? new Uint8Array(0) : object.file.data(section).slice();
     const piece: Piece = { object, section, output, offset, bytes };
     output.size = offset + section.size;
     output.pieces.push(piece);
@@ -317,6 +318,12 @@ class Linker {
         output.address = address;
         output.fileOffset = address - base;
         address += output.size;
+        if (address > limit) {
+          throw new TextpokeError(
+            'link-failed',
+            `the image would end at ${hex(address)}; code of this model has to lie below ${hex(limit)}`,
+          );
+        }
         if (output.type !== SHT_NOBITS) fileEnd = address;
       }
       segments.push({
@@ -533,13 +540,16 @@ class Linker {
       const piece = object.pieces.get(section);
       const isFile = symbols.type(symbol) === STT_FILE;
       if (!piece && !isFile && section !== sectionAbsolute) return;
+      const value = piece ? (this.addressOf(object, symbol) as number) : (symbols.value[symbol] as number);
+      const size = symbols.size[symbol] as number;
+      if (!Number.isSafeInteger(value) || !Number.isSafeInteger(size)) return; // names no place of the image
       rows.push({
         name: symbols.name(symbol),
         info: symbols.info[symbol] as number,
         other: symbols.other[symbol] as number,
         shndx: piece ? (numbers.get(piece.output) as number) : 0xfff1,
-        value: piece ? (this.addressOf(object, symbol) as number) : (symbols.value[symbol] as number),
-        size: symbols.size[symbol] as number,
+        value,
+        size,
       });
     };
     for (const object of this.objects) {

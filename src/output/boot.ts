@@ -35,14 +35,15 @@ function instructionText(
   bytes: Uint8Array,
 ): string {
   if (record.what !== 'text') return '';
-  if (bytes.length > 1 || image.arch.breakpoint?.[0] === bytes[0]) {
-    return disassemble(disassembler, image, bytes, record.address);
-  }
+  if (bytes.length > 1) return disassemble(disassembler, image, bytes, record.address);
   const whole = image.readUpTo(record.address, 16).slice();
   whole.set(bytes);
   const line = disassembler.one(whole, record.address, (target) => image.describe(target));
   return line?.text ?? '';
 }
+
+/** A live patch never lets another CPU run half an instruction (text_poke_bp). */
+const liveSteps = { 1: 'breakpoint', 2: 'tail', 3: 'head' } as const;
 
 /** The trace of every write. */
 export function traceText(runtime: Runtime, disassembler: Disassembler): string {
@@ -55,12 +56,21 @@ export function traceText(runtime: Runtime, disassembler: Disassembler): string 
       phase = record.phase;
       lines.push(colour.bold(phase));
     }
-    const show = (bytes: Uint8Array) => {
+    const show = (sign: string, bytes: Uint8Array) => {
       const text = instructionText(disassembler, image, record, bytes);
-      return `${hexBytes(bytes)}${text ? `  ${text}` : ''}`;
+      lines.push(`    ${sign} ${hexBytes(bytes)}${text ? `  ${text}` : ''}`);
     };
-    lines.push(`  ${hex(record.address)} ${colour.cyan(record.symbol)}: ${record.reason}`);
-    lines.push(`    - ${show(record.before)}`, `    + ${show(record.after)}`);
+    const { live } = record;
+    if (!live || live.step === 1) {
+      lines.push(`  ${hex(record.address)} ${colour.cyan(record.symbol)}: ${record.reason}`);
+      show('-', live?.before ?? record.before);
+      show('+', live?.after ?? record.after);
+    }
+    if (live) {
+      const offset = live.step === 2 ? live.after.length - record.after.length : 0;
+      const step = `${live.step} of 3: ${liveSteps[live.step]}`;
+      lines.push(`      ${step.padEnd(18)} ${'  '.repeat(offset)}${hexBytes(record.after)}`);
+    }
   }
   return lines.length > 0 ? `${lines.join('\n')}\n` : '';
 }
@@ -104,6 +114,7 @@ export function bootJson(file: string, runtime: Runtime, undefinedSymbols: reado
       before: hexBytes(record.before),
       after: hexBytes(record.after),
       reason: record.reason,
+      ...(record.live ? { step: record.live.step } : {}),
     })),
     notes,
     undefinedSymbols,

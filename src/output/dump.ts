@@ -16,7 +16,7 @@ import {
   isDead,
   placeName,
   type TablePart,
-} from './dump-model.ts';
+} from '../dump/model.ts';
 
 type Files = Iterable<DumpedFile> | AsyncIterable<DumpedFile>;
 

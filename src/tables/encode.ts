@@ -94,6 +94,12 @@ function encodeSection(
       const target = entry.fields[i] as FieldTarget;
       const at = index * layout.size + offset;
       const addend = target.offset;
+      if (!Number.isSafeInteger(addend)) {
+        throw new TextpokeError('elf-malformed', 'an entry would name a place that no section can have', {
+          section: row.name,
+          offset: at,
+        });
+      }
       relocations.push({
         offset: at,
         type: width === 8 ? arch.relocations.placeLong : arch.relocations.place32,

@@ -2,18 +2,15 @@
 // verifies. How many entries an image has to list is known from its objects.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { hasTool, run, toolTest } from '../tools.ts';
+import { run, toolTest } from '../tools.ts';
 import {
   addressOf,
-  annotated,
   assertVerified,
   boot,
   comdatOutput,
   comdatUnits,
   countEntries,
   expected,
-  fresh,
   imageSymbols,
   type Link,
   link,
@@ -53,16 +50,21 @@ for (const compiler of compilers) {
       () => {
         for (const linker of linkers)
           for (const kind of ['no-pie', 'static'] as const)
-            for (const script of scripts) prove({ set: `${compiler}-${level}`, linker, kind, script }, expected(), entries);
+            for (const script of scripts)
+              prove({ set: `${compiler}-${level}`, linker, kind, script }, expected(), entries);
       },
     );
   }
   for (const set of ['O0-fPIE', 'O2-ffunction-sections']) {
-    toolTest(`annotated objects of ${compiler} -${set} link to a PIE that runs, boots and verifies`, tools, () => {
-      for (const linker of linkers)
-        for (const script of scripts)
-          prove({ set: `${compiler}-${set}`, linker, kind: 'PIE', script }, expected(), entries);
-    });
+    toolTest(
+      `annotated objects of ${compiler} -${set} link to a PIE that runs, boots and verifies`,
+      tools,
+      () => {
+        for (const linker of linkers)
+          for (const script of scripts)
+            prove({ set: `${compiler}-${set}`, linker, kind: 'PIE', script }, expected(), entries);
+      },
+    );
   }
   toolTest(
     `annotated objects of ${compiler} -O2-fPIC link to a shared object that the program runs with, booted too`,
@@ -74,13 +76,208 @@ for (const compiler of compilers) {
     },
   );
   for (const via of linkers) {
-    toolTest(`annotated objects of ${compiler} that ld.${via} -r put together first keep every entry`, tools, () => {
-      for (const linker of linkers) {
-        for (const script of scripts) {
-          prove({ set: `${compiler}-O2`, linker, kind: 'no-pie', script, via }, expected(), entries);
-          prove({ set: `${compiler}-O2-ffunction-sections`, linker, kind: 'PIE', script, via }, expected(), entries);
+    toolTest(
+      `annotated objects of ${compiler} that ld.${via} -r put together first keep every entry`,
+      tools,
+      () => {
+        for (const linker of linkers) {
+          for (const script of scripts) {
+            prove({ set: `${compiler}-O2`, linker, kind: 'no-pie', script, via }, expected(), entries);
+            prove(
+              { set: `${compiler}-O2-ffunction-sections`, linker, kind: 'PIE', script, via },
+              expected(),
+              entries,
+            );
+          }
         }
-      }
-    });
+      },
+    );
   }
 }
+
+/** One copy of comdat_branch (3 branches) and comdat_locked, three instances of comdat_calls, one branch outside. */
+const comdatEntries = [4, 3, 1];
+
+for (const compiler of compilers) {
+  toolTest(
+    `an inline function that two objects of ${compiler} hold is linked once, with one entry a site: both linkers, directly and after ld -r`,
+    cxx,
+    () => {
+      for (const linker of linkers) {
+        for (const via of [undefined, ...linkers]) {
+          const more = via ? { via } : {};
+          for (const script of scripts) {
+            prove(
+              { set: `${compiler}-O2`, linker, kind: 'no-pie', script, names: comdatUnits, ...more },
+              comdatOutput,
+              comdatEntries,
+            );
+          }
+        }
+        for (const [set, kind] of [
+          ['O0', 'static'],
+          ['Os', 'no-pie'],
+          ['O0-fPIE', 'PIE'],
+          ['O2-ffunction-sections', 'PIE'],
+          ['O2-fPIC', 'shared'],
+        ] as const) {
+          const request: Link = {
+            set: `${compiler}-${set}`,
+            linker,
+            kind,
+            script: 'none',
+            names: comdatUnits,
+          };
+          prove(request, comdatOutput, comdatEntries);
+        }
+        const { image } = link({
+          set: `${compiler}-O2`,
+          linker,
+          kind: 'no-pie',
+          script: 'ldscript',
+          names: comdatUnits,
+        });
+        const branch = imageSymbols(image).filter((s) => s.name === '_Z13comdat_branchv');
+        assert.equal(branch.length, 1);
+        const inside = readTables(image).branches.filter(
+          ({ code }) => code >= branch[0]!.value && code < branch[0]!.value + branch[0]!.size,
+        );
+        assert.equal(inside.length, 3);
+      }
+    },
+  );
+}
+
+/** With --gc-sections: the sample program and four dead functions with a static branch each, which nothing calls. */
+function collect(compiler: string, script: Script, counts: readonly number[], dead: number): void {
+  for (const linker of linkers) {
+    for (const via of [undefined, ...linkers]) {
+      const request: Link = {
+        set: `${compiler}-O2-ffunction-sections`,
+        linker,
+        kind: 'PIE',
+        script,
+        names: [...units, 'icf'],
+        flags: ['-Wl,--gc-sections'],
+        ...(via ? { via } : {}),
+      };
+      prove(request, expected(), counts);
+      const kept = imageSymbols(link(request).image).filter((s) =>
+        /^icf_(first|second|same|same_again)$/.test(s.name),
+      );
+      assert.equal(kept.length, dead, JSON.stringify(request));
+    }
+  }
+}
+
+for (const compiler of compilers) {
+  const who = `objects of ${compiler} -ffunction-sections, GNU ld and lld alike, directly and after either's -r`;
+  toolTest(
+    `--gc-sections without a script: live code keeps its entries, dead functions go with theirs (${who})`,
+    tools,
+    () => collect(compiler, 'none', entries, 0),
+  );
+  toolTest(
+    `--gc-sections with "ldscript --gc-sections": live code keeps its entries, dead functions go with theirs (${who})`,
+    tools,
+    () => collect(compiler, 'ldscript --gc-sections', entries, 0),
+  );
+  toolTest(
+    `--gc-sections with plain "ldscript": its KEEP keeps dead functions with their entries (${who})`,
+    tools,
+    () => collect(compiler, 'ldscript', [entries[0] + 4, entries[1], entries[2]], 4),
+  );
+  toolTest(
+    `--gc-sections over objects of ${compiler} without -ffunction-sections keeps every entry: both linkers, each script`,
+    tools,
+    () => {
+      for (const linker of linkers) {
+        for (const script of [...scripts, 'ldscript --gc-sections'] as const) {
+          const flags = ['-Wl,--gc-sections'];
+          prove({ set: `${compiler}-O2`, linker, kind: 'no-pie', script, flags }, expected(), entries);
+        }
+      }
+    },
+  );
+}
+
+const foldedMain = `#include <stdio.h>
+int icf_first(void), icf_second(void), icf_same(void), icf_same_again(void);
+int main(void) { printf("%d %d %d %d\\n", icf_first(), icf_second(), icf_same(), icf_same_again()); }
+`;
+
+for (const compiler of compilers) {
+  toolTest(
+    `lld --icf=all folds what is the same and keeps apart what differs in its key alone: each key of objects of ${compiler} works by itself`,
+    tools,
+    () => {
+      const main = once('folded-main.o', (path) => {
+        writeFileSync(`${path}.c`, foldedMain);
+        run('gcc', ['-c', '-O2', '-fPIE', `${path}.c`, '-o', path]);
+      });
+      for (const script of ['none', 'ldscript', 'ldscript --gc-sections'] as const) {
+        for (const via of [undefined, ...linkers]) {
+          const request: Link = {
+            set: `${compiler}-O2-ffunction-sections`,
+            linker: 'lld',
+            kind: 'PIE',
+            script,
+            names: ['icf'],
+            more: [main],
+            flags: ['-Wl,--icf=all'],
+            ...(via ? { via } : {}),
+          };
+          const linked = link(request);
+          const { image } = linked;
+          assert.notEqual(addressOf(image, 'icf_first'), addressOf(image, 'icf_second'));
+          assert.equal(addressOf(image, 'icf_same'), addressOf(image, 'icf_same_again'));
+          // Two of the entries are the same: one for each of the functions that became one.
+          assert.deepEqual(countEntries(image), [4, 0, 0]);
+          prove(request, '0 0 0 0\n', [4, 0, 0]);
+          for (const [key, prints] of [
+            ['icf_a', '1 0 2 2\n'],
+            ['icf_b', '0 1 0 0\n'],
+          ] as const) {
+            const enabled = boot(image, ['--enable', key]);
+            assert.equal(output(linked, enabled), prints);
+            assertVerified(enabled, ['--original', image]);
+            const back = boot(enabled, ['--disable', key]);
+            assert.equal(output(linked, back), '0 0 0 0\n');
+            assertVerified(back, ['--original', image]);
+          }
+        }
+      }
+    },
+  );
+}
+
+toolTest(
+  'hand-written assembly links and verifies: calls the assembler resolved, conditional tails, data in code',
+  tools,
+  () => {
+    const main = once('hand-main.o', (path) => {
+      writeFileSync(`${path}.c`, 'int hand_branches(void); int main(void) { return hand_branches(); }\n');
+      run('gcc', ['-c', '-O2', '-fno-pie', `${path}.c`, '-o', path]);
+    });
+    for (const compiler of compilers) {
+      for (const linker of linkers) {
+        for (const script of scripts) {
+          for (const via of [undefined, ...linkers]) {
+            const more = { more: [main], ...(via ? { via } : {}) };
+            const { image } = link({
+              set: `${compiler}-O2`,
+              linker,
+              kind: 'no-pie',
+              script,
+              names: ['hand'],
+              ...more,
+            });
+            assert.deepEqual(countEntries(image), [4, 11, 11]);
+            assertVerified(image, ['--linked']);
+            assertVerified(boot(image), ['--original', image]);
+          }
+        }
+      }
+    }
+  },
+);

@@ -122,7 +122,15 @@ export interface Linked {
 }
 
 export function scriptPath(script: Script): string {
-  return once(script, (path) => run('sh', ['-c', 'exec "$0" "$@" > "$OUT"'.replace('$OUT', path), process.execPath, program, ...script.split(' ')]));
+  return once(script, (path) =>
+    run('sh', [
+      '-c',
+      'exec "$0" "$@" > "$OUT"'.replace('$OUT', path),
+      process.execPath,
+      program,
+      ...script.split(' '),
+    ]),
+  );
 }
 
 const linkFlags: Record<Kind, string[]> = {
@@ -137,7 +145,10 @@ export function link(request: Link): Linked {
   const { set, linker, kind, script } = request;
   const names = request.names ?? units;
   const object = request.unannotated ? plain : annotated;
-  const driver = `${set.split('-')[0]}${names.some((n) => n.startsWith('comdat')) ? '++' : ''}`.replace('gcc++', 'g++');
+  const driver = `${set.split('-')[0]}${names.some((n) => n.startsWith('comdat')) ? '++' : ''}`.replace(
+    'gcc++',
+    'g++',
+  );
   const directory = once(JSON.stringify(request), (path) => {
     mkdirSync(path);
     const isMain = (name: string) => kind === 'shared' && name.includes('main');
@@ -147,14 +158,30 @@ export function link(request: Link): Linked {
       run(`ld.${request.via}`, ['-r', ...inputs, '-o', together]);
       inputs = [together];
     }
-    const all = [`-fuse-ld=${linker}`, ...(script === 'none' ? [] : [`-Wl,-T,${scriptPath(script)}`]), ...(request.flags ?? [])];
+    const all = [
+      `-fuse-ld=${linker}`,
+      ...(script === 'none' ? [] : [`-Wl,-T,${scriptPath(script)}`]),
+      ...(request.flags ?? []),
+    ];
     const output = join(path, kind === 'shared' ? 'library.so' : 'program');
     run(driver, [...linkFlags[kind], ...all, ...inputs, '-o', output]);
     if (kind !== 'shared') return;
     const mains = names.filter(isMain).map((n) => object(set, n));
-    run(driver, ['-pie', `-fuse-ld=${linker}`, ...mains, output, '-Wl,-rpath,$ORIGIN', '-o', join(path, 'program')], path);
+    run(driver, [
+      '-pie',
+      `-fuse-ld=${linker}`,
+      ...mains,
+      `-L${path}`,
+      '-l:library.so',
+      '-Wl,-rpath,$ORIGIN',
+      '-o',
+      join(path, 'program'),
+    ]);
   });
-  return { program: join(directory, 'program'), image: join(directory, kind === 'shared' ? 'library.so' : 'program') };
+  return {
+    program: join(directory, 'program'),
+    image: join(directory, kind === 'shared' ? 'library.so' : 'program'),
+  };
 }
 
 /** Runs a linked program, with another image in place of the one that was linked. */
@@ -264,7 +291,8 @@ export interface ImageSection {
 
 /** Section headers of an image, as `readelf -SW` prints them. */
 export function imageSections(file: string): ImageSection[] {
-  const row = /^ *\[ *\d+\] (\S+) +([A-Z_]\S*) +([0-9a-f]{16}) ([0-9a-f]+) ([0-9a-f]+) [0-9a-f]{2} +([A-Za-z]*) /gm;
+  const row =
+    /^ *\[ *\d+\] (\S+) +([A-Z_]\S*) +([0-9a-f]{16}) ([0-9a-f]+) ([0-9a-f]+) [0-9a-f]{2} +([A-Za-z]*) /gm;
   return [...run('readelf', ['-SW', file]).matchAll(row)].map((m) => ({
     name: m[1]!,
     type: m[2]!,
@@ -278,7 +306,8 @@ export function imageSections(file: string): ImageSection[] {
 /** File offset of an address of an image. */
 export function fileOffset(file: string, address: number): number {
   const home = imageSections(file).find(
-    (s) => s.flags.includes('A') && s.type !== 'NOBITS' && address >= s.address && address < s.address + s.size,
+    (s) =>
+      s.flags.includes('A') && s.type !== 'NOBITS' && address >= s.address && address < s.address + s.size,
   );
   assert.ok(home, `${file}: nothing at 0x${address.toString(16)}`);
   return home.offset + address - home.address;
@@ -293,7 +322,12 @@ export function bytesAt(file: string, address: number, length: number): string {
 }
 
 export interface ImageTables {
-  readonly branches: { readonly entry: number; readonly code: number; readonly target: number; readonly key: number }[];
+  readonly branches: {
+    readonly entry: number;
+    readonly code: number;
+    readonly target: number;
+    readonly key: number;
+  }[];
   readonly calls: { readonly entry: number; readonly site: number; readonly key: number }[];
   readonly locks: { readonly entry: number; readonly lock: number }[];
 }
@@ -307,7 +341,9 @@ export function readTables(file: string): ImageTables {
       .filter((s) => s.name === name)
       .flatMap((s) => {
         assert.equal(s.size % size, 0, `${file}: ${name}`);
-        return Array.from({ length: s.size / size }, (_, i) => make(s.offset + i * size, s.address + i * size));
+        return Array.from({ length: s.size / size }, (_, i) =>
+          make(s.offset + i * size, s.address + i * size),
+        );
       });
   const s32 = (at: number) => bytes.readInt32LE(at);
   return {
@@ -348,7 +384,12 @@ export function imageSymbols(file: string): ImageSymbol[] {
   for (const m of run('readelf', ['-sW', file]).matchAll(row)) {
     if (m[3] === 'FILE') source = m[6]!;
     else if (m[5] !== 'UND')
-      symbols.push({ name: m[6]!, value: Number.parseInt(m[1]!, 16), size: Number(m[2]), source: m[4] === 'LOCAL' ? source : '' });
+      symbols.push({
+        name: m[6]!,
+        value: Number.parseInt(m[1]!, 16),
+        size: Number(m[2]),
+        source: m[4] === 'LOCAL' ? source : '',
+      });
   }
   return symbols;
 }
@@ -356,7 +397,9 @@ export function imageSymbols(file: string): ImageSymbol[] {
 /** The address of a symbol; `source` chooses among file-local ones. */
 export function addressOf(file: string, name: string | RegExp, source?: string): number {
   const found = imageSymbols(file).find(
-    (s) => (typeof name === 'string' ? s.name === name : name.test(s.name)) && (source === undefined || s.source === source),
+    (s) =>
+      (typeof name === 'string' ? s.name === name : name.test(s.name)) &&
+      (source === undefined || s.source === source),
   );
   assert.ok(found, `${file}: ${name} ${source ?? ''}`);
   return found.value;

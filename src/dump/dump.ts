@@ -1,19 +1,30 @@
 // The passes of dump: read a file, decode each table that is asked for, name every place. Objects, images and the
 // members of archives come out alike; an entry that makes no sense is shown as such, and the next one is read.
-import type { SiteInstruction } from './arch/arch.ts';
-import { type Disassembler, loadDisassembler } from './arch/disassembler.ts';
-import { archOf } from './arch/registry.ts';
-import { hexBytes } from './bytes/integer.ts';
-import { ImageView } from './dump/image-view.ts';
-import { ObjectView } from './dump/object-view.ts';
-import type { RawEntry, TableView } from './dump/view.ts';
-import { isArchive, readArchive } from './elf/archive.ts';
-import { ET_DYN, ET_REL } from './elf/constants.ts';
-import { ElfFile } from './elf/file.ts';
-import { isElf, readElf, readElfFrom } from './elf/read.ts';
-import { type ByteSource, memorySource } from './elf/source.ts';
-import { inFile, TextpokeError } from './errors.ts';
-import { Image } from './image/image.ts';
+import type { SiteInstruction } from '../arch/arch.ts';
+import { type Disassembler, loadDisassembler } from '../arch/disassembler.ts';
+import { archOf } from '../arch/registry.ts';
+import { hexBytes } from '../bytes/integer.ts';
+import { isArchive, readArchive } from '../elf/archive.ts';
+import { ET_DYN, ET_REL } from '../elf/constants.ts';
+import { ElfFile } from '../elf/file.ts';
+import { isElf, readElf, readElfFrom } from '../elf/read.ts';
+import { type ByteSource, memorySource } from '../elf/source.ts';
+import { inFile, TextpokeError } from '../errors.ts';
+import { Image } from '../image/image.ts';
+import { ObjectCode } from '../sites/object-code.ts';
+import { keyPrefix, trampolinePrefix } from '../sites/trampolines.ts';
+import {
+  callInit,
+  callTail,
+  jumpBit1,
+  jumpBranch,
+  jumpTable,
+  smpLocks,
+  staticCallSites,
+  type TableRow,
+  trampolineKeys,
+} from '../tables/schema.ts';
+import { ImageView } from './image-view.ts';
 import {
   type DumpedCallSite,
   type DumpedDeadEntry,
@@ -26,20 +37,9 @@ import {
   type DumpedTables,
   type DumpedTrampolineKey,
   placeName,
-} from './output/dump-model.ts';
-import { ObjectCode } from './sites/object-code.ts';
-import { keyPrefix, trampolinePrefix } from './sites/trampolines.ts';
-import {
-  callInit,
-  callTail,
-  jumpBit1,
-  jumpBranch,
-  jumpTable,
-  smpLocks,
-  staticCallSites,
-  type TableRow,
-  trampolineKeys,
-} from './tables/schema.ts';
+} from './model.ts';
+import { ObjectView } from './object-view.ts';
+import type { RawEntry, TableView } from './view.ts';
 
 /** The tables under their names in the model, in the order of the output. */
 export const dumpedTables = {

@@ -1,5 +1,5 @@
 // How fast the lock walk goes through a large .text, beside `objdump -d` of the same section, in one run.
-// npx tsx bench/length.ts [program]
+// npx tsx bench/lock-walk.ts [program]
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,0 +1,114 @@
+// Broken objects and images, in memory: whatever happens, it is a result or an error with a code, never another.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { readElf } from '../../src/elf/read.ts';
+import { errorCodes, TextpokeError } from '../../src/errors.ts';
+import { Image } from '../../src/image/image.ts';
+import { linkObjects } from '../../src/image/link.ts';
+import { annotate, boot } from '../../src/pipeline.ts';
+import { verifyImage } from '../../src/verify/verify.ts';
+import { everything, linkedBytes } from '../samples.ts';
+import { flipped, seeded } from './seeded.ts';
+
+const objects = fileURLToPath(new URL('../../samples/objects/', import.meta.url));
+const samples = readdirSync(objects, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.o'))
+  .sort();
+const bytesOf = (name: string) => new Uint8Array(readFileSync(join(objects, name)));
+
+/** Runs `body`; any error but one of ours, with a known code and a one-line message, is a failure. */
+function survives(what: string, body: () => void): 'done' | 'refused' {
+  try {
+    body();
+    return 'done';
+  } catch (error) {
+    if (!(error instanceof TextpokeError)) throw new Error(`${what}: ${(error as Error).stack}`);
+    assert.ok(error.code in errorCodes, what);
+    assert.notEqual(error.code, 'defect', `${what}: ${error.message}`);
+    assert.ok(!error.describe().includes('\n'), what);
+    return 'refused';
+  }
+}
+
+const bootOptions = { cpus: 1, upFill: 'ds', steps: [] } as const;
+const verifyOptions = { state: 'booted', cpus: undefined, locks: undefined, original: undefined } as const;
+
+test(`each of ${samples.length} samples, cut at every 64th byte, is refused by annotate`, () => {
+  let cuts = 0;
+  for (const name of samples) {
+    const bytes = bytesOf(name);
+    for (let size = 0; size < bytes.length; size += 64, cuts++) {
+      const what = `${name} cut at ${size}`;
+      const before = bytes.slice(0, size);
+      const given = before.slice();
+      assert.equal(
+        survives(what, () => annotate(name, given, everything)),
+        'refused',
+        what,
+      );
+      assert.deepEqual(given, before, `${what}: the input changed`);
+    }
+  }
+  assert.ok(cuts > 5000);
+});
+
+test('2,000 seeded byte flips in samples end in a result or an error with a code', () => {
+  const random = seeded(1);
+  for (let i = 0; i < 2000; i++) {
+    const name = samples[Math.floor(random() * samples.length)] as string;
+    const bytes = flipped(bytesOf(name), random);
+    const before = bytes.slice();
+    survives(`flip ${i} in ${name}`, () => annotate(name, bytes, everything));
+    assert.deepEqual(bytes, before, `flip ${i} in ${name}: the input changed`);
+  }
+});
+
+test('500 seeded byte flips in annotated objects do not upset the in-memory link', () => {
+  const random = seeded(2);
+  const names = ['gcc-O2/branch.o', 'clang-O2/call.o', 'gcc-O2/hand.o', 'clang-Os/comdat.o'];
+  const annotated = names.map((name) => annotate(name, bytesOf(name), everything).bytes as Uint8Array);
+  for (let i = 0; i < 500; i++) {
+    const bytes = flipped(annotated[i % names.length] as Uint8Array, random);
+    survives(`flip ${i} in ${names[i % names.length]}`, () => {
+      linkObjects([readElf('a.o', bytes)]);
+    });
+  }
+});
+
+const image = linkedBytes('gcc-O2', [
+  'branch',
+  'call',
+  'lock',
+  'local',
+  'local2',
+  'key-def',
+  'key-use',
+  'main',
+]);
+
+test('an image cut at every 64th byte ends in a result or an error with a code', () => {
+  for (let size = 0; size < image.length; size += 64) {
+    survives(`cut at ${size}`, () => {
+      boot(new Image(readElf('image', image.slice(0, size))), bootOptions);
+    });
+    survives(`cut at ${size}`, () => {
+      verifyImage(new Image(readElf('image', image.slice(0, size))), verifyOptions);
+    });
+  }
+});
+
+test('2,000 seeded byte flips in an image end in a result or an error with a code, for boot and for verify', () => {
+  const random = seeded(3);
+  for (let i = 0; i < 2000; i++) {
+    const bytes = flipped(image, random);
+    survives(`flip ${i}, verify`, () => {
+      verifyImage(new Image(readElf('image', bytes.slice())), verifyOptions);
+    });
+    survives(`flip ${i}, boot`, () => {
+      boot(new Image(readElf('image', bytes)), bootOptions);
+    });
+  }
+});

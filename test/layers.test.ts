@@ -1,0 +1,75 @@
+// Reads the imports of src/ and holds them against the layers of DESIGN.md.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import test from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const source = fileURLToPath(new URL('../src/', import.meta.url));
+
+/** Earlier layers first; a file may import from its own layer and from those in front of it. */
+const layers = [
+  ['errors.ts', 'findings.ts', 'version.ts'],
+  ['bytes/'],
+  ['elf/'],
+  ['arch/'],
+  ['sites/'],
+  ['tables/'],
+  ['image/'],
+  ['boot/'],
+  ['verify/'],
+  ['dump/'],
+  ['output/'],
+  ['pipeline.ts'],
+  ['commands/'],
+  ['main.ts', 'index.ts'],
+  ['cli.ts'],
+];
+
+/** Packages and the only files that may import them. */
+const adapters: Record<string, RegExp> = {
+  elfy: /^elf\/recheck\.ts$/,
+  'capstone-wasm': /^arch\/disassembler\.ts$/,
+  'keystone-wasm': /^arch\/assembler\.ts$/,
+  chalk: /^(output\/.*|main\.ts)$/,
+  commander: /^main\.ts$/,
+};
+
+const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
+  (f) => f.endsWith('.ts') && !f.endsWith('.d.ts'),
+);
+const imports = files.flatMap((file) => {
+  const text = readFileSync(join(source, file), 'utf8');
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((m) => ({ file, to: m[1] as string }));
+});
+
+function layerOf(file: string): number {
+  return layers.findIndex((members) =>
+    members.some((m) => (m.endsWith('/') ? file.startsWith(m) : file === m)),
+  );
+}
+
+test('every file belongs to a layer', () => {
+  assert.deepEqual(
+    files.filter((f) => layerOf(f) < 0),
+    [],
+  );
+  assert.ok(imports.length > 100, 'imports were found');
+});
+
+test('imports point only to the same or an earlier layer', () => {
+  const wrong = imports
+    .filter(({ to }) => to.startsWith('.'))
+    .map(({ file, to }) => ({ file, target: normalize(join(dirname(file), to)) }))
+    .filter(({ file, target }) => layerOf(target) < 0 || layerOf(target) > layerOf(file));
+  assert.deepEqual(wrong, []);
+});
+
+test('packages are imported by their adapters alone', () => {
+  const wrong = imports.filter(({ file, to }) => {
+    if (to.startsWith('.') || to.startsWith('node:')) return false;
+    const allowed = adapters[to];
+    return !allowed?.test(file);
+  });
+  assert.deepEqual(wrong, []);
+});
