@@ -159,7 +159,8 @@ function moveIndex(index: Uint8Array, member: ArchiveMember, moved: ReadonlyMap<
   const fail = (offset: number, message: string): never => {
     throw new TextpokeError('archive-malformed', message, { ...place, offset });
   };
-  if (index.length < width) return; // an index of nothing
+  if (index.length === 0) return;
+  if (index.length < width) fail(0, `the symbol index has ${index.length} bytes; ${width} are required`);
   const follow = (view: ByteView, offset: number) => {
     const old = wide ? Number(view.u64(offset)) : view.u32(offset);
     const at = moved.get(old) ?? fail(offset, `the symbol index names byte ${old}, where no member starts`);
