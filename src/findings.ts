@@ -77,6 +77,11 @@ export const rules = {
     severity: 'error',
     summary: 'the init flag of an entry contradicts where its site lies',
   },
+  TP016: {
+    name: 'no-entries',
+    severity: 'error',
+    summary: 'the image has no entry in any table, so nothing can be verified',
+  },
 } as const satisfies Record<string, Rule>;
 
 export type RuleId = keyof typeof rules;

@@ -38,6 +38,6 @@ report.on('end', () => {
     process.stdout.write(`\n${missing.length} tests were left out for want of tools:\n`);
     for (const line of missing) process.stdout.write(`  ${line}\n`);
   }
-  const strict = process.env['TEXTPOKE_ALL_TOOLS'] === '1';
+  const strict = process.env.TEXTPOKE_ALL_TOOLS === '1';
   if (failed || files.length === 0 || (strict && missing.length > 0)) process.exitCode = 1;
 });

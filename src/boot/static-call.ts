@@ -169,6 +169,7 @@ export function staticCallInit(runtime: Runtime): void {
   );
   storeTable(runtime);
   settleSymbolic(runtime);
+  settleTrampolines(runtime);
 }
 
 /**
@@ -183,6 +184,25 @@ function settleSymbolic(runtime: Runtime): void {
     const call = runtime.calls.get(key) ?? { name: hex(key), key, trampoline: undefined };
     storeFunction(runtime, call, value);
   }
+}
+
+/**
+ * Sites no longer go through stubs, so trampolines must not either, or a function that another object overrides
+ * would run by the one way and not by the other. A NULL trampoline takes the form that an update to NULL writes:
+ * from here on the bytes of a trampoline follow from the value of its key alone.
+ */
+function settleTrampolines(runtime: Runtime): void {
+  const patches: Patch[] = [];
+  for (const call of runtime.calls.values()) {
+    if (call.trampoline === undefined || !runtime.image.contains(call.key, 2 * runtime.image.arch.wordSize))
+      continue;
+    const value = readCallValue(runtime, call.key);
+    if (value.kind === 'external' || !runtime.image.contains(call.trampoline, 8)) continue;
+    const patch = trampolinePatch(runtime, call, call.trampoline, value, value);
+    // Without a signature (before 5.17), or gone elsewhere: it stays as it is, and verify has its say.
+    if (patch.allowed.length > 0) patches.push(patch);
+  }
+  runtime.poker.poke(patches);
 }
 
 /** What `--update CALL=…` names: NULL, RET0, a function's symbol or an address. */
@@ -294,8 +314,9 @@ function storeFunction(runtime: Runtime, call: StaticCall, value: CallValue): vo
       poker.store(relative.at, count, 'DT_RELACOUNT');
     }
     image.forgetDynamic();
-    // With RELA the loader ignores what stands in the pointer; keep what the linker put there.
-    return;
+    // The loader leaves a pointer without relocation as it stands, so NULL has to stand there. Else it ignores what
+    // does, and the linker's habit is kept: GNU ld repeats the addend there, lld writes zero.
+    if (address !== 0 && !dynamic.repeatsAddends(arch)) view.setS64(0, 0);
   } else if (address !== 0 && image.isPositionIndependent) {
     refuse(
       'the image is position-independent and has no dynamic relocation for the pointer that could hold it',

@@ -71,7 +71,10 @@ export class TextPoker {
 
   /** Writes those of `patches` that differ from what is there, after `check` has passed all of them. */
   poke(patches: readonly Patch[]): void {
-    for (const { address, bytes, reason } of this.check(patches)) this.write(address, bytes, reason);
+    for (const { address, bytes, reason } of this.check(patches)) {
+      // Folded code has several entries for one site; the first of them has written it.
+      if (!sameBytes(this.image.read(address, bytes.length), bytes)) this.write(address, bytes, reason);
+    }
   }
 
   /**

@@ -1,7 +1,7 @@
 // textpoke annotate: objects and archives, in place or to -o.
 import { realpathSync } from 'node:fs';
 import { TextpokeError } from '../errors.ts';
-import { print, warn } from '../output/console.ts';
+import { count, print, warn } from '../output/console.ts';
 import { backUp, publish } from '../output/publish.ts';
 import {
   type Annotated,
@@ -111,13 +111,13 @@ function statsText(stats: readonly AnnotateStats[], dryRun: boolean): string {
   return stats
     .map((s) => {
       const parts = [
-        `${s.staticCalls} static calls`,
-        `${s.staticBranches} static branches`,
-        `${s.locks} locks ${verb}`,
+        count(s.staticCalls, 'static call'),
+        count(s.staticBranches, 'static branch'),
+        `${count(s.locks, 'lock')} ${verb}`,
         `${s.alreadyListed} listed before`,
       ];
       if (s.rewrittenJumps > 0)
-        parts.push(`${s.rewrittenJumps} jumps ${dryRun ? 'would become' : 'became'} NOPs`);
+        parts.push(`${count(s.rewrittenJumps, 'jump')} ${dryRun ? 'would become' : 'became'} NOP`);
       if (s.keysAdded.length > 0) parts.push(`keys added: ${s.keysAdded.join(' ')}`);
       return `${s.file}: ${parts.join(', ')}`;
     })

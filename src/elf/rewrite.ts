@@ -2,7 +2,7 @@
 // new sections with their relocations, groups, and names last.
 import { requireS32 } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
-import { TextpokeError } from '../errors.ts';
+import { inFile, TextpokeError } from '../errors.ts';
 import type { ElfChange, NewSection, SymbolRef } from './change.ts';
 import { checkObject } from './check-object.ts';
 import {
@@ -101,13 +101,15 @@ function checkChange(file: ElfFile, change: ElfChange, symbolCount: number): voi
  * what is not there.
  */
 export function rewriteObject(file: ElfFile, change: ElfChange): Uint8Array {
-  const { header } = file;
+  return inFile(file.path, () => rewrite(file, change));
+}
+
+function rewrite(file: ElfFile, change: ElfChange): Uint8Array {
+  const { header, symtab } = file;
   if (header.type !== ET_REL || file.segments.length > 0) {
-    throw new TextpokeError('not-relocatable', 'the file is not a relocatable object', { file: file.path });
+    throw new TextpokeError('not-relocatable', 'the file is not a relocatable object');
   }
-  const symtab = file.symtab;
-  if (!symtab)
-    throw new TextpokeError('elf-malformed', 'the object has no symbol table', { file: file.path });
+  if (!symtab) throw new TextpokeError('elf-malformed', 'the object has no symbol table');
   checkObject(file, symtab);
   checkChange(file, change, file.symbols(symtab).count);
   const builder = new ObjectBuilder(file, change.groups.length);

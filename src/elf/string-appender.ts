@@ -1,7 +1,7 @@
 // Grows a string table: what is there keeps its offset.
 
-/** Names looked for in the table that is there; a search costs its whole length, so not for thousands of them. */
-const searchLimit = 256;
+/** Bytes of the table that is there to search for new names: thousands of names in megabytes would take long. */
+const searchBudget = 64 << 20;
 
 /** Appends names to a string table, once each; a name that ends an existing string shares its bytes. */
 export class StringAppender {
@@ -9,6 +9,7 @@ export class StringAppender {
   private readonly added = new Map<string, number>();
   private readonly tail: string[] = [];
   private size: number;
+  private searched = 0;
 
   /** `bytes` is empty or ends in a zero byte; an empty table gets the zero byte that the empty name needs. */
   constructor(bytes: Uint8Array) {
@@ -21,7 +22,8 @@ export class StringAppender {
     if (name === '') return 0;
     let offset = this.added.get(name);
     if (offset === undefined) {
-      offset = this.added.size < searchLimit ? this.original.indexOf(`${name}\0`) : -1;
+      offset = this.searched < searchBudget ? this.original.indexOf(`${name}\0`) : -1;
+      this.searched += this.original.length;
       if (offset < 0) {
         offset = this.size;
         this.tail.push(name);

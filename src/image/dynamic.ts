@@ -104,6 +104,16 @@ export class DynamicTable {
     return bytes;
   }
 
+  /** True when pointers with a relative relocation hold its addend as well, as GNU ld leaves them and lld does not. */
+  repeatsAddends(arch: Arch): boolean {
+    for (const [place, { type, addend }] of this.byPlace) {
+      if (type !== arch.dynamic.relative || addend === 0 || !this.image.contains(place, arch.wordSize))
+        continue;
+      return this.image.readWord(place) === addend;
+    }
+    return false;
+  }
+
   /**
    * DT_RELACOUNT promises that so many leading records are relative, and glibc asserts it: where its value
    * stands, and what it has to be for the records as they are now.

@@ -136,9 +136,11 @@ export class Image {
     if (!relocation || relocation.type === dynamic.none)
       return { kind: 'address', address: this.readWord(address) };
     if (relocation.type === dynamic.relative) return { kind: 'address', address: relocation.addend };
+    const byName = [dynamic.symbolic, dynamic.globData, dynamic.jumpSlot].includes(relocation.type);
     const table = this.file.dynsym && this.file.symbols(this.file.dynsym);
-    if (!table || relocation.symbol >= table.count)
-      return { kind: 'address', address: this.readWord(address) };
+    if (!byName || !table || relocation.symbol >= table.count) {
+      return { kind: 'external', name: 'a function that the loader chooses' }; // an IFUNC, for example
+    }
     if (table.isUndefined(relocation.symbol))
       return { kind: 'external', name: table.name(relocation.symbol) };
     const addend = relocation.type === dynamic.symbolic ? relocation.addend : 0;

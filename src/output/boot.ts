@@ -5,7 +5,7 @@ import type { PokeRecord } from '../boot/text-poke.ts';
 import { hex, hexBytes } from '../bytes/integer.ts';
 import type { MismatchError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
-import { outputColours } from './console.ts';
+import { count, outputColours } from './console.ts';
 
 /** One instruction as text; a breakpoint's or a prefix's single byte reads as what it is. */
 function disassemble(disassembler: Disassembler, image: Image, bytes: Uint8Array, address: number): string {
@@ -87,14 +87,14 @@ export function bootSummary(runtime: Runtime): string {
     if (counts) counts[record.what]++;
   }
   const sites: Record<string, string> = {
-    jump_label_init: `${branches.length} static branches`,
-    static_call_init: `${callSites.length} static calls`,
-    'SMP alternatives': `${locks.length} lock prefixes`,
+    jump_label_init: count(branches.length, 'static branch'),
+    static_call_init: count(callSites.length, 'static call'),
+    'SMP alternatives': count(locks.length, 'lock prefix'),
     'run time': 'steps',
   };
   const lines = [...phases].map(
     ([name, { text, data }]) =>
-      `${name.padEnd(16)} ${(sites[name] ?? '').padEnd(22)} ${text} text writes, ${data} data writes`,
+      `${name.padEnd(16)} ${(sites[name] ?? '').padEnd(22)} ${count(text, 'text write')}, ${count(data, 'data write')}`,
   );
   return `${lines.join('\n')}\n`;
 }

@@ -3,8 +3,8 @@ import { Chalk, type ChalkInstance } from 'chalk';
 import { TextpokeError } from '../errors.ts';
 
 function colourLevel(stream: { isTTY?: boolean }): 0 | 1 {
-  const forced = process.env['FORCE_COLOR'];
-  if (process.env['NO_COLOR']) return 0;
+  const forced = process.env.FORCE_COLOR;
+  if (process.env.NO_COLOR) return 0;
   return stream.isTTY === true || (forced !== undefined && forced !== '0') ? 1 : 0;
 }
 
@@ -31,6 +31,11 @@ function output(): NodeJS.WriteStream {
 /** Writes results. */
 export function print(text: string): void {
   output().write(text.endsWith('\n') ? text : `${text}\n`);
+}
+
+/** `1 site`, `2 sites`. */
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : noun.endsWith('ch') || noun.endsWith('x') ? 'es' : 's'}`;
 }
 
 /** Writes one diagnostic line. */

@@ -4,7 +4,7 @@ import { hex, hexBytes } from '../bytes/integer.ts';
 import { type Finding, rules } from '../findings.ts';
 import type { Image } from '../image/image.ts';
 import type { Verified } from '../verify/verify.ts';
-import { outputColours } from './console.ts';
+import { count, outputColours } from './console.ts';
 
 /** One line a finding, with found and expected bytes below it; nothing for a good image. */
 export function verifyText(
@@ -28,7 +28,7 @@ export function verifyText(
     show('found', finding.found, finding);
     show('expected', finding.expected, finding);
   }
-  if (lines.length > 0) lines.push(`${verified.findings.length} findings`);
+  if (lines.length > 0) lines.push(count(verified.findings.length, 'finding'));
   return lines.length > 0 ? `${lines.join('\n')}\n` : '';
 }
 

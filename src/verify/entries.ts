@@ -12,8 +12,12 @@ interface ListedSite {
   readonly what: string;
 }
 
-/** TP001, TP002, TP003, TP004, TP005, TP006, TP015. */
+/** TP001, TP002, TP003, TP004, TP005, TP006, TP015, TP016. */
 export function* checkEntries(runtime: Runtime, options: VerifyOptions): Generator<Finding> {
+  if (runtime.branches.length + runtime.callSites.length + runtime.locks.length === 0) {
+    const message = 'no table has an entry: was the program annotated, and did the link keep its tables?';
+    yield { rule: 'TP016', address: 0, place: runtime.image.file.path, message };
+  }
   yield* checkPlaces(runtime);
   yield* checkKeys(runtime);
   yield* checkOverlaps(runtime);

@@ -71,10 +71,13 @@ function changeable(runtime: Runtime, size: number): Uint8Array {
   for (const site of runtime.callSites) {
     // A NULL tail call is a return with fill behind it: as long as the jump it replaces.
     allow(site.address, Math.max(siteSize(site.address), Math.max(...image.arch.branchSizes)));
-    allow(site.key, image.arch.wordSize);
-    const relocation = image.dynamic.at(site.key);
+  }
+  // A call without a site can be updated, too.
+  for (const key of new Set([...runtime.callSites.map((site) => site.key), ...runtime.calls.keys()])) {
+    allow(key, image.arch.wordSize);
+    const relocation = image.dynamic.at(key);
     if (relocation) allow(relocation.record, Rela[image.arch.class].size);
-    const trampoline = runtime.calls.get(site.key)?.trampoline;
+    const trampoline = runtime.calls.get(key)?.trampoline;
     if (trampoline !== undefined) allow(trampoline, Math.max(...image.arch.branchSizes));
   }
   for (const site of runtime.locks) allow(site.address, 1);

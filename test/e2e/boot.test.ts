@@ -429,7 +429,7 @@ toolTest(
     for (const [steps, message] of [
       [['--enable', 'no_such_key'], /no symbol no_such_key for the key \[unknown-key\]/],
       [['--disable', 'no_such_keys[3]'], /no symbol no_such_keys.*\[unknown-key\]/],
-      [['--enable', 'off_key]'], /is not a key: SYMBOL.*\[usage\]/],
+      [['--enable', '[3]'], /is not a key: SYMBOL.*\[usage\]/],
       [['--update', 'no_call=add_one'], /no symbol __SCK__no_call.*\[unknown-key\]/],
       [['--update', 'math=no_function'], /no symbol no_function.*\[unknown-key\]/],
       [['--update', 'math=off_key'], /off_key is not code.*\[unknown-key\]/],

@@ -539,3 +539,26 @@ test('two sections that share bytes are refused, for moving them apart would mul
     assert.throws(() => rewriteObject(readElf('a.o', bytes), noChange), what);
   }
 });
+
+test('ten times the symbols and relocations take about ten times as long', () => {
+  const make = (count: number) => {
+    const data = new Uint8Array(count * 5 * 24);
+    const view = new DataView(data.buffer);
+    for (let i = 0; i < count * 5; i++) view.setUint32(i * 24 + 12, 1 + (i % count), true);
+    const many = Array.from({ length: count }, (_, i) => ({ name: `symbol_${i}`, section: 1, info: 0x12 }));
+    const table = { name: '.rela.text', type: SHT.rela, link: 3, info: 1, entsize: 24, data };
+    return makeObject({ symbols: many, sections: [text, table] });
+  };
+  const time = (bytes: Uint8Array, globals: number) => {
+    const added = Array.from({ length: globals }, (_, i) => ({ ...global, name: `new_${i}` }));
+    const times = Array.from({ length: 7 }, () => {
+      const started = performance.now();
+      rewriteObject(readElf('a.o', bytes), { ...noChange, symbols: [local, ...added] });
+      return performance.now() - started;
+    });
+    return Math.min(...times);
+  };
+  const [small, large] = [make(4000), make(40000)];
+  time(small, 400); // once for the compiler
+  assert.ok(time(large, 4000) < 40 * time(small, 400));
+});
