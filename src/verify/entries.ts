@@ -46,8 +46,6 @@ function* checkPlaces(runtime: Runtime): Generator<Finding> {
     })),
   ];
   for (const { address, what, starts } of places) {
-    if (!image.codeAt(address))
-      yield make(runtime, 'TP001', address, `${what} that is not in executable code`);
     const range = image.codeAt(address);
     if (!range) yield make(runtime, 'TP001', address, `${what} that is not in executable code`);
     else if (!starts(range.code, image.codeMap(range), address - range.address)) {

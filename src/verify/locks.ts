@@ -16,16 +16,24 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
   let locked = 0;
   let dropped = 0;
   for (const range of image.code) {
-    // Read as it would be with every listed lock in place: then each of them has to be found as a prefix.
     const code = range.code.slice();
     const inRange = [...listed].filter((a) => a >= range.address && a < range.address + code.length);
     if (inRange.length === 0 && policy === 'listed') continue;
-    for (const address of inRange) code[address - range.address] = prefix.lock;
-    const prefixes = new Set(Array.from(prefix.find(code, image.codeMap(range)), (at) => range.address + at));
+    // Read as it would be with every listed lock in place: then each of them has to be found as a prefix. A byte
+    // that can be none is put there in a second reading, since a wrong entry would garble what follows it.
+    const byteAt = (address: number) => range.code[address - range.address] as number;
+    const isState = (byte: number) => byte === prefix.lock || byte === prefix.up || byte === prefix.nop;
+    const find = (places: readonly number[]) => {
+      for (const address of places) code[address - range.address] = prefix.lock;
+      return new Set(Array.from(prefix.find(code, image.codeMap(range)), (at) => range.address + at));
+    };
+    const prefixes = find(inRange.filter((a) => isState(byteAt(a))));
+    const doubtful = inRange.filter((a) => !isState(byteAt(a)));
+    const besides = doubtful.length > 0 ? find(doubtful) : prefixes;
     for (const address of inRange) {
       const place = image.describe(address);
-      const byte = range.code[address - range.address] as number;
-      if (!prefixes.has(address)) {
+      const byte = byteAt(address);
+      if (!prefixes.has(address) && !(besides.has(address) && !isState(byte))) {
         yield {
           rule: 'TP002',
           address,
@@ -33,7 +41,7 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
           message: 'a lock entry names a byte that is no prefix of an instruction',
         };
       } else if (byte === prefix.lock) locked++;
-      else if (byte === prefix.up || byte === prefix.nop) dropped++;
+      else if (isState(byte)) dropped++;
       else {
         const found = Uint8Array.of(byte);
         yield {

@@ -347,6 +347,8 @@ for (const request of movable) {
       assert.match(at.get(addressOf(empty, '__SCK__math')) ?? '', /^R_X86_64_NONE/);
       assert.match(at.get(addressOf(empty, '__SCK__probe')) ?? '', /^R_X86_64_NONE/);
       assert.ok(counted <= relative, `DT_RELACOUNT ${counted}, ${relative} leading relative relocations`);
+      // Nothing fills the pointer, so NULL stands in it.
+      assert.equal(bytesAt(empty, addressOf(empty, '__SCK__math'), 8), '0'.repeat(16));
       assertVerified(empty, ['--original', booted]);
       for (const text of [...sitesOf(empty, 'math'), ...sitesOf(empty, 'probe')])
         assert.match(text, /^(0f1f440000|c3cccccccc)$/);
