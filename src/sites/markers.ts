@@ -22,7 +22,6 @@ export interface Markers {
 export function readMarkers(object: ObjectCode, code: CodeSection): Markers {
   const { arch, symbols } = object;
   const keptLocks = new Set<number>();
-  const isCode = (place: Place) => object.codeSections.some((c) => c.section.index === place.section);
   const at: { offset: number; place: Place }[] = [];
   for (const relocations of code.relocations) {
     for (let i = 0; i < relocations.count; i++) {
@@ -41,7 +40,7 @@ export function readMarkers(object: ObjectCode, code: CodeSection): Markers {
     const first = at[i] as (typeof at)[number];
     const second = at[i + 1] as (typeof at)[number];
     const distance = second.offset - first.offset;
-    if ((distance === 2 || distance === 3) && isCode(first.place)) {
+    if ((distance === 2 || distance === 3) && object.isCode(first.place.section)) {
       branches.push({ offset: first.offset, target: first.place, key: second.place, likely: distance === 3 });
       i += 2;
     } else i += 1;

@@ -44,6 +44,7 @@ export class ObjectCode {
   readonly arch: Arch;
   readonly symbols: SymbolTable;
   readonly codeSections: readonly CodeSection[];
+  private readonly codeNumbers: ReadonlySet<number>;
   private readonly maps = new Map<number, CodeMap>();
   private readonly fields = new Map<number, Map<number, FieldRelocation>>();
   private bySection: Map<number, number[]> | undefined;
@@ -70,6 +71,7 @@ export class ObjectCode {
         code: file.data(section),
         relocations: file.relocationSections(section.index).map((r) => file.relocations(r)),
       }));
+    this.codeNumbers = new Set(this.codeSections.map((code) => code.section.index));
   }
 
   /** Symbol numbers by the section they are defined in, in table order. */
@@ -100,6 +102,11 @@ export class ObjectCode {
       this.maps.set(section.index, map);
     }
     return map;
+  }
+
+  /** True for the number of a code section. */
+  isCode(section: number): boolean {
+    return this.codeNumbers.has(section);
   }
 
   /** True when an instruction starts at byte `offset` of a code section. */

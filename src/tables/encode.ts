@@ -114,15 +114,15 @@ function encodeSection(
   return { data, relocations };
 }
 
-/** The group section that a grouped section belongs to. */
-function groupOf(object: ObjectCode, section: number): number | undefined {
+/** Group sections by the sections that belong to them. */
+function groupsByMember(object: ObjectCode): ReadonlyMap<number, number> {
   const { file } = object;
-  for (const group of file.sections) {
-    if (group.type !== SHT_GROUP) continue;
+  const groups = new Map<number, number>();
+  for (const group of file.ofType(SHT_GROUP)) {
     const words = new ByteView(file.data(group), file.header.little, { section: group.name });
-    for (let at = 4; at + 4 <= group.size; at += 4) if (words.u32(at) === section) return group.index;
+    for (let at = 4; at + 4 <= group.size; at += 4) groups.set(words.u32(at), group.index);
   }
-  return undefined;
+  return groups;
 }
 
 export interface EncodedTables {
@@ -150,6 +150,7 @@ export function encodeTables(
     if (list) list.push(entry);
     else byCode.set(entry.code, [entry]);
   }
+  const groupOf = groupsByMember(object);
   const sections: NewSection[] = [];
   const ownGroups = new Map<number, number[]>();
   let retained = false;
@@ -159,7 +160,7 @@ export function encodeTables(
       let group: number | undefined;
       let flags = row.flags;
       if ((codeSection.flags & SHF_GROUP) !== 0) {
-        group = groupOf(object, code);
+        group = groupOf.get(code);
         if (group === undefined) {
           throw new TextpokeError('elf-malformed', 'the section has SHF_GROUP, but no group lists it', {
             section: codeSection.name,
