@@ -1,0 +1,111 @@
+// What other readers say of objects and images that were written here: nothing that they did not say before, and
+// code that was not to change reads the same.
+import assert from 'node:assert/strict';
+import { run, toolTest, tryRun } from '../tools.ts';
+import {
+  annotated,
+  boot,
+  hex,
+  imageSymbols,
+  type Link,
+  link,
+  namesOf,
+  plain,
+  readTables,
+  sets,
+} from './programs.ts';
+
+const tools = ['gcc', 'clang', 'ld.bfd', 'ld.lld', 'readelf', 'objdump'];
+
+/** What a reader complains of: lines without file names and numbers, each once. */
+function complaints(tool: string, args: readonly string[], file: string): Set<string> {
+  const result = tryRun(tool, [...args, file]);
+  const text = tool === 'readelf' ? result.stderr : `${result.stdout}${result.stderr}`;
+  const lines = text.split('\n').filter((line) => line !== '' && !/^No errors$/.test(line));
+  return new Set(lines.map((line) => line.replaceAll(file, 'FILE').replace(/0x[0-9a-f]+|\d+/g, 'N')));
+}
+
+function assertNoNewComplaints(tool: string, args: readonly string[], before: string, after: string): void {
+  const known = complaints(tool, args, before);
+  const fresh = [...complaints(tool, args, after)].filter((line) => !known.has(line));
+  assert.deepEqual(fresh, [], `${tool} ${after}`);
+}
+
+const images: readonly Link[] = [
+  { set: 'gcc-O2', linker: 'bfd', kind: 'no-pie', script: 'ldscript' },
+  { set: 'clang-Os', linker: 'lld', kind: 'static', script: 'none' },
+  { set: 'gcc-O2-ffunction-sections', linker: 'lld', kind: 'PIE', script: 'ldscript' },
+  { set: 'clang-O0-fPIE', linker: 'bfd', kind: 'PIE', script: 'none' },
+  { set: 'clang-O2-fPIC', linker: 'bfd', kind: 'shared', script: 'ldscript' },
+  { set: 'gcc-O2-fPIC', linker: 'lld', kind: 'shared', script: 'none' },
+];
+const steps = ['--cpus', '1', '--enable', 'off_key', '--disable', 'on_key', '--update', 'math=add_ten'];
+
+const readers: readonly { tool: string; args: readonly string[] }[] = [
+  { tool: 'readelf', args: ['-aW'] },
+  { tool: 'eu-elflint', args: ['--gnu-ld'] },
+];
+for (const { tool, args } of readers) {
+  toolTest(`${tool} finds nothing in annotated objects that it did not find before`, [tool], () => {
+    for (const set of sets) {
+      for (const name of namesOf(set))
+        assertNoNewComplaints(tool, args, plain(set, name), annotated(set, name));
+    }
+  });
+  toolTest(`${tool} finds nothing in booted images that it did not find before`, [...tools, tool], () => {
+    for (const request of images) {
+      const { image } = link(request);
+      assertNoNewComplaints(tool, args, image, boot(image, steps));
+    }
+  });
+}
+
+/** Disassembly with relocations, without the line that names the file. */
+function disassembly(file: string, flags: string): string {
+  return run('objdump', [flags, file]).replace(/^.*file format.*$/m, '');
+}
+
+toolTest('objdump reads the code of annotated objects, and its relocations, as before', ['objdump'], () => {
+  for (const set of sets) {
+    for (const name of namesOf(set)) {
+      if (name === 'kernel-entries') continue; // whose jumps become NOPs
+      assert.equal(
+        disassembly(annotated(set, name), '-dr'),
+        disassembly(plain(set, name), '-dr'),
+        `${set}/${name}`,
+      );
+    }
+  }
+});
+
+/** Address to the text of its instruction. */
+function instructions(file: string): Map<number, string> {
+  const map = new Map<number, string>();
+  for (const [, address, text] of run('objdump', ['-dw', file]).matchAll(/^ *([0-9a-f]+):\t(.*)$/gm)) {
+    map.set(Number.parseInt(address!, 16), text!);
+  }
+  return map;
+}
+
+toolTest('objdump reads other code in booted images at listed sites and trampolines alone', tools, () => {
+  for (const request of images) {
+    const { image } = link(request);
+    const booted = boot(image, steps);
+    const { branches, calls, locks } = readTables(image);
+    const places = [...branches.map((b) => b.code), ...calls.map((c) => c.site), ...locks.map((l) => l.lock)];
+    const trampolines = imageSymbols(image).filter((s) => s.name.startsWith('__SCT__'));
+    // A lock may follow other prefixes; an instruction that contains a site is that site's.
+    const mayDiffer = (address: number) =>
+      places.some((site) => address >= site - 2 && address < site + 6) ||
+      trampolines.some(({ value }) => address >= value && address < value + 5);
+    const before = instructions(image);
+    const after = instructions(booted);
+    let differ = 0;
+    for (const address of new Set([...before.keys(), ...after.keys()])) {
+      if (before.get(address) === after.get(address)) continue;
+      differ++;
+      assert.ok(mayDiffer(address), `${hex(address)}: ${before.get(address)} became ${after.get(address)}`);
+    }
+    assert.ok(differ >= 20, `${differ} instructions differ`);
+  }
+});
