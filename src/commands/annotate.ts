@@ -117,7 +117,9 @@ function statsText(stats: readonly AnnotateStats[], dryRun: boolean): string {
         `${s.alreadyListed} listed before`,
       ];
       if (s.rewrittenJumps > 0)
-        parts.push(`${count(s.rewrittenJumps, 'jump')} ${dryRun ? 'would become' : 'became'} NOP`);
+        parts.push(
+          `${count(s.rewrittenJumps, 'jump')} ${dryRun ? 'would become' : 'became'} NOP${s.rewrittenJumps === 1 ? '' : 's'}`,
+        );
       if (s.keysAdded.length > 0) parts.push(`keys added: ${s.keysAdded.join(' ')}`);
       return `${s.file}: ${parts.join(', ')}`;
     })

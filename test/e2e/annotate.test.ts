@@ -87,7 +87,7 @@ toolTest('--dry-run says what would be done and writes nothing', [], () => {
     ['clang-O2', 'lock'],
   ]);
   const said = done(['annotate', '--dry-run', '--backup', ...objects]);
-  assert.match(said, /gcc-O2-call\.o: 8 static calls, 1 static branches, 0 locks would list/);
+  assert.match(said, /gcc-O2-call\.o: 8 static calls, 1 static branch, 0 locks would list/);
   assert.match(said, /kernel-entries\.o: .*3 jumps would become NOPs/);
   assert.match(said, /clang-O2-lock\.o: .*6 locks would list/);
   const target = join(directory, 'target.o');
@@ -161,7 +161,9 @@ toolTest('one process each, one run for all, any order, and -j give the same byt
       .split('\n')
       .map((line) => line.replace(/: .*/, ''));
     assert.deepEqual(order, reverse ? [...objects].reverse() : objects, jobs.join(' '));
-    objects.forEach((object, i) => assert.ok(sameFile(object, wanted[i]!), `${jobs.join(' ')} ${object}`));
+    for (const [i, object] of objects.entries()) {
+      assert.ok(sameFile(object, wanted[i]!), `${jobs.join(' ')} ${object}`);
+    }
   }
   const { objects } = copies(many.slice(0, 8));
   objects.forEach((object, i) => {

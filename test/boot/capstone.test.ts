@@ -1,0 +1,101 @@
+// What boot and the steps after it leave at every site, read back by capstone, which shares no code with us.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { type CheckedInstruction, type Intent, loadCrossCheck } from '../../src/arch/cross-check.ts';
+import { decodeInstruction, lengthOf } from '../../src/arch/x86-64-length.ts';
+import { readKey, wantsJump } from '../../src/boot/jump-label.ts';
+import type { Runtime } from '../../src/boot/runtime.ts';
+import { type CallValue, kindOfSite, readCallValue } from '../../src/boot/static-call.ts';
+import { type BootStep, boot } from '../../src/pipeline.ts';
+import { imageOf, linkedBytes } from '../samples.ts';
+
+const names = ['branch', 'call', 'lock', 'local', 'local2', 'key-def', 'key-use', 'main'];
+const images = new Map(['gcc-O0', 'gcc-O2', 'clang-Os'].map((set) => [set, linkedBytes(set, names)]));
+images.set('hand-written', linkedBytes('gcc-O2', ['hand']));
+
+/** What a call site is to do for a value, by the table of DESIGN.md and not by our encoder. */
+function callIntent(runtime: Runtime, kind: string, value: CallValue, trampoline: number): Intent {
+  const branch = kind === 'call' ? 'call' : kind === 'tail' ? 'jump' : 'conditional jump';
+  if (value.kind === 'function') return { kind: branch, target: value.address };
+  if (kind === 'conditional tail')
+    return { kind: branch, target: value.kind === 'null' ? trampoline : runtime.returnZero! };
+  if (value.kind === 'null') return { kind: kind === 'call' ? 'nop' : 'return' };
+  return kind === 'call' ? { kind: 'clear result' } : { kind: 'jump', target: runtime.returnZero! };
+}
+
+/** Every site of a booted program with what it is meant to be. */
+function intentions(runtime: Runtime, cpus: number): CheckedInstruction[] {
+  const { image } = runtime;
+  const at = (address: number, size: number, intent: Intent): CheckedInstruction => ({
+    address,
+    bytes: image.read(address, size),
+    intent,
+    name: image.describe(address),
+  });
+  return [
+    ...runtime.branches.map((site) => {
+      const jump = wantsJump(site, readKey(image, site.key).enabled > 0);
+      const { size } = image.arch.readInstruction(image.read(site.address, 5), 0);
+      return at(site.address, size, jump ? { kind: 'jump', target: site.target } : { kind: 'nop' });
+    }),
+    ...runtime.callSites.map((site) => {
+      const kind = kindOfSite(image, site);
+      const { trampoline } = runtime.calls.get(site.key)!;
+      const intent = callIntent(runtime, kind, readCallValue(runtime, site.key), trampoline!);
+      return at(site.address, kind === 'conditional tail' ? 6 : 5, intent);
+    }),
+    ...runtime.locks.map((site) => {
+      const locked = image.readUpTo(site.address, 15).slice();
+      locked[0] = 0xf0; // lock
+      const size = lengthOf(decodeInstruction(locked, 0, locked.length));
+      const intent: Intent =
+        cpus > 1 ? { kind: 'lock' } : { kind: 'no lock', locked: locked.subarray(0, size) };
+      return at(site.address, size, intent);
+    }),
+  ];
+}
+
+const enable = (key: string): BootStep => ({ do: 'enable', key });
+const disable = (key: string): BootStep => ({ do: 'disable', key });
+const update = (call: string, value: string): BootStep => ({ do: 'update', call, value });
+const scenarios: Record<string, { cpus: number; steps: BootStep[]; hand: BootStep[] }> = {
+  'as built': { cpus: 2, steps: [], hand: [] },
+  'one CPU, every key turned over': {
+    cpus: 1,
+    steps: [
+      enable('off_key'),
+      disable('on_key'),
+      enable('off_keys[2]'),
+      disable('on_keys[1]'),
+      enable('call_key'),
+    ],
+    hand: [enable('hand_false'), disable('hand_true')],
+  },
+  'every call NULL': {
+    cpus: 2,
+    steps: ['math', 'notify', 'probe', 'shared_call'].map((c) => update(c, 'NULL')),
+    hand: ['hand_call', 'hand_null', 'hand_ret0', 'hand_near'].map((c) => update(c, 'NULL')),
+  },
+  'every call RET0': {
+    cpus: 1,
+    steps: ['math', 'notify', 'probe', 'shared_call'].map((c) => update(c, 'RET0')),
+    hand: ['hand_call', 'hand_null', 'hand_ret0', 'hand_near'].map((c) => update(c, 'RET0')),
+  },
+  'every call another function': {
+    cpus: 2,
+    steps: [update('math', 'add_ten'), update('notify', 'observe_twice'), update('probe', 'real_probe')],
+    hand: ['hand_call', 'hand_null', 'hand_ret0', 'hand_far'].map((c) => update(c, 'hand_other')),
+  },
+};
+
+for (const [name, { cpus, steps, hand }] of Object.entries(scenarios)) {
+  for (const [set, bytes] of images) {
+    test(`${name}: capstone reads every site of ${set} as what it is meant to be`, async () => {
+      const image = imageOf(bytes);
+      const runtime = boot(image, { cpus, upFill: 'ds', steps: set === 'hand-written' ? hand : steps });
+      const sites = intentions(runtime, cpus);
+      assert.ok(sites.length >= 20);
+      (await loadCrossCheck(image.arch)).instructions(sites);
+    });
+  }
+}

@@ -1,0 +1,322 @@
+// What every command line program owes its user: version, help, exit statuses, quiet pipes, no colours where nobody
+// sees them, results on stdout and diagnostics on stderr.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { scratch } from '../tools.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const program = join(root, 'bin', 'textpoke.js');
+const sample = (path: string) => join(root, 'samples', path);
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+
+interface Said {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function textpoke(args: readonly string[], env: Record<string, string> = {}): Said {
+  return spawnSync(process.execPath, [program, ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  });
+}
+
+/** The demo, linked in memory and booted. */
+function image(t: TestContext): string {
+  const directory = scratch(t);
+  const objects = ['main.o', 'work.o'].map((name) => {
+    const path = join(directory, name);
+    copyFileSync(sample(`demo/${name}`), path);
+    return path;
+  });
+  assert.equal(textpoke(['annotate', ...objects]).status, 0);
+  const path = join(directory, 'image');
+  assert.equal(textpoke(['boot', ...objects, '-o', path]).status, 0);
+  return path;
+}
+
+const commands = ['annotate', 'dump', 'boot', 'verify', 'ldscript'];
+
+test('--version prints the version of package.json', () => {
+  const said = textpoke(['--version']);
+  assert.deepEqual([said.status, said.stdout, said.stderr], [0, `${version}\n`, '']);
+});
+
+test('--help and -h print help to stdout, for the program and for each command, with an example', () => {
+  for (const flag of ['--help', '-h']) {
+    const said = textpoke([flag]);
+    assert.deepEqual([said.status, said.stderr], [0, '']);
+    for (const command of commands) assert.match(said.stdout, new RegExp(`^  ${command}\\b`, 'm'));
+    for (const command of commands) {
+      const help = textpoke([command, flag]);
+      assert.deepEqual([help.status, help.stderr], [0, ''], command);
+      assert.match(help.stdout, new RegExp(`^Usage: textpoke ${command} `));
+      assert.match(help.stdout, /^Example:\n {2}\S*.*textpoke/m);
+    }
+  }
+});
+
+test('without a command the help goes to stderr, and the status is 2', () => {
+  const said = textpoke([]);
+  assert.deepEqual([said.status, said.stdout], [2, '']);
+  assert.match(said.stderr, /^Usage: textpoke /);
+});
+
+test('what is misspelt gets a suggestion, and the status is 2', () => {
+  for (const [args, message] of [
+    [['annotat'], /unknown command 'annotat'[\s\S]*Did you mean annotate\?/],
+    [['anotate', 'x.o'], /unknown command 'anotate'[\s\S]*Did you mean annotate\?/],
+    [['annotate', '--stat', 'x.o'], /unknown option '--stat'[\s\S]*Did you mean --stats\?/],
+    [['verify', '--cpu', '1', 'x'], /unknown option '--cpu'[\s\S]*Did you mean --cpus\?/],
+    [['boot', '--cpus', 'many', 'x'], /argument 'many' is invalid/],
+    [['boot', '--up-fill', 'jmp', 'x'], /argument 'jmp' is invalid\. Allowed choices are ds, nop/],
+    [
+      ['annotate', '--locks', 'some', 'x.o'],
+      /argument 'some' is invalid\. Allowed choices are all, listed, none/,
+    ],
+    [['annotate', '-j', '0', 'x.o'], /argument '0' is invalid/],
+    [['annotate'], /missing required argument 'object'/],
+    [['verify'], /missing required argument 'image'/],
+    [['ldscript', '--machine', 'vax'], /--machine vax is not known; known: .*x86-64/],
+    [['boot', 'x', '-o'], /option '-o, --output <file>' argument missing/],
+  ] as const) {
+    const said = textpoke(args);
+    assert.deepEqual([said.status, said.stdout], [2, ''], args.join(' '));
+    assert.match(said.stderr, message);
+  }
+});
+
+test('status 1 is a finding or a refused patch', (t) => {
+  const path = image(t);
+  assert.equal(textpoke(['verify', path]).status, 0);
+  const found = textpoke(['verify', path, '--cpus', '1']);
+  assert.deepEqual([found.status, found.stderr], [1, '']);
+  assert.match(found.stdout, /\[TP011 wrong-lock\]/);
+  const short = join(scratch(t), 'short.o');
+  copyFileSync(sample('objects/gcc-O2/short.o'), short);
+  const refused = textpoke(['annotate', short]);
+  assert.deepEqual([refused.status, refused.stdout], [1, '']);
+  assert.match(refused.stderr, /^textpoke: error: .*short\.o: .*\[site-unpatchable\]\n$/);
+});
+
+test('status 2 is the command line, also where it names what the image does not have', (t) => {
+  const path = image(t);
+  for (const args of [
+    ['boot', path, '--enable', 'nothing'],
+    ['boot', path, '--update', 'greet=nothing'],
+    ['boot', path, '--update', 'greet'],
+  ]) {
+    const said = textpoke(args);
+    assert.deepEqual([said.status, said.stdout], [2, ''], args.join(' '));
+  }
+});
+
+test('status 3 is an input that is not what it must be, one line that names the file', (t) => {
+  const directory = scratch(t);
+  const object = sample('objects/gcc-O2/call.o');
+  const text = join(directory, 'text.txt');
+  writeFileSync(text, 'no ELF at all\n');
+  const torn = join(directory, 'torn.o');
+  writeFileSync(torn, readFileSync(object).subarray(0, 700));
+  const empty = join(directory, 'empty.o');
+  writeFileSync(empty, '');
+  const other = join(directory, 'other.o');
+  const foreign = readFileSync(object);
+  foreign.writeUInt16LE(8, 18); // EM_MIPS
+  writeFileSync(other, foreign);
+  const linked = image(t);
+  for (const [args, code] of [
+    [['annotate', text], 'not-elf'],
+    [['annotate', empty], 'not-elf'],
+    [['boot', text], 'not-elf'],
+    [['verify', text], 'not-elf'],
+    [['annotate', torn], 'elf-truncated|elf-malformed'],
+    [['annotate', other], 'machine-unsupported'],
+    [['annotate', linked], 'not-relocatable'],
+    [['verify', object], 'not-an-image'],
+  ] as const) {
+    const said = textpoke(args);
+    assert.deepEqual([said.status, said.stdout], [3, ''], `${args.join(' ')}: ${said.stderr}`);
+    assert.match(said.stderr, new RegExp(`^textpoke: error: .*${args[1]}: .*\\[(${code})\\]\\n$`));
+  }
+});
+
+test('status 4 is what cannot be read or written, and nothing is left behind', (t) => {
+  const directory = scratch(t);
+  const missing = join(directory, 'missing');
+  for (const args of [
+    ['annotate', missing],
+    ['boot', missing],
+    ['verify', missing],
+    ['annotate', directory],
+    ['annotate', sample('objects/gcc-O2/call.o'), '-o', join(directory, 'no', 'such', 'place.o')],
+    ['boot', sample('objects/gcc-O2/hand.o'), '-o', join(directory, 'no', 'image')],
+  ]) {
+    const said = textpoke(args);
+    assert.deepEqual([said.status, said.stdout], [4, ''], `${args.join(' ')}: ${said.stderr}`);
+    assert.match(said.stderr, /^textpoke: error: .*\[(read|write)-failed\]\n$/);
+  }
+  const locked = join(directory, 'locked.o');
+  copyFileSync(sample('objects/gcc-O2/call.o'), locked);
+  chmodSync(locked, 0o444);
+  const said = textpoke(['annotate', locked]);
+  assert.equal(said.status, 4);
+  assert.match(said.stderr, /locked\.o: cannot write: the file is read-only \[write-failed\]/);
+  assert.deepEqual(readdirSync(directory), ['locked.o']);
+  assert.deepEqual(readFileSync(locked), readFileSync(sample('objects/gcc-O2/call.o')));
+});
+
+test('one bad file among good ones: the good ones in front of it are done, the bad one is as it was', (t) => {
+  const directory = scratch(t);
+  const [good, bad] = [join(directory, 'good.o'), join(directory, 'bad.o')];
+  copyFileSync(sample('objects/gcc-O2/call.o'), good);
+  writeFileSync(bad, 'bad');
+  const said = textpoke(['annotate', good, bad]);
+  assert.equal(said.status, 3);
+  assert.match(said.stderr, /bad\.o: .*\[not-elf\]/);
+  assert.equal(readFileSync(bad, 'utf8'), 'bad');
+  assert.match(textpoke(['annotate', '--stats', good]).stdout, /9 listed before/);
+});
+
+const escape = '\u001b';
+
+test('there are no escape codes in a pipe, and NO_COLOR is stronger than FORCE_COLOR', (t) => {
+  const path = image(t);
+  const runs = [
+    ['verify', path, '--cpus', '1'],
+    ['boot', path, '--enable', 'tracing', '--trace'],
+    ['annotate', path],
+    ['--help'],
+  ];
+  for (const args of runs) {
+    for (const env of [{}, { NO_COLOR: '1' }, { NO_COLOR: '1', FORCE_COLOR: '1' }] as Record<
+      string,
+      string
+    >[]) {
+      const said = textpoke(args, env);
+      assert.ok(!`${said.stdout}${said.stderr}`.includes(escape), `${args.join(' ')} ${JSON.stringify(env)}`);
+    }
+  }
+  assert.ok(textpoke(runs[0]!, { FORCE_COLOR: '1' }).stdout.includes(escape));
+});
+
+test('a reader that goes away is no error', (t) => {
+  const path = image(t);
+  const objects = ['gcc-O2', 'clang-O2', 'gcc-Os', 'clang-Os', 'gcc-O0'].map((set) =>
+    sample(`objects/${set}/branch.o`),
+  );
+  for (const args of [
+    ['boot', path, '--trace', '--enable', 'tracing'],
+    ['boot', ...objects.slice(0, 1), '--trace', '--enable', 'off_key'],
+    ['verify', path, '--cpus', '1'],
+    ['annotate', '--dry-run', ...objects],
+    ['ldscript'],
+    ['--help'],
+  ]) {
+    const piped = spawnSync('sh', ['-c', '"$@" | head -1; true', 'sh', process.execPath, program, ...args], {
+      encoding: 'utf8',
+    });
+    assert.equal(piped.stderr, '', args.join(' '));
+    assert.equal(piped.stdout.split('\n').length, 2);
+    const gone = spawnSync('sh', ['-c', '"$@" | true', 'sh', process.execPath, program, ...args], {
+      encoding: 'utf8',
+    });
+    assert.equal(gone.stderr, '', args.join(' '));
+  }
+});
+
+test('a full disk is said and is status 4, for results as for files', {
+  skip: process.platform !== 'linux',
+}, (t) => {
+  const path = image(t);
+  const said = spawnSync(
+    'sh',
+    [
+      '-c',
+      '"$@" > /dev/full',
+      'sh',
+      process.execPath,
+      program,
+      'boot',
+      path,
+      '--trace',
+      '--enable',
+      'tracing',
+    ],
+    {
+      encoding: 'utf8',
+    },
+  );
+  assert.equal(said.status, 4);
+  assert.match(said.stderr, /^textpoke: error: .*\[write-failed\]\n$/);
+});
+
+test('results go to stdout alone and diagnostics to stderr alone', (t) => {
+  const path = image(t);
+  const booted = textpoke([
+    'boot',
+    path,
+    '--enable',
+    'tracing',
+    '--disable',
+    'tracing',
+    '--disable',
+    'tracing',
+    '--json',
+  ]);
+  assert.equal(booted.status, 0);
+  assert.match(booted.stderr, /^textpoke: .*tracing is disabled already\n$/);
+  const document = JSON.parse(booted.stdout) as { schema: string; writes: { address: string }[] };
+  assert.equal(document.schema, 'textpoke.boot/1');
+  for (const { address } of document.writes) assert.match(address, /^0x[0-9a-f]+$/);
+  const script = textpoke(['ldscript']);
+  assert.deepEqual([script.status, script.stderr], [0, '']);
+  assert.match(script.stdout, /^SECTIONS$/m);
+  const found = textpoke(['verify', path, '--cpus', '1', '--format', 'json']);
+  assert.equal(found.stderr, '');
+  assert.equal((JSON.parse(found.stdout) as { schema: string }).schema, 'textpoke.verify/1');
+});
+
+test('success says nothing unless asked', (t) => {
+  const path = image(t);
+  const directory = mkdtempSync(join(tmpdir(), 'textpoke-quiet-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  mkdirSync(join(directory, 'sub'));
+  const object = join(directory, 'sub', 'call.o');
+  copyFileSync(sample('objects/gcc-O2/call.o'), object);
+  for (const args of [
+    ['annotate', object],
+    ['annotate', object],
+    ['verify', path],
+  ]) {
+    const said = textpoke(args);
+    assert.deepEqual([said.status, said.stdout, said.stderr], [0, '', ''], args.join(' '));
+  }
+  assert.deepEqual(readdirSync(join(directory, 'sub')), ['call.o']);
+});
+
+test('file names that begin with a dash come after --', (t) => {
+  const directory = scratch(t);
+  copyFileSync(sample('objects/gcc-O2/call.o'), join(directory, '-call.o'));
+  const said = spawnSync(process.execPath, [program, 'annotate', '--stats', '--', '-call.o'], {
+    cwd: directory,
+    encoding: 'utf8',
+  });
+  assert.equal(said.status, 0, said.stderr);
+  assert.match(said.stdout, /^-call\.o: 8 static calls/);
+});
