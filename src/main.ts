@@ -7,7 +7,7 @@ import { type DumpArguments, runDump } from './commands/dump.ts';
 import { runLdscript } from './commands/ldscript.ts';
 import { runVerify, type VerifyArguments } from './commands/verify.ts';
 import { ExitCode } from './errors.ts';
-import { describeError, printError } from './output/console.ts';
+import { describeError, print, printError } from './output/console.ts';
 import { discardPending } from './output/publish.ts';
 import type { BootStep } from './pipeline.ts';
 import { version } from './version.ts';
@@ -29,6 +29,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .description('Self-patching ELF code: annotate objects, replay the patching, verify the image.')
     .version(version, '--version')
     .helpOption('-h, --help', 'show help')
+    .configureOutput({ writeOut: print })
     .showHelpAfterError('(textpoke --help shows what there is)')
     .exitOverride();
 

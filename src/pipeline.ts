@@ -5,8 +5,8 @@ import { Runtime } from './boot/runtime.ts';
 import { setLocks, type UpFill } from './boot/smp-locks.ts';
 import { parseCallValue, staticCallInit, updateStaticCall } from './boot/static-call.ts';
 import { isArchive, readArchive, rewriteArchive } from './elf/archive.ts';
-import { type ElfChange, isEmptyChange } from './elf/change.ts';
-import { SHF_EXECINSTR } from './elf/constants.ts';
+import { isEmptyChange } from './elf/change.ts';
+import { ET_REL, SHF_EXECINSTR } from './elf/constants.ts';
 import type { ElfFile } from './elf/file.ts';
 import { isElf, readElf } from './elf/read.ts';
 import { recheck } from './elf/recheck.ts';
@@ -14,42 +14,19 @@ import { rewriteObject } from './elf/rewrite.ts';
 import { inFile, TextpokeError } from './errors.ts';
 import type { Image } from './image/image.ts';
 import { findStaticCall, findStaticKey } from './image/sites.ts';
-import { findLocks } from './sites/lock-prefix.ts';
-import { readMarkers } from './sites/markers.ts';
 import { ObjectCode } from './sites/object-code.ts';
-import { findStaticCalls, type StaticCallSite } from './sites/static-call.ts';
-import { keyNameOf, Trampolines } from './sites/trampolines.ts';
-import { encodeTables, type FieldTarget, type NewEntry, SymbolAdditions } from './tables/encode.ts';
-import { asJumpEntry, checkJumpEntries, entryOfMarker } from './tables/jump-entries.ts';
 import { readObjectTable } from './tables/object-tables.ts';
-import { callTail, jumpTable, smpLocks, staticCallSites, type TableRow } from './tables/schema.ts';
+import {
+  type AnnotateOptions,
+  type AnnotateStats,
+  AnnotationPlan,
+  planLocks,
+  planStaticBranches,
+  planStaticCalls,
+} from './tables/plan.ts';
+import { jumpTable, smpLocks, staticCallSites } from './tables/schema.ts';
 
-/** Which locks are listed: all, only those listed already (the rest reported), or none. */
-export type LockPolicy = 'all' | 'listed' | 'none';
-
-export interface AnnotateOptions {
-  readonly staticCall: boolean;
-  readonly staticBranch: boolean;
-  readonly smpLocks: boolean;
-  /** Undefined: all, but `listed` in an object that has a `.smp_locks` already. */
-  readonly locks?: LockPolicy | undefined;
-  /** Kernel module rules: a missing key is represented by its trampoline, tables are plain sections. */
-  readonly module: boolean;
-  /** Holds the instructions that the annotated object lists against another reader; throws when it disagrees. */
-  readonly crossCheck?: ((annotated: ObjectCode) => void) | undefined;
-}
-
-/** What one object gave. Counts of entries written, already there, and of build-time jumps rewritten. */
-export interface AnnotateStats {
-  file: string;
-  staticCalls: number;
-  staticBranches: number;
-  locks: number;
-  alreadyListed: number;
-  rewrittenJumps: number;
-  keysAdded: string[];
-  unlistedLocks: number;
-}
+export type { AnnotateOptions, AnnotateStats, LockPolicy } from './tables/plan.ts';
 
 export interface Annotated {
   /** The new file, or undefined when every byte would stay as it is. */
@@ -57,23 +34,13 @@ export interface Annotated {
   readonly stats: AnnotateStats[];
 }
 
-function emptyStats(file: string): AnnotateStats {
-  return {
-    file,
-    staticCalls: 0,
-    staticBranches: 0,
-    locks: 0,
-    alreadyListed: 0,
-    rewrittenJumps: 0,
-    keysAdded: [],
-    unlistedLocks: 0,
-  };
+function hasCode(file: ElfFile): boolean {
+  return file.sections.some((s) => (s.flags & SHF_EXECINSTR) !== 0 && s.size > 0);
 }
 
 /** Slim GCC LTO objects are ELF files without machine code. */
 function refuseSlimLto(file: ElfFile): void {
-  const lto = file.sections.some((s) => s.name.startsWith('.gnu.lto_'));
-  if (lto && !file.sections.some((s) => (s.flags & SHF_EXECINSTR) !== 0 && s.size > 0)) {
+  if (!hasCode(file) && file.sections.some((s) => s.name.startsWith('.gnu.lto_'))) {
     throw new TextpokeError(
       'lto-object',
       'the object holds GCC LTO bytecode and no machine code; link it first (gcc -flto -r -flinker-output=nolto-rel) ' +
@@ -82,133 +49,46 @@ function refuseSlimLto(file: ElfFile): void {
   }
 }
 
-/** Finds the sites of an object, checks what it lists already, and says what has to change. */
-export function planAnnotation(
-  object: ObjectCode,
-  options: AnnotateOptions,
-  stats: AnnotateStats,
-): ElfChange {
-  const symbols = new SymbolAdditions(object);
-  const entries: NewEntry[] = [];
-  const patches: ElfChange['patches'][number][] = [];
-  const voided: ElfChange['voided'][number][] = [];
-  if (options.staticBranch) {
-    const listed = readObjectTable(object, jumpTable).map(asJumpEntry);
-    const checked = checkJumpEntries(object, listed);
-    patches.push(...checked.patches);
-    voided.push(...checked.voided);
-    stats.rewrittenJumps += checked.patches.length;
-    stats.alreadyListed += listed.length;
-    for (const code of object.codeSections) {
-      for (const marker of readMarkers(object, code).branches) {
-        if (checked.listed.has(`${code.section.index}:${marker.offset}`)) continue;
-        entries.push(entryOfMarker(object, code, marker));
-        stats.staticBranches++;
-      }
-    }
-  }
-  if (options.staticCall) {
-    const listed = listedSites(object, staticCallSites, stats);
-    const trampolines = new Trampolines(object);
-    for (const site of findStaticCalls(object, trampolines)) {
-      if (listed.has(`${site.section}:${site.offset}`)) continue;
-      entries.push(entryOfCall(object, trampolines, site, options.module, symbols, stats));
-      stats.staticCalls++;
-    }
-  }
-  if (options.smpLocks) {
-    const listed = listedSites(object, smpLocks, stats);
-    const policy = options.locks ?? (listed.size > 0 ? 'listed' : 'all');
-    for (const code of policy === 'none' ? [] : object.codeSections) {
-      for (const lock of findLocks(object, code, readMarkers(object, code).keptLocks)) {
-        if (listed.has(`${lock.section}:${lock.offset}`)) continue;
-        if (policy === 'listed') stats.unlistedLocks++;
-        else {
-          entries.push({ row: smpLocks, code: lock.section, fields: [lock] });
-          stats.locks++;
-        }
-      }
-    }
-  }
-  // From here on the set of sites is final; what follows only writes it down.
-  const tables = encodeTables(object, entries, symbols, !options.module);
-  return {
-    symbols: symbols.added,
-    sections: tables.sections,
-    groups: tables.groups,
-    patches,
-    voided,
-    osabi: tables.osabi,
-  };
-}
-
-/** `section:offset` of every site in a table whose first field is the site. */
-function listedSites(object: ObjectCode, row: TableRow, stats: AnnotateStats): Set<string> {
-  const entries = readObjectTable(object, row);
-  stats.alreadyListed += entries.length;
-  return new Set(entries.map(({ fields: [site] }) => `${site?.section}:${site?.offset}`));
-}
-
-function entryOfCall(
-  object: ObjectCode,
-  trampolines: Trampolines,
-  site: StaticCallSite,
-  module: boolean,
-  symbols: SymbolAdditions,
-  stats: AnnotateStats,
-): NewEntry {
-  const flags = site.kind === 'call' ? 0 : callTail;
-  const known = trampolines.keyOf(site.trampoline);
-  let key: FieldTarget;
-  if (known !== undefined) key = { symbol: known, offset: flags };
-  else if (module) key = { symbol: site.trampoline, offset: flags };
-  else {
-    const name = keyNameOf(object.symbols.name(site.trampoline));
-    key = { symbol: symbols.undefinedSymbol(name), offset: flags };
-    if (!stats.keysAdded.includes(name)) stats.keysAdded.push(name);
-  }
-  return {
-    row: staticCallSites,
-    code: site.section,
-    fields: [{ section: site.section, offset: site.offset }, key],
-  };
-}
-
 /** Annotates one object in memory. `path` names it in messages. */
 function annotateObject(path: string, bytes: Uint8Array, options: AnnotateOptions): Annotated {
   return inFile(path, () => {
     const file = readElf(path, bytes);
     const arch = archOf(file.header);
     refuseSlimLto(file);
-    const stats = emptyStats(path);
-    if (!file.symtab && file.header.type === 1) return { bytes: undefined, stats: [stats] };
-    const object = new ObjectCode(file, arch);
-    const change = planAnnotation(object, options, stats);
-    if (isEmptyChange(change)) {
-      options.crossCheck?.(object);
-      return { bytes: undefined, stats: [stats] };
-    }
-    const result = rewriteObject(file, change);
-    checkResult(path, result, options, stats);
-    return { bytes: result, stats: [stats] };
+    // Stripped of everything, an object may have no symbol table; without code there is nothing to miss.
+    if (!file.symtab && file.header.type === ET_REL && !hasCode(file)) return { bytes: undefined, stats: [] };
+    const plan = new AnnotationPlan(new ObjectCode(file, arch), options);
+    if (options.staticBranch) planStaticBranches(plan);
+    if (options.staticCall) planStaticCalls(plan);
+    if (options.smpLocks) planLocks(plan);
+    // From here on the set of sites is final; what follows only writes it down.
+    const change = plan.change();
+    const isChanged = !isEmptyChange(change);
+    const result = isChanged ? rewriteObject(file, change) : undefined;
+    const annotated = result ? checkResult(path, result, plan) : plan.object;
+    options.crossCheck?.(annotated);
+    return { bytes: result, stats: [plan.stats] };
   });
 }
 
 /** Re-reads the result with both readers and holds its tables against the plan. */
-function checkResult(path: string, bytes: Uint8Array, options: AnnotateOptions, stats: AnnotateStats): void {
+function checkResult(path: string, bytes: Uint8Array, plan: AnnotationPlan): ObjectCode {
   const file = recheck(path, bytes);
   const object = new ObjectCode(file, archOf(file.header));
+  const { options } = plan;
   const rows = [
     ...(options.staticBranch ? [jumpTable] : []),
     ...(options.staticCall ? [staticCallSites] : []),
     ...(options.smpLocks ? [smpLocks] : []),
   ];
   const found = rows.reduce((sum, row) => sum + readObjectTable(object, row).length, 0);
-  const planned = stats.alreadyListed + stats.staticCalls + stats.staticBranches + stats.locks;
-  if (found !== planned) {
-    throw new TextpokeError('defect', `the result lists ${found} sites where ${planned} were planned`);
+  if (found !== plan.expectedEntries) {
+    throw new TextpokeError(
+      'defect',
+      `the result lists ${found} sites where ${plan.expectedEntries} were planned`,
+    );
   }
-  options.crossCheck?.(object);
+  return object;
 }
 
 /**

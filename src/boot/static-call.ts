@@ -124,7 +124,7 @@ function patchTo(runtime: Runtime, site: CallSite, before: readonly CallValue[],
 }
 
 /** Whether the site goes to its trampoline; without a symbol for that, to anything shaped like one. */
-function onOwnTrampoline(runtime: Runtime, site: CallSite, call: StaticCall | undefined): boolean {
+export function onOwnTrampoline(runtime: Runtime, site: CallSite, call: StaticCall | undefined): boolean {
   const { image } = runtime;
   if (call?.trampoline !== undefined) return goesTo(image, site.address, call.trampoline);
   const target = branchTargetAt(image, site.address);

@@ -1,6 +1,7 @@
 // What every command says the same way: diagnostics to stderr, results to stdout, colour only on a terminal.
 import { Chalk, type ChalkInstance } from 'chalk';
-import { TextpokeError } from '../errors.ts';
+import { reasonOf } from '../elf/source.ts';
+import { ExitCode, TextpokeError } from '../errors.ts';
 
 function colourLevel(stream: { isTTY?: boolean }): 0 | 1 {
   const forced = process.env.FORCE_COLOR;
@@ -13,17 +14,18 @@ export function outputColours(): ChalkInstance {
   return new Chalk({ level: colourLevel(process.stdout) });
 }
 
-/** A reader that goes away (`| head`) is no error. */
-function endQuietlyOnClosedPipe(error: NodeJS.ErrnoException): void {
+/** A reader that goes away (`| head`) is no error; a full disk is one. */
+function endOnFailedOutput(error: NodeJS.ErrnoException): void {
   if (error.code === 'EPIPE') process.exit(process.exitCode);
-  throw error;
+  printError(`standard output: cannot write: ${reasonOf(error)} [write-failed]`);
+  process.exit(ExitCode.io);
 }
 
 let listening = false;
 
 /** The stream for results; asked for late, because making it costs more than a small annotate. */
 function output(): NodeJS.WriteStream {
-  if (!listening) process.stdout.on('error', endQuietlyOnClosedPipe);
+  if (!listening) process.stdout.on('error', endOnFailedOutput);
   listening = true;
   return process.stdout;
 }

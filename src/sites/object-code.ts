@@ -60,7 +60,9 @@ export class ObjectCode {
     this.file = file;
     this.arch = arch;
     const symtab = file.symtab;
-    if (!symtab) throw new TextpokeError('elf-malformed', 'the object has no symbol table');
+    if (!symtab) {
+      throw new TextpokeError('elf-malformed', 'the object has no symbol table; annotate before stripping');
+    }
     this.symbols = file.symbols(symtab);
     this.codeSections = file.sections
       .filter(

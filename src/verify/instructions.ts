@@ -4,8 +4,8 @@ import type { Runtime } from '../boot/runtime.ts';
 import {
   type CallValue,
   describeValue,
-  goesTo,
   kindOfSite,
+  onOwnTrampoline,
   readCallValue,
   siteBytes,
   trampolineDoes,
@@ -94,8 +94,7 @@ function checkCall(runtime: Runtime, site: CallSite, options: VerifyOptions): Fi
     image.readUpTo(site.address, image.arch.maxSite),
     kindOfSite(image, site),
   );
-  if (mayStay && valid && call?.trampoline !== undefined && goesTo(image, site.address, call.trampoline))
-    return undefined;
+  if (mayStay && valid && onOwnTrampoline(runtime, site, call)) return undefined;
   const name = call?.name ?? image.describe(site.key);
   return wrong(
     runtime,

@@ -535,3 +535,47 @@ function once2(source: string): { image: string } {
   });
   return { image };
 }
+
+toolTest(
+  'a stripped image boots and verifies as well, by the shape of its trampolines',
+  [...tools, 'strip'],
+  () => {
+    for (const request of [fixed[0]!, fixed[3]!, movable[0]!, movable[3]!, movable[4]!]) {
+      const linked = link(request);
+      const stripped = fresh('stripped');
+      run('strip', ['-s', linked.image, '-o', stripped]);
+      assertVerified(stripped, ['--linked'], nameOf(request));
+      const booted = boot(stripped, ['--cpus', '1']);
+      assert.equal(output(linked, booted), expected(), nameOf(request));
+      assertVerified(booted, ['--original', stripped, '--cpus', '1'], nameOf(request));
+      // Without names, keys go by their addresses.
+      const key = hex(addressOf(linked.image, 'off_key'));
+      const enabled = boot(stripped, ['--enable', key]);
+      assert.match(output(linked, enabled), /^unlikely false 1$/m);
+      assert.equal(textpoke(['boot', stripped, '--enable', 'off_key']).status, 2);
+    }
+  },
+);
+
+toolTest(
+  "relocations that the linker kept (--emit-relocs) are in nobody's way, and -o may be the image itself",
+  tools,
+  () => {
+    for (const linker of ['bfd', 'lld'] as const) {
+      const linked = link({
+        set: 'gcc-O2',
+        linker,
+        kind: 'no-pie',
+        script: 'ldscript',
+        flags: ['-Wl,--emit-relocs'],
+      });
+      const booted = boot(linked.image);
+      assert.equal(output(linked, booted), expected());
+      assertVerified(booted, ['--original', linked.image]);
+      const itself = boot(linked.image);
+      const result = textpoke(['boot', itself, '--enable', 'off_keys[2]', '-o', itself]);
+      assert.equal(result.status, 0);
+      assert.equal(output(linked, itself), expected({ 'array false': 1 }));
+    }
+  },
+);

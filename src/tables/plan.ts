@@ -1,0 +1,154 @@
+// What annotate is going to write into one object: entries for sites that have none, symbols they need, and the
+// rewrite of build-time jumps. Planning changes nothing; `AnnotationPlan.change` is what rewrite.ts carries out.
+import type { ElfChange } from '../elf/change.ts';
+import { findLocks } from '../sites/lock-prefix.ts';
+import { readMarkers } from '../sites/markers.ts';
+import type { ObjectCode } from '../sites/object-code.ts';
+import { findStaticCalls, type StaticCallSite } from '../sites/static-call.ts';
+import { keyNameOf, Trampolines } from '../sites/trampolines.ts';
+import { encodeTables, type FieldTarget, type NewEntry, SymbolAdditions } from './encode.ts';
+import { asJumpEntry, checkJumpEntries, entryOfMarker } from './jump-entries.ts';
+import { readObjectTable } from './object-tables.ts';
+import { callTail, jumpTable, smpLocks, staticCallSites, type TableRow } from './schema.ts';
+
+/** Which locks are listed: all, only those listed already (the rest reported), or none. */
+export type LockPolicy = 'all' | 'listed' | 'none';
+
+export interface AnnotateOptions {
+  readonly staticCall: boolean;
+  readonly staticBranch: boolean;
+  readonly smpLocks: boolean;
+  /** Undefined: all, but `listed` in an object that has a `.smp_locks` already. */
+  readonly locks?: LockPolicy | undefined;
+  /** Kernel module rules: a missing key is represented by its trampoline, tables are plain sections. */
+  readonly module: boolean;
+  /** Holds the instructions that the annotated object lists against another reader; throws when it disagrees. */
+  readonly crossCheck?: ((annotated: ObjectCode) => void) | undefined;
+}
+
+/** What one object gave. Counts of entries written, already there, and of build-time jumps rewritten. */
+export interface AnnotateStats {
+  file: string;
+  staticCalls: number;
+  staticBranches: number;
+  locks: number;
+  alreadyListed: number;
+  rewrittenJumps: number;
+  keysAdded: string[];
+  unlistedLocks: number;
+}
+
+export class AnnotationPlan {
+  readonly object: ObjectCode;
+  readonly options: AnnotateOptions;
+  readonly stats: AnnotateStats;
+  readonly entries: NewEntry[] = [];
+  readonly symbols: SymbolAdditions;
+  readonly patches: ElfChange['patches'][number][] = [];
+  readonly voided: ElfChange['voided'][number][] = [];
+
+  constructor(object: ObjectCode, options: AnnotateOptions) {
+    this.object = object;
+    this.options = options;
+    this.symbols = new SymbolAdditions(object);
+    this.stats = {
+      file: object.file.path,
+      staticCalls: 0,
+      staticBranches: 0,
+      locks: 0,
+      alreadyListed: 0,
+      rewrittenJumps: 0,
+      keysAdded: [],
+      unlistedLocks: 0,
+    };
+  }
+
+  /** Entries that the annotated object has to have. */
+  get expectedEntries(): number {
+    const { alreadyListed, staticCalls, staticBranches, locks } = this.stats;
+    return alreadyListed + staticCalls + staticBranches + locks;
+  }
+
+  /** Writes the plan down; call it once, when every kind of site has been planned. */
+  change(): ElfChange {
+    const tables = encodeTables(this.object, this.entries, this.symbols, !this.options.module);
+    return {
+      symbols: this.symbols.added,
+      sections: tables.sections,
+      groups: tables.groups,
+      patches: this.patches,
+      voided: this.voided,
+      osabi: tables.osabi,
+    };
+  }
+}
+
+/** Checks the entries that are there, rewrites their build-time jumps, and lists marked branches without entry. */
+export function planStaticBranches(plan: AnnotationPlan): void {
+  const { object, stats } = plan;
+  const entries = readObjectTable(object, jumpTable).map(asJumpEntry);
+  const checked = checkJumpEntries(object, entries);
+  plan.patches.push(...checked.patches);
+  plan.voided.push(...checked.voided);
+  stats.rewrittenJumps += checked.patches.length;
+  stats.alreadyListed += entries.length;
+  for (const code of object.codeSections) {
+    for (const marker of readMarkers(object, code).branches) {
+      if (checked.listed.has(`${code.section.index}:${marker.offset}`)) continue;
+      plan.entries.push(entryOfMarker(object, code, marker));
+      stats.staticBranches++;
+    }
+  }
+}
+
+/** Lists branches to trampolines. */
+export function planStaticCalls(plan: AnnotationPlan): void {
+  const { object, stats } = plan;
+  const listed = listedSites(plan, staticCallSites);
+  const trampolines = new Trampolines(object);
+  for (const site of findStaticCalls(object, trampolines)) {
+    if (listed.has(`${site.section}:${site.offset}`)) continue;
+    plan.entries.push({
+      row: staticCallSites,
+      code: site.section,
+      fields: [{ section: site.section, offset: site.offset }, keyOfCall(plan, trampolines, site)],
+    });
+    stats.staticCalls++;
+  }
+}
+
+/** Lists lock prefixes, or counts them where the object's own list is to stand. */
+export function planLocks(plan: AnnotationPlan): void {
+  const { object, options, stats } = plan;
+  const listed = listedSites(plan, smpLocks);
+  const policy = options.locks ?? (listed.size > 0 ? 'listed' : 'all');
+  if (policy === 'none') return;
+  for (const code of object.codeSections) {
+    for (const lock of findLocks(object, code, readMarkers(object, code).keptLocks)) {
+      if (listed.has(`${lock.section}:${lock.offset}`)) continue;
+      if (policy === 'listed') stats.unlistedLocks++;
+      else {
+        plan.entries.push({ row: smpLocks, code: lock.section, fields: [lock] });
+        stats.locks++;
+      }
+    }
+  }
+}
+
+/** `section:offset` of every site that a table lists already. */
+function listedSites(plan: AnnotationPlan, row: TableRow): Set<string> {
+  const entries = readObjectTable(plan.object, row);
+  plan.stats.alreadyListed += entries.length;
+  return new Set(entries.map(({ fields: [site] }) => `${site?.section}:${site?.offset}`));
+}
+
+/** The key's symbol; a missing one is added, or (kernel modules) represented by the trampoline. */
+function keyOfCall(plan: AnnotationPlan, trampolines: Trampolines, site: StaticCallSite): FieldTarget {
+  const offset = site.kind === 'call' ? 0 : callTail;
+  const symbol = trampolines.keyOf(site.trampoline);
+  if (symbol !== undefined) return { symbol, offset };
+  if (plan.options.module) return { symbol: site.trampoline, offset };
+  const name = keyNameOf(plan.object.symbols.name(site.trampoline));
+  if (!plan.stats.keysAdded.includes(name)) plan.stats.keysAdded.push(name);
+  return { symbol: plan.symbols.undefinedSymbol(name), offset };
+}
