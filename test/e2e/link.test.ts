@@ -1,7 +1,9 @@
 // Annotated objects link as before, with every linker and by every way, and each linked program runs, boots and
 // verifies. How many entries an image has to list is known from its objects.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { run, toolTest } from '../tools.ts';
 import {
   addressOf,
@@ -10,7 +12,9 @@ import {
   comdatOutput,
   comdatUnits,
   countEntries,
+  done,
   expected,
+  fresh,
   imageSymbols,
   type Link,
   link,
@@ -19,6 +23,7 @@ import {
   output,
   readTables,
   type Script,
+  sameFile,
   units,
 } from './programs.ts';
 
@@ -281,3 +286,71 @@ toolTest(
     }
   },
 );
+
+/** Flags that change how calls reach trampolines and functions: endbr64 and PLTs of their own kind, no PLT, prefixes. */
+const unusual: readonly { compiler: string; compile: string[]; link: string[] }[] = [
+  {
+    compiler: 'gcc',
+    compile: ['-O2', '-fPIC', '-fcf-protection=full'],
+    link: ['-fuse-ld=bfd', '-Wl,-z,ibtplt', '-Wl,-z,now'],
+  },
+  {
+    compiler: 'clang',
+    compile: ['-O2', '-fPIC', '-fcf-protection=full'],
+    link: ['-fuse-ld=lld', '-Wl,-z,force-ibt'],
+  },
+  { compiler: 'gcc', compile: ['-O2', '-fPIC', '-fno-plt'], link: ['-fuse-ld=lld', '-Wl,-z,now'] },
+  {
+    compiler: 'gcc',
+    compile: ['-O2', '-fPIC', '-Wa,-mbranches-within-32B-boundaries'],
+    link: ['-fuse-ld=bfd'],
+  },
+  {
+    compiler: 'gcc',
+    compile: ['-O3', '-fPIC', '-fno-semantic-interposition'],
+    link: ['-fuse-ld=bfd', '-Wl,-Bsymbolic'],
+  },
+  { compiler: 'clang', compile: ['-O1', '-fPIC', '-fsanitize=undefined'], link: ['-fuse-ld=lld'] },
+];
+
+for (const { compiler, compile, link: flags } of unusual) {
+  toolTest(
+    `a shared object of ${compiler} ${compile.join(' ')}, linked with ${flags.join(' ')}, boots, changes and goes back`,
+    tools,
+    () => {
+      const directory = fresh('unusual');
+      mkdirSync(directory);
+      const path = (name: string) => join(directory, name);
+      for (const unit of units) {
+        const from = fileURLToPath(new URL(`../../samples/src/${unit}.c`, import.meta.url));
+        const include = fileURLToPath(new URL('../../include', import.meta.url));
+        run(compiler, [...compile, `-I${include}`, '-c', from, '-o', path(`${unit}.o`)]);
+      }
+      const objects = units.map((unit) => path(`${unit}.o`));
+      done(['annotate', ...objects]);
+      const sanitize = compile.filter((flag) => flag.startsWith('-fsanitize'));
+      const library = path('library.so');
+      run(compiler, [...sanitize, '-shared', ...flags, ...objects.slice(1), '-o', library]);
+      const rest = [`-L${directory}`, '-l:library.so', '-Wl,-rpath,$ORIGIN', '-o', path('program')];
+      run(compiler, [...sanitize, flags[0]!, objects[0]!, ...rest]);
+      const linked = { program: path('program'), image: library };
+      assert.equal(output(linked), expected());
+      assertVerified(library, ['--linked']);
+      const booted = boot(library);
+      assert.equal(output(linked, booted), expected());
+      assertVerified(booted, ['--original', library]);
+      const changed = boot(booted, ['--update', 'math=add_ten', '--update', 'probe=real_probe']);
+      const changes = {
+        call: 60,
+        'tail call': 31,
+        'query add_one': 0,
+        'ret0 call': 26,
+        'ret0 tail call': 21,
+      };
+      assert.equal(output(linked, changed), expected(changes));
+      assertVerified(changed, ['--original', library]);
+      const back = boot(changed, ['--update', 'math=add_one', '--update', 'probe=RET0']);
+      assert.ok(sameFile(back, booted));
+    },
+  );
+}
