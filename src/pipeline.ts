@@ -24,7 +24,7 @@ import {
   planStaticBranches,
   planStaticCalls,
 } from './tables/plan.ts';
-import { jumpTable, smpLocks, staticCallSites } from './tables/schema.ts';
+import { jumpTable, keptLocks, smpLocks, staticCallSites } from './tables/schema.ts';
 
 export type { AnnotateOptions, AnnotateStats, LockPolicy } from './tables/plan.ts';
 
@@ -79,7 +79,7 @@ function checkResult(path: string, bytes: Uint8Array, plan: AnnotationPlan): Obj
   const rows = [
     ...(options.staticBranch ? [jumpTable] : []),
     ...(options.staticCall ? [staticCallSites] : []),
-    ...(options.smpLocks ? [smpLocks] : []),
+    ...(options.smpLocks ? [smpLocks, keptLocks] : []),
   ];
   const found = rows.reduce((sum, row) => sum + readObjectTable(object, row).length, 0);
   if (found !== plan.expectedEntries) {

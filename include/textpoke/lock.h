@@ -11,8 +11,9 @@
  *
  * The mark is a relocation that does nothing, R_*_NONE against __textpoke_keep_lock at the byte that follows,
  * so the prefix F0 must be the very next byte: nothing may stand between, and `lock` comes first where there
- * are more prefixes. `textpoke annotate` never lists such a lock in .smp_locks. The symbol is weak, hidden
- * and undefined: it needs no definition and reaches no dynamic symbol table.
+ * are more prefixes. `textpoke annotate` never lists such a lock in .smp_locks, but in .smp_locks.kept, so that
+ * `textpoke verify` knows it was left out on purpose. The symbol is weak, hidden and undefined: it needs no
+ * definition and reaches no dynamic symbol table.
  *
  * C11 and C++ atomics need no mark: their locks are found by decoding, and may all be dropped on one CPU.
  */

@@ -12,6 +12,7 @@ import {
   readStaticCalls,
   type StaticCall,
 } from '../image/sites.ts';
+import { keptLocks, smpLocks } from '../tables/schema.ts';
 import { TextPoker } from './text-poke.ts';
 
 export class Runtime {
@@ -20,6 +21,8 @@ export class Runtime {
   branches: readonly BranchSite[];
   callSites: readonly CallSite[];
   readonly locks: readonly LockSite[];
+  /** Locks that are never dropped. */
+  readonly keptLocks: readonly LockSite[];
   readonly calls: ReadonlyMap<number, StaticCall>;
   readonly support: CallSupport;
   readonly returnZero: number | undefined;
@@ -32,7 +35,8 @@ export class Runtime {
     this.poker = new TextPoker(image);
     this.branches = readBranchSites(image);
     this.callSites = readCallSites(image);
-    this.locks = readLockSites(image);
+    this.locks = readLockSites(image, smpLocks);
+    this.keptLocks = readLockSites(image, keptLocks);
     this.calls = readStaticCalls(image);
     this.support = callSupport(image);
     this.returnZero = image.symbols.addressOf('__static_call_return0');

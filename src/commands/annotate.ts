@@ -116,6 +116,7 @@ function statsText(stats: readonly AnnotateStats[], dryRun: boolean): string {
         `${count(s.locks, 'lock')} ${verb}`,
         `${s.alreadyListed} listed before`,
       ];
+      if (s.keptLocks > 0) parts.push(`${count(s.keptLocks, 'lock')} kept`);
       if (s.rewrittenJumps > 0)
         parts.push(
           `${count(s.rewrittenJumps, 'jump')} ${dryRun ? 'would become' : 'became'} NOP${s.rewrittenJumps === 1 ? '' : 's'}`,

@@ -19,6 +19,7 @@ import {
   jumpBit1,
   jumpBranch,
   jumpTable,
+  keptLocks,
   smpLocks,
   staticCallSites,
   type TableRow,
@@ -46,6 +47,7 @@ export const dumpedTables = {
   jumpTable,
   staticCallSites,
   smpLocks,
+  keptLocks,
   trampolineKeys,
 } as const satisfies Record<keyof DumpedTables, TableRow>;
 
@@ -56,6 +58,7 @@ const shortNames: Readonly<Record<TableName, readonly string[]>> = {
   jumpTable: ['jump', 'jump-table', 'jump_table'],
   staticCallSites: ['call', 'static-call-sites', 'static_call_sites'],
   smpLocks: ['lock', 'locks', 'smp-locks', 'smp_locks'],
+  keptLocks: ['kept', 'kept-locks'],
   trampolineKeys: ['tramp', 'trampoline', 'static_call_tramp_key'],
 };
 
@@ -145,6 +148,15 @@ function dumpTables<Place>(
 ): DumpedTables {
   const has = (table: TableName, hasKeys: boolean) => asked(table) && (hasKeys || !accepts);
   const accepted = (key: DumpedPlace) => !accepts || accepts(key);
+  const lockEntry = (index: number, [lock]: readonly Place[]): DumpedLock => {
+    const at = view.codeAt(lock as Place);
+    const byte = at?.code.subarray(at.offset, at.offset + 1);
+    return {
+      index,
+      lock: view.place(lock as Place),
+      ...(byte ? { byte: hexBytes(byte) } : { problem: 'the place is not code' }),
+    };
+  };
   return {
     ...(has('jumpTable', true) && {
       jumpTable: dumpTable(view, jumpTable, accepts, (index, fields): DumpedJumpEntry | undefined => {
@@ -184,17 +196,8 @@ function dumpTables<Place>(
         },
       ),
     }),
-    ...(has('smpLocks', false) && {
-      smpLocks: dumpTable(view, smpLocks, accepts, (index, [lock]): DumpedLock => {
-        const at = view.codeAt(lock as Place);
-        const byte = at?.code.subarray(at.offset, at.offset + 1);
-        return {
-          index,
-          lock: view.place(lock as Place),
-          ...(byte ? { byte: hexBytes(byte) } : { problem: 'the place is not code' }),
-        };
-      }),
-    }),
+    ...(has('smpLocks', false) && { smpLocks: dumpTable(view, smpLocks, accepts, lockEntry) }),
+    ...(has('keptLocks', false) && { keptLocks: dumpTable(view, keptLocks, accepts, lockEntry) }),
     ...(has('trampolineKeys', true) && {
       trampolineKeys: dumpTable(
         view,

@@ -90,6 +90,7 @@ export interface DumpedTables {
   readonly jumpTable?: DumpedTable<DumpedJumpEntry>;
   readonly staticCallSites?: DumpedTable<DumpedCallSite>;
   readonly smpLocks?: DumpedTable<DumpedLock>;
+  readonly keptLocks?: DumpedTable<DumpedLock>;
   readonly trampolineKeys?: DumpedTable<DumpedTrampolineKey>;
 }
 

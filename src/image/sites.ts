@@ -9,7 +9,8 @@ import {
   jumpBit1,
   jumpBranch,
   jumpTable,
-  smpLocks,
+  type keptLocks,
+  type smpLocks,
   staticCallSites,
 } from '../tables/schema.ts';
 import type { Image } from './image.ts';
@@ -72,8 +73,9 @@ export function readCallSites(image: Image): CallSite[] {
   });
 }
 
-export function readLockSites(image: Image): LockSite[] {
-  return readImageTable(image, smpLocks).map((entry) => ({ entry, address: entry.fields[0] as number }));
+/** Lock prefixes that a table lists: those that one CPU does not need, or those to be kept. */
+export function readLockSites(image: Image, row: typeof smpLocks | typeof keptLocks): LockSite[] {
+  return readImageTable(image, row).map((entry) => ({ entry, address: entry.fields[0] as number }));
 }
 
 /** A static call as the image's symbols know it. */

@@ -84,7 +84,7 @@ export async function* dumpText(files: Files, options: DumpTextOptions = {}): As
 
 function* fileText({ tables, type }: DumpedFile, colour: ChalkInstance): Generator<string> {
   const site = (place: DumpedPlace) => [location(place, type), placeName(place)];
-  const { jumpTable, staticCallSites, smpLocks, trampolineKeys } = tables;
+  const { jumpTable, staticCallSites, smpLocks, keptLocks, trampolineKeys } = tables;
   const shown = Object.values(tables).filter((table) => !isAbsent(table));
   if (shown.length === 0) yield '  no tables\n';
   if (jumpTable && !isAbsent(jumpTable)) {
@@ -107,8 +107,9 @@ function* fileText({ tables, type }: DumpedFile, colour: ChalkInstance): Generat
       ...instructionCells(entry.instruction),
     ]);
   }
-  if (smpLocks && !isAbsent(smpLocks)) {
-    yield* tableText(smpLocks, ['address', 'site', 'byte'], colour, (entry: DumpedLock) => [
+  for (const locks of [smpLocks, keptLocks]) {
+    if (!locks || isAbsent(locks)) continue;
+    yield* tableText(locks, ['address', 'site', 'byte'], colour, (entry: DumpedLock) => [
       ...site(entry.lock),
       entry.byte ?? '-',
     ]);

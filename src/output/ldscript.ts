@@ -19,7 +19,7 @@ function outputSection(row: TableRow, align: number, keep: boolean): string {
  * their code: right for objects that annotate has bound, wrong for tables from elsewhere.
  */
 export function linkerScript(wordSize: 4 | 8, hasLocks: boolean, keep: boolean): string {
-  const tables = allTables.filter((row) => hasLocks || row.name !== '.smp_locks');
+  const tables = allTables.filter((row) => hasLocks || !row.name.startsWith('.smp_locks'));
   const sections = tables.map((row) => outputSection(row, wordSize === 8 ? row.addralign : 4, keep));
   return `/* Tables of textpoke, for GNU ld and lld: pass this file with -T. */
 SECTIONS

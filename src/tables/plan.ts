@@ -9,7 +9,7 @@ import { keyNameOf, Trampolines } from '../sites/trampolines.ts';
 import { encodeTables, type FieldTarget, type NewEntry, SymbolAdditions } from './encode.ts';
 import { asJumpEntry, checkJumpEntries, entryOfMarker } from './jump-entries.ts';
 import { readObjectTable } from './object-tables.ts';
-import { callTail, jumpTable, smpLocks, staticCallSites, type TableRow } from './schema.ts';
+import { callTail, jumpTable, keptLocks, smpLocks, staticCallSites, type TableRow } from './schema.ts';
 
 /** Which locks are listed: all, only those listed already (the rest reported), or none. */
 export type LockPolicy = 'all' | 'listed' | 'none';
@@ -32,6 +32,8 @@ export interface AnnotateStats {
   staticCalls: number;
   staticBranches: number;
   locks: number;
+  /** Locks marked to be kept, listed in a table of their own. */
+  keptLocks: number;
   alreadyListed: number;
   rewrittenJumps: number;
   keysAdded: string[];
@@ -56,6 +58,7 @@ export class AnnotationPlan {
       staticCalls: 0,
       staticBranches: 0,
       locks: 0,
+      keptLocks: 0,
       alreadyListed: 0,
       rewrittenJumps: 0,
       keysAdded: [],
@@ -65,8 +68,8 @@ export class AnnotationPlan {
 
   /** Entries that the annotated object has to have. */
   get expectedEntries(): number {
-    const { alreadyListed, staticCalls, staticBranches, locks } = this.stats;
-    return alreadyListed + staticCalls + staticBranches + locks;
+    const { alreadyListed, staticCalls, staticBranches, locks, keptLocks } = this.stats;
+    return alreadyListed + staticCalls + staticBranches + locks + keptLocks;
   }
 
   /** Writes the plan down; call it once, when every kind of site has been planned. */
@@ -117,20 +120,23 @@ export function planStaticCalls(plan: AnnotationPlan): void {
   }
 }
 
-/** Lists lock prefixes, or counts them where the object's own list is to stand. */
+/** Lists lock prefixes, or counts them where the object's own list is to stand; those to be kept apart. */
 export function planLocks(plan: AnnotationPlan): void {
   const { object, options, stats } = plan;
   const listed = listedSites(plan, smpLocks);
+  const kept = listedSites(plan, keptLocks);
   const policy = options.locks ?? (listed.size > 0 ? 'listed' : 'all');
   if (policy === 'none') return;
   for (const code of object.codeSections) {
     for (const lock of findLocks(object, code, readMarkers(object, code).keptLocks)) {
-      if (listed.has(`${lock.section}:${lock.offset}`)) continue;
-      if (policy === 'listed') stats.unlistedLocks++;
-      else {
-        plan.entries.push({ row: smpLocks, code: lock.section, fields: [lock] });
-        stats.locks++;
+      if ((lock.kept ? kept : listed).has(`${lock.section}:${lock.offset}`)) continue;
+      if (policy === 'listed' && !lock.kept) {
+        stats.unlistedLocks++;
+        continue;
       }
+      plan.entries.push({ row: lock.kept ? keptLocks : smpLocks, code: lock.section, fields: [lock] });
+      if (lock.kept) stats.keptLocks++;
+      else stats.locks++;
     }
   }
 }

@@ -52,6 +52,19 @@ export const smpLocks: TableRow = {
   bounds: [['__smp_locks', '__smp_locks_end']],
 };
 
+/**
+ * textpoke's own: locks that must never be dropped (lock.h), s32 lock. Their markers do not survive the link;
+ * this tells verify that they were left out of `.smp_locks` on purpose.
+ */
+export const keptLocks: TableRow = {
+  name: '.smp_locks.kept',
+  fields: [s32('lock')],
+  flags: SHF_ALLOC,
+  addralign: 4,
+  entsize: 0,
+  bounds: [['__smp_locks_kept', '__smp_locks_kept_end']],
+};
+
 /** `struct static_call_tramp_key` (include/linux/static_call_types.h): s32 tramp, s32 key. */
 export const trampolineKeys: TableRow = {
   name: '.static_call_tramp_key',
@@ -62,7 +75,13 @@ export const trampolineKeys: TableRow = {
   bounds: [['__start_static_call_tramp_key', '__stop_static_call_tramp_key']],
 };
 
-export const allTables: readonly TableRow[] = [jumpTable, staticCallSites, smpLocks, trampolineKeys];
+export const allTables: readonly TableRow[] = [
+  jumpTable,
+  staticCallSites,
+  smpLocks,
+  keptLocks,
+  trampolineKeys,
+];
 
 export interface EntryLayout {
   /** Entry size in bytes. */

@@ -13,12 +13,13 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
   const policy = options.locks ?? (locks.length > 0 ? 'all' : 'none');
   if (policy === 'none') return;
   const listed = new Set(locks.map((site) => site.address));
+  const kept = new Set(runtime.keptLocks.map((site) => site.address));
   let locked = 0;
   let dropped = 0;
   for (const range of image.code) {
     const code = range.code.slice();
     const inRange = [...listed].filter((a) => a >= range.address && a < range.address + code.length);
-    if (inRange.length === 0 && policy === 'listed') continue;
+    if (inRange.length === 0 && kept.size === 0 && policy === 'listed') continue;
     // Read as it would be with every listed lock in place: then each of them has to be found as a prefix. A byte
     // that can be none is put there in a second reading, since a wrong entry would garble what follows it.
     const byteAt = (address: number) => range.code[address - range.address] as number;
@@ -60,9 +61,21 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
         yield { rule: 'TP011', address, place, message: `${state}, for ${cpus}`, found: Uint8Array.of(byte) };
       }
     }
+    for (const address of kept) {
+      if (image.codeAt(address) !== range || (prefixes.has(address) && !listed.has(address))) continue;
+      const message =
+        'the lock is to be kept whatever the number of CPUs, but it is not there or listed as one to drop';
+      yield {
+        rule: 'TP011',
+        address,
+        place: image.describe(address),
+        message,
+        found: Uint8Array.of(byteAt(address)),
+      };
+    }
     if (policy === 'listed') continue;
     for (const address of prefixes) {
-      if (listed.has(address)) continue;
+      if (listed.has(address) || kept.has(address)) continue;
       yield {
         rule: 'TP010',
         address,

@@ -27,6 +27,7 @@ function entrySet(runtime: Runtime): Map<string, number> {
   for (const s of runtime.callSites)
     set.set(`static call ${hex(s.address)}, key ${hex(s.key)}, ${s.tail ? 'tail' : 'call'}`, s.address);
   for (const s of runtime.locks) set.set(`lock ${hex(s.address)}`, s.address);
+  for (const s of runtime.keptLocks) set.set(`kept lock ${hex(s.address)}`, s.address);
   return set;
 }
 

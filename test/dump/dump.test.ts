@@ -180,6 +180,7 @@ test('the JSON document has the shape that the design states', async () => {
     'jumpTable',
     'staticCallSites',
     'smpLocks',
+    'keptLocks',
     'trampolineKeys',
   ]);
   assert.deepEqual([json.file, json.class, json.machine, json.type], ['a.o', 64, 'x86-64', 'rel']);

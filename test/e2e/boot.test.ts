@@ -16,6 +16,7 @@ import {
   imageSymbols,
   type Link,
   link,
+  lockPolicyFor,
   once,
   output,
   readTables,
@@ -544,10 +545,11 @@ toolTest(
       const linked = link(request);
       const stripped = fresh('stripped');
       run('strip', ['-s', linked.image, '-o', stripped]);
-      assertVerified(stripped, ['--linked'], nameOf(request));
+      const locks = lockPolicyFor(linked.image);
+      assertVerified(stripped, [...locks, '--linked'], nameOf(request));
       const booted = boot(stripped, ['--cpus', '1']);
       assert.equal(output(linked, booted), expected(), nameOf(request));
-      assertVerified(booted, ['--original', stripped, '--cpus', '1'], nameOf(request));
+      assertVerified(booted, [...locks, '--original', stripped, '--cpus', '1'], nameOf(request));
       // Without names, keys go by their addresses.
       const key = hex(addressOf(linked.image, 'off_key'));
       const enabled = boot(stripped, ['--enable', key]);
