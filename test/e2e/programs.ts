@@ -6,7 +6,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFile
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { run, tryRun } from '../tools.ts';
+import { hasTool, run, tryRun } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const program = join(root, 'bin', 'textpoke.js');
@@ -212,6 +212,7 @@ export const onlyListed = ['--locks', 'listed'];
 
 /** Every lock of a program has an entry, but not those of a C library linked into it. */
 export function lockPolicyFor(image: string): readonly string[] {
+  if (!hasTool('readelf')) return []; // then nothing was linked with a C library either
   return run('readelf', ['-lW', image]).includes('INTERP') ||
     !run('readelf', ['-sW', image]).includes('__libc_start_main')
     ? []
