@@ -165,8 +165,8 @@ export interface Arch {
   isCallSite(current: Uint8Array, kind: CallKind): boolean;
   /** True when `code` at `offset` has the shape of a trampoline. */
   isTrampoline(code: Uint8Array, offset: number): boolean;
-  /** What a site is to hold (kernel: __static_call_transform). */
-  encodeCallSite(request: CallSiteRequest): CallSiteBytes;
+  /** What a site is to hold (kernel: __static_call_transform); undefined when even its trampoline is out of reach. */
+  encodeCallSite(request: CallSiteRequest): CallSiteBytes | undefined;
   /** What a trampoline is to hold; undefined when the function is out of its range. */
   encodeTrampoline(address: number, target: CallTarget, support: CallSupport): Uint8Array | undefined;
   /** `size` bytes of instructions that trap, for stubs of symbols that nobody defines. */

@@ -124,7 +124,7 @@ function* x86Forms(arch: Arch): Generator<Form> {
           trampoline: address + 0x1000,
           current,
           support: { returnStub: undefined, returnThunk: undefined },
-        }).bytes;
+        })?.bytes;
       const call = encode('call', Uint8Array.of(0xe8, 0, 0, 0, 0, 0));
       yield form('call rel32', call, { kind: 'call', target }, `call ${hex(target)}`);
       const tail = encode('tail', Uint8Array.of(0xe9, 0, 0, 0, 0, 0));
@@ -157,7 +157,7 @@ function* x86Forms(arch: Arch): Generator<Form> {
         trampoline: address + 0x1000,
         current: Uint8Array.of(...opcode),
         support: { returnStub: thunk(address), returnThunk },
-      }).bytes;
+      })?.bytes;
     const none: CallTarget = { kind: 'null' };
     const zero: CallTarget = { kind: 'return 0', address: address + 0x3000 };
     const returnText = 'ret; int3; int3; int3; int3';

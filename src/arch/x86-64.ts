@@ -182,13 +182,13 @@ function addressOf(target: CallTarget): number | undefined {
   return target.kind === 'null' ? undefined : target.address;
 }
 
-function encodeCallSite(request: CallSiteRequest): CallSiteBytes {
+function encodeCallSite(request: CallSiteRequest): CallSiteBytes | undefined {
   const { address, kind, target, trampoline, current, support } = request;
-  const direct = (opcode: readonly number[], to: number): CallSiteBytes => {
+  const direct = (opcode: readonly number[], to: number): CallSiteBytes | undefined => {
     const bytes = withRel32(opcode, to - address);
     if (bytes) return { bytes, onTrampoline: to === trampoline };
     const fallback = withRel32(opcode, trampoline - address);
-    return { bytes: fallback ?? current.slice(0, opcode.length + 4), onTrampoline: true };
+    return fallback && { bytes: fallback, onTrampoline: true };
   };
   const to = addressOf(target);
   switch (kind) {

@@ -92,7 +92,7 @@ export function siteBytes(
   }
   const target: CallTarget =
     value.kind === 'external' ? { kind: 'function', address: trampoline as number } : value;
-  return image.arch.encodeCallSite({
+  const encoded = image.arch.encodeCallSite({
     address: site.address,
     kind,
     target,
@@ -100,6 +100,12 @@ export function siteBytes(
     current,
     support,
   });
+  if (encoded) return encoded;
+  throw new TextpokeError(
+    'branch-range',
+    `${image.describe(site.address)}: neither ${describeValue(image, value)} nor the trampoline is in reach`,
+    { file: image.file.path },
+  );
 }
 
 function patchTo(runtime: Runtime, site: CallSite, before: readonly CallValue[], after: CallValue): Patch {

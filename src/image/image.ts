@@ -234,6 +234,9 @@ export class Image {
   describe(address: number): string {
     const near = this.symbols.nearest(address);
     if (!near || !this.contains(address)) return hex(address);
+    // A stripped image knows few symbols; the nearest may belong to another section altogether.
+    const section = this.sectionAt(address);
+    if (near.offset > 0 && section && section.index !== near.section) return hex(address);
     return near.offset === 0 ? near.name : `${near.name}+0x${near.offset.toString(16)}`;
   }
 

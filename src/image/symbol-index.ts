@@ -15,6 +15,8 @@ import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
 export interface NearSymbol {
   readonly name: string;
   readonly offset: number;
+  /** Number of the section that the symbol lies in. */
+  readonly section: number;
 }
 
 export class SymbolIndex {
@@ -106,7 +108,11 @@ export class SymbolIndex {
     }
     if (low === 0) return undefined;
     const at = order[low - 1] as number;
-    return { name: table.name(at), offset: address - (table.value[at] as number) };
+    return {
+      name: table.name(at),
+      offset: address - (table.value[at] as number),
+      section: table.section[at] as number,
+    };
   }
 
   /** Symbol numbers whose address lies in [start, end), in order of address. */

@@ -27,6 +27,20 @@ function disassemble(disassembler: Disassembler, image: Image, bytes: Uint8Array
   return lines.join('; ');
 }
 
+/** Longest instruction on any machine, in bytes. */
+const longest = 15;
+
+/** Where the instruction starts that has a prefix at `address`: 66 may stand in front of a lock. */
+function instructionAround(image: Image, address: number): number {
+  const range = image.codeAt(address);
+  if (!range) return address;
+  const map = image.codeMap(range);
+  for (let start = address; start > address - longest; start--) {
+    if (image.arch.startsInstruction(range.code, map, start - range.address)) return start;
+  }
+  return address;
+}
+
 /** A prefix makes no instruction alone: show the one it belongs to. */
 function instructionText(
   disassembler: Disassembler,
@@ -36,9 +50,10 @@ function instructionText(
 ): string {
   if (record.what !== 'text') return '';
   if (bytes.length > 1) return disassemble(disassembler, image, bytes, record.address);
-  const whole = image.readUpTo(record.address, 16).slice();
-  whole.set(bytes);
-  const line = disassembler.one(whole, record.address, (target) => image.describe(target));
+  const start = instructionAround(image, record.address);
+  const whole = image.readUpTo(start, longest).slice();
+  whole.set(bytes, record.address - start);
+  const line = disassembler.one(whole, start, (target) => image.describe(target));
   return line?.text ?? '';
 }
 

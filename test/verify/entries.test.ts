@@ -1,0 +1,89 @@
+// Rules about entries by themselves, on images linked in memory and broken by hand.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { readElf } from '../../src/elf/read.ts';
+import type { Image } from '../../src/image/image.ts';
+import { linkObjects } from '../../src/image/link.ts';
+import { readBranchSites, readCallSites } from '../../src/image/sites.ts';
+import { encodeImageEntry } from '../../src/image/tables.ts';
+import { boot } from '../../src/pipeline.ts';
+import { jumpTable, staticCallSites } from '../../src/tables/schema.ts';
+import { verifyImage } from '../../src/verify/verify.ts';
+import { imageOf, linkedBytes, sampleBytes } from '../samples.ts';
+
+const linked = linkedBytes('gcc-O2', [
+  'branch',
+  'call',
+  'lock',
+  'local',
+  'local2',
+  'key-def',
+  'key-use',
+  'main',
+]);
+
+/** A booted image that nothing is wrong with. */
+function good(): Image {
+  const image = imageOf(linked);
+  boot(image, { cpus: 2, upFill: 'ds', steps: [] });
+  return image;
+}
+
+function rulesOf(image: Image, original?: Image): string[] {
+  const options = { state: 'booted', cpus: 2, locks: undefined, original } as const;
+  return [...new Set(verifyImage(image, options).findings.map((f) => f.rule))];
+}
+
+test('a booted image has no findings, with its original or without', () => {
+  assert.deepEqual(rulesOf(good()), []);
+  assert.deepEqual(rulesOf(good(), imageOf(linked)), []);
+});
+
+test('identical entries, as folded code leaves them, are one site', () => {
+  const image = good();
+  const [first, second] = readBranchSites(image);
+  const fields = [...first!.entry.fields];
+  image
+    .read(second!.entry.address, 16)
+    .set(encodeImageEntry(image, jumpTable, second!.entry.address, fields));
+  assert.deepEqual(rulesOf(image), []);
+});
+
+test('entries of one site that contradict each other are TP003', () => {
+  const image = good();
+  const [first, second] = readBranchSites(image);
+  const [code, target] = first!.entry.fields as [number, number];
+  const fields = [code, target, second!.entry.fields[2] as number];
+  assert.notEqual(first!.key + Number(first!.branch), second!.key + Number(second!.branch));
+  image
+    .read(second!.entry.address, 16)
+    .set(encodeImageEntry(image, jumpTable, second!.entry.address, fields));
+  assert.ok(rulesOf(image).includes('TP003'));
+});
+
+test('a static call site inside a static branch site is TP003, and inside an instruction TP002', () => {
+  const image = good();
+  const branch = readBranchSites(image)[0]!;
+  const call = readCallSites(image)[0]!;
+  const fields = [branch.address + 2, call.entry.fields[1] as number];
+  image.read(call.entry.address, 8).set(encodeImageEntry(image, staticCallSites, call.entry.address, fields));
+  const rules = rulesOf(image);
+  assert.ok(rules.includes('TP002') && rules.includes('TP003'), rules.join());
+});
+
+test('a key that is not aligned to 4 bytes is TP005', () => {
+  const image = good();
+  const { table } = image.symbols;
+  const site = readBranchSites(image).find((s) => image.describe(s.key) === 'off_key')!;
+  // The symbol moves by two bytes, as a packed structure would have it; the entry follows.
+  for (let i = 1; i < table!.count; i++) if (table!.name(i) === 'off_key') table!.value[i] = site.key + 2;
+  const fields = [...site.entry.fields];
+  fields[2] = (fields[2] as number) + 2;
+  image.read(site.entry.address, 16).set(encodeImageEntry(image, jumpTable, site.entry.address, fields));
+  assert.ok(rulesOf(image).includes('TP005'));
+});
+
+test('an image whose tables are empty is TP016, not a success', () => {
+  const image = imageOf(linkObjects([readElf('branch.o', sampleBytes('gcc-O2', 'branch'))]).bytes);
+  assert.ok(rulesOf(image).includes('TP016'));
+});
