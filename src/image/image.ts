@@ -196,6 +196,14 @@ export class Image {
     return this.veneers.has(address);
   }
 
+  /** True for the jump and the NOP that GNU ld puts in front of veneers: it leads to whatever comes behind them. */
+  jumpsOverVeneers(address: number): boolean {
+    const jump = this.arch.readInstruction(this.readUpTo(address, this.arch.maxSite), 0);
+    const behind = address + jump.size;
+    const nop = this.arch.readInstruction(this.readUpTo(behind, this.arch.maxSite), 0);
+    return jump.kind === 'jump' && nop.kind === 'nop' && this.isVeneer(behind + nop.size);
+  }
+
   /** Addresses of the veneers that lead to `target`, the nearest to `from` first. */
   veneersTo(target: number, from: number): number[] {
     const found = [...this.veneers.keys()].filter((veneer) => {

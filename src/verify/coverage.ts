@@ -33,6 +33,7 @@ export function* checkCoverage(runtime: Runtime): Generator<Finding> {
         if (!trampolines.has(through)) return;
         target = through;
       }
+      if (image.jumpsOverVeneers(address)) return;
       findings.push({
         rule: 'TP009',
         address,

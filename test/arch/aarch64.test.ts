@@ -334,6 +334,8 @@ toolTest(
   "every direct branch of Debian's cross libc is objdump's: kind and target, none more, none less",
   ['aarch64-linux-gnu-objdump', libc],
   () => {
+    // A branch that has a relocation goes to itself until the link; objdump shows something of the symbol.
+    const show = (target: number, from: number) => (target === from ? '0' : addressBits(target).toString(16));
     const bytes = new Uint8Array(readFileSync(libc));
     const ours = new Map<string, string[]>();
     for (const member of readArchive(bytes)) {
@@ -344,7 +346,7 @@ toolTest(
       for (const { section, code } of object.codeSections) {
         const list: string[] = [];
         aarch64.forEachBranch(code, object.codeMap(section), (offset, target, kind) => {
-          list.push(`${offset.toString(16)} ${kind} ${addressBits(target).toString(16)}`);
+          list.push(`${offset.toString(16)} ${kind} ${show(target, offset)}`);
         });
         const key = `${member.name} ${section.name}`;
         assert.ok(!ours.has(key), key);
@@ -352,12 +354,19 @@ toolTest(
       }
     }
     let count = 0;
+    let resolved = 0;
     let name = '';
     let theirs: string[] = [];
     const compare = () => {
       if (name === '') return;
-      assert.deepEqual(ours.get(name), theirs, name);
-      count += theirs.length;
+      const own = ours.get(name) ?? [];
+      assert.deepEqual(
+        theirs.map((line, i) => (own[i]?.endsWith(' 0') ? line.replace(/\S+$/, '0') : line)),
+        own,
+        name,
+      );
+      count += own.length;
+      resolved += own.filter((line) => !line.endsWith(' 0')).length;
     };
     let member = '';
     const kinds: Record<string, string> = { bl: 'call', b: 'jump' };
@@ -376,6 +385,6 @@ toolTest(
       if (m) theirs.push(`${m[1]} ${kinds[m[2] as string] ?? 'conditional jump'} ${m[3]}`);
     }
     compare();
-    assert.ok(count > 50_000, `${count} branches`);
+    assert.ok(count > 50_000 && resolved > 30_000, `${count} branches, ${resolved} without relocation`);
   },
 );
