@@ -176,6 +176,7 @@ export class Image {
   }
 
   private veneerTargets: Map<number, number> | undefined;
+  private veneersByCallee: Map<number, number[]> | undefined;
 
   /** The veneers that linkers put among other code, known by their names, and where each leads. */
   private get veneers(): ReadonlyMap<number, number> {
@@ -206,11 +207,18 @@ export class Image {
 
   /** Addresses of the veneers that lead to `target`, the nearest to `from` first. */
   veneersTo(target: number, from: number): number[] {
-    const found = [...this.veneers.keys()].filter((veneer) => {
-      const callee = this.callee(veneer);
-      return callee.kind === 'address' && callee.address === target;
-    });
-    return found.sort((a, b) => Math.abs(a - from) - Math.abs(b - from));
+    if (!this.veneersByCallee) {
+      this.veneersByCallee = new Map();
+      for (const veneer of this.veneers.keys()) {
+        const callee = this.callee(veneer);
+        if (callee.kind !== 'address') continue;
+        const known = this.veneersByCallee.get(callee.address);
+        if (known) known.push(veneer);
+        else this.veneersByCallee.set(callee.address, [veneer]);
+      }
+    }
+    const found = this.veneersByCallee.get(target) ?? [];
+    return [...found].sort((a, b) => Math.abs(a - from) - Math.abs(b - from));
   }
 
   private alloc: Section[] | undefined;

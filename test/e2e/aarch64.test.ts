@@ -470,3 +470,15 @@ toolTest('branches that cannot be patched are refused by name: b.cond, cbz, tbnz
     /short_conditional\+0x4: the branch to __SCT__short_call is a b\.ne,.*\[site-unpatchable\]/,
   );
 });
+
+toolTest('mapping symbols name no place, and dump shows what relocated branches call', tools, () => {
+  for (const set of ['aarch64-gcc-O2', 'aarch64-clang-O2']) {
+    const objects = [...objectsOf(set), annotated(set, 'hand')];
+    const shown = textpoke(['dump', ...objects, '--disassemble']).stdout;
+    assert.match(shown, /call_plain\+0x[0-9a-f]+ .* bl __SCT__math$/m);
+    assert.doesNotMatch(shown, /\$[xd]/);
+    const image = boot(link({ objects: objectsOf(set), linker: 'lld', kind: '-static' }));
+    const trace = textpoke(['boot', image, '--trace', '--enable', 'off_key', '-o', fresh('traced')]).stdout;
+    assert.doesNotMatch(trace + textpoke(['dump', image]).stdout, /\$[xd]/);
+  }
+});
