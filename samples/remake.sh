@@ -17,41 +17,53 @@ fi
 
 # No paths, and nothing that a distribution's compiler may switch on by itself.
 common=(-ffile-prefix-map="$samples/src=." -ffile-prefix-map="$samples/demo=."
-  -I../../include -Wall -Wextra -fcf-protection=none -fno-stack-protector)
+  -I../../include -Wall -Wextra -fno-stack-protector)
+x86=(-fcf-protection=none)
+aarch64=(-mbranch-protection=none -mno-outline-atomics)
+declare -A driver=(
+  [gcc]="gcc ${x86[*]}" [clang]="clang ${x86[*]}"
+  [aarch64-gcc]="aarch64-linux-gnu-gcc ${aarch64[*]}" [aarch64-clang]="clang --target=aarch64-linux-gnu ${aarch64[*]}"
+)
 
 # compile COMPILER DIRECTORY NAME FLAG...: objects/<DIRECTORY>/<NAME>.o
 compile() {
-  local compiler=$1 directory=$objects/$2 name=$3
+  local compiler directory=$objects/$2 name=$3 suffix=
+  case $1 in aarch64-*) suffix=-aarch64 ;; esac
+  read -ra compiler <<<"${driver[$1]}"
   shift 3
-  if [ "$compiler" = clang ]; then set -- "$@" -fdebug-compilation-dir=.; fi
+  if [ "${compiler[0]}" = clang ]; then set -- "$@" -fdebug-compilation-dir=.; fi
+  local cxx=("${compiler[@]}")
+  cxx[0]=${compiler[0]/%gcc/g++}
+  cxx[0]=${cxx[0]/%clang/clang++}
   mkdir -p "$directory"
   case $name in
-    demo-*) (cd "$samples/demo" && "$compiler" "${common[@]}" "${freestanding[@]}" "$@" -c "${name#demo-}.c" -o "$directory/$name.o") ;;
-    comdat*) (cd "$samples/src" && "${cxx[$compiler]}" -std=c++17 "${common[@]}" "$@" -c "$name.cpp" -o "$directory/$name.o") ;;
-    hand | short) (cd "$samples/src" && "$compiler" "${common[@]}" "$@" -c "$name.S" -o "$directory/$name.o") ;;
+    demo-*) (cd "$samples/demo" && "${compiler[@]}" "${common[@]}" "${freestanding[@]}" "$@" -c "${name#demo-}.c" -o "$directory/$name.o") ;;
+    comdat*) (cd "$samples/src" && "${cxx[@]}" -std=c++17 "${common[@]}" "$@" -c "$name.cpp" -o "$directory/$name.o") ;;
+    hand | short) (cd "$samples/src" && "${compiler[@]}" "${common[@]}" "$@" -c "$name$suffix.S" -o "$directory/$name.o") ;;
     *.dwo) # the object names its .dwo as -o spells it, so no directory: from within the one that takes both
       name=${name%.dwo}
-      (cd "$directory" && "$compiler" -std=gnu11 -ffile-prefix-map="${samples%/*}=../.." "${common[@]}" -I"${samples%/*}/include" \
+      (cd "$directory" && "${compiler[@]}" -std=gnu11 -ffile-prefix-map="${samples%/*}=../.." "${common[@]}" -I"${samples%/*}/include" \
         "$@" -g -gsplit-dwarf -c "$samples/src/$name.c" -o "$name.o") ;;
-    *) (cd "$samples/src" && "$compiler" -std=gnu11 "${common[@]}" "$@" -c "$name.c" -o "$directory/$name.o") ;;
+    kernel-entries) (cd "$samples/src" && "${compiler[@]}" -std=gnu11 "${common[@]}" "$@" -c "$name$suffix.c" -o "$directory/$name.o") ;;
+    *) (cd "$samples/src" && "${compiler[@]}" -std=gnu11 "${common[@]}" "$@" -c "$name.c" -o "$directory/$name.o") ;;
   esac
 }
 
-declare -A cxx=([gcc]=g++ [clang]=clang++)
 freestanding=(-ffreestanding -fno-builtin -fno-asynchronous-unwind-tables)
 units=(main branch call lock local local2 key-def key-use)
 comdat=(comdat comdat2 comdat-main)
 
-rm -rf "$objects"/gcc-* "$objects"/clang-*
+make() { # make SUFFIX "FLAGS" NAME...
+  local suffix=$1 flags=$2
+  shift 2
+  for name in "$@"; do
+    # shellcheck disable=SC2086
+    compile "$compiler" "$compiler-$suffix" "$name" $flags
+  done
+}
+
+rm -rf "$objects"/gcc-* "$objects"/clang-* "$objects"/aarch64-*
 for compiler in gcc clang; do
-  make() { # make SUFFIX "FLAGS" NAME...
-    local suffix=$1 flags=$2
-    shift 2
-    for name in "$@"; do
-      # shellcheck disable=SC2086
-      compile "$compiler" "$compiler-$suffix" "$name" $flags
-    done
-  }
   make O0 '-O0 -fno-pie' "${units[@]}" "${comdat[@]}" kernel-entries
   make O2 '-O2 -fno-pie' "${units[@]}" "${comdat[@]}" kernel-entries hand short demo-main demo-work
   make Os '-Os -fno-pie' "${units[@]}" "${comdat[@]}" kernel-entries
@@ -63,12 +75,26 @@ for compiler in gcc clang; do
 done
 compile clang clang-O2-gsplit-dwarf call.dwo -O2 -fPIE # gcc 12 puts another identifier into every split object
 
-# One object of the demo by each compiler.
-mkdir -p "$demo"
-(
-  cd "$samples/demo"
-  gcc "${common[@]}" "${freestanding[@]}" -O2 -fPIE -g -c main.c -o "$demo/main.o"
-  clang "${common[@]}" "${freestanding[@]}" -fdebug-compilation-dir=. -O2 -fPIE -g -c work.c -o "$demo/work.o"
-)
+for compiler in aarch64-gcc aarch64-clang; do
+  make O0 '-O0 -fPIE' "${units[@]}" "${comdat[@]}"
+  make O2 '-O2 -fno-pie' "${units[@]}" "${comdat[@]}" kernel-entries hand short demo-main demo-work
+  make Os '-Os -fno-pie' "${units[@]}" "${comdat[@]}"
+  make O2-fPIC '-O2 -fPIC' "${units[@]}" "${comdat[@]}"
+  make O2-ffunction-sections '-O2 -fPIE -ffunction-sections -fdata-sections' "${units[@]}" "${comdat[@]}" icf
+  make O2-g '-O2 -fPIE -g' branch call comdat hand
+done
 
-for tool in gcc clang as; do "$tool" --version | head -1; done >"$objects/VERSIONS"
+# One object of the demo by each compiler.
+demos() { # demos DIRECTORY PREFIX
+  mkdir -p "$1"
+  local gcc clang
+  read -ra gcc <<<"${driver[$2gcc]}"
+  read -ra clang <<<"${driver[$2clang]}"
+  cd "$samples/demo"
+  "${gcc[@]}" "${common[@]}" "${freestanding[@]}" -O2 -fPIE -g -c main.c -o "$1/main.o"
+  "${clang[@]}" "${common[@]}" "${freestanding[@]}" -fdebug-compilation-dir=. -O2 -fPIE -g -c work.c -o "$1/work.o"
+}
+(demos "$demo" '')
+(demos "$demo/aarch64" aarch64-)
+
+for tool in gcc clang as aarch64-linux-gnu-gcc aarch64-linux-gnu-as; do "$tool" --version | head -1; done >"$objects/VERSIONS"

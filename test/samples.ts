@@ -16,9 +16,9 @@ export const everything: AnnotateOptions = {
   module: false,
 };
 
-/** Path of `samples/objects/<set>/<name>.o`, or of `samples/demo/<name>.o` for the set `demo`. */
+/** Path of `samples/objects/<set>/<name>.o`, or of `samples/<set>/<name>.o` for `demo` and `demo/aarch64`. */
 export function samplePath(set: string, name: string): string {
-  const folder = set === 'demo' ? 'demo' : `objects/${set}`;
+  const folder = set.startsWith('demo') ? set : `objects/${set}`;
   return fileURLToPath(new URL(`../samples/${folder}/${name}.o`, import.meta.url));
 }
 

@@ -26,6 +26,8 @@
 
 #if defined(__x86_64__) && defined(__LP64__)
 #include "arch/x86-64.h"
+#elif defined(__aarch64__) && defined(__LP64__)
+#include "arch/aarch64.h"
 #else
 #error "textpoke: no arch header for this machine yet"
 #endif

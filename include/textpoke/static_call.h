@@ -54,8 +54,8 @@
  * An importing executable that also reads the key (static_call_query) must go through its GOT for it: -fPIC
  * with gcc, -fPIE with clang; both linkers refuse a copy relocation of a protected object.
  *
- * -fcf-protection=branch: trampolines have no endbr64. Direct calls and jumps need none; a trampoline whose
- * address is taken, or that is called from another shared object, must not be used where IBT is enforced.
+ * IBT and BTI: a trampoline begins with neither endbr64 nor bti c. Direct branches need none; one whose address
+ * is taken, or that a veneer or another shared object reaches, must not be used where they are enforced.
  *
  * In assembly (.S) the header gives STATIC_CALL, STATIC_TAIL_CALL and DEFINE_STATIC_CALL*; see the end.
  */

@@ -5,8 +5,7 @@ static void write_out(const char *text) {
   unsigned long length = 0;
   while (text[length])
     length++;
-  long result = 1; /* write */
-  __asm__ volatile("syscall" : "+a"(result) : "D"(1L), "S"(text), "d"(length) : "rcx", "r11", "memory");
+  demo_write(text, length);
 }
 
 void say(const char *what, const char *value) {
@@ -26,15 +25,10 @@ __attribute__((used)) static void start(void) {
     say("branch", "on");
   else
     say("branch", "off");
-  __asm__ volatile("syscall" : : "a"(60L), "D"(0L) : "rcx", "r11", "memory"); /* exit */
+  demo_exit();
   __builtin_unreachable();
 }
 
 __asm__(".globl _start\n\t"
-        ".type _start, @function\n"
-        "_start:\n\t"
-        "xorl %ebp, %ebp\n\t"
-        "andq $-16, %rsp\n\t"
-        "call start\n\t"
-        "ud2\n\t"
-        ".size _start, . - _start");
+        ".type _start, %function\n"
+        "_start:\n\t" DEMO_BEGIN ".size _start, . - _start");

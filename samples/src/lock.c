@@ -21,6 +21,6 @@ int lock_all(void) {
 
 int lock_kept(int n) {
   static int shared;
-  __asm__ volatile(TEXTPOKE_KEEP_LOCK "lock; xaddl %0, %1" : "+r"(n), "+m"(shared) : : "memory");
+  SAMPLE_KEPT_XADD(n, shared);
   return n; /* the sum before */
 }

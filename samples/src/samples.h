@@ -56,4 +56,12 @@ int shared_other(int n);
 #ifdef __cplusplus
 }
 #endif
+
+/* n gets what shared was, shared grows by n: under a lock that must stay, where there are lock prefixes. */
+#ifdef __x86_64__
+#define SAMPLE_KEPT_XADD(n, shared) \
+  __asm__ volatile(TEXTPOKE_KEEP_LOCK "lock; xaddl %0, %1" : "+r"(n), "+m"(shared) : : "memory")
+#else
+#define SAMPLE_KEPT_XADD(n, shared) (n) = __atomic_fetch_add(&(shared), (n), __ATOMIC_SEQ_CST)
+#endif
 #endif

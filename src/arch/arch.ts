@@ -14,7 +14,7 @@ export interface SiteInstruction {
   readonly size: number;
   /** For a branch: its target minus the instruction's own first byte. */
   readonly displacement: number;
-  /** A branch too short to reach a patched target (x86 rel8). */
+  /** A branch that cannot hold what patching writes (x86 rel8, b.cond). */
   readonly short: boolean;
 }
 
@@ -59,6 +59,8 @@ export interface CallSiteRequest {
   readonly target: CallTarget;
   /** Virtual address of the call's trampoline. */
   readonly trampoline: number;
+  /** Virtual addresses of veneers that lead to the trampoline, the nearest first. */
+  readonly veneers?: readonly number[] | undefined;
   /** Bytes at the site now (at least `maxSite` of them, less at the end of the code). */
   readonly current: Uint8Array;
   readonly support: CallSupport;
@@ -126,6 +128,8 @@ export interface Arch {
   readonly class: 32 | 64;
   /** Bytes of a long and of a pointer. */
   readonly wordSize: 4 | 8;
+  /** Largest page of the machine's kernels in bytes: segments of an in-memory link are apart by it. */
+  readonly pageSize: number;
   readonly relocations: ArchRelocations;
   readonly dynamic: DynamicRelocations;
   readonly lockPrefix: LockPrefix | undefined;
@@ -133,11 +137,19 @@ export interface Arch {
   readonly breakpoint: Uint8Array | undefined;
   /** Longest instruction at a site, in bytes. */
   readonly maxSite: number;
+  /** Bytes of a trampoline with its signature. */
+  readonly trampolineSize: number;
+  /** What a mapping symbol says of the bytes behind it, up to the next one; undefined for any other name. */
+  readonly mappingSymbol: ((name: string) => 'code' | 'data' | undefined) | undefined;
+  /** Names that linkers give to veneers, the stubs they put among other code; undefined where they make none. */
+  readonly veneerName: RegExp | undefined;
 
   /** Reads the instruction at byte `offset` as patching sees it. */
   readInstruction(code: Uint8Array, offset: number): SiteInstruction;
   /** The branch that the relocation of `type` at byte `place` belongs to, if it is one. */
   branchOfRelocation(type: number, code: Uint8Array, place: number): RelocatedBranch | undefined;
+  /** Why the short branch at byte `offset` cannot be a static call: the end of a sentence about it. */
+  explainShort(code: Uint8Array, offset: number): string;
   /** True when an instruction starts at byte `offset`, as a sweep of the code between its symbols finds them. */
   startsInstruction(code: Uint8Array, map: CodeMap, offset: number): boolean;
   /** The same for a branch, which may also stand behind prefixes of its own: a site is where the opcode is. */
@@ -165,7 +177,10 @@ export interface Arch {
   isCallSite(current: Uint8Array, kind: CallKind): boolean;
   /** True when `code` at `offset` has the shape of a trampoline. */
   isTrampoline(code: Uint8Array, offset: number): boolean;
-  /** What a site is to hold (kernel: __static_call_transform); undefined when even its trampoline is out of reach. */
+  /**
+   * What a site is to hold (kernel: __static_call_transform). A target out of reach leaves it on its trampoline;
+   * undefined when no branch reaches that either.
+   */
   encodeCallSite(request: CallSiteRequest): CallSiteBytes | undefined;
   /** What a trampoline is to hold; undefined when the function is out of its range. */
   encodeTrampoline(address: number, target: CallTarget, support: CallSupport): Uint8Array | undefined;

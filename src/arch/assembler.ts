@@ -15,6 +15,7 @@ interface MachineRow {
 
 const machines: Readonly<Record<string, MachineRow>> = {
   'x86-64': { arch: 'KS_ARCH_X86', mode: ['KS_MODE_64'] },
+  AArch64: { arch: 'KS_ARCH_ARM64', mode: ['KS_MODE_LITTLE_ENDIAN'] },
 };
 
 /** Assembles code of one machine; x86 in Intel syntax. */

@@ -3,7 +3,7 @@
 // be. A difference is a defect, of textpoke or of the engine; either way nothing may be written.
 import { hex, hexBytes, sameBytes } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
-import type { Arch, CallKind, CallTarget } from './arch.ts';
+import type { Arch, CallKind, CallSupport, CallTarget } from './arch.ts';
 import { type Assembler, loadAssembler } from './assembler.ts';
 import { type Disassembler, loadDisassembler } from './disassembler.ts';
 
@@ -71,7 +71,92 @@ const machines: Readonly<Record<string, MachineRow>> = {
     plain: (text) => text.replace(/^nop; /, '').replace(/\bds:\[/, '['),
     forms: x86Forms,
   },
+  AArch64: {
+    text(intent) {
+      switch (intent.kind) {
+        case 'call':
+          return new RegExp(`^bl ${hex(intent.target)}$`);
+        case 'jump':
+          return new RegExp(`^b ${hex(intent.target)}$`);
+        case 'conditional jump':
+          return new RegExp(`^(b\\.[a-z]+|cbn?z|tbn?z) (.*, )?${hex(intent.target)}$`);
+        case 'nop':
+          return /^nop$/;
+        case 'return':
+          return /^ret$/;
+        case 'clear result':
+          return /^mov x0, #0$/;
+        case 'trap':
+          return /^brk #1(; brk #1)*$/;
+        case 'breakpoint':
+        case 'lock':
+          return /^(?!)/; // the machine has none
+      }
+    },
+    unlocked: (locked) => locked,
+    plain: (text) => text,
+    forms: aarch64Forms,
+  },
 };
+
+const noSupport: CallSupport = { returnStub: undefined, returnThunk: undefined };
+
+function* aarch64Forms(arch: Arch): Generator<Form> {
+  const limits = [-0x800_0000, 0x7ff_fffc];
+  for (const address of [0x8_0040_1000, -0x3f_f7ff_f000]) {
+    const form = (
+      name: string,
+      bytes: Uint8Array | undefined,
+      intent: Intent,
+      assembly: Form['assembly'],
+    ): Form => ({
+      name: `${arch.name} ${name}`,
+      address,
+      bytes: bytes ?? new Uint8Array(0),
+      intent,
+      assembly,
+    });
+    const site = (kind: CallKind, target: CallTarget) =>
+      arch.encodeCallSite({
+        address,
+        kind,
+        target,
+        trampoline: address + 0x1000,
+        current: arch.nop(4),
+        support: noSupport,
+      })?.bytes;
+    yield form('nop', arch.nop(4), { kind: 'nop' }, 'nop');
+    for (const displacement of [...limits, -0x123_4564, -4, 0, 4, 0x123_4564]) {
+      const target = address + displacement;
+      const callTarget: CallTarget = { kind: 'function', address: target };
+      // keystone takes a target in the upper half only as its 64 bits.
+      const to = `#${hex(target)}`;
+      yield form('b', arch.jump(4, displacement), { kind: 'jump', target }, `b ${to}`);
+      yield form('bl', site('call', callTarget), { kind: 'call', target }, `bl ${to}`);
+      yield form('tail call', site('tail', callTarget), { kind: 'jump', target }, `b ${to}`);
+      const trampoline = arch.encodeTrampoline(address, callTarget, noSupport);
+      yield form('trampoline', trampoline, { kind: 'jump', target }, `b ${to}`);
+    }
+    const none: CallTarget = { kind: 'null' };
+    const zero: CallTarget = { kind: 'return 0', address: address + 0x3000 };
+    yield form('call of NULL', site('call', none), { kind: 'nop' }, 'nop');
+    yield form('tail call of NULL', site('tail', none), { kind: 'return' }, 'ret');
+    yield form(
+      'trampoline to NULL',
+      arch.encodeTrampoline(address, none, noSupport),
+      { kind: 'return' },
+      'ret',
+    );
+    yield form('call of __static_call_return0', site('call', zero), { kind: 'clear result' }, 'mov x0, #0');
+    yield form(
+      'tail call of __static_call_return0',
+      site('tail', zero),
+      { kind: 'jump', target: zero.address },
+      `b #${hex(zero.address)}`,
+    );
+    yield form('trap', arch.trapFill(8), { kind: 'trap' }, 'brk #1; brk #1');
+  }
+}
 
 /** The 16 conditions in the order of their codes (Intel SDM vol. 2, appendix B.1.4). */
 const conditions = 'o no b ae e ne be a s ns p np l ge le g'.split(' ');

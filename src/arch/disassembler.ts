@@ -23,7 +23,7 @@ export interface DisassembledLine extends Disassembled {
   /** Virtual address (signed reading, see bytes/integer.ts). */
   readonly address: number;
   readonly bytes: Uint8Array;
-  /** False for a `.byte` line: a byte that begins no instruction. */
+  /** False for a `.byte` or `.inst` line: what begins no instruction. */
   readonly decoded: boolean;
 }
 
@@ -38,6 +38,8 @@ interface MachineRow {
   readonly branch: RegExp;
   /** Longest instruction in bytes. */
   readonly longest: number;
+  /** Bytes of what does not decode that make one line: instructions are a multiple of it. */
+  readonly unit: 1 | 4;
   /** Size of an instruction where capstone may have it wrong. */
   readonly sizeOf?: (insn: Insn, bytes: Uint8Array, at: number) => number;
 }
@@ -48,10 +50,18 @@ const machines: Readonly<Record<string, MachineRow>> = {
     mode: ['CS_MODE_64'],
     branch: /^(?:(?:bnd|notrack|repn?e?|lock|xacquire|xrelease) )*(?:call|j[a-z]+|loop[a-z]*|xbegin)$/,
     longest: 15,
+    unit: 1,
     sizeOf: (insn, bytes, at) =>
       insn.mnemonic === 'ud1' || insn.mnemonic === 'ud0'
         ? lengthOf(decodeInstruction(bytes, at, bytes.length)) || insn.size
         : insn.size,
+  },
+  AArch64: {
+    arch: 'CS_ARCH_ARM64',
+    mode: ['CS_MODE_LITTLE_ENDIAN'],
+    branch: /^(?:bl?|b\.[a-z]+|cbn?z|tbn?z)$/,
+    longest: 4,
+    unit: 4,
   },
 };
 
@@ -85,8 +95,8 @@ export class Disassembler {
   }
 
   /**
-   * Every instruction in `bytes`, which lie at virtual address `address`. A byte that begins no instruction makes
-   * a line of its own, and the next byte is tried.
+   * Every instruction in `bytes`, which lie at virtual address `address`. What begins no instruction makes a
+   * line of its own, a byte or (where instructions have four) a word, and the next one is tried.
    */
   lines(bytes: Uint8Array, address: number, symbolize?: Symbolize): DisassembledLine[] {
     const lines: DisassembledLine[] = [];
@@ -106,8 +116,9 @@ export class Disassembler {
       }
       // The window may have cut the next instruction: then the next window begins with it.
       if (corrected || at >= end || (end < bytes.length && end - at < this.row.longest)) continue;
-      add(at, 1, `.byte 0x${(bytes[at] as number).toString(16).padStart(2, '0')}`, false);
-      at += 1;
+      const unit = Math.min(this.row.unit, bytes.length - at);
+      add(at, unit, dataText(bytes.subarray(at, at + unit)), false);
+      at += unit;
     }
     return lines;
   }
@@ -141,6 +152,15 @@ export class Disassembler {
     const shown = name ?? `0x${value.toString(16)}`;
     return `${mnemonic} ${opStr.slice(0, match.index)}${match[1]}${shown}`;
   }
+}
+
+/** What does not decode, as an assembler takes it. */
+function dataText(bytes: Uint8Array): string {
+  if (bytes.length === 4) {
+    const word = bytes.reduce((value, byte, i) => value + byte * 256 ** i, 0);
+    return `.inst 0x${word.toString(16).padStart(8, '0')}`;
+  }
+  return `.byte ${Array.from(bytes, (byte) => `0x${byte.toString(16).padStart(2, '0')}`).join(', ')}`;
 }
 
 const loaded = new Map<string, Promise<Disassembler>>();

@@ -1,5 +1,6 @@
 // The machines that textpoke knows, one row each.
 import { TextpokeError } from '../errors.ts';
+import { aarch64 } from './aarch64.ts';
 import type { Arch } from './arch.ts';
 import { x86_64 } from './x86-64.ts';
 
@@ -8,7 +9,10 @@ interface Row {
   readonly little: boolean;
 }
 
-export const architectures: readonly Row[] = [{ arch: x86_64, little: true }];
+export const architectures: readonly Row[] = [
+  { arch: x86_64, little: true },
+  { arch: aarch64, little: true },
+];
 
 /** e_machine names for messages about machines that are not supported. */
 const machineNames: Readonly<Record<number, string>> = {
@@ -27,6 +31,8 @@ const machineNames: Readonly<Record<number, string>> = {
   258: 'LoongArch',
 };
 
+const order = (little: boolean) => `${little ? 'little' : 'big'}-endian`;
+
 /** The machine of an ELF header; `machine-unsupported` when there is no row for it. */
 export function archOf(header: { machine: number; class: 32 | 64; little: boolean }): Arch {
   for (const { arch, little } of architectures) {
@@ -34,9 +40,11 @@ export function archOf(header: { machine: number; class: 32 | 64; little: boolea
       return arch;
   }
   const name = machineNames[header.machine] ?? `machine ${header.machine}`;
-  const known = architectures.map((row) => `${row.arch.name} (ELF${row.arch.class})`).join(', ');
+  const known = architectures
+    .map((row) => `${row.arch.name} (ELF${row.arch.class} ${order(row.little)})`)
+    .join(', ');
   throw new TextpokeError(
     'machine-unsupported',
-    `the file is ELF${header.class} ${header.little ? 'little' : 'big'}-endian for ${name}; supported: ${known}`,
+    `the file is ELF${header.class} ${order(header.little)} for ${name}; supported: ${known}`,
   );
 }

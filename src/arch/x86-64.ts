@@ -235,6 +235,7 @@ export const x86_64: Arch = {
   machine: EM_X86_64,
   class: 64,
   wordSize: 8,
+  pageSize: 0x1000,
   relocations: {
     none: 0, // R_X86_64_NONE
     place32: R_X86_64_PC32,
@@ -246,8 +247,12 @@ export const x86_64: Arch = {
   lockPrefix: { lock: 0xf0, up: 0x3e, nop: 0x90, find: findLocks },
   breakpoint: Uint8Array.of(0xcc), // int3
   maxSite: 6,
+  trampolineSize: 8,
+  mappingSymbol: undefined,
+  veneerName: undefined,
   readInstruction,
   branchOfRelocation,
+  explainShort: () => 'has an 8-bit displacement; a static call needs rel32',
   startsInstruction,
   startsBranch,
   forEachBranch,

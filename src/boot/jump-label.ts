@@ -118,7 +118,7 @@ function checkSites(runtime: Runtime): void {
       );
     }
     if (branchAt(image, site)) continue;
-    const found = image.readUpTo(site.address, image.arch.maxSite).slice(0, 5);
+    const found = image.readUpTo(site.address, Math.max(...image.arch.branchSizes)).slice();
     throw new MismatchError(
       [
         {

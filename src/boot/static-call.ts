@@ -1,5 +1,5 @@
 // Static calls at boot and run time (kernel/static_call_inline.c, arch/x86/kernel/static_call.c).
-import type { CallKind, CallTarget } from '../arch/arch.ts';
+import type { CallKind, CallSiteBytes, CallTarget } from '../arch/arch.ts';
 import { hex } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
@@ -58,9 +58,14 @@ export function kindOfSite(image: Image, site: CallSite): CallKind {
   return image.arch.isCallSite(current, 'conditional tail') ? 'conditional tail' : 'tail';
 }
 
-/** Where the branch at a site goes once stubs are seen through; undefined for another instruction. */
+/** Where the branch at an address goes once stubs are seen through; undefined for another instruction. */
 export function branchTargetAt(image: Image, address: number): Pointer | undefined {
-  const instruction = image.arch.readInstruction(image.readUpTo(address, image.arch.maxSite), 0);
+  return branchTargetOf(image, image.readUpTo(address, image.arch.maxSite), address);
+}
+
+/** The same for bytes that are to stand at an address. */
+function branchTargetOf(image: Image, bytes: Uint8Array, address: number): Pointer | undefined {
+  const instruction = image.arch.readInstruction(bytes, 0);
   if (instruction.kind !== 'call' && instruction.kind !== 'jump' && instruction.kind !== 'conditional jump') {
     return undefined;
   }
@@ -73,13 +78,16 @@ export function goesTo(image: Image, address: number, trampoline: number): boole
   return target?.kind === 'address' && target.address === trampoline;
 }
 
-/** The bytes a site holds for `value`; a site of an external function, or one out of reach, stays on its trampoline. */
-export function siteBytes(
+/**
+ * The bytes a site holds for `value`; a site of an external function, or one out of reach, stays on its trampoline.
+ * Undefined when neither is in reach and the site does not go to its trampoline already.
+ */
+export function reachableBytes(
   runtime: Runtime,
   site: CallSite,
   value: CallValue,
   trampoline: number | undefined,
-): { bytes: Uint8Array; onTrampoline: boolean } {
+): CallSiteBytes | undefined {
   const { image, support } = runtime;
   const current = image.readUpTo(site.address, image.arch.maxSite);
   const kind = kindOfSite(image, site);
@@ -97,13 +105,32 @@ export function siteBytes(
     kind,
     target,
     trampoline: trampoline ?? site.address,
+    veneers: trampoline === undefined ? undefined : image.veneersTo(trampoline, site.address),
     current,
     support,
   });
-  if (encoded) return encoded;
+  if (encoded && !encoded.onTrampoline) return encoded;
+  const to = encoded && branchTargetOf(image, encoded.bytes, site.address);
+  if (trampoline !== undefined && to?.kind === 'address' && to.address === trampoline) return encoded;
+  if (!onOwnTrampoline(runtime, site, runtime.calls.get(site.key))) return undefined;
+  // Out of every branch's reach but a veneer's: what stands there is right.
+  const { size } = image.arch.readInstruction(current, 0);
+  return { bytes: current.slice(0, size), onTrampoline: true };
+}
+
+/** The same; error `branch-range` where there are none. */
+export function siteBytes(
+  runtime: Runtime,
+  site: CallSite,
+  value: CallValue,
+  trampoline: number | undefined,
+): CallSiteBytes {
+  const bytes = reachableBytes(runtime, site, value, trampoline);
+  if (bytes) return bytes;
+  const { image } = runtime;
   throw new TextpokeError(
     'branch-range',
-    `${image.describe(site.address)}: neither ${describeValue(image, value)} nor the trampoline is in reach`,
+    `${image.describe(site.address)}: neither ${describeValue(image, value)} nor the call's trampoline is in reach`,
     { file: image.file.path },
   );
 }
@@ -113,16 +140,16 @@ function patchTo(runtime: Runtime, site: CallSite, before: readonly CallValue[],
   const call = runtime.calls.get(site.key);
   const name = call?.name ?? hex(site.key);
   const current = image.readUpTo(site.address, image.arch.maxSite);
+  const what = describeValue(image, after);
   const { bytes, onTrampoline } = siteBytes(runtime, site, after, call?.trampoline);
-  const allowed: Allowed[] = before.map((value) => ({
-    bytes: siteBytes(runtime, site, value, call?.trampoline).bytes,
-    meaning: `${name} = ${describeValue(image, value)}`,
-  }));
+  const allowed: Allowed[] = before.flatMap((value) => {
+    const found = reachableBytes(runtime, site, value, call?.trampoline);
+    return found ? [{ bytes: found.bytes, meaning: `${name} = ${describeValue(image, value)}` }] : [];
+  });
   const calledFirst = onOwnTrampoline(runtime, site, call);
   const valid = image.arch.isCallSite(current, kindOfSite(image, site));
   if (valid && calledFirst)
     allowed.push({ bytes: current.slice(0, bytes.length), meaning: `${name}'s trampoline` });
-  const what = describeValue(image, after);
   const stays =
     onTrampoline && after.kind !== 'null' ? ` (stays on the trampoline: ${what} is out of reach)` : '';
   if (stays) runtime.notes.push(`${image.describe(site.address)}: ${name}${stays}`);
@@ -134,7 +161,12 @@ export function onOwnTrampoline(runtime: Runtime, site: CallSite, call: StaticCa
   const { image } = runtime;
   if (call?.trampoline !== undefined) return goesTo(image, site.address, call.trampoline);
   const target = branchTargetAt(image, site.address);
-  return target?.kind === 'address' && image.arch.isTrampoline(image.readUpTo(target.address, 8), 0);
+  return target?.kind === 'address' && isTrampolineAt(image, target.address);
+}
+
+/** True when a trampoline's branch and signature stand at an address. */
+export function isTrampolineAt(image: Image, address: number): boolean {
+  return image.arch.isTrampoline(image.readUpTo(address, image.arch.trampolineSize), 0);
 }
 
 function storeTable(runtime: Runtime): void {
@@ -203,7 +235,8 @@ function settleTrampolines(runtime: Runtime): void {
     if (call.trampoline === undefined || !runtime.image.contains(call.key, 2 * runtime.image.arch.wordSize))
       continue;
     const value = readCallValue(runtime, call.key);
-    if (value.kind === 'external' || !runtime.image.contains(call.trampoline, 8)) continue;
+    const { trampolineSize } = runtime.image.arch;
+    if (value.kind === 'external' || !runtime.image.contains(call.trampoline, trampolineSize)) continue;
     const patch = trampolinePatch(runtime, call, call.trampoline, value, value);
     // Without a signature (before 5.17), or gone elsewhere: it stays as it is, and verify has its say.
     if (patch.allowed.length > 0) patches.push(patch);
@@ -260,21 +293,37 @@ function trampolinePatch(
 ): Patch {
   const { image, support } = runtime;
   const what = describeValue(image, value);
-  const bytes = image.arch.encodeTrampoline(trampoline, value, support);
+  const bytes =
+    image.arch.encodeTrampoline(trampoline, value, support) ??
+    throughVeneer(runtime, trampoline, value) ??
+    (before === value && trampolineDoes(runtime, trampoline, value)
+      ? image.readUpTo(trampoline, Math.max(...image.arch.branchSizes)).slice()
+      : undefined);
   if (!bytes) {
     throw new TextpokeError('branch-range', `the trampoline of ${call.name} cannot reach ${what}`, {
       file: image.file.path,
     });
   }
-  const current = image.readUpTo(trampoline, 8);
+  const current = image.readUpTo(trampoline, image.arch.trampolineSize);
   const allowed: Allowed[] = [];
-  if (image.arch.isTrampoline(current, 0) && trampolineDoes(runtime, trampoline, before)) {
+  if (isTrampolineAt(image, trampoline) && trampolineDoes(runtime, trampoline, before)) {
     allowed.push({
       bytes: current.slice(0, bytes.length),
       meaning: `the trampoline of ${call.name} = ${describeValue(image, before)}`,
     });
   }
   return { address: trampoline, allowed, bytes, reason: `trampoline of ${call.name} = ${what}` };
+}
+
+/** A trampoline's branch to a veneer that leads to a function out of its reach. */
+function throughVeneer(runtime: Runtime, trampoline: number, value: CallTarget): Uint8Array | undefined {
+  if (value.kind === 'null') return undefined;
+  const { image, support } = runtime;
+  for (const address of image.veneersTo(value.address, trampoline)) {
+    const bytes = image.arch.encodeTrampoline(trampoline, { kind: 'function', address }, support);
+    if (bytes) return bytes;
+  }
+  return undefined;
 }
 
 /** True when the trampoline goes where `value` says, whatever stub the linker put between. */

@@ -4,7 +4,7 @@ import { hex } from '../bytes/integer.ts';
 import { STB_GLOBAL, STT_FUNC, STT_OBJECT } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
 import { splitKey } from '../image/sites.ts';
-import type { CodeSection, ObjectCode, Place } from '../sites/object-code.ts';
+import { type CodeSection, isMappingSymbol, type ObjectCode, type Place } from '../sites/object-code.ts';
 import { branchTarget } from '../tables/jump-entries.ts';
 import { readObjectTable, tableSections } from '../tables/object-tables.ts';
 import { entryLayout, type TableRow } from '../tables/schema.ts';
@@ -130,7 +130,7 @@ export class ObjectView implements TableView<Place> {
   }
 
   private sort(section: number): SymbolOrder {
-    const { symbols } = this.object;
+    const { arch, symbols } = this.object;
     const rank = (i: number) => {
       const type = symbols.type(i);
       return (type === STT_FUNC || type === STT_OBJECT ? 2 : 0) + (symbols.binding(i) === STB_GLOBAL ? 1 : 0);
@@ -138,13 +138,8 @@ export class ObjectView implements TableView<Place> {
     const value = (i: number) => symbols.value[i] as number;
     const members = this.object
       .symbolsIn(section)
-      .filter((i) => !symbols.isSectionSymbol(i) && !isMappingSymbol(symbols.name(i)))
+      .filter((i) => symbols.name(i) !== '' && !isMappingSymbol(arch, symbols, i))
       .sort((a, b) => value(a) - value(b) || rank(a) - rank(b) || b - a);
     return { offsets: Float64Array.from(members, value), symbols: Uint32Array.from(members) };
   }
-}
-
-/** `$a`, `$t`, `$d`, `$x` say what code is made of (ARM and AArch64 ELF); they name nothing. */
-function isMappingSymbol(name: string): boolean {
-  return name === '' || /^\$[atdx](\.|$)/.test(name);
 }

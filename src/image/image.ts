@@ -23,6 +23,9 @@ export interface CodeRange {
   readonly code: Uint8Array;
 }
 
+/** Bytes of the longest PLT entry or veneer of any machine. */
+const longestStub = 24;
+
 export class Image {
   readonly file: ElfFile;
   readonly arch: Arch;
@@ -57,7 +60,7 @@ export class Image {
         );
       }
     }
-    this.symbols = new SymbolIndex(file);
+    this.symbols = new SymbolIndex(file, this.arch);
   }
 
   get dynamic(): DynamicTable {
@@ -151,7 +154,7 @@ export class Image {
   callee(address: number): Pointer {
     let at = address;
     for (let hops = 0; hops < 4; hops++) {
-      const code = this.readUpTo(at, 16);
+      const code = this.readUpTo(at, longestStub);
       const stub = this.isStub(at) ? this.arch.readStub(code, 0, at) : undefined;
       if (!stub) break;
       if ('target' in stub) at = stub.target;
@@ -169,7 +172,53 @@ export class Image {
 
   /** Linkers put stubs into sections of their own; a function that happens to begin with a jump is none. */
   private isStub(address: number): boolean {
-    return this.sectionAt(address)?.name.startsWith('.plt') ?? false;
+    return this.isVeneer(address) || (this.sectionAt(address)?.name.startsWith('.plt') ?? false);
+  }
+
+  private veneerTargets: Map<number, number> | undefined;
+  private veneersByCallee: Map<number, number[]> | undefined;
+
+  /** The veneers that linkers put among other code, known by their names, and where each leads. */
+  private get veneers(): ReadonlyMap<number, number> {
+    if (!this.veneerTargets) {
+      this.veneerTargets = new Map();
+      const { veneerName } = this.arch;
+      if (veneerName) {
+        for (const { address } of this.symbols.named((name) => veneerName.test(name))) {
+          const stub = this.arch.readStub(this.readUpTo(address, longestStub), 0, address);
+          if (stub && 'target' in stub) this.veneerTargets.set(address, stub.target);
+        }
+      }
+    }
+    return this.veneerTargets;
+  }
+
+  isVeneer(address: number): boolean {
+    return this.veneers.has(address);
+  }
+
+  /** True for the jump and the NOP that GNU ld puts in front of veneers: it leads to whatever comes behind them. */
+  jumpsOverVeneers(address: number): boolean {
+    const jump = this.arch.readInstruction(this.readUpTo(address, this.arch.maxSite), 0);
+    const behind = address + jump.size;
+    const nop = this.arch.readInstruction(this.readUpTo(behind, this.arch.maxSite), 0);
+    return jump.kind === 'jump' && nop.kind === 'nop' && this.isVeneer(behind + nop.size);
+  }
+
+  /** Addresses of the veneers that lead to `target`, the nearest to `from` first. */
+  veneersTo(target: number, from: number): number[] {
+    if (!this.veneersByCallee) {
+      this.veneersByCallee = new Map();
+      for (const veneer of this.veneers.keys()) {
+        const callee = this.callee(veneer);
+        if (callee.kind !== 'address') continue;
+        const known = this.veneersByCallee.get(callee.address);
+        if (known) known.push(veneer);
+        else this.veneersByCallee.set(callee.address, [veneer]);
+      }
+    }
+    const found = this.veneersByCallee.get(target) ?? [];
+    return [...found].sort((a, b) => Math.abs(a - from) - Math.abs(b - from));
   }
 
   private alloc: Section[] | undefined;
@@ -223,7 +272,13 @@ export class Image {
       const { table } = this.symbols;
       const members = this.symbols.between(range.address, range.address + range.code.length);
       map = table
-        ? codeMapOf(table, members, (i) => (table.value[i] as number) - range.address, range.code.length)
+        ? codeMapOf(
+            this.arch,
+            table,
+            members,
+            (i) => (table.value[i] as number) - range.address,
+            range.code.length,
+          )
         : { starts: new Uint32Array(0), data: new Uint32Array(0) };
       this.maps.set(range, map);
     }

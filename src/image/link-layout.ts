@@ -20,7 +20,6 @@ import { inFile, TextpokeError } from '../errors.ts';
 import { blankOutput, type LinkInput, type LinkObject, type Output, type Piece } from './link-input.ts';
 
 const base = 0x400000;
-const page = 0x1000;
 /** The small code model's 2 GiB, less some room for addends (psABI section 3.5.1). */
 const limit = 0x7fff_0000;
 
@@ -70,7 +69,7 @@ export function layOut(input: LinkInput, got: Output): { order: Output[]; segmen
   const rank = (o: Output) =>
     (o.flags & SHF_EXECINSTR) !== 0 ? 1 : (o.flags & SHF_WRITE) === 0 ? 0 : o.type === SHT_NOBITS ? 3 : 2;
   const order = [...input.outputs.values(), got].sort((a, b) => rank(a) - rank(b));
-  const bits = input.arch.class;
+  const { class: bits, pageSize: page } = input.arch;
   const headers = identSize + Ehdr[bits].size + 3 * Phdr[bits].size;
   const segments: Segment[] = [];
   let address = base + headers;

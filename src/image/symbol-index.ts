@@ -1,4 +1,5 @@
 // Symbols of an image by name and by address.
+import type { Arch } from '../arch/arch.ts';
 import {
   SHT_DYNSYM,
   STB_GLOBAL,
@@ -10,6 +11,7 @@ import {
 } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
+import { isMappingSymbol } from '../sites/object-code.ts';
 
 /** A symbol found for an address: its name and how far behind its start the address lies. */
 export interface NearSymbol {
@@ -27,8 +29,12 @@ export class SymbolIndex {
   private names: Map<string, number[]> | undefined;
   private order: Uint32Array | undefined;
   private addresses: Float64Array | undefined;
+  /** Mapping symbols, which name nothing. */
+  private mapping: readonly number[] = [];
+  private readonly arch: Arch;
 
-  constructor(file: ElfFile) {
+  constructor(file: ElfFile, arch: Arch) {
+    this.arch = arch;
     const section = file.symtab ?? file.dynsym;
     this.table = section && file.symbols(section);
     this.dynamicOnly = section?.type === SHT_DYNSYM;
@@ -77,13 +83,16 @@ export class SymbolIndex {
     const table = this.table;
     if (!table || this.order) return;
     const members: number[] = [];
+    const mapping: number[] = [];
     for (let i = 1; i < table.count; i++) {
       const type = table.type(i);
       const section = table.section[i] as number;
       if (section <= 0 || type === STT_FILE || type === STT_SECTION || type === STT_TLS) continue;
       if (Number.isNaN(table.value[i] as number)) continue;
-      members.push(i);
+      if (this.arch.mappingSymbol && isMappingSymbol(this.arch, table, i)) mapping.push(i);
+      else members.push(i);
     }
+    this.mapping = mapping;
     const rank = (i: number) =>
       (table.type(i) === STT_FUNC || table.type(i) === STT_OBJECT ? 2 : 0) +
       (table.binding(i) === STB_GLOBAL ? 1 : 0);
@@ -115,11 +124,11 @@ export class SymbolIndex {
     };
   }
 
-  /** Symbol numbers whose address lies in [start, end), in order of address. */
+  /** Symbol numbers whose address lies in [start, end): mapping symbols, then others in order of address. */
   between(start: number, end: number): number[] {
     this.sort();
-    const { order, addresses } = this;
-    if (!order || !addresses) return [];
+    const { order, addresses, table } = this;
+    if (!order || !addresses || !table) return [];
     let low = 0;
     let high = addresses.length;
     while (low < high) {
@@ -127,7 +136,10 @@ export class SymbolIndex {
       if ((addresses[middle] as number) < start) low = middle + 1;
       else high = middle;
     }
-    const found: number[] = [];
+    const found = this.mapping.filter((i) => {
+      const address = table.value[i] as number;
+      return address >= start && address < end;
+    });
     for (let i = low; i < order.length && (addresses[i] as number) < end; i++) found.push(order[i] as number);
     return found;
   }

@@ -5,7 +5,9 @@ import {
   SHF_ALLOC,
   SHF_EXECINSTR,
   SHT_PROGBITS,
+  STB_LOCAL,
   STT_FILE,
+  STT_NOTYPE,
   STT_OBJECT,
   STT_SECTION,
   STT_TLS,
@@ -96,6 +98,7 @@ export class ObjectCode {
     let map = this.maps.get(section.index);
     if (!map) {
       map = codeMapOf(
+        this.arch,
         this.symbols,
         this.symbolsIn(section.index),
         (i) => this.symbols.value[i] as number,
@@ -165,6 +168,7 @@ export class ObjectCode {
     for (const i of this.symbolsIn(section)) {
       const value = this.symbols.value[i] as number;
       if (this.symbols.type(i) === STT_SECTION || value > offset || value < bestValue) continue;
+      if (isMappingSymbol(this.arch, this.symbols, i)) continue;
       if (value > bestValue || this.symbols.binding(i) > 0) best = i;
       bestValue = value;
     }
@@ -174,24 +178,41 @@ export class ObjectCode {
   }
 }
 
+/** What a mapping symbol says of the bytes behind it; undefined for any other symbol. */
+export function mappingOf(arch: Arch, symbols: SymbolTable, i: number): 'code' | 'data' | undefined {
+  if (!arch.mappingSymbol || symbols.type(i) !== STT_NOTYPE || symbols.binding(i) !== STB_LOCAL)
+    return undefined;
+  return arch.mappingSymbol(symbols.name(i));
+}
+
+/** True for a symbol that says what bytes are and names no place. */
+export function isMappingSymbol(arch: Arch, symbols: SymbolTable, i: number): boolean {
+  return mappingOf(arch, symbols, i) !== undefined;
+}
+
 /**
- * Makes a section's code map of the symbols that lie in it; `offsetOf` gives section-relative offsets. A data
- * symbol makes data of everything up to the next symbol, as objdump -d reads it: st_size of hand-written data is
- * often missing, and bytes taken for code would be patched.
+ * Makes a section's code map of the symbols that lie in it; `offsetOf` gives section-relative offsets. From the
+ * first mapping symbol on these decide. Else a data symbol makes data of everything up to the next symbol, as
+ * objdump -d reads it: st_size of hand-written data is often missing, and bytes taken for code would be patched.
  */
 export function codeMapOf(
+  arch: Arch,
   symbols: SymbolTable,
   members: Iterable<number>,
   offsetOf: (symbol: number) => number,
   size: number,
 ): CodeMap {
   const isCode = new Map<number, boolean>();
+  const mapped = new Map<number, boolean>();
   for (const i of members) {
     const type = symbols.type(i);
     const at = offsetOf(i);
     if (type === STT_SECTION || !(at >= 0 && at < size)) continue;
-    isCode.set(at, (isCode.get(at) ?? false) || (type !== STT_OBJECT && type !== STT_TLS));
+    const mapping = mappingOf(arch, symbols, i);
+    if (mapping) mapped.set(at, mapping === 'code');
+    else isCode.set(at, (isCode.get(at) ?? false) || (type !== STT_OBJECT && type !== STT_TLS));
   }
+  if (mapped.size > 0) spreadMapping(isCode, mapped);
   const offsets = Uint32Array.from(isCode.keys()).sort();
   const data: number[] = [];
   offsets.forEach((at, i) => {
@@ -201,4 +222,13 @@ export function codeMapOf(
     else data.push(at, end);
   });
   return { starts: offsets.filter((at) => isCode.get(at)), data: Uint32Array.from(data) };
+}
+
+/** Makes every place from the first mapping symbol on what the last one in front of it says. */
+function spreadMapping(isCode: Map<number, boolean>, mapped: ReadonlyMap<number, boolean>): void {
+  let state: boolean | undefined;
+  for (const at of Uint32Array.from(new Set([...isCode.keys(), ...mapped.keys()])).sort()) {
+    state = mapped.get(at) ?? state;
+    if (state !== undefined) isCode.set(at, state);
+  }
 }

@@ -23,7 +23,7 @@ const callKinds: Readonly<Record<BranchKind, CallKind>> = {
 
 /**
  * Every static call site of an object, by section and offset. Error `site-unpatchable`: a branch to a
- * trampoline is too short to be patched.
+ * trampoline is too short to be patched, or conditional where such a branch cannot be one.
  */
 export function findStaticCalls(object: ObjectCode, trampolines: Trampolines): StaticCallSite[] {
   if (trampolines.count === 0) return [];
@@ -41,8 +41,8 @@ export function findStaticCalls(object: ObjectCode, trampolines: Trampolines): S
 function refuseShort(object: ObjectCode, code: CodeSection, offset: number, trampoline: number): never {
   throw new TextpokeError(
     'site-unpatchable',
-    `${object.describe(code.section.index, offset)}: the branch to ${object.symbols.name(trampoline)} has an 8-bit ` +
-      'displacement; a static call needs rel32',
+    `${object.describe(code.section.index, offset)}: the branch to ${object.symbols.name(trampoline)} ` +
+      object.arch.explainShort(code.code, offset),
     { section: code.section.name, offset },
   );
 }
@@ -86,7 +86,7 @@ function collectResolved(
     if (found.has(offset)) return;
     const trampoline = trampolines.inSection(section, target);
     if (trampoline === undefined) return;
-    for (let at = offset + 1; at < offset + object.arch.readInstruction(code.code, offset).size; at++) {
+    for (let at = offset; at < offset + object.arch.readInstruction(code.code, offset).size; at++) {
       if (relocated.has(at)) return; // what stands in the field means nothing yet
     }
     // A trampoline's own jump may lead to the next trampoline; it still is no site.

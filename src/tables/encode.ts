@@ -21,7 +21,7 @@ import {
   STT_SECTION,
 } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
-import type { ObjectCode } from '../sites/object-code.ts';
+import { isMappingSymbol, type ObjectCode } from '../sites/object-code.ts';
 import { entryLayout, type TableRow } from './schema.ts';
 
 /** What a field names: a place in a section, or a symbol plus an offset (flag bits included). */
@@ -188,7 +188,11 @@ export function encodeTables(
   const groups = [...ownGroups].map(([code, newMembers]) => ({
     // Any symbol will do, but one with a name: eu-elflint wants the signature to have one.
     signature:
-      object.symbolsIn(code).find((i) => !object.symbols.isSectionSymbol(i)) ?? symbols.sectionSymbol(code),
+      object
+        .symbolsIn(code)
+        .find(
+          (i) => !object.symbols.isSectionSymbol(i) && !isMappingSymbol(object.arch, object.symbols, i),
+        ) ?? symbols.sectionSymbol(code),
     members: [code],
     newMembers,
   }));

@@ -89,7 +89,7 @@ function requireBranchSite(
   if (!goes) {
     throw new TextpokeError(
       'site-mismatch',
-      `${name()}: found ${hexBytes(code.code.subarray(offset, offset + 5))}; a static branch site holds a NOP or a jump of ${object.arch.branchSizes.join(' or ')} bytes`,
+      `${name()}: found ${hexBytes(code.code.subarray(offset, offset + Math.max(...object.arch.branchSizes)))}; a static branch site holds a NOP or a jump of ${object.arch.branchSizes.join(' or ')} bytes`,
       where,
     );
   }

@@ -21,8 +21,9 @@ export function* checkCoverage(runtime: Runtime): Generator<Finding> {
       let target = range.address + to;
       if (stubRange || listed.has(address) || trampolines.has(address)) return;
       if (!trampolines.has(target)) {
-        // Few branches leave their range; only those can go to a stub.
-        if (target >= range.address && target < range.address + range.code.length) return;
+        // Few branches leave their range; only those, and those to a veneer, can go to a stub.
+        const inside = target >= range.address && target < range.address + range.code.length;
+        if (inside && !image.isVeneer(target)) return;
         let through = stubs.get(target);
         if (through === undefined) {
           const callee = image.contains(target) ? image.callee(target) : undefined;
@@ -32,6 +33,7 @@ export function* checkCoverage(runtime: Runtime): Generator<Finding> {
         if (!trampolines.has(through)) return;
         target = through;
       }
+      if (image.jumpsOverVeneers(address)) return;
       findings.push({
         rule: 'TP009',
         address,

@@ -6,8 +6,8 @@ import {
   describeValue,
   kindOfSite,
   onOwnTrampoline,
+  reachableBytes,
   readCallValue,
-  siteBytes,
   trampolineDoes,
 } from '../boot/static-call.ts';
 import { sameBytes } from '../bytes/integer.ts';
@@ -86,7 +86,13 @@ function checkCall(runtime: Runtime, site: CallSite, options: VerifyOptions): Fi
   const { image } = runtime;
   const call = runtime.calls.get(site.key);
   const value = readCallValue(runtime, site.key);
-  const { bytes, onTrampoline } = siteBytes(runtime, site, value, call?.trampoline);
+  const name = call?.name ?? image.describe(site.key);
+  const encoded = reachableBytes(runtime, site, value, call?.trampoline);
+  if (!encoded) {
+    const message = `neither ${describeValue(image, value)} nor the trampoline of ${name} is in reach, and the site goes elsewhere`;
+    return wrong(runtime, site.address, message, new Uint8Array(0));
+  }
+  const { bytes, onTrampoline } = encoded;
   const current = image.readUpTo(site.address, bytes.length);
   if (sameBytes(current, bytes)) return undefined;
   const mayStay = options.state === 'linked' || onTrampoline;
@@ -95,7 +101,6 @@ function checkCall(runtime: Runtime, site: CallSite, options: VerifyOptions): Fi
     kindOfSite(image, site),
   );
   if (mayStay && valid && onOwnTrampoline(runtime, site, call)) return undefined;
-  const name = call?.name ?? image.describe(site.key);
   return wrong(
     runtime,
     site.address,
@@ -109,7 +114,7 @@ function checkTrampoline(runtime: Runtime, key: number): Finding | undefined {
   const call = runtime.calls.get(key);
   if (call?.trampoline === undefined) return undefined;
   const value: CallValue = readCallValue(runtime, key);
-  const code = image.readUpTo(call.trampoline, 8);
+  const code = image.readUpTo(call.trampoline, image.arch.trampolineSize);
   if (image.arch.isTrampoline(code, 0) && trampolineDoes(runtime, call.trampoline, value)) return undefined;
   return {
     rule: 'TP012',

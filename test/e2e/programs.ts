@@ -57,8 +57,9 @@ export function once(key: string, make: (path: string) => void): string {
   return path;
 }
 
-/** Compilers and flags of the committed samples. */
-export const sets = readdirSync(committed).filter((name) => name !== 'VERSIONS');
+/** Compilers and flags of the committed samples, of every machine and of x86-64. */
+export const allSets = readdirSync(committed).filter((name) => name !== 'VERSIONS');
+export const sets = allSets.filter((name) => /^(gcc|clang)-/.test(name));
 
 /** Object names of one set, without those that annotate refuses and what is no object. */
 export function namesOf(set: string): string[] {
@@ -69,16 +70,16 @@ export function namesOf(set: string): string[] {
 
 /** An object as the compiler made it. */
 export function plain(set: string, name: string): string {
-  return set === 'demo' ? join(root, 'samples', 'demo', `${name}.o`) : join(committed, set, `${name}.o`);
+  return set.startsWith('demo') ? join(root, 'samples', set, `${name}.o`) : join(committed, set, `${name}.o`);
 }
 
 /** An object after annotate; the first call annotates all of them in one run. */
 export function annotated(set: string, name: string): string {
   const directory = once('annotated', (path) => {
     const objects: string[] = [];
-    for (const one of [...sets, 'demo']) {
+    for (const one of [...allSets, 'demo', 'demo/aarch64']) {
       mkdirSync(join(path, one), { recursive: true });
-      for (const unit of one === 'demo' ? ['main', 'work'] : namesOf(one)) {
+      for (const unit of one.startsWith('demo') ? ['main', 'work'] : namesOf(one)) {
         const object = join(path, one, `${unit}.o`);
         copyFileSync(plain(one, unit), object);
         objects.push(object);

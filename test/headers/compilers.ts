@@ -151,7 +151,7 @@ export function readMarkers(file: string): Marker[] {
   const sections = readSections(file);
   const symbols = readSymbols(file);
   const none = readRelocations(file).filter(
-    (r) => r.type === 'R_X86_64_NONE' && r.symbol !== '__textpoke_keep_lock',
+    (r) => /^R_(X86_64|AARCH64)_NONE$/.test(r.type) && r.symbol !== '__textpoke_keep_lock',
   );
   const markers: Marker[] = [];
   // Sites do not overlap, so in order of offset targets and keys alternate; a site may follow 5 bytes after another,

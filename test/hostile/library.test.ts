@@ -68,7 +68,9 @@ test('2,000 seeded byte flips in samples end in a result or an error with a code
 
 test('500 seeded byte flips in annotated objects do not upset the in-memory link', () => {
   const random = seeded(2);
-  const names = ['gcc-O2/branch.o', 'clang-O2/call.o', 'gcc-O2/hand.o', 'clang-Os/comdat.o'];
+  const names = ['gcc-O2/branch.o', 'clang-O2/call.o', 'gcc-O2/hand.o', 'clang-Os/comdat.o'].flatMap(
+    (name) => [name, `aarch64-${name}`],
+  );
   const annotated = names.map((name) => annotate(name, bytesOf(name), everything).bytes as Uint8Array);
   for (let i = 0; i < 500; i++) {
     const bytes = flipped(annotated[i % names.length] as Uint8Array, random);
@@ -78,16 +80,9 @@ test('500 seeded byte flips in annotated objects do not upset the in-memory link
   }
 });
 
-const image = linkedBytes('gcc-O2', [
-  'branch',
-  'call',
-  'lock',
-  'local',
-  'local2',
-  'key-def',
-  'key-use',
-  'main',
-]);
+const units = ['branch', 'call', 'lock', 'local', 'local2', 'key-def', 'key-use', 'main'];
+const image = linkedBytes('gcc-O2', units);
+const aarch64Image = linkedBytes('aarch64-gcc-O2', units);
 
 test('an image cut at every 64th byte ends in a result or an error with a code', () => {
   for (let size = 0; size < image.length; size += 64) {
@@ -103,7 +98,7 @@ test('an image cut at every 64th byte ends in a result or an error with a code',
 test('2,000 seeded byte flips in an image end in a result or an error with a code, for boot and for verify', () => {
   const random = seeded(3);
   for (let i = 0; i < 2000; i++) {
-    const bytes = flipped(image, random);
+    const bytes = flipped(i % 2 === 0 ? image : aarch64Image, random);
     survives(`flip ${i}, verify`, () => {
       verifyImage(new Image(readElf('image', bytes.slice())), verifyOptions);
     });

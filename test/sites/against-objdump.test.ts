@@ -21,8 +21,8 @@ interface Seen {
   readonly locks: string[];
 }
 
-/** One line of `objdump -drw`: address, bytes, assembly, then every relocation inside the instruction. */
-const instructionLine = /^ *([0-9a-f]+):\t((?:[0-9a-f]{2} )+) *\t(.*)$/;
+/** One line of `objdump -drw`: address, bytes or word, assembly, then every relocation inside the instruction. */
+const instructionLine = /^ *([0-9a-f]+):\t((?:[0-9a-f]{2} )+|[0-9a-f]{8}) *\t(.*)$/;
 const trampoline = /__SCT__|\.static_call\.text/;
 
 function readListing(text: string): Seen {
@@ -34,13 +34,14 @@ function readListing(text: string): Seen {
     if (!address || !hex || rest === undefined || section === '.static_call.text') continue;
     const at = Number.parseInt(address, 16);
     const bytes = hex.trim().split(' ');
-    const [assembly = '', ...relocations] = rest.split(/\t[0-9a-f]+: R_X86_64_/);
-    const branch = /^(?:cs )?(call|jmp|j[a-z]+)(?:,p[nt])? +[0-9a-f]+ (<.*>)/.exec(assembly);
+    const [assembly = '', ...relocations] = rest.split(/\t[0-9a-f]+: R_(?:X86_64|AARCH64)_/);
+    const branch = /^(?:cs )?(call|jmp|j[a-z]+|bl?)(?:,p[nt])?\s+[0-9a-f]+ (<.*>)/.exec(assembly);
     // What the displacement names: its relocation, or the symbol that the assembler resolved it to.
     const fills = relocations.filter((r) => !r.startsWith('NONE'));
     const target = fills.length > 0 ? fills.join() : (branch?.[2] ?? '');
     if (branch && trampoline.test(target) && !/__SCT__\w+\+/.test(target)) {
-      const [kind, size] = branch[1] === 'call' ? ['call', 5] : ['tail', branch[1] === 'jmp' ? 5 : 6];
+      const size = { call: 5, jmp: 5, b: bytes.length, bl: bytes.length }[branch[1] as string] ?? 6;
+      const kind = branch[1] === 'call' || branch[1] === 'bl' ? 'call' : 'tail';
       seen.calls.push(`${section}+${at + bytes.length - size} ${kind}`);
     }
     const kept = relocations.some((r) => r.includes('__textpoke_keep_lock'));
@@ -61,11 +62,12 @@ function listed(bytes: Uint8Array, row: TableRow): string[] {
 let calls = 0;
 let locks = 0;
 for (const sample of samples) {
-  toolTest(`${sample}: static calls and locks are those of objdump -dr`, ['objdump'], () => {
+  const objdump = sample.startsWith('aarch64-') ? 'aarch64-linux-gnu-objdump' : 'objdump';
+  toolTest(`${sample}: static calls and locks are those of objdump -dr`, [objdump], () => {
     const path = join(objects, sample);
     const bytes = new Uint8Array(readFileSync(path));
     const result = annotate(sample, bytes, everything).bytes ?? bytes;
-    const seen = readListing(run('objdump', ['-drwz', path]));
+    const seen = readListing(run(objdump, ['-drwz', path]));
     assert.deepEqual(listed(result, staticCallSites).sort(), seen.calls.sort());
     assert.deepEqual(listed(result, smpLocks).sort(), seen.locks.sort());
     calls += seen.calls.length;
@@ -73,6 +75,6 @@ for (const sample of samples) {
   });
 }
 
-toolTest('the samples hold hundreds of sites', ['objdump'], () => {
-  assert.ok(calls > 300 && locks > 150, `${calls} calls, ${locks} locks`);
+toolTest('the samples hold hundreds of sites', ['objdump', 'aarch64-linux-gnu-objdump'], () => {
+  assert.ok(calls > 500 && locks > 150, `${calls} calls, ${locks} locks`);
 });
