@@ -16,6 +16,9 @@ export const everything: AnnotateOptions = {
   module: false,
 };
 
+/** The units of the sample program, which every set but a few holds. */
+export const programUnits = ['branch', 'call', 'lock', 'local', 'local2', 'key-def', 'key-use', 'main'];
+
 /** Path of `samples/objects/<set>/<name>.o`, or of `samples/<set>/<name>.o` for `demo` and `demo/aarch64`. */
 export function samplePath(set: string, name: string): string {
   const folder = set.startsWith('demo') ? set : `objects/${set}`;

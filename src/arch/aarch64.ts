@@ -248,6 +248,7 @@ export const aarch64: Arch = {
   dynamic: { none: 0, relative: 1027, symbolic: 257, jumpSlot: 1026, globData: 1025 },
   lockPrefix: undefined,
   breakpoint: undefined,
+  mnemonics: { call: 'bl', jump: 'b', 'conditional jump': 'b.cond' },
   maxSite: SIZE,
   trampolineSize: 2 * SIZE,
   mappingSymbol,

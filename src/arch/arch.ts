@@ -135,6 +135,8 @@ export interface Arch {
   readonly lockPrefix: LockPrefix | undefined;
   /** Written over the head of a live site while its tail changes (text_poke_bp); undefined where one store does. */
   readonly breakpoint: Uint8Array | undefined;
+  /** What branches are called where no disassembler is asked. */
+  readonly mnemonics: Readonly<Record<BranchKind, string>>;
   /** Longest instruction at a site, in bytes. */
   readonly maxSite: number;
   /** Bytes of a trampoline with its signature. */

@@ -246,6 +246,7 @@ export const x86_64: Arch = {
   dynamic: { none: 0, relative: 8, symbolic: 1, jumpSlot: 7, globData: 6 },
   lockPrefix: { lock: 0xf0, up: 0x3e, nop: 0x90, find: findLocks },
   breakpoint: Uint8Array.of(0xcc), // int3
+  mnemonics: { call: 'call', jump: 'jmp', 'conditional jump': 'jcc' },
   maxSite: 6,
   trampolineSize: 8,
   mappingSymbol: undefined,

@@ -1,6 +1,6 @@
 // The passes of dump: read a file, decode each table that is asked for, name every place. Objects, images and the
 // members of archives come out alike; an entry that makes no sense is shown as such, and the next one is read.
-import type { SiteInstruction } from '../arch/arch.ts';
+import type { Arch, SiteInstruction } from '../arch/arch.ts';
 import { type Disassembler, loadDisassembler } from '../arch/disassembler.ts';
 import { archOf } from '../arch/registry.ts';
 import { hexBytes } from '../bytes/integer.ts';
@@ -256,26 +256,20 @@ function instructionAt<Place>(
   const target = to === undefined ? undefined : placeName(view.place(to));
   const line = disassembler?.one(at.code.subarray(at.offset), at.address, () => target);
   const shown = at.code.subarray(at.offset, at.offset + (size || line?.size || arch.maxSite));
-  return { instruction: { bytes: hexBytes(shown), kind, text: line?.text ?? shortText(kind, target) } };
+  return { instruction: { bytes: hexBytes(shown), kind, text: line?.text ?? shortText(arch, kind, target) } };
 }
 
 /** What stands for the disassembly where capstone is not asked. */
-function shortText(kind: SiteInstruction['kind'], target: string | undefined): string {
+function shortText(arch: Arch, kind: SiteInstruction['kind'], target: string | undefined): string {
   switch (kind) {
     case 'call':
-      return `call ${target}`;
     case 'jump':
-      return `jmp ${target}`;
     case 'conditional jump':
-      return `jcc ${target}`;
-    case 'nop':
-      return 'nop';
+      return `${arch.mnemonics[kind]} ${target}`;
     case 'return':
       return 'ret';
-    case 'clear result':
-      return 'clear result';
-    case 'other':
-      return 'other';
+    default:
+      return kind;
   }
 }
 

@@ -7,9 +7,9 @@ import { readKey, wantsJump } from '../../src/boot/jump-label.ts';
 import type { Runtime } from '../../src/boot/runtime.ts';
 import { type CallValue, kindOfSite, readCallValue } from '../../src/boot/static-call.ts';
 import { type BootStep, boot } from '../../src/pipeline.ts';
-import { imageOf, linkedBytes } from '../samples.ts';
+import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 
-const names = ['branch', 'call', 'lock', 'local', 'local2', 'key-def', 'key-use', 'main'];
+const names = programUnits;
 const images = new Map(['gcc-O0', 'gcc-O2', 'clang-Os'].map((set) => [set, linkedBytes(set, names)]));
 images.set('hand-written', linkedBytes('gcc-O2', ['hand']));
 

@@ -8,18 +8,9 @@ import { MismatchError } from '../../src/errors.ts';
 import type { Image } from '../../src/image/image.ts';
 import { linkObjects } from '../../src/image/link.ts';
 import { findStaticKey, readBranchSites } from '../../src/image/sites.ts';
-import { imageOf, linkedBytes, sampleBytes } from '../samples.ts';
+import { imageOf, linkedBytes, programUnits, sampleBytes } from '../samples.ts';
 
-const branchImage = linkedBytes('gcc-O2', [
-  'branch',
-  'main',
-  'call',
-  'lock',
-  'local',
-  'local2',
-  'key-def',
-  'key-use',
-]);
+const branchImage = linkedBytes('gcc-O2', programUnits);
 
 /** The kernel's own entries, jumps with bit 1 still in place. */
 const kernelEntries = linkObjects([

@@ -13,19 +13,10 @@ import {
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { MismatchError, TextpokeError } from '../../src/errors.ts';
 import { findStaticCall, readCallSites } from '../../src/image/sites.ts';
-import { imageOf, linkedBytes } from '../samples.ts';
+import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 
 /** clang -Os makes conditional tail calls of the sample, hand.S has every kind. */
-const clangCalls = linkedBytes('clang-Os', [
-  'call',
-  'main',
-  'branch',
-  'lock',
-  'local',
-  'local2',
-  'key-def',
-  'key-use',
-]);
+const clangCalls = linkedBytes('clang-Os', programUnits);
 const handCalls = linkedBytes('gcc-O2', ['hand']);
 
 function booted(bytes: Uint8Array): Runtime {

@@ -10,7 +10,7 @@ import { Image } from '../../src/image/image.ts';
 import { linkObjects } from '../../src/image/link.ts';
 import { annotate, boot } from '../../src/pipeline.ts';
 import { verifyImage } from '../../src/verify/verify.ts';
-import { everything, linkedBytes } from '../samples.ts';
+import { everything, linkedBytes, programUnits } from '../samples.ts';
 import { flipped, seeded } from './seeded.ts';
 
 const objects = fileURLToPath(new URL('../../samples/objects/', import.meta.url));
@@ -80,7 +80,7 @@ test('500 seeded byte flips in annotated objects do not upset the in-memory link
   }
 });
 
-const units = ['branch', 'call', 'lock', 'local', 'local2', 'key-def', 'key-use', 'main'];
+const units = programUnits;
 const image = linkedBytes('gcc-O2', units);
 const aarch64Image = linkedBytes('aarch64-gcc-O2', units);
 

@@ -9,18 +9,9 @@ import { encodeImageEntry } from '../../src/image/tables.ts';
 import { boot } from '../../src/pipeline.ts';
 import { jumpTable, staticCallSites } from '../../src/tables/schema.ts';
 import { verifyImage } from '../../src/verify/verify.ts';
-import { imageOf, linkedBytes, sampleBytes } from '../samples.ts';
+import { imageOf, linkedBytes, programUnits, sampleBytes } from '../samples.ts';
 
-const linked = linkedBytes('gcc-O2', [
-  'branch',
-  'call',
-  'lock',
-  'local',
-  'local2',
-  'key-def',
-  'key-use',
-  'main',
-]);
+const linked = linkedBytes('gcc-O2', programUnits);
 
 /** A booted image that nothing is wrong with. */
 function good(): Image {
