@@ -101,21 +101,21 @@ const machines: Readonly<Record<string, MachineRow>> = {
 
 const noSupport: CallSupport = { returnStub: undefined, returnThunk: undefined };
 
+/** Makes the forms of a machine that stand at one address. */
+function formsAt(arch: Arch, address: number) {
+  return (name: string, bytes: Uint8Array | undefined, intent: Intent, assembly: Form['assembly']): Form => ({
+    name: `${arch.name} ${name}`,
+    address,
+    bytes: bytes ?? new Uint8Array(0),
+    intent,
+    assembly,
+  });
+}
+
 function* aarch64Forms(arch: Arch): Generator<Form> {
   const limits = [-0x800_0000, 0x7ff_fffc];
   for (const address of [0x8_0040_1000, -0x3f_f7ff_f000]) {
-    const form = (
-      name: string,
-      bytes: Uint8Array | undefined,
-      intent: Intent,
-      assembly: Form['assembly'],
-    ): Form => ({
-      name: `${arch.name} ${name}`,
-      address,
-      bytes: bytes ?? new Uint8Array(0),
-      intent,
-      assembly,
-    });
+    const form = formsAt(arch, address);
     const site = (kind: CallKind, target: CallTarget) =>
       arch.encodeCallSite({
         address,
@@ -168,18 +168,7 @@ function* x86Forms(arch: Arch): Generator<Form> {
   const add = Uint8Array.of(0x83, 0x00, 0x01); // add dword ptr [rax], 1
   const withPrefix = (prefix: number) => Uint8Array.of(prefix, ...add);
   for (const address of [userspace, kernel]) {
-    const form = (
-      name: string,
-      bytes: Uint8Array | undefined,
-      intent: Intent,
-      assembly: Form['assembly'],
-    ): Form => ({
-      name: `${arch.name} ${name}`,
-      address,
-      bytes: bytes ?? new Uint8Array(0),
-      intent,
-      assembly,
-    });
+    const form = formsAt(arch, address);
     yield form('nop2', arch.nop(2), { kind: 'nop' }, 'xchg ax, ax');
     yield form(
       'nop5',

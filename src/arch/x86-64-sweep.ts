@@ -1,5 +1,6 @@
 // A linear walk over the instructions of an x86-64 code section, from one symbol to the next as `objdump -d`
 // does it, and the lock prefixes it finds.
+import { countUpTo } from '../bytes/search.ts';
 import type { CodeMap } from './arch.ts';
 import { decodeInstruction, lengthOf, lockPrefixOf, MAX_INSTRUCTION_LENGTH } from './x86-64-length.ts';
 
@@ -100,18 +101,6 @@ function runAround(size: number, { starts, data }: CodeMap, offset: number): [st
   if (edges % 2 === 1) return [offset, offset];
   const start = Math.max(starts[symbols - 1] ?? 0, data[edges - 1] ?? 0);
   return [start, Math.min(starts[symbols] ?? size, data[edges] ?? size, size)];
-}
-
-/** How many of the ascending numbers are not above `limit`. */
-function countUpTo(ascending: Uint32Array, limit: number): number {
-  let low = 0;
-  let high = ascending.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (ascending[middle]! <= limit) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 function indexOfLock(code: Uint8Array, from: number): number {

@@ -7,7 +7,7 @@ import type { Image } from '../image/image.ts';
 import { type BranchSite, unionOffset } from '../image/sites.ts';
 import { encodeImageEntry } from '../image/tables.ts';
 import { jumpBit1, jumpBranch, jumpTable } from '../tables/schema.ts';
-import type { Runtime } from './runtime.ts';
+import { type Runtime, requireKey } from './runtime.ts';
 import type { Allowed, Patch } from './text-poke.ts';
 
 /** JUMP_TYPE_TRUE: the key's initial value, in bit 0 of its `type`. */
@@ -22,18 +22,7 @@ export interface KeyState {
 
 /** Reads a key at an address; error `table-malformed` when no key can be there. */
 export function readKey(image: Image, key: number): KeyState {
-  const size = 2 * image.arch.wordSize;
-  if (key % 4 !== 0) {
-    throw new TextpokeError('key-unaligned', `the key ${image.describe(key)} is not aligned to 4 bytes`, {
-      file: image.file.path,
-    });
-  }
-  if (!image.contains(key, size)) {
-    throw new TextpokeError('table-malformed', `the key at ${image.describe(key)} lies outside the image`, {
-      file: image.file.path,
-      section: jumpTable.name,
-    });
-  }
+  requireKey(image, key, jumpTable);
   const type = image.readS32(key + unionOffset(image));
   return { enabled: image.readS32(key), initial: (type & initiallyTrue) !== 0 };
 }

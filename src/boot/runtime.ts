@@ -1,6 +1,7 @@
 // What a booted program keeps in memory: its sites, its keys, its calls. Phases and operations (jump-label.ts,
 // static-call.ts, smp-locks.ts) work on it.
 import type { CallSupport } from '../arch/arch.ts';
+import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import {
   type BranchSite,
@@ -12,7 +13,7 @@ import {
   readStaticCalls,
   type StaticCall,
 } from '../image/sites.ts';
-import { keptLocks, smpLocks } from '../tables/schema.ts';
+import { keptLocks, smpLocks, type TableRow } from '../tables/schema.ts';
 import { TextPoker } from './text-poke.ts';
 
 export class Runtime {
@@ -40,6 +41,21 @@ export class Runtime {
     this.calls = readStaticCalls(image);
     this.support = callSupport(image);
     this.returnZero = image.symbols.addressOf('__static_call_return0');
+  }
+}
+
+/** Throws unless a key of either kind can lie at an address: `key-unaligned`, `table-malformed` (in `table`). */
+export function requireKey(image: Image, key: number, table: TableRow): void {
+  if (key % 4 !== 0) {
+    throw new TextpokeError('key-unaligned', `the key ${image.describe(key)} is not aligned to 4 bytes`, {
+      file: image.file.path,
+    });
+  }
+  if (!image.contains(key, 2 * image.arch.wordSize)) {
+    throw new TextpokeError('table-malformed', `the key at ${image.describe(key)} lies outside the image`, {
+      file: image.file.path,
+      section: table.name,
+    });
   }
 }
 

@@ -1,13 +1,13 @@
 // Static calls at boot and run time (kernel/static_call_inline.c, arch/x86/kernel/static_call.c).
 import type { CallKind, CallSiteBytes, CallTarget } from '../arch/arch.ts';
-import { hex } from '../bytes/integer.ts';
+import { hex, parseAddress } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image, Pointer } from '../image/image.ts';
 import { type CallSite, findSymbol, type StaticCall } from '../image/sites.ts';
 import { encodeImageEntry } from '../image/tables.ts';
 import { callInit, callTail, staticCallSites } from '../tables/schema.ts';
-import type { Runtime } from './runtime.ts';
+import { type Runtime, requireKey } from './runtime.ts';
 import type { Allowed, Patch } from './text-poke.ts';
 
 /** What a call is to do; `external` is a function of another object, whose address only the loader knows. */
@@ -24,17 +24,7 @@ export function callValue(pointer: Pointer, returnZero: number | undefined): Cal
 /** Reads the `func` of a `struct static_call_key`; error `table-malformed` outside the image, `key-unaligned`. */
 export function readCallValue(runtime: Runtime, key: number): CallValue {
   const { image } = runtime;
-  if (key % 4 !== 0) {
-    throw new TextpokeError('key-unaligned', `the key ${image.describe(key)} is not aligned to 4 bytes`, {
-      file: image.file.path,
-    });
-  }
-  if (!image.contains(key, 2 * image.arch.wordSize)) {
-    throw new TextpokeError('table-malformed', `the key at ${image.describe(key)} lies outside the image`, {
-      file: image.file.path,
-      section: staticCallSites.name,
-    });
-  }
+  requireKey(image, key, staticCallSites);
   return callValue(image.readPointer(key), runtime.returnZero);
 }
 
@@ -73,7 +63,7 @@ function branchTargetOf(image: Image, bytes: Uint8Array, address: number): Point
 }
 
 /** True when the branch at `address` goes to `trampoline`, directly or through a stub. */
-export function goesTo(image: Image, address: number, trampoline: number): boolean {
+function goesTo(image: Image, address: number, trampoline: number): boolean {
   const target = branchTargetAt(image, address);
   return target?.kind === 'address' && target.address === trampoline;
 }
@@ -260,8 +250,7 @@ export function parseCallValue(runtime: Runtime, text: string): CallTarget {
     }
     return { kind: 'return 0', address: returnZero };
   }
-  const isAddress = /^0x[0-9a-f]+$/i.test(text);
-  const address = isAddress ? Number(BigInt.asIntN(64, BigInt(text))) : findSymbol(image, text, 'function');
+  const address = parseAddress(text) ?? findSymbol(image, text, 'function');
   if (!image.codeAt(address)) {
     throw new TextpokeError('unknown-key', `${text} is not code of the image, so no call can go there`, {
       file: image.file.path,

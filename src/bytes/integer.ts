@@ -41,6 +41,11 @@ export function toAddress(value: bigint | number): number {
   return Number.isSafeInteger(signed) ? signed : Number.NaN;
 }
 
+/** The address that a person wrote as `0x…`; undefined for any other text. */
+export function parseAddress(text: string): number | undefined {
+  return /^0x[0-9a-f]+$/i.test(text) ? Number(BigInt.asIntN(64, BigInt(text))) : undefined;
+}
+
 /** The 64 bits of an address, unsigned. */
 export function addressBits(address: number): bigint {
   return BigInt.asUintN(64, BigInt(address));

@@ -1,6 +1,8 @@
 // A relocatable object for dump: every field is a relocation, every place a section and an offset.
+
 import type { Arch } from '../arch/arch.ts';
 import { hex } from '../bytes/integer.ts';
+import { countUpTo } from '../bytes/search.ts';
 import { STB_GLOBAL, STT_FUNC, STT_OBJECT } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
 import { splitKey } from '../image/sites.ts';
@@ -119,14 +121,7 @@ export class ObjectView implements TableView<Place> {
       this.orders.set(section, order);
     }
     const { offsets, symbols } = order;
-    let low = 0;
-    let high = offsets.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((offsets[middle] as number) <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return symbols[low - 1];
+    return symbols[countUpTo(offsets, offset) - 1];
   }
 
   private sort(section: number): SymbolOrder {

@@ -3,8 +3,18 @@
 import type { Arch, CodeMap } from '../arch/arch.ts';
 import { archOf } from '../arch/registry.ts';
 import { hex } from '../bytes/integer.ts';
+import { countUpTo } from '../bytes/search.ts';
 import { ByteView } from '../bytes/view.ts';
-import { ET_DYN, ET_EXEC, PF_X, PT_LOAD, SHF_ALLOC, SHF_EXECINSTR, SHT_NOBITS } from '../elf/constants.ts';
+import {
+  ET_DYN,
+  ET_EXEC,
+  PF_X,
+  PT_LOAD,
+  SHF_ALLOC,
+  SHF_EXECINSTR,
+  SHF_TLS,
+  SHT_NOBITS,
+} from '../elf/constants.ts';
 import type { ElfFile, Section, Segment } from '../elf/file.ts';
 import { TextpokeError } from '../errors.ts';
 import { codeMapOf } from '../sites/object-code.ts';
@@ -222,20 +232,15 @@ export class Image {
   }
 
   private alloc: Section[] | undefined;
+  private allocStarts: Float64Array | undefined;
 
   /** The section that holds an address, if the image has section headers. */
   sectionAt(address: number): Section | undefined {
     this.alloc ??= this.file.sections
-      .filter((s) => (s.flags & SHF_ALLOC) !== 0 && s.size > 0 && (s.flags & 0x400) === 0)
+      .filter((s) => (s.flags & SHF_ALLOC) !== 0 && s.size > 0 && (s.flags & SHF_TLS) === 0)
       .sort((a, b) => a.addr - b.addr);
-    let low = 0;
-    let high = this.alloc.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.alloc[middle] as Section).addr <= address) low = middle + 1;
-      else high = middle;
-    }
-    const section = this.alloc[low - 1];
+    this.allocStarts ??= Float64Array.from(this.alloc, (s) => s.addr);
+    const section = this.alloc[countUpTo(this.allocStarts, address) - 1];
     return section && address < section.addr + section.size ? section : undefined;
   }
 

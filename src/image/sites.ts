@@ -1,5 +1,5 @@
 // The sites of an image, decoded from its tables, and the keys they belong to.
-import { hex } from '../bytes/integer.ts';
+import { hex, parseAddress } from '../bytes/integer.ts';
 import { STB_LOCAL, STT_FILE } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import { keyPrefix, trampolinePrefix } from '../sites/trampolines.ts';
@@ -164,9 +164,9 @@ export function findStaticCall(
   calls: ReadonlyMap<number, StaticCall>,
   text: string,
 ): StaticCall {
-  if (/^0x[0-9a-f]+$/i.test(text)) {
-    const key = Number(BigInt.asIntN(64, BigInt(text)));
-    return calls.get(key) ?? { name: hex(key), key, trampoline: undefined };
+  const address = parseAddress(text);
+  if (address !== undefined) {
+    return calls.get(address) ?? { name: hex(address), key: address, trampoline: undefined };
   }
   const name = text.replace(/^__SC[KT]__/, '');
   const key = findSymbol(image, keyPrefix + name, 'static call');

@@ -1,5 +1,7 @@
 // Symbols of an image by name and by address.
+
 import type { Arch } from '../arch/arch.ts';
+import { countUpTo } from '../bytes/search.ts';
 import {
   SHT_DYNSYM,
   STB_GLOBAL,
@@ -108,13 +110,7 @@ export class SymbolIndex {
     this.sort();
     const { order, addresses, table } = this;
     if (!order || !addresses || !table) return undefined;
-    let low = 0;
-    let high = addresses.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((addresses[middle] as number) <= address) low = middle + 1;
-      else high = middle;
-    }
+    const low = countUpTo(addresses, address);
     if (low === 0) return undefined;
     const at = order[low - 1] as number;
     return {
@@ -129,13 +125,7 @@ export class SymbolIndex {
     this.sort();
     const { order, addresses, table } = this;
     if (!order || !addresses || !table) return [];
-    let low = 0;
-    let high = addresses.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((addresses[middle] as number) < start) low = middle + 1;
-      else high = middle;
-    }
+    const low = countUpTo(addresses, start - 1);
     const found = this.mapping.filter((i) => {
       const address = table.value[i] as number;
       return address >= start && address < end;

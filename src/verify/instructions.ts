@@ -4,6 +4,7 @@ import type { Runtime } from '../boot/runtime.ts';
 import {
   type CallValue,
   describeValue,
+  isTrampolineAt,
   kindOfSite,
   onOwnTrampoline,
   reachableBytes,
@@ -114,13 +115,13 @@ function checkTrampoline(runtime: Runtime, key: number): Finding | undefined {
   const call = runtime.calls.get(key);
   if (call?.trampoline === undefined) return undefined;
   const value: CallValue = readCallValue(runtime, key);
-  const code = image.readUpTo(call.trampoline, image.arch.trampolineSize);
-  if (image.arch.isTrampoline(code, 0) && trampolineDoes(runtime, call.trampoline, value)) return undefined;
+  if (isTrampolineAt(image, call.trampoline) && trampolineDoes(runtime, call.trampoline, value))
+    return undefined;
   return {
     rule: 'TP012',
     address: call.trampoline,
     place: image.describe(call.trampoline),
     message: `the trampoline of ${call.name} does not go to ${describeValue(image, value)}`,
-    found: code.slice(),
+    found: image.readUpTo(call.trampoline, image.arch.trampolineSize).slice(),
   };
 }
