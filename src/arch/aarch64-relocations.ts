@@ -124,7 +124,13 @@ const rows: Readonly<Record<number, Row>> = {
   307: { name: 'GOTREL64' },
   308: { name: 'GOTREL32' },
   310: { name: 'LD64_GOTOFF_LO15' },
-  313: { name: 'LD64_GOTPAGE_LO15' },
+  313: {
+    name: 'LD64_GOTPAGE_LO15',
+    value: (r) => r.slot() + r.addend - pageOf(r.got),
+    fields: [{ at: 10, width: 12, shift: 3 }],
+    range: unsignedRange(15),
+    multiple: 8,
+  },
   541: { name: 'TLSIE_ADR_GOTTPREL_PAGE21' },
   542: { name: 'TLSIE_LD64_GOTTPREL_LO12_NC' },
   549: { name: 'TLSLE_ADD_TPREL_HI12' },
@@ -160,7 +166,8 @@ export function applyAArch64Relocation(r: LinkRelocation): string | undefined {
     return `${name} needs ${value}, which is out of its range (${low} to ${high})`;
   if (row.multiple !== undefined && value % row.multiple !== 0)
     return `${name} needs ${value}, which is no multiple of ${row.multiple}`;
-  const view = new ByteView(r.bytes, true);
+  // Instructions are little-endian whatever data are.
+  const view = new ByteView(r.bytes, row.bytes === undefined || r.little);
   if (row.bytes === 8) view.setS64(r.offset, value);
   else if (row.bytes === 4) view.setU32(r.offset, value >>> 0);
   else if (row.bytes === 2) view.setU16(r.offset, value & 0xffff);

@@ -10,6 +10,7 @@ import type {
   CallSiteBytes,
   CallSiteRequest,
   CodeMap,
+  InstructionSet,
   RelocatedBranch,
   SiteInstruction,
 } from './arch.ts';
@@ -232,8 +233,31 @@ function mappingSymbol(name: string): 'code' | 'data' | undefined {
   return name.startsWith('$x') ? 'code' : name.startsWith('$d') ? 'data' : undefined;
 }
 
-export const aarch64: Arch = {
-  name: 'AArch64',
+const instructions: InstructionSet = {
+  name: 'A64',
+  mnemonics: { call: 'bl', jump: 'b', 'conditional jump': 'b.cond' },
+  maxSite: SIZE,
+  branchSizes: [SIZE],
+  trampolineSize: 2 * SIZE,
+  readInstruction,
+  explainShort,
+  readStub,
+  nop: () => bytesOf(NOP),
+  jump: (_size, displacement) => encodeB(displacement),
+  isCallSite,
+  isTrampoline(code, offset) {
+    const { kind } = readInstruction(code, offset);
+    return (kind === 'jump' || kind === 'return') && wordAt(code, offset + SIZE) === SIGNATURE;
+  },
+  trampolineSlot: () => undefined,
+  encodeCallSite,
+  encodeTrampoline: (address, target) =>
+    target.kind === 'null' ? bytesOf(RET) : encodeB(target.address - address),
+};
+
+/** Instructions are little-endian in either; the name tells whether data are. */
+const aarch64Of = (name: string): Arch => ({
+  name,
   machine: EM_AARCH64,
   class: 64,
   wordSize: 8,
@@ -248,29 +272,20 @@ export const aarch64: Arch = {
   dynamic: { none: 0, relative: 1027, symbolic: 257, jumpSlot: 1026, globData: 1025 },
   lockPrefix: undefined,
   breakpoint: undefined,
-  mnemonics: { call: 'bl', jump: 'b', 'conditional jump': 'b.cond' },
-  maxSite: SIZE,
-  trampolineSize: 2 * SIZE,
   mappingSymbol,
   veneerName: /^__(.*_veneer|AArch64(ADRP|AbsLong)Thunk_.*)$/,
-  readInstruction,
+  thumbBit: false,
+  maxSite: instructions.maxSite,
+  trampolineSize: instructions.trampolineSize,
+  instructionsAt: () => instructions,
+  instructionsOf: () => instructions,
   branchOfRelocation,
-  explainShort,
   startsInstruction,
   startsBranch: startsInstruction,
   forEachBranch,
-  readStub,
-  branchSizes: [SIZE],
-  nop: () => bytesOf(NOP),
-  jump: (_size, displacement) => encodeB(displacement),
-  isCallSite,
-  isTrampoline(code, offset) {
-    const { kind } = readInstruction(code, offset);
-    return (kind === 'jump' || kind === 'return') && wordAt(code, offset + SIZE) === SIGNATURE;
-  },
-  encodeCallSite,
-  encodeTrampoline: (address, target) =>
-    target.kind === 'null' ? bytesOf(RET) : encodeB(target.address - address),
   trapFill: (size) => new Uint8Array(size).map((_, i) => bytesOf(BRK)[i % SIZE] as number),
   applyRelocation: applyAArch64Relocation,
-};
+});
+
+export const aarch64 = aarch64Of('AArch64');
+export const aarch64_be = aarch64Of('AArch64 big-endian');

@@ -1,5 +1,9 @@
 // What generic code needs to know of a machine. A new machine is one file that makes an `Arch` and one row in
 // `architectures` (registry.ts); nothing else asks which machine it is.
+//
+// Two readings of a code address: a place is where an instruction's first byte lies, and what tables and patches
+// name; a code pointer is what a function pointer holds and a branch leads to. They differ on 32-bit ARM alone,
+// where bit 0 of a code pointer says that Thumb instructions stand there (AAPCS32, "Interworking").
 
 /** How control reaches a static call's trampoline from a site. */
 export type CallKind = 'call' | 'tail' | 'conditional tail';
@@ -12,9 +16,9 @@ export interface SiteInstruction {
   readonly kind: BranchKind | 'nop' | 'return' | 'clear result' | 'other';
   /** Bytes; 0 when nothing decodable is there. */
   readonly size: number;
-  /** For a branch: its target minus the instruction's own first byte. */
+  /** For a branch: the code pointer it leads to, minus the place of the instruction. */
   readonly displacement: number;
-  /** A branch that cannot hold what patching writes (x86 rel8, b.cond). */
+  /** A branch that cannot hold what patching writes (x86 rel8, AArch64 b.cond, Thumb b.n). */
   readonly short: boolean;
 }
 
@@ -25,7 +29,7 @@ export interface RelocatedBranch {
   readonly kind: BranchKind;
   readonly size: number;
   readonly short: boolean;
-  /** The branch goes to S + A + bias. */
+  /** The branch goes to S + A + bias; A is 0 for REL, whose addend is read from the field and part of this. */
   readonly bias: number;
 }
 
@@ -36,11 +40,13 @@ export interface RelocatedBranch {
 export interface CodeMap {
   readonly starts: Uint32Array;
   readonly data: Uint32Array;
+  /** Thumb code, as pairs likewise; empty on every machine but 32-bit ARM. */
+  readonly thumb: Uint32Array;
 }
 
 /** What a static call is to do: go to a function, do nothing (NULL), or return 0. */
 export type CallTarget =
-  | { readonly kind: 'function'; readonly address: number }
+  | { readonly kind: 'function'; readonly address: number } // a code pointer
   | { readonly kind: 'null' }
   | { readonly kind: 'return 0'; readonly address: number };
 
@@ -53,20 +59,23 @@ export interface CallSupport {
 }
 
 export interface CallSiteRequest {
-  /** Virtual address of the site. */
+  /** Place of the site (virtual address). */
   readonly address: number;
   readonly kind: CallKind;
   readonly target: CallTarget;
-  /** Virtual address of the call's trampoline. */
+  /** Code pointer to the call's trampoline. */
   readonly trampoline: number;
-  /** Virtual addresses of veneers that lead to the trampoline, the nearest first. */
+  /** Code pointers to veneers that lead to the trampoline, the nearest first. */
   readonly veneers?: readonly number[] | undefined;
   /** Bytes at the site now (at least `maxSite` of them, less at the end of the code). */
   readonly current: Uint8Array;
   readonly support: CallSupport;
 }
 
-/** Bytes for a site, and whether it has to stay on its trampoline because the target is out of reach. */
+/**
+ * Bytes for a site, and whether it has to stay on its trampoline: because the target is out of reach, or (a jump on
+ * ARM) stands in the other state.
+ */
 export interface CallSiteBytes {
   readonly bytes: Uint8Array;
   readonly onTrampoline: boolean;
@@ -109,18 +118,74 @@ export interface DynamicRelocations {
 /** A relocation that an in-memory link has to carry out. */
 export interface LinkRelocation {
   readonly type: number;
-  /** S, the symbol's address (0 for none). */
+  /** S, the symbol's address (0 for none); the place of a function, without Thumb bit. */
   readonly symbol: number;
+  /** T of the ARM psABI: S is a function in Thumb state. */
+  readonly thumb: boolean;
   readonly addend: number;
   /** P, the address of the field. */
   readonly place: number;
   /** Byte offset of the field in `bytes`. */
   readonly offset: number;
   readonly bytes: Uint8Array;
+  /** Byte order of data; that of instructions is the machine's own. */
+  readonly little: boolean;
   /** Address of a pointer to S (a GOT entry), made on first use. */
   slot(): number;
+  /** Address of the global offset table. */
+  readonly got: number;
 }
 
+/** One instruction set: what patching reads and writes at a site. ARM has two, every other machine one. */
+export interface InstructionSet {
+  /** As disassemblers and people call it. */
+  readonly name: string;
+  /** What branches are called where no disassembler is asked. */
+  readonly mnemonics: Readonly<Record<BranchKind, string>>;
+  /** Longest instruction at a site, in bytes. */
+  readonly maxSite: number;
+  /** Sizes a static branch may have. */
+  readonly branchSizes: readonly number[];
+  /** Bytes of a trampoline with its signature. */
+  readonly trampolineSize: number;
+
+  /** Reads the instruction at byte `offset` as patching sees it. */
+  readInstruction(code: Uint8Array, offset: number): SiteInstruction;
+  /** Why the short branch at byte `offset` cannot be a static call: the end of a sentence about it. */
+  explainShort(code: Uint8Array, offset: number): string;
+  /**
+   * Where a PLT stub or veneer at byte `offset` goes: the address of the pointer it loads, or the code pointer it
+   * leads to. `address` is its place.
+   */
+  readStub(
+    code: Uint8Array,
+    offset: number,
+    address: number,
+  ): { slot: number } | { target: number } | undefined;
+
+  /** A NOP of a branch site's size. */
+  nop(size: number): Uint8Array;
+  /** A jump of a branch site's size; undefined when `displacement` (of places) is out of its range. */
+  jump(size: number, displacement: number): Uint8Array | undefined;
+  /** True when `current` may stand at a static call site of that kind (kernel: __static_call_validate). */
+  isCallSite(current: Uint8Array, kind: CallKind): boolean;
+  /** True when `code` at `offset` has the shape of a trampoline. */
+  isTrampoline(code: Uint8Array, offset: number): boolean;
+  /**
+   * The address of the pointer that the trampoline at `address` jumps through, which has to be its key's `func`;
+   * undefined for one that returns, and on machines whose trampolines branch to the function.
+   */
+  trampolineSlot(code: Uint8Array, offset: number, address: number): number | undefined;
+  /**
+   * What a site is to hold (kernel: __static_call_transform). A target out of reach leaves it on its trampoline;
+   * undefined when no branch reaches that either.
+   */
+  encodeCallSite(request: CallSiteRequest): CallSiteBytes | undefined;
+  /** What a trampoline is to begin with; undefined when the function is out of its range. */
+  encodeTrampoline(address: number, target: CallTarget, support: CallSupport): Uint8Array | undefined;
+}
+
+/** A machine as one kind of ELF file holds it: class and byte order included. */
 export interface Arch {
   /** As printed and in JSON. */
   readonly name: string;
@@ -135,59 +200,43 @@ export interface Arch {
   readonly lockPrefix: LockPrefix | undefined;
   /** Written over the head of a live site while its tail changes (text_poke_bp); undefined where one store does. */
   readonly breakpoint: Uint8Array | undefined;
-  /** What branches are called where no disassembler is asked. */
-  readonly mnemonics: Readonly<Record<BranchKind, string>>;
-  /** Longest instruction at a site, in bytes. */
-  readonly maxSite: number;
-  /** Bytes of a trampoline with its signature. */
-  readonly trampolineSize: number;
   /** What a mapping symbol says of the bytes behind it, up to the next one; undefined for any other name. */
-  readonly mappingSymbol: ((name: string) => 'code' | 'data' | undefined) | undefined;
+  readonly mappingSymbol: ((name: string) => 'code' | 'thumb' | 'data' | undefined) | undefined;
   /** Names that linkers give to veneers, the stubs they put among other code; undefined where they make none. */
   readonly veneerName: RegExp | undefined;
+  /** True where bit 0 of a function's symbol and of every other code pointer says that it is Thumb code. */
+  readonly thumbBit: boolean;
+  /** Longest instruction at any site, in bytes. */
+  readonly maxSite: number;
+  /** Longest trampoline with its signature, in bytes. */
+  readonly trampolineSize: number;
 
-  /** Reads the instruction at byte `offset` as patching sees it. */
-  readInstruction(code: Uint8Array, offset: number): SiteInstruction;
+  /** The instruction set of the code at a section-relative place. */
+  instructionsAt(map: CodeMap, offset: number): InstructionSet;
+  /** The instruction set of the code that a code pointer leads to. */
+  instructionsOf(pointer: number): InstructionSet;
   /** The branch that the relocation of `type` at byte `place` belongs to, if it is one. */
   branchOfRelocation(type: number, code: Uint8Array, place: number): RelocatedBranch | undefined;
-  /** Why the short branch at byte `offset` cannot be a static call: the end of a sentence about it. */
-  explainShort(code: Uint8Array, offset: number): string;
   /** True when an instruction starts at byte `offset`, as a sweep of the code between its symbols finds them. */
   startsInstruction(code: Uint8Array, map: CodeMap, offset: number): boolean;
   /** The same for a branch, which may also stand behind prefixes of its own: a site is where the opcode is. */
   startsBranch(code: Uint8Array, map: CodeMap, offset: number): boolean;
-  /** Calls `visit` for every direct branch: the section-relative offset of its opcode, and its target relative to the section. */
+  /**
+   * Calls `visit` for every direct branch: the section-relative offset of its opcode, and the code pointer it leads
+   * to, relative to the section.
+   */
   forEachBranch(
     code: Uint8Array,
     map: CodeMap,
     visit: (offset: number, target: number, kind: BranchKind, short: boolean) => void,
   ): void;
-  /** Where a PLT stub or veneer at byte `offset` goes: the address of the pointer it loads, or of its target. */
-  readStub(
-    code: Uint8Array,
-    offset: number,
-    address: number,
-  ): { slot: number } | { target: number } | undefined;
-
-  /** A NOP of a branch site's size. */
-  nop(size: number): Uint8Array;
-  /** A jump of a branch site's size; undefined when `displacement` (from its first byte) is out of its range. */
-  jump(size: number, displacement: number): Uint8Array | undefined;
-  /** Sizes a static branch may have. */
-  readonly branchSizes: readonly number[];
-  /** True when `current` may stand at a static call site of that kind (kernel: __static_call_validate). */
-  isCallSite(current: Uint8Array, kind: CallKind): boolean;
-  /** True when `code` at `offset` has the shape of a trampoline. */
-  isTrampoline(code: Uint8Array, offset: number): boolean;
-  /**
-   * What a site is to hold (kernel: __static_call_transform). A target out of reach leaves it on its trampoline;
-   * undefined when no branch reaches that either.
-   */
-  encodeCallSite(request: CallSiteRequest): CallSiteBytes | undefined;
-  /** What a trampoline is to hold; undefined when the function is out of its range. */
-  encodeTrampoline(address: number, target: CallTarget, support: CallSupport): Uint8Array | undefined;
   /** `size` bytes of instructions that trap, for stubs of symbols that nobody defines. */
   trapFill(size: number): Uint8Array;
   /** Carries out a relocation of an in-memory link; returns an error's text, or undefined when done. */
   applyRelocation(relocation: LinkRelocation): string | undefined;
+}
+
+/** The place that a code pointer leads to. */
+export function placeOf(arch: Pick<Arch, 'thumbBit'>, pointer: number): number {
+  return arch.thumbBit && pointer % 2 !== 0 ? pointer - 1 : pointer;
 }

@@ -1,6 +1,6 @@
 // The machines that textpoke knows, one row each.
 import { TextpokeError } from '../errors.ts';
-import { aarch64 } from './aarch64.ts';
+import { aarch64, aarch64_be } from './aarch64.ts';
 import type { Arch } from './arch.ts';
 import { x86_64 } from './x86-64.ts';
 
@@ -12,6 +12,7 @@ interface Row {
 export const architectures: readonly Row[] = [
   { arch: x86_64, little: true },
   { arch: aarch64, little: true },
+  { arch: aarch64_be, little: false },
 ];
 
 /** e_machine names for messages about machines that are not supported. */

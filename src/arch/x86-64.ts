@@ -10,6 +10,7 @@ import type {
   CallSupport,
   CallTarget,
   CodeMap,
+  InstructionSet,
   RelocatedBranch,
   SiteInstruction,
 } from './arch.ts';
@@ -230,6 +231,30 @@ function isCallSite(current: Uint8Array, kind: CallKind): boolean {
   }
 }
 
+const instructions: InstructionSet = {
+  name: 'x86-64',
+  mnemonics: { call: 'call', jump: 'jmp', 'conditional jump': 'jcc' },
+  maxSite: 6,
+  branchSizes: [2, 5],
+  trampolineSize: 8,
+  readInstruction,
+  explainShort: () => 'has an 8-bit displacement; a static call needs rel32',
+  readStub,
+  nop: (size) => (size === 2 ? nop2 : nop5),
+  jump(size, displacement) {
+    if (size === 5) return withRel32([JMP_REL32], displacement);
+    const rel = displacement - 2;
+    return rel >= -128 && rel <= 127 ? Uint8Array.of(JMP_REL8, rel & 0xff) : undefined;
+  },
+  isCallSite,
+  isTrampoline: (code, offset) =>
+    (code[offset] === JMP_REL32 || code[offset] === RET) &&
+    (holds(code, offset + 5, trampolineUd1) || holds(code, offset + 5, trampolineSct)),
+  trampolineSlot: () => undefined,
+  encodeCallSite,
+  encodeTrampoline,
+};
+
 export const x86_64: Arch = {
   name: 'x86-64',
   machine: EM_X86_64,
@@ -246,31 +271,17 @@ export const x86_64: Arch = {
   dynamic: { none: 0, relative: 8, symbolic: 1, jumpSlot: 7, globData: 6 },
   lockPrefix: { lock: 0xf0, up: 0x3e, nop: 0x90, find: findLocks },
   breakpoint: Uint8Array.of(0xcc), // int3
-  mnemonics: { call: 'call', jump: 'jmp', 'conditional jump': 'jcc' },
-  maxSite: 6,
-  trampolineSize: 8,
   mappingSymbol: undefined,
   veneerName: undefined,
-  readInstruction,
+  thumbBit: false,
+  maxSite: instructions.maxSite,
+  trampolineSize: instructions.trampolineSize,
+  instructionsAt: () => instructions,
+  instructionsOf: () => instructions,
   branchOfRelocation,
-  explainShort: () => 'has an 8-bit displacement; a static call needs rel32',
   startsInstruction,
   startsBranch,
   forEachBranch,
-  readStub,
-  branchSizes: [2, 5],
-  nop: (size) => (size === 2 ? nop2 : nop5),
-  jump(size, displacement) {
-    if (size === 5) return withRel32([JMP_REL32], displacement);
-    const rel = displacement - 2;
-    return rel >= -128 && rel <= 127 ? Uint8Array.of(JMP_REL8, rel & 0xff) : undefined;
-  },
-  isCallSite,
-  isTrampoline: (code, offset) =>
-    (code[offset] === JMP_REL32 || code[offset] === RET) &&
-    (holds(code, offset + 5, trampolineUd1) || holds(code, offset + 5, trampolineSct)),
-  encodeCallSite,
-  encodeTrampoline,
   trapFill: (size) => new Uint8Array(size).map((_, i) => (i % 2 === 0 ? 0x0f : 0x0b)), // ud2
   applyRelocation: applyX86Relocation,
 };
