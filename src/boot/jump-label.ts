@@ -34,8 +34,9 @@ export function wantsJump(site: BranchSite, enabled: boolean): boolean {
 
 /** The bytes a site of `size` holds as a jump or as a NOP. Error `branch-range`. */
 export function branchBytes(image: Image, site: BranchSite, size: number, jump: boolean): Uint8Array {
-  if (!jump) return image.arch.nop(size);
-  const bytes = image.arch.jump(size, site.target - site.address);
+  const instructions = image.instructionsAt(site.address);
+  if (!jump) return instructions.nop(size);
+  const bytes = instructions.jump(size, image.distance(site.address, site.target));
   if (bytes) return bytes;
   throw new TextpokeError(
     'branch-range',
@@ -47,26 +48,36 @@ export function branchBytes(image: Image, site: BranchSite, size: number, jump: 
 
 /** The branch instruction at a site now; undefined when it is neither a NOP nor a jump of a size that may stand there. */
 export function branchAt(image: Image, site: BranchSite): SiteInstruction | undefined {
-  const instruction = image.arch.readInstruction(image.readUpTo(site.address, image.arch.maxSite), 0);
+  const instruction = image.instructionAt(site.address);
   const known = instruction.kind === 'nop' || instruction.kind === 'jump';
-  return known && image.arch.branchSizes.includes(instruction.size) ? instruction : undefined;
+  return known && branchSizes(image, site).includes(instruction.size) ? instruction : undefined;
+}
+
+/** Sizes that a static branch may have at a site. */
+export function branchSizes(image: Image, site: BranchSite): readonly number[] {
+  return image.instructionsAt(site.address).branchSizes;
 }
 
 function patchTo(runtime: Runtime, site: BranchSite, states: readonly boolean[], enabled: boolean): Patch {
   const { image } = runtime;
   const key = image.describe(site.key);
   const found = branchAt(image, site);
-  const size = found?.size ?? Math.max(...image.arch.branchSizes);
+  const size = found?.size ?? Math.max(...branchSizes(image, site));
   const meaning = (state: boolean) => `${key} ${state ? 'enabled' : 'disabled'}`;
   const allowed: Allowed[] = states.map((state) => ({
     bytes: branchBytes(image, site, size, wantsJump(site, state)),
     meaning: meaning(state),
   }));
   const jump = wantsJump(site, enabled);
+  const bytes = branchBytes(image, site, size, jump);
+  if (found?.kind === 'nop' && (!jump || states.some((state) => !wantsJump(site, state)))) {
+    // A NOP is as good as another of its size: ARM assemblers write two kinds.
+    allowed.push({ bytes: image.read(site.address, size).slice(), meaning: 'NOP' });
+  }
   return {
     address: site.address,
     allowed,
-    bytes: branchBytes(image, site, size, jump),
+    bytes,
     reason: `${meaning(enabled)}: ${jump ? `jump to ${image.describe(site.target)}` : 'NOP'}`,
   };
 }
@@ -107,14 +118,16 @@ function checkSites(runtime: Runtime): void {
       );
     }
     if (branchAt(image, site)) continue;
-    const found = image.readUpTo(site.address, Math.max(...image.arch.branchSizes)).slice();
+    const { nop } = image.instructionsAt(site.address);
+    const sizes = branchSizes(image, site);
+    const found = image.readUpTo(site.address, Math.max(...sizes)).slice();
     throw new MismatchError(
       [
         {
           address: site.address,
           name: image.describe(site.address),
           found,
-          allowed: image.arch.branchSizes.map((size) => ({ bytes: image.arch.nop(size), meaning: 'NOP' })),
+          allowed: sizes.map((size) => ({ bytes: nop(size), meaning: 'NOP' })),
           reason: `a static branch of ${image.describe(site.key)} (found ${hexBytes(found)})`,
         },
       ],

@@ -1,5 +1,5 @@
 // Static calls at boot and run time (kernel/static_call_inline.c, arch/x86/kernel/static_call.c).
-import type { CallKind, CallSiteBytes, CallTarget } from '../arch/arch.ts';
+import { type CallKind, type CallSiteBytes, type CallTarget, placeOf } from '../arch/arch.ts';
 import { hex, parseAddress } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
@@ -45,7 +45,8 @@ export function describeValue(image: Image, value: CallValue): string {
 export function kindOfSite(image: Image, site: CallSite): CallKind {
   if (!site.tail) return 'call';
   const current = image.readUpTo(site.address, image.arch.maxSite);
-  return image.arch.isCallSite(current, 'conditional tail') ? 'conditional tail' : 'tail';
+  const { isCallSite } = image.instructionsAt(site.address);
+  return isCallSite(current, 'conditional tail') ? 'conditional tail' : 'tail';
 }
 
 /** Where the branch at an address goes once stubs are seen through; undefined for another instruction. */
@@ -55,11 +56,11 @@ export function branchTargetAt(image: Image, address: number): Pointer | undefin
 
 /** The same for bytes that are to stand at an address. */
 function branchTargetOf(image: Image, bytes: Uint8Array, address: number): Pointer | undefined {
-  const instruction = image.arch.readInstruction(bytes, 0);
+  const instruction = image.instructionsAt(address).readInstruction(bytes, 0);
   if (instruction.kind !== 'call' && instruction.kind !== 'jump' && instruction.kind !== 'conditional jump') {
     return undefined;
   }
-  return image.callee(address + instruction.displacement);
+  return image.callee(image.addressAt(address, instruction.displacement));
 }
 
 /** True when the branch at `address` goes to `trampoline`, directly or through a stub. */
@@ -90,7 +91,8 @@ export function reachableBytes(
   }
   const target: CallTarget =
     value.kind === 'external' ? { kind: 'function', address: trampoline as number } : value;
-  const encoded = image.arch.encodeCallSite({
+  const instructions = image.instructionsAt(site.address);
+  const encoded = instructions.encodeCallSite({
     address: site.address,
     kind,
     target,
@@ -104,7 +106,7 @@ export function reachableBytes(
   if (trampoline !== undefined && to?.kind === 'address' && to.address === trampoline) return encoded;
   if (!onOwnTrampoline(runtime, site, runtime.calls.get(site.key))) return undefined;
   // Out of every branch's reach but a veneer's: what stands there is right.
-  const { size } = image.arch.readInstruction(current, 0);
+  const { size } = instructions.readInstruction(current, 0);
   return { bytes: current.slice(0, size), onTrampoline: true };
 }
 
@@ -137,7 +139,7 @@ function patchTo(runtime: Runtime, site: CallSite, before: readonly CallValue[],
     return found ? [{ bytes: found.bytes, meaning: `${name} = ${describeValue(image, value)}` }] : [];
   });
   const calledFirst = onOwnTrampoline(runtime, site, call);
-  const valid = image.arch.isCallSite(current, kindOfSite(image, site));
+  const valid = image.instructionsAt(site.address).isCallSite(current, kindOfSite(image, site));
   if (valid && calledFirst)
     allowed.push({ bytes: current.slice(0, bytes.length), meaning: `${name}'s trampoline` });
   const stays =
@@ -154,9 +156,10 @@ export function onOwnTrampoline(runtime: Runtime, site: CallSite, call: StaticCa
   return target?.kind === 'address' && isTrampolineAt(image, target.address);
 }
 
-/** True when a trampoline's branch and signature stand at an address. */
-export function isTrampolineAt(image: Image, address: number): boolean {
-  return image.arch.isTrampoline(image.readUpTo(address, image.arch.trampolineSize), 0);
+/** True when a trampoline stands where a code pointer leads. */
+export function isTrampolineAt(image: Image, pointer: number): boolean {
+  const { isTrampoline, trampolineSize } = image.arch.instructionsOf(pointer);
+  return isTrampoline(image.readUpTo(placeOf(image.arch, pointer), trampolineSize), 0);
 }
 
 function storeTable(runtime: Runtime): void {
@@ -226,7 +229,11 @@ function settleTrampolines(runtime: Runtime): void {
       continue;
     const value = readCallValue(runtime, call.key);
     const { trampolineSize } = runtime.image.arch;
-    if (value.kind === 'external' || !runtime.image.contains(call.trampoline, trampolineSize)) continue;
+    if (
+      value.kind === 'external' ||
+      !runtime.image.contains(placeOf(runtime.image.arch, call.trampoline), trampolineSize)
+    )
+      continue;
     const patch = trampolinePatch(runtime, call, call.trampoline, value, value);
     // Without a signature (before 5.17), or gone elsewhere: it stays as it is, and verify has its say.
     if (patch.allowed.length > 0) patches.push(patch);
@@ -282,26 +289,28 @@ function trampolinePatch(
 ): Patch {
   const { image, support } = runtime;
   const what = describeValue(image, value);
+  const place = placeOf(image.arch, trampoline);
+  const { encodeTrampoline, branchSizes } = image.arch.instructionsOf(trampoline);
   const bytes =
-    image.arch.encodeTrampoline(trampoline, value, support) ??
+    encodeTrampoline(place, value, support) ??
     throughVeneer(runtime, trampoline, value) ??
-    (before === value && trampolineDoes(runtime, trampoline, value)
-      ? image.readUpTo(trampoline, Math.max(...image.arch.branchSizes)).slice()
+    (before === value && trampolineDoes(runtime, call.key, trampoline, value)
+      ? image.readUpTo(place, Math.max(...branchSizes)).slice()
       : undefined);
   if (!bytes) {
     throw new TextpokeError('branch-range', `the trampoline of ${call.name} cannot reach ${what}`, {
       file: image.file.path,
     });
   }
-  const current = image.readUpTo(trampoline, image.arch.trampolineSize);
+  const current = image.readUpTo(place, image.arch.trampolineSize);
   const allowed: Allowed[] = [];
-  if (isTrampolineAt(image, trampoline) && trampolineDoes(runtime, trampoline, before)) {
+  if (isTrampolineAt(image, trampoline) && trampolineDoes(runtime, call.key, trampoline, before)) {
     allowed.push({
       bytes: current.slice(0, bytes.length),
       meaning: `the trampoline of ${call.name} = ${describeValue(image, before)}`,
     });
   }
-  return { address: trampoline, allowed, bytes, reason: `trampoline of ${call.name} = ${what}` };
+  return { address: place, allowed, bytes, reason: `trampoline of ${call.name} = ${what}` };
 }
 
 /** A trampoline's branch to a veneer that leads to a function out of its reach. */
@@ -309,20 +318,35 @@ function throughVeneer(runtime: Runtime, trampoline: number, value: CallTarget):
   if (value.kind === 'null') return undefined;
   const { image, support } = runtime;
   for (const address of image.veneersTo(value.address, trampoline)) {
-    const bytes = image.arch.encodeTrampoline(trampoline, { kind: 'function', address }, support);
+    const { encodeTrampoline } = image.arch.instructionsOf(trampoline);
+    const bytes = encodeTrampoline(placeOf(image.arch, trampoline), { kind: 'function', address }, support);
     if (bytes) return bytes;
   }
   return undefined;
 }
 
 /** True when the trampoline goes where `value` says, whatever stub the linker put between. */
-export function trampolineDoes(runtime: Runtime, trampoline: number, value: CallValue): boolean {
-  const target = branchTargetAt(runtime.image, trampoline);
+export function trampolineDoes(runtime: Runtime, key: number, trampoline: number, value: CallValue): boolean {
+  const { image } = runtime;
+  const place = placeOf(image.arch, trampoline);
+  const { trampolineSlot } = image.arch.instructionsOf(trampoline);
+  const slot = trampolineSlot(image.readUpTo(place, image.arch.trampolineSize), 0, place);
+  if (slot !== undefined) return value.kind !== 'null' && slot === key;
+  const target = branchTargetAt(image, place);
   if (!target) return value.kind === 'null';
   if (value.kind === 'external') return target.kind === 'external' && target.name === value.name;
   if (value.kind === 'null')
     return target.kind === 'address' && target.address === runtime.support.returnThunk;
   return target.kind === 'address' && target.address === value.address;
+}
+
+/** An address or a count as a word of the image. */
+function wordBytes(image: Image, value: number): Uint8Array {
+  const word = new Uint8Array(image.arch.wordSize);
+  const view = new ByteView(word, image.file.header.little);
+  if (word.length === 8) view.setS64(0, value);
+  else view.setU32(0, value >>> 0);
+  return word;
 }
 
 /**
@@ -339,10 +363,7 @@ function storeFunction(runtime: Runtime, call: StaticCall, value: CallValue): vo
     throw new TextpokeError('store-refused', `${reason}: ${why}`, { file: image.file.path });
   };
   const relocation = dynamic.at(call.key);
-  const word = new Uint8Array(arch.wordSize);
-  const view = new ByteView(word, image.file.header.little);
-  if (arch.wordSize === 8) view.setS64(0, address);
-  else view.setU32(0, address >>> 0);
+  let word = wordBytes(image, address);
   if (dynamic.isPacked(call.key)) {
     if (address === 0)
       refuse(
@@ -350,17 +371,20 @@ function storeFunction(runtime: Runtime, call: StaticCall, value: CallValue): vo
       );
   } else if (relocation) {
     const type = address === 0 ? arch.dynamic.none : arch.dynamic.relative;
-    poker.store(relocation.record, dynamic.encode(arch, type, call.key, address), `relocation of ${reason}`);
+    const record = dynamic.encode(arch, relocation, type, call.key, address);
+    poker.store(relocation.record, record, `relocation of ${reason}`);
     const relative = dynamic.relativeCount(arch);
     if (relative) {
-      const count = new Uint8Array(8);
-      new ByteView(count, image.file.header.little).setS64(0, relative.count);
-      poker.store(relative.at, count, 'DT_RELACOUNT');
+      poker.store(
+        relative.at,
+        wordBytes(image, relative.count),
+        'the number of leading relative relocations',
+      );
     }
     image.forgetDynamic();
     // The loader leaves a pointer without relocation as it stands, so NULL has to stand there. Else it ignores what
     // does, and the linker's habit is kept: GNU ld repeats the addend there, lld writes zero.
-    if (address !== 0 && !dynamic.repeatsAddends(arch)) view.setS64(0, 0);
+    if (address !== 0 && !dynamic.repeatsAddends(arch)) word = wordBytes(image, 0);
   } else if (address !== 0 && image.isPositionIndependent) {
     refuse(
       'the image is position-independent and has no dynamic relocation for the pointer that could hold it',

@@ -1,5 +1,5 @@
 // textpoke boot: an image, or objects linked in memory, through boot and the steps after it.
-import { loadDisassembler } from '../arch/disassembler.ts';
+import { loadDisassemblers } from '../arch/disassembler.ts';
 import { ET_REL } from '../elf/constants.ts';
 import { readElf } from '../elf/read.ts';
 import { recheck } from '../elf/recheck.ts';
@@ -61,7 +61,7 @@ export async function runBoot(
     }
     if (args.json) print(JSON.stringify(bootJson(files.join(' '), runtime, undefinedSymbols), null, 2));
     else {
-      if (args.trace) print(traceText(runtime, await loadDisassembler(image.arch)));
+      if (args.trace) print(traceText(runtime, await loadDisassemblers(image.arch)));
       print(bootSummary(runtime));
     }
     if (undefinedSymbols.length > 0) {
@@ -77,7 +77,7 @@ export async function runBoot(
   } catch (error) {
     if (!(error instanceof MismatchError)) throw error;
     printError(error.describe());
-    process.stderr.write(`${mismatchText(error, image, await loadDisassembler(image.arch))}\n`);
+    process.stderr.write(`${mismatchText(error, image, await loadDisassemblers(image.arch))}\n`);
     return error.exitCode;
   }
 }

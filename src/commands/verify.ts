@@ -1,5 +1,5 @@
 // textpoke verify: proves a patched image.
-import { loadDisassembler } from '../arch/disassembler.ts';
+import { loadDisassemblers } from '../arch/disassembler.ts';
 import { ExitCode } from '../errors.ts';
 import { print } from '../output/console.ts';
 import { verifyJson, verifyText } from '../output/verify.ts';
@@ -25,6 +25,6 @@ export async function runVerify(file: string, args: VerifyArguments): Promise<nu
   });
   const found = verified.findings.length > 0;
   if (args.format === 'json') print(JSON.stringify(verifyJson(file, verified), null, 2));
-  else if (found) print(verifyText(file, image, verified, await loadDisassembler(image.arch)));
+  else if (found) print(verifyText(file, image, verified, await loadDisassemblers(image.arch)));
   return found ? ExitCode.findings : ExitCode.done;
 }

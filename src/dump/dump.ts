@@ -1,7 +1,7 @@
 // The passes of dump: read a file, decode each table that is asked for, name every place. Objects, images and the
 // members of archives come out alike; an entry that makes no sense is shown as such, and the next one is read.
-import type { Arch, SiteInstruction } from '../arch/arch.ts';
-import { type Disassembler, loadDisassembler } from '../arch/disassembler.ts';
+import type { InstructionSet, SiteInstruction } from '../arch/arch.ts';
+import { type Disassemblers, loadDisassemblers } from '../arch/disassembler.ts';
 import { archOf } from '../arch/registry.ts';
 import { hexBytes } from '../bytes/integer.ts';
 import { isArchive, readArchive } from '../elf/archive.ts';
@@ -96,7 +96,7 @@ export async function* dumpFile(
   for (const open of opensOf(path, input)) {
     const file = open();
     const arch = inFile(file.path, () => archOf(file.header));
-    const disassembler = options.disassemble ? await loadDisassembler(arch) : undefined;
+    const disassembler = options.disassemble ? await loadDisassemblers(arch) : undefined;
     yield inFile(file.path, () => dumpElf(file, only, options.key, disassembler));
   }
 }
@@ -117,7 +117,7 @@ function dumpElf(
   file: ElfFile,
   only: TableName | undefined,
   key: string | undefined,
-  disassembler: Disassembler | undefined,
+  disassembler: Disassemblers | undefined,
 ): DumpedFile {
   const { header } = file;
   const arch = archOf(header);
@@ -144,7 +144,7 @@ function dumpTables<Place>(
   view: TableView<Place>,
   asked: (table: TableName) => boolean,
   accepts: ((key: DumpedPlace) => boolean) | undefined,
-  disassembler: Disassembler | undefined,
+  disassembler: Disassemblers | undefined,
 ): DumpedTables {
   const has = (table: TableName, hasKeys: boolean) => asked(table) && (hasKeys || !accepts);
   const accepted = (key: DumpedPlace) => !accepts || accepts(key);
@@ -246,26 +246,32 @@ function deadEntry({ index, bytes, discarded, problem }: RawEntry<unknown>): Dum
 function instructionAt<Place>(
   view: TableView<Place>,
   site: Place,
-  disassembler: Disassembler | undefined,
+  disassembler: Disassemblers | undefined,
 ): { instruction: DumpedInstruction } | { problem: string } {
   const at = view.codeAt(site);
   if (!at) return { problem: 'the site is not code' };
-  const { arch } = view;
-  const { kind, size } = arch.readInstruction(at.code, at.offset);
+  const { instructions } = at;
+  const { kind, size } = instructions.readInstruction(at.code, at.offset);
   const to = view.branchTarget(site);
   const target = to === undefined ? undefined : placeName(view.place(to));
-  const line = disassembler?.one(at.code.subarray(at.offset), at.address, () => target);
-  const shown = at.code.subarray(at.offset, at.offset + (size || line?.size || arch.maxSite));
-  return { instruction: { bytes: hexBytes(shown), kind, text: line?.text ?? shortText(arch, kind, target) } };
+  const line = disassembler?.(instructions).one(at.code.subarray(at.offset), at.address, () => target);
+  const shown = at.code.subarray(at.offset, at.offset + (size || line?.size || instructions.maxSite));
+  return {
+    instruction: { bytes: hexBytes(shown), kind, text: line?.text ?? shortText(instructions, kind, target) },
+  };
 }
 
 /** What stands for the disassembly where capstone is not asked. */
-function shortText(arch: Arch, kind: SiteInstruction['kind'], target: string | undefined): string {
+function shortText(
+  { mnemonics }: InstructionSet,
+  kind: SiteInstruction['kind'],
+  target: string | undefined,
+): string {
   switch (kind) {
     case 'call':
     case 'jump':
     case 'conditional jump':
-      return `${arch.mnemonics[kind]} ${target}`;
+      return `${mnemonics[kind]} ${target}`;
     case 'return':
       return 'ret';
     default:

@@ -1,5 +1,5 @@
 // A linked image for dump: every field is a plain number, every place an address.
-import type { Arch } from '../arch/arch.ts';
+import { type Arch, placeOf } from '../arch/arch.ts';
 import { hex } from '../bytes/integer.ts';
 import { PF_X, PT_LOAD, SHF_EXECINSTR } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
@@ -73,7 +73,8 @@ export class ImageView implements TableView<number> {
 
   codeAt(address: number): CodeAt | undefined {
     if (!this.isCode(address)) return undefined;
-    return { code: this.image.readUpTo(address, longestInstruction), offset: 0, address };
+    const code = this.image.readUpTo(address, longestInstruction);
+    return { code, offset: 0, address, instructions: this.image.instructionsAt(address) };
   }
 
   private isCode(address: number): boolean {
@@ -88,8 +89,8 @@ export class ImageView implements TableView<number> {
   branchTarget(address: number): number | undefined {
     const at = this.codeAt(address);
     if (!at) return undefined;
-    const { kind, displacement } = this.arch.readInstruction(at.code, at.offset);
+    const { kind, displacement } = at.instructions.readInstruction(at.code, at.offset);
     const isBranch = kind === 'jump' || kind === 'call' || kind === 'conditional jump';
-    return isBranch ? address + displacement : undefined;
+    return isBranch ? placeOf(this.arch, this.image.addressAt(address, displacement)) : undefined;
   }
 }

@@ -84,7 +84,7 @@ export class ObjectView implements TableView<Place> {
   place({ section, offset, symbol }: Place): DumpedPlace {
     const { object } = this;
     if (section <= 0) {
-      const own = section === 0 ? 0 : (object.symbols.value[symbol] as number);
+      const own = section === 0 ? 0 : object.placeOfSymbol(symbol);
       const named = { symbol: object.symbolName(symbol), symbolOffset: offset - own };
       if (section === sectionCommon) return { ...named, common: true };
       if (section === sectionAbsolute) return { address: hex(offset), ...named, absolute: true };
@@ -94,7 +94,7 @@ export class ObjectView implements TableView<Place> {
     const near = symbol > 0 && object.symbolName(symbol) !== name ? symbol : this.nearest(section, offset);
     const place = { address: hex(offset), section: name, offset };
     if (near === undefined) return place;
-    const symbolOffset = offset - (object.symbols.value[near] as number);
+    const symbolOffset = offset - object.placeOfSymbol(near);
     return { ...place, symbol: object.symbols.name(near), symbolOffset };
   }
 
@@ -104,8 +104,10 @@ export class ObjectView implements TableView<Place> {
   }
 
   codeAt({ section, offset }: Place): CodeAt | undefined {
-    const code = this.code.get(section)?.code;
-    return code && offset >= 0 && offset < code.length ? { code, offset, address: offset } : undefined;
+    const found = this.code.get(section);
+    if (!found || offset < 0 || offset >= found.code.length) return undefined;
+    const instructions = this.object.instructionsAt(found, offset);
+    return { code: found.code, offset, address: offset, instructions };
   }
 
   branchTarget({ section, offset }: Place): Place | undefined {
@@ -130,7 +132,7 @@ export class ObjectView implements TableView<Place> {
       const type = symbols.type(i);
       return (type === STT_FUNC || type === STT_OBJECT ? 2 : 0) + (symbols.binding(i) === STB_GLOBAL ? 1 : 0);
     };
-    const value = (i: number) => symbols.value[i] as number;
+    const value = (i: number) => this.object.placeOfSymbol(i);
     const members = this.object
       .symbolsIn(section)
       .filter((i) => symbols.name(i) !== '' && !isMappingSymbol(arch, symbols, i))

@@ -1,5 +1,5 @@
 // What dump needs of a file, whether its places are sections with offsets (an object) or addresses (an image).
-import type { Arch } from '../arch/arch.ts';
+import type { Arch, InstructionSet } from '../arch/arch.ts';
 import type { TableRow } from '../tables/schema.ts';
 import type { DumpedPlace, TablePart } from './model.ts';
 
@@ -25,6 +25,7 @@ export interface CodeAt {
   readonly code: Uint8Array;
   readonly offset: number;
   readonly address: number;
+  readonly instructions: InstructionSet;
 }
 
 export interface TableView<Place> {

@@ -5,82 +5,115 @@ import { ByteView } from '../bytes/view.ts';
 import {
   DT_JMPREL,
   DT_NULL,
+  DT_PLTREL,
   DT_PLTRELSZ,
+  DT_REL,
   DT_RELA,
   DT_RELACOUNT,
   DT_RELASZ,
+  DT_RELCOUNT,
   DT_RELR,
   DT_RELRSZ,
+  DT_RELSZ,
   PT_DYNAMIC,
 } from '../elf/constants.ts';
-import { Rela } from '../elf/records.ts';
+import { Rel, Rela } from '../elf/records.ts';
+import { readRelocations } from '../elf/relocations.ts';
+import { packInfo32 } from '../elf/renumber.ts';
 import type { Image } from './image.ts';
 
 export interface DynamicRelocation {
-  /** Virtual address of the record itself. */
+  /** Virtual address of the record itself, and its size in bytes. */
   readonly record: number;
+  readonly size: number;
   readonly type: number;
   readonly symbol: number;
+  /** Of the record, or (REL) what stands in the pointer that it fills. */
   readonly addend: number;
+}
+
+interface Table {
+  readonly address: number;
+  readonly size: number;
+  readonly rela: boolean;
 }
 
 /** Relocations by the address they fill. */
 export class DynamicTable {
   private readonly byPlace = new Map<number, DynamicRelocation>();
   private readonly packed = new Set<number>();
-  /** Where .rela.dyn lies, and where DT_RELACOUNT's value stands, if it has one. */
-  private readonly rela: { address: number; size: number } | undefined;
-  private readonly relaCountAt: number | undefined;
+  /** .rela.dyn or .rel.dyn, and where the value of DT_RELACOUNT or DT_RELCOUNT stands, if it has one. */
+  private readonly main: Table | undefined;
+  private readonly countAt: number | undefined;
   private readonly image: Image;
 
   constructor(image: Image) {
     this.image = image;
     const segment = image.file.segments.find((s) => s.type === PT_DYNAMIC);
-    if (!segment || image.arch.wordSize !== 8) return;
+    if (!segment) return;
+    const word = image.arch.wordSize;
     const tags = new Map<number, { value: number; at: number }>();
-    for (let at = segment.vaddr; at + 16 <= segment.vaddr + segment.filesz; at += 16) {
+    for (let at = segment.vaddr; at + 2 * word <= segment.vaddr + segment.filesz; at += 2 * word) {
       const tag = image.readWord(at);
       if (tag === DT_NULL) break;
-      tags.set(tag, { value: image.readWord(at + 8), at: at + 8 });
+      tags.set(tag, { value: image.readWord(at + word), at: at + word });
     }
-    const range = (address: number, size: number) => {
-      const from = tags.get(address)?.value;
-      const bytes = tags.get(size)?.value;
-      return from !== undefined && bytes ? { address: from, size: bytes } : undefined;
+    const table = (addressTag: number, sizeTag: number, rela: boolean): Table | undefined => {
+      const address = tags.get(addressTag)?.value;
+      const size = tags.get(sizeTag)?.value;
+      return address !== undefined && size ? { address, size, rela } : undefined;
     };
-    this.rela = range(DT_RELA, DT_RELASZ);
-    this.relaCountAt = tags.get(DT_RELACOUNT)?.at;
-    for (const table of [range(DT_JMPREL, DT_PLTRELSZ), this.rela]) if (table) this.readRela(table);
-    const relr = range(DT_RELR, DT_RELRSZ);
+    this.main = table(DT_RELA, DT_RELASZ, true) ?? table(DT_REL, DT_RELSZ, false);
+    this.countAt = tags.get(this.main?.rela === false ? DT_RELCOUNT : DT_RELACOUNT)?.at;
+    const lazy = table(DT_JMPREL, DT_PLTRELSZ, tags.get(DT_PLTREL)?.value === DT_RELA);
+    for (const found of [lazy, this.main]) if (found) this.read(found);
+    const relr = table(DT_RELR, DT_RELRSZ, false);
     if (relr) this.readRelr(relr);
   }
 
-  private readRela(table: { address: number; size: number }): void {
-    const view = new ByteView(this.image.read(table.address, table.size), this.image.file.header.little);
-    const { size } = Rela[64];
-    for (let at = 0; at + size <= table.size; at += size) {
-      this.byPlace.set(view.s64(at), {
-        record: table.address + at,
-        type: view.u32(at + 8),
-        symbol: view.u32(at + 12),
-        addend: view.s64(at + 16),
+  private records({ address, size, rela }: Table): ReturnType<typeof readRelocations> {
+    const record = (rela ? Rela : Rel)[this.image.arch.class].size;
+    return readRelocations({
+      header: this.image.file.header,
+      bytes: this.image.read(address, size - (size % record)),
+      rela,
+      section: 0,
+      target: 0,
+      name: 'dynamic relocations',
+      symbolCount: Number.POSITIVE_INFINITY,
+    });
+  }
+
+  private read(table: Table): void {
+    const { offset, type, symbol, addend, count } = this.records(table);
+    const { size } = (table.rela ? Rela : Rel)[this.image.arch.class];
+    for (let i = 0; i < count; i++) {
+      const place = offset[i] as number;
+      const isStored = table.rela || this.image.contains(place, this.image.arch.wordSize);
+      this.byPlace.set(place, {
+        record: table.address + i * size,
+        size,
+        type: type[i] as number,
+        symbol: symbol[i] as number,
+        addend: table.rela ? (addend[i] as number) : isStored ? this.image.readWord(place) : 0,
       });
     }
   }
 
-  private readRelr(table: { address: number; size: number }): void {
+  private readRelr(table: Table): void {
+    const word = this.image.arch.wordSize;
     const view = new ByteView(this.image.read(table.address, table.size), this.image.file.header.little);
     let next = 0;
-    for (let at = 0; at + 8 <= table.size; at += 8) {
-      const word = view.u64(at);
-      if ((word & 1n) === 0n) {
-        this.packed.add(Number(word));
-        next = Number(word) + 8;
+    for (let at = 0; at + word <= table.size; at += word) {
+      const bits = word === 8 ? view.u64(at) : BigInt(view.u32(at));
+      if ((bits & 1n) === 0n) {
+        this.packed.add(Number(bits));
+        next = Number(bits) + word;
         continue;
       }
-      for (let bit = 1; bit < 64; bit++)
-        if ((word >> BigInt(bit)) & 1n) this.packed.add(next + (bit - 1) * 8);
-      next += 63 * 8;
+      for (let bit = 1; bit < 8 * word; bit++)
+        if ((bits >> BigInt(bit)) & 1n) this.packed.add(next + (bit - 1) * word);
+      next += (8 * word - 1) * word;
     }
   }
 
@@ -94,18 +127,29 @@ export class DynamicTable {
     return this.packed.has(address);
   }
 
-  /** The record's new bytes for `type` and `addend` without a symbol. */
-  encode(arch: Arch, type: number, place: number, addend: number): Uint8Array {
-    const bytes = new Uint8Array(Rela[64].size);
+  /** A record's new bytes for `type` and `addend` without a symbol. */
+  encode(arch: Arch, { size }: DynamicRelocation, type: number, place: number, addend: number): Uint8Array {
+    const bytes = new Uint8Array(size);
     const view = new ByteView(bytes, this.image.file.header.little);
-    view.setS64(0, place);
-    view.setU64(8, BigInt(type));
-    view.setS64(16, type === arch.dynamic.none ? 0 : addend);
+    const stored = type === arch.dynamic.none ? 0 : addend;
+    if (arch.class === 64) {
+      view.setS64(0, place);
+      view.setU64(8, BigInt(type));
+      if (size === Rela[64].size) view.setS64(16, stored);
+    } else {
+      view.setU32(0, place);
+      view.setU32(4, packInfo32(0, type));
+      if (size === Rela[32].size) view.setU32(8, stored >>> 0);
+    }
     return bytes;
   }
 
-  /** True when pointers with a relative relocation hold its addend as well, as GNU ld leaves them and lld does not. */
+  /**
+   * True when pointers with a relative relocation hold its addend: always with REL, which has it nowhere else;
+   * with RELA as well when GNU ld made the image, and not when lld did.
+   */
   repeatsAddends(arch: Arch): boolean {
+    if (this.main?.rela === false) return true;
     for (const [place, { type, addend }] of this.byPlace) {
       if (type !== arch.dynamic.relative || addend === 0 || !this.image.contains(place, arch.wordSize))
         continue;
@@ -119,12 +163,10 @@ export class DynamicTable {
    * stands, and what it has to be for the records as they are now.
    */
   relativeCount(arch: Arch): { at: number; count: number } | undefined {
-    if (this.relaCountAt === undefined || !this.rela) return undefined;
-    let count = 0;
-    for (; (count + 1) * Rela[64].size <= this.rela.size; count++) {
-      const record = this.image.read(this.rela.address + count * Rela[64].size, Rela[64].size);
-      if (new ByteView(record, this.image.file.header.little).u32(8) !== arch.dynamic.relative) break;
-    }
-    return { at: this.relaCountAt, count };
+    if (this.countAt === undefined || !this.main) return undefined;
+    const { type, count } = this.records(this.main);
+    let relative = 0;
+    while (relative < count && type[relative] === arch.dynamic.relative) relative++;
+    return { at: this.countAt, count: relative };
   }
 }

@@ -1,6 +1,6 @@
 // A linked image as an address space: bytes by virtual address, symbols, code, tables' places. Segments are read
 // when first touched, so a large image costs only what is looked at.
-import type { Arch, CodeMap } from '../arch/arch.ts';
+import { type Arch, type CodeMap, type InstructionSet, placeOf, type SiteInstruction } from '../arch/arch.ts';
 import { archOf } from '../arch/registry.ts';
 import { hex } from '../bytes/integer.ts';
 import { countUpTo } from '../bytes/search.ts';
@@ -17,7 +17,7 @@ import {
 } from '../elf/constants.ts';
 import type { ElfFile, Section, Segment } from '../elf/file.ts';
 import { TextpokeError } from '../errors.ts';
-import { codeMapOf } from '../sites/object-code.ts';
+import { codeMapOf, symbolPlace } from '../sites/object-code.ts';
 import { DynamicTable } from './dynamic.ts';
 import { SymbolIndex } from './symbol-index.ts';
 
@@ -34,7 +34,7 @@ export interface CodeRange {
 }
 
 /** Bytes of the longest PLT entry or veneer of any machine. */
-const longestStub = 24;
+const longestStub = 32;
 
 export class Image {
   readonly file: ElfFile;
@@ -137,9 +137,34 @@ export class Image {
   readS32(address: number): number {
     return this.view(address, 4).s32(0);
   }
-  /** A long, signed; NaN where a number cannot hold it. */
+  /** A long as an address; NaN where a number cannot hold it. */
   readWord(address: number): number {
-    return this.arch.wordSize === 8 ? this.view(address, 8).s64(0) : this.view(address, 4).s32(0);
+    return this.arch.wordSize === 8 ? this.view(address, 8).s64(0) : this.view(address, 4).u32(0);
+  }
+
+  /** The sum of an address and a distance, which wraps round where addresses have 32 bits. */
+  addressAt(base: number, distance: number): number {
+    return this.arch.class === 32 ? (base + distance) >>> 0 : base + distance;
+  }
+
+  /** The signed distance from one address to another. */
+  distance(from: number, to: number): number {
+    return this.arch.class === 32 ? (to - from) | 0 : to - from;
+  }
+
+  /** The instruction set of the code at a place. */
+  instructionsAt(place: number): InstructionSet {
+    const { arch } = this;
+    if (!arch.thumbBit) return arch.instructionsOf(place);
+    const range = this.codeAt(place);
+    return range
+      ? arch.instructionsAt(this.codeMap(range), place - range.address)
+      : arch.instructionsOf(place);
+  }
+
+  /** The instruction at a place. */
+  instructionAt(place: number): SiteInstruction {
+    return this.instructionsAt(place).readInstruction(this.readUpTo(place, this.arch.maxSite), 0);
   }
 
   /** The pointer at an address as it will be at run time with a load base of 0. */
@@ -164,8 +189,7 @@ export class Image {
   callee(address: number): Pointer {
     let at = address;
     for (let hops = 0; hops < 4; hops++) {
-      const code = this.readUpTo(at, longestStub);
-      const stub = this.isStub(at) ? this.arch.readStub(code, 0, at) : undefined;
+      const stub = this.isStub(placeOf(this.arch, at)) ? this.stubAt(at) : undefined;
       if (!stub) break;
       if ('target' in stub) at = stub.target;
       else {
@@ -180,6 +204,12 @@ export class Image {
     return { kind: 'address', address: at };
   }
 
+  /** What the code behind a code pointer says, read as a stub. */
+  private stubAt(pointer: number): ReturnType<InstructionSet['readStub']> {
+    const place = placeOf(this.arch, pointer);
+    return this.arch.instructionsOf(pointer).readStub(this.readUpTo(place, longestStub), 0, place);
+  }
+
   /** Linkers put stubs into sections of their own; a function that happens to begin with a jump is none. */
   private isStub(address: number): boolean {
     return this.isVeneer(address) || (this.sectionAt(address)?.name.startsWith('.plt') ?? false);
@@ -188,14 +218,16 @@ export class Image {
   private veneerTargets: Map<number, number> | undefined;
   private veneersByCallee: Map<number, number[]> | undefined;
 
-  /** The veneers that linkers put among other code, known by their names, and where each leads. */
+  private veneerPlaces: Set<number> | undefined;
+
+  /** The veneers that linkers put among other code, known by their names, and where each leads: code pointers. */
   private get veneers(): ReadonlyMap<number, number> {
     if (!this.veneerTargets) {
       this.veneerTargets = new Map();
       const { veneerName } = this.arch;
       if (veneerName) {
         for (const { address } of this.symbols.named((name) => veneerName.test(name))) {
-          const stub = this.arch.readStub(this.readUpTo(address, longestStub), 0, address);
+          const stub = this.stubAt(address);
           if (stub && 'target' in stub) this.veneerTargets.set(address, stub.target);
         }
       }
@@ -203,19 +235,21 @@ export class Image {
     return this.veneerTargets;
   }
 
-  isVeneer(address: number): boolean {
-    return this.veneers.has(address);
+  /** True when a veneer lies at a place. */
+  isVeneer(place: number): boolean {
+    this.veneerPlaces ??= new Set(Array.from(this.veneers.keys(), (pointer) => placeOf(this.arch, pointer)));
+    return this.veneerPlaces.has(place);
   }
 
   /** True for the jump and the NOP that GNU ld puts in front of veneers: it leads to whatever comes behind them. */
   jumpsOverVeneers(address: number): boolean {
-    const jump = this.arch.readInstruction(this.readUpTo(address, this.arch.maxSite), 0);
+    const jump = this.instructionAt(address);
     const behind = address + jump.size;
-    const nop = this.arch.readInstruction(this.readUpTo(behind, this.arch.maxSite), 0);
+    const nop = this.instructionAt(behind);
     return jump.kind === 'jump' && nop.kind === 'nop' && this.isVeneer(behind + nop.size);
   }
 
-  /** Addresses of the veneers that lead to `target`, the nearest to `from` first. */
+  /** The veneers that lead to `target`, the nearest to `from` first; all are code pointers. */
   veneersTo(target: number, from: number): number[] {
     if (!this.veneersByCallee) {
       this.veneersByCallee = new Map();
@@ -281,17 +315,18 @@ export class Image {
             this.arch,
             table,
             members,
-            (i) => (table.value[i] as number) - range.address,
+            (i) => symbolPlace(this.arch, table, i) - range.address,
             range.code.length,
           )
-        : { starts: new Uint32Array(0), data: new Uint32Array(0) };
+        : { starts: new Uint32Array(0), data: new Uint32Array(0), thumb: new Uint32Array(0) };
       this.maps.set(range, map);
     }
     return map;
   }
 
   /** `symbol+0x1c` (or `symbol`), else the bare address. */
-  describe(address: number): string {
+  describe(pointer: number): string {
+    const address = this.codeAt(pointer) ? placeOf(this.arch, pointer) : pointer;
     const near = this.symbols.nearest(address);
     if (!near || !this.contains(address)) return hex(address);
     // A stripped image knows few symbols; the nearest may belong to another section altogether.

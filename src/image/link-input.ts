@@ -25,6 +25,7 @@ import {
 import type { ElfFile, Section } from '../elf/file.ts';
 import { type SymbolTable, sectionAbsolute, sectionCommon, sectionUndefined } from '../elf/symbols.ts';
 import { inFile, TextpokeError } from '../errors.ts';
+import { symbolPlace } from '../sites/object-code.ts';
 import { allTables } from '../tables/schema.ts';
 
 /** One input section and where it goes. */
@@ -73,6 +74,7 @@ export interface MadeSymbol {
 /** Where stubs of undefined symbols go. */
 export const stubSection = '.text.undefined';
 const stubSize = 16;
+const offsetTableName = '_GLOBAL_OFFSET_TABLE_';
 
 /** `.text.f` goes into `.text` and so on, as in the linkers' default scripts. */
 function outputName(name: string): string {
@@ -85,6 +87,8 @@ export class LinkInput {
   readonly outputs = new Map<string, Output>();
   readonly globals = new Map<string, Definition>();
   readonly made = new Map<string, MadeSymbol>();
+  /** Where pointers to symbols go, for code that reads them from a table; its size is the layout's business. */
+  readonly offsetTable = blankOutput('.got', SHF_ALLOC | SHF_WRITE, SHT_PROGBITS);
   /** Symbols that no object defines, sorted. */
   readonly undefinedNames: readonly string[];
   readonly arch: Arch;
@@ -102,6 +106,10 @@ export class LinkInput {
     for (const file of files) inFile(file.path, () => this.addObject(file));
     this.makeCommons();
     this.makeBounds();
+    // Position-independent code calls the table of pointers by this name.
+    if (!this.globals.has(offsetTableName)) {
+      this.made.set(offsetTableName, { output: this.offsetTable, offset: 0, type: STT_OBJECT, size: 0 });
+    }
     const uses = this.objects.map((object) => ({ object, ...this.symbolUses(object) }));
     this.undefinedNames = this.makeStubs(uses);
     this.referencedCount = uses.reduce((sum, { filled }) => sum + filled.size, 0);
@@ -282,7 +290,21 @@ export class LinkInput {
     return sorted;
   }
 
-  /** S of a relocation: the address of a symbol of one object; undefined for one in a discarded section. */
+  /** True for a symbol of one object that names a function in Thumb state. */
+  isThumb(object: LinkObject, symbol: number): boolean {
+    if (!this.arch.thumbBit) return false;
+    const { symbols } = object;
+    if (symbols.binding(symbol) !== STB_LOCAL) {
+      const name = symbols.name(symbol);
+      const definition = this.made.has(name) ? undefined : this.globals.get(name);
+      if (!definition) return false;
+      if (definition.object !== object || definition.symbol !== symbol)
+        return this.isThumb(definition.object, definition.symbol);
+    }
+    return symbolPlace(this.arch, symbols, symbol) !== symbols.value[symbol];
+  }
+
+  /** The value of a symbol of one object after the link; undefined for one in a discarded section. */
   addressOf(object: LinkObject, symbol: number): number | undefined {
     const { symbols } = object;
     const section = symbols.section[symbol] as number;

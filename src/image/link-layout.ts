@@ -1,5 +1,6 @@
 // The second half of an in-memory link: addresses, relocations, and the file (kernel/module/main.c, layout_sections
 // and apply_relocations).
+import { placeOf } from '../arch/arch.ts';
 import { alignUp, hex } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import {
@@ -7,17 +8,15 @@ import {
   PF_W,
   PF_X,
   PT_LOAD,
-  SHF_ALLOC,
   SHF_EXECINSTR,
   SHF_WRITE,
   SHT_NOBITS,
-  SHT_PROGBITS,
   STB_LOCAL,
 } from '../elf/constants.ts';
 import type { Segment } from '../elf/file.ts';
 import { Ehdr, identSize, Phdr } from '../elf/records.ts';
 import { inFile, TextpokeError } from '../errors.ts';
-import { blankOutput, type LinkInput, type LinkObject, type Output, type Piece } from './link-input.ts';
+import type { LinkInput, LinkObject, Output, Piece } from './link-input.ts';
 
 const base = 0x400000;
 /** The small code model's 2 GiB, less some room for addends (psABI section 3.5.1). */
@@ -34,7 +33,9 @@ export class OffsetTable {
     const { wordSize } = input.arch;
     // Addresses come before relocations, which ask for slots: room for every symbol that is named is enough.
     const size = input.referencedCount * wordSize;
-    this.output = { ...blankOutput('.got', SHF_ALLOC | SHF_WRITE, SHT_PROGBITS), align: wordSize, size };
+    this.output = input.offsetTable;
+    this.output.align = wordSize;
+    this.output.size = size;
     this.input = input;
   }
 
@@ -138,13 +139,17 @@ function relocatePiece(input: LinkInput, got: OffsetTable, object: LinkObject, p
           at,
         );
       }
+      const thumb = input.isThumb(object, symbol);
       const failed = input.arch.applyRelocation({
         type,
-        symbol: address,
+        symbol: thumb ? placeOf(input.arch, address) : address,
+        thumb,
         addend: relocations.addend[i] as number,
         place: start + offset,
         offset,
         bytes: piece.bytes,
+        little: input.little,
+        got: got.output.address,
         slot: () => got.slotOf(object, symbol, address),
       });
       if (failed) throw new TextpokeError('link-failed', failed, at);

@@ -83,7 +83,7 @@ export interface StaticCall {
   /** Without prefix. */
   readonly name: string;
   readonly key: number;
-  /** Address of the trampoline; undefined when the image has no symbol for it. */
+  /** Code pointer to the trampoline; undefined when the image has no symbol for it. */
   readonly trampoline: number | undefined;
 }
 

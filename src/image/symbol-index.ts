@@ -13,7 +13,7 @@ import {
 } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
-import { isMappingSymbol } from '../sites/object-code.ts';
+import { isMappingSymbol, symbolPlace } from '../sites/object-code.ts';
 
 /** A symbol found for an address: its name and how far behind its start the address lies. */
 export interface NearSymbol {
@@ -42,7 +42,7 @@ export class SymbolIndex {
     this.dynamicOnly = section?.type === SHT_DYNSYM;
   }
 
-  /** Addresses of every defined symbol with that name, in table order; a name may be file-local many times. */
+  /** Values of every defined symbol with that name (a function's is a code pointer), in table order; a name may be file-local many times. */
   addressesOf(name: string): number[] {
     const table = this.table;
     if (!table) return [];
@@ -67,12 +67,12 @@ export class SymbolIndex {
     return (this.names.get(name) ?? []).map((i) => table.value[i] as number);
   }
 
-  /** The address of a symbol; undefined when no symbol has the name. */
+  /** The value of a symbol; undefined when no symbol has the name. */
   addressOf(name: string): number | undefined {
     return this.addressesOf(name)[0];
   }
 
-  /** Every defined symbol's name that `accepts`, with its address. */
+  /** Every defined symbol's name that `accepts`, with its value. */
   *named(accepts: (name: string) => boolean): Generator<{ name: string; address: number }> {
     this.addressesOf('');
     for (const [name, list] of this.names ?? []) {
@@ -98,11 +98,10 @@ export class SymbolIndex {
     const rank = (i: number) =>
       (table.type(i) === STT_FUNC || table.type(i) === STT_OBJECT ? 2 : 0) +
       (table.binding(i) === STB_GLOBAL ? 1 : 0);
-    members.sort(
-      (a, b) => (table.value[a] as number) - (table.value[b] as number) || rank(a) - rank(b) || b - a,
-    );
+    const place = (i: number) => symbolPlace(this.arch, table, i);
+    members.sort((a, b) => place(a) - place(b) || rank(a) - rank(b) || b - a);
     this.order = Uint32Array.from(members);
-    this.addresses = Float64Array.from(members, (i) => table.value[i] as number);
+    this.addresses = Float64Array.from(members, place);
   }
 
   /** The symbol that starts at or nearest in front of an address; functions and objects before plain labels. */
@@ -115,7 +114,7 @@ export class SymbolIndex {
     const at = order[low - 1] as number;
     return {
       name: table.name(at),
-      offset: address - (table.value[at] as number),
+      offset: address - (addresses[low - 1] as number),
       section: table.section[at] as number,
     };
   }

@@ -1,5 +1,5 @@
 // The record of a boot for people: phases with counts, then each write with before, after, reason, disassembly.
-import type { Disassembler } from '../arch/disassembler.ts';
+import type { Disassemblers } from '../arch/disassembler.ts';
 import type { Runtime } from '../boot/runtime.ts';
 import type { PokeRecord } from '../boot/text-poke.ts';
 import { hex, hexBytes } from '../bytes/integer.ts';
@@ -8,7 +8,8 @@ import type { Image } from '../image/image.ts';
 import { count, outputColours } from './console.ts';
 
 /** One instruction as text; a breakpoint's or a prefix's single byte reads as what it is. */
-function disassemble(disassembler: Disassembler, image: Image, bytes: Uint8Array, address: number): string {
+function disassemble(disassemblers: Disassemblers, image: Image, bytes: Uint8Array, address: number): string {
+  const disassembler = disassemblers(image.instructionsAt(address));
   const lines: string[] = [];
   for (let at = 0; at < bytes.length; ) {
     const line = disassembler.one(bytes.subarray(at), address + at, (target) => image.describe(target));
@@ -43,17 +44,19 @@ function instructionAround(image: Image, address: number): number {
 
 /** A prefix makes no instruction alone: show the one it belongs to. */
 function instructionText(
-  disassembler: Disassembler,
+  disassemblers: Disassemblers,
   image: Image,
   record: PokeRecord,
   bytes: Uint8Array,
 ): string {
   if (record.what !== 'text') return '';
-  if (bytes.length > 1) return disassemble(disassembler, image, bytes, record.address);
+  if (bytes.length > 1) return disassemble(disassemblers, image, bytes, record.address);
   const start = instructionAround(image, record.address);
   const whole = image.readUpTo(start, longest).slice();
   whole.set(bytes, record.address - start);
-  const line = disassembler.one(whole, start, (target) => image.describe(target));
+  const line = disassemblers(image.instructionsAt(start)).one(whole, start, (target) =>
+    image.describe(target),
+  );
   return line?.text ?? '';
 }
 
@@ -61,7 +64,7 @@ function instructionText(
 const liveSteps = { 1: 'breakpoint', 2: 'tail', 3: 'head' } as const;
 
 /** The trace of every write. */
-export function traceText(runtime: Runtime, disassembler: Disassembler): string {
+export function traceText(runtime: Runtime, disassemblers: Disassemblers): string {
   const { image, poker } = runtime;
   const colour = outputColours();
   const lines: string[] = [];
@@ -72,7 +75,7 @@ export function traceText(runtime: Runtime, disassembler: Disassembler): string 
       lines.push(colour.bold(phase));
     }
     const show = (sign: string, bytes: Uint8Array) => {
-      const text = instructionText(disassembler, image, record, bytes);
+      const text = instructionText(disassemblers, image, record, bytes);
       lines.push(`    ${sign} ${hexBytes(bytes)}${text ? `  ${text}` : ''}`);
     };
     const { live } = record;
@@ -137,11 +140,11 @@ export function bootJson(file: string, runtime: Runtime, undefinedSymbols: reado
 }
 
 /** Every place that was not what it had to be: bytes found and allowed, with their disassembly. */
-export function mismatchText(error: MismatchError, image: Image, disassembler: Disassembler): string {
+export function mismatchText(error: MismatchError, image: Image, disassemblers: Disassemblers): string {
   const lines: string[] = [];
   for (const mismatch of error.mismatches) {
     const show = (bytes: Uint8Array) =>
-      `${hexBytes(bytes)}  ${disassemble(disassembler, image, bytes, mismatch.address)}`;
+      `${hexBytes(bytes)}  ${disassemble(disassemblers, image, bytes, mismatch.address)}`;
     lines.push(`  ${hex(mismatch.address)} ${mismatch.name}: ${mismatch.reason}`);
     lines.push(`    found    ${show(mismatch.found)}`);
     for (const { bytes, meaning } of mismatch.allowed)

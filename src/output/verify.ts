@@ -1,5 +1,5 @@
 // Findings for people and for machines.
-import type { Disassembler } from '../arch/disassembler.ts';
+import type { Disassemblers } from '../arch/disassembler.ts';
 import { hex, hexBytes } from '../bytes/integer.ts';
 import { type Finding, rules } from '../findings.ts';
 import type { Image } from '../image/image.ts';
@@ -11,12 +11,13 @@ export function verifyText(
   file: string,
   image: Image,
   verified: Verified,
-  disassembler: Disassembler | undefined,
+  disassemblers: Disassemblers | undefined,
 ): string {
   const colour = outputColours();
   const lines: string[] = [];
   const show = (label: string, bytes: Uint8Array | undefined, finding: Finding) => {
     if (!bytes) return;
+    const disassembler = disassemblers?.(image.instructionsAt(finding.address));
     const text = disassembler?.one(bytes, finding.address, (target) => image.describe(target))?.text;
     lines.push(`    ${label.padEnd(8)} ${hexBytes(bytes)}${text ? `  ${text}` : ''}`);
   };

@@ -1,5 +1,5 @@
 // A relocatable object as the site finders see it: its code sections with what symbols and relocations say.
-import type { Arch, CodeMap } from '../arch/arch.ts';
+import { type Arch, type CodeMap, type InstructionSet, placeOf } from '../arch/arch.ts';
 import {
   ET_REL,
   SHF_ALLOC,
@@ -7,6 +7,8 @@ import {
   SHT_PROGBITS,
   STB_LOCAL,
   STT_FILE,
+  STT_FUNC,
+  STT_GNU_IFUNC,
   STT_NOTYPE,
   STT_OBJECT,
   STT_SECTION,
@@ -101,7 +103,7 @@ export class ObjectCode {
         this.arch,
         this.symbols,
         this.symbolsIn(section.index),
-        (i) => this.symbols.value[i] as number,
+        (i) => this.placeOfSymbol(i),
         section.size,
       );
       this.maps.set(section.index, map);
@@ -112,6 +114,16 @@ export class ObjectCode {
   /** True for the number of a code section. */
   isCode(section: number): boolean {
     return this.codeNumbers.has(section);
+  }
+
+  /** The instruction set of the code at byte `offset` of a code section. */
+  instructionsAt(code: CodeSection, offset: number): InstructionSet {
+    return this.arch.instructionsAt(this.codeMap(code.section), offset);
+  }
+
+  /** Section-relative place that a symbol names. */
+  placeOfSymbol(symbol: number): number {
+    return symbolPlace(this.arch, this.symbols, symbol);
   }
 
   /** True when an instruction starts at byte `offset` of a code section. */
@@ -145,7 +157,7 @@ export class ObjectCode {
   placeOf(symbol: number, addend: number): Place {
     const section = this.symbols.section[symbol] as number;
     if (section === sectionUndefined) return { section: 0, offset: addend, symbol };
-    return { section, offset: (this.symbols.value[symbol] as number) + addend, symbol };
+    return { section, offset: this.placeOfSymbol(symbol) + addend, symbol };
   }
 
   /** The section symbol of a section, if the assembler left one. */
@@ -166,7 +178,7 @@ export class ObjectCode {
     let best = -1;
     let bestValue = -1;
     for (const i of this.symbolsIn(section)) {
-      const value = this.symbols.value[i] as number;
+      const value = this.placeOfSymbol(i);
       if (this.symbols.type(i) === STT_SECTION || value > offset || value < bestValue) continue;
       if (isMappingSymbol(this.arch, this.symbols, i)) continue;
       if (value > bestValue || this.symbols.binding(i) > 0) best = i;
@@ -178,8 +190,11 @@ export class ObjectCode {
   }
 }
 
+/** What the bytes behind a symbol are. */
+type Content = 'code' | 'thumb' | 'data';
+
 /** What a mapping symbol says of the bytes behind it; undefined for any other symbol. */
-export function mappingOf(arch: Arch, symbols: SymbolTable, i: number): 'code' | 'data' | undefined {
+export function mappingOf(arch: Arch, symbols: SymbolTable, i: number): Content | undefined {
   if (!arch.mappingSymbol || symbols.type(i) !== STT_NOTYPE || symbols.binding(i) !== STB_LOCAL)
     return undefined;
   return arch.mappingSymbol(symbols.name(i));
@@ -190,8 +205,19 @@ export function isMappingSymbol(arch: Arch, symbols: SymbolTable, i: number): bo
   return mappingOf(arch, symbols, i) !== undefined;
 }
 
+/** The place that a symbol names: its value, less the Thumb bit that a function's may have (AAELF32, 5.5.3). */
+export function symbolPlace(arch: Arch, symbols: SymbolTable, i: number): number {
+  const value = symbols.value[i] as number;
+  return arch.thumbBit && isFunction(symbols, i) ? placeOf(arch, value) : value;
+}
+
+function isFunction(symbols: SymbolTable, i: number): boolean {
+  const type = symbols.type(i);
+  return type === STT_FUNC || type === STT_GNU_IFUNC;
+}
+
 /**
- * Makes a section's code map of the symbols that lie in it; `offsetOf` gives section-relative offsets. From the
+ * Makes a section's code map of the symbols that lie in it; `offsetOf` gives section-relative places. From the
  * first mapping symbol on these decide. Else a data symbol makes data of everything up to the next symbol, as
  * objdump -d reads it: st_size of hand-written data is often missing, and bytes taken for code would be patched.
  */
@@ -202,33 +228,44 @@ export function codeMapOf(
   offsetOf: (symbol: number) => number,
   size: number,
 ): CodeMap {
-  const isCode = new Map<number, boolean>();
-  const mapped = new Map<number, boolean>();
+  const contents = new Map<number, Content>();
+  const mapped = new Map<number, Content>();
   for (const i of members) {
     const type = symbols.type(i);
     const at = offsetOf(i);
     if (type === STT_SECTION || !(at >= 0 && at < size)) continue;
     const mapping = mappingOf(arch, symbols, i);
-    if (mapping) mapped.set(at, mapping === 'code');
-    else isCode.set(at, (isCode.get(at) ?? false) || (type !== STT_OBJECT && type !== STT_TLS));
+    if (mapping) mapped.set(at, mapping);
+    else if (arch.thumbBit && isFunction(symbols, i) && (symbols.value[i] as number) % 2 !== 0)
+      contents.set(at, 'thumb');
+    else if (type !== STT_OBJECT && type !== STT_TLS) {
+      if (contents.get(at) !== 'thumb') contents.set(at, 'code');
+    } else if (!contents.has(at)) contents.set(at, 'data');
   }
-  if (mapped.size > 0) spreadMapping(isCode, mapped);
-  const offsets = Uint32Array.from(isCode.keys()).sort();
-  const data: number[] = [];
-  offsets.forEach((at, i) => {
-    if (isCode.get(at)) return;
-    const end = offsets[i + 1] ?? size;
-    if (data.at(-1) === at) data[data.length - 1] = end;
-    else data.push(at, end);
-  });
-  return { starts: offsets.filter((at) => isCode.get(at)), data: Uint32Array.from(data) };
+  if (mapped.size > 0) spreadMapping(contents, mapped);
+  const offsets = Uint32Array.from(contents.keys()).sort();
+  const rangesOf = (what: Content): Uint32Array => {
+    const ranges: number[] = [];
+    offsets.forEach((at, i) => {
+      if (contents.get(at) !== what) return;
+      const end = offsets[i + 1] ?? size;
+      if (ranges.at(-1) === at) ranges[ranges.length - 1] = end;
+      else ranges.push(at, end);
+    });
+    return Uint32Array.from(ranges);
+  };
+  return {
+    starts: offsets.filter((at) => contents.get(at) !== 'data'),
+    data: rangesOf('data'),
+    thumb: rangesOf('thumb'),
+  };
 }
 
 /** Makes every place from the first mapping symbol on what the last one in front of it says. */
-function spreadMapping(isCode: Map<number, boolean>, mapped: ReadonlyMap<number, boolean>): void {
-  let state: boolean | undefined;
-  for (const at of Uint32Array.from(new Set([...isCode.keys(), ...mapped.keys()])).sort()) {
+function spreadMapping(contents: Map<number, Content>, mapped: ReadonlyMap<number, Content>): void {
+  let state: Content | undefined;
+  for (const at of Uint32Array.from(new Set([...contents.keys(), ...mapped.keys()])).sort()) {
     state = mapped.get(at) ?? state;
-    if (state !== undefined) isCode.set(at, state);
+    if (state !== undefined) contents.set(at, state);
   }
 }

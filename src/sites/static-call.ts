@@ -1,6 +1,6 @@
 // Finds static call sites: direct branches to `__SCT__` trampolines, as objtool's --static-call does
 // (tools/objtool/check.c, add_call_destinations and create_static_call_sections).
-import type { BranchKind, CallKind } from '../arch/arch.ts';
+import { type BranchKind, type CallKind, placeOf } from '../arch/arch.ts';
 import { TextpokeError } from '../errors.ts';
 import type { CodeSection, ObjectCode } from './object-code.ts';
 import { trampolineSection } from './object-code.ts';
@@ -42,7 +42,7 @@ function refuseShort(object: ObjectCode, code: CodeSection, offset: number, tram
   throw new TextpokeError(
     'site-unpatchable',
     `${object.describe(code.section.index, offset)}: the branch to ${object.symbols.name(trampoline)} ` +
-      object.arch.explainShort(code.code, offset),
+      object.instructionsAt(code, offset).explainShort(code.code, offset),
     { section: code.section.name, offset },
   );
 }
@@ -84,9 +84,10 @@ function collectResolved(
   const relocated = object.fieldRelocations(section);
   object.arch.forEachBranch(code.code, object.codeMap(code.section), (offset, target, kind, short) => {
     if (found.has(offset)) return;
-    const trampoline = trampolines.inSection(section, target);
+    const trampoline = trampolines.inSection(section, placeOf(object.arch, target));
     if (trampoline === undefined) return;
-    for (let at = offset; at < offset + object.arch.readInstruction(code.code, offset).size; at++) {
+    const { size } = object.instructionsAt(code, offset).readInstruction(code.code, offset);
+    for (let at = offset; at < offset + size; at++) {
       if (relocated.has(at)) return; // what stands in the field means nothing yet
     }
     // A trampoline's own jump may lead to the next trampoline; it still is no site.

@@ -44,7 +44,7 @@ export class Trampolines {
         const section = symbols.section[i] as number;
         if (section > 0) {
           this.sections.add(section);
-          this.places.set(`${section}:${symbols.value[i]}`, i);
+          this.places.set(`${section}:${object.placeOfSymbol(i)}`, i);
         }
       } else if (symbols.nameStartsWith(i, keyBytes)) {
         this.keys.set(`${local ? source : 0}:${symbols.name(i)}`, i);

@@ -1,6 +1,7 @@
 // Jump entries as they enter a table: those that the compiler wrote (the kernel's asm goto), each checked, their
 // build-time jumps rewritten as objtool's --hacks=jump_label does (tools/objtool/check.c, handle_jump_alt), and
 // those that markers ask for.
+import { placeOf } from '../arch/arch.ts';
 import { hex, hexBytes } from '../bytes/integer.ts';
 import type { ElfChange } from '../elf/change.ts';
 import { SHF_EXECINSTR } from '../elf/constants.ts';
@@ -37,17 +38,18 @@ export function asJumpEntry(entry: ObjectEntry): JumpEntry {
 
 /** Where the direct branch at `offset` goes, by its relocation if it has one; undefined for other instructions. */
 export function branchTarget(object: ObjectCode, code: CodeSection, offset: number): Place | undefined {
-  const { kind, size, displacement } = object.arch.readInstruction(code.code, offset);
+  const { kind, size, displacement } = object.instructionsAt(code, offset).readInstruction(code.code, offset);
   if (kind !== 'jump' && kind !== 'call' && kind !== 'conditional jump') return undefined;
   const field = findField(object, code, offset, size);
-  if (!field) return { section: code.section.index, offset: offset + displacement, symbol: 0 };
+  if (!field)
+    return { section: code.section.index, offset: placeOf(object.arch, offset + displacement), symbol: 0 };
   const { relocations, index, bias } = field;
   return object.placeOf(relocations.symbol[index] as number, (relocations.addend[index] as number) + bias);
 }
 
 /** Where the jump at `offset` goes; undefined for other instructions. */
 function jumpTarget(object: ObjectCode, code: CodeSection, offset: number): Place | undefined {
-  const { kind } = object.arch.readInstruction(code.code, offset);
+  const { kind } = object.instructionsAt(code, offset).readInstruction(code.code, offset);
   return kind === 'jump' ? branchTarget(object, code, offset) : undefined;
 }
 
@@ -76,7 +78,8 @@ function requireBranchSite(
 ): 'nop' | 'jump' {
   const where = { section: code.section.name, offset };
   const name = () => object.describe(code.section.index, offset);
-  const instruction = object.arch.readInstruction(code.code, offset);
+  const { branchSizes, readInstruction } = object.instructionsAt(code, offset);
+  const instruction = readInstruction(code.code, offset);
   if (!object.isInstructionStart(code, offset)) {
     throw new TextpokeError(
       'site-mismatch',
@@ -89,7 +92,7 @@ function requireBranchSite(
   if (!goes) {
     throw new TextpokeError(
       'site-mismatch',
-      `${name()}: found ${hexBytes(code.code.subarray(offset, offset + Math.max(...object.arch.branchSizes)))}; a static branch site holds a NOP or a jump of ${object.arch.branchSizes.join(' or ')} bytes`,
+      `${name()}: found ${hexBytes(code.code.subarray(offset, offset + Math.max(...branchSizes)))}; a static branch site holds a NOP or a jump of ${branchSizes.join(' or ')} bytes`,
       where,
     );
   }
@@ -154,8 +157,9 @@ export function checkJumpEntries(object: ObjectCode, entries: readonly JumpEntry
     const found = requireBranchSite(object, code, site.offset, target);
     listed.add(`${site.section}:${site.offset}`);
     if (!bit1 || found === 'nop') continue;
-    const { size } = object.arch.readInstruction(code.code, site.offset);
-    patches.push({ section: site.section, offset: site.offset, bytes: object.arch.nop(size) });
+    const instructions = object.instructionsAt(code, site.offset);
+    const { size } = instructions.readInstruction(code.code, site.offset);
+    patches.push({ section: site.section, offset: site.offset, bytes: instructions.nop(size) });
     const field = findField(object, code, site.offset, size);
     if (field) voided.push({ section: field.relocations.section, index: field.index });
   }
@@ -173,11 +177,15 @@ export function entryOfMarker(object: ObjectCode, code: CodeSection, marker: Bra
   return {
     row: jumpTable,
     code: code.section.index,
-    fields: [{ section: code.section.index, offset: marker.offset }, marker.target, key],
+    fields: [
+      { section: code.section.index, offset: marker.offset },
+      { section: marker.target.section, offset: marker.target.offset },
+      key,
+    ],
   };
 }
 
 /** The addend that names `place` through the symbol it was named by. */
 function addendOf(object: ObjectCode, place: Place): number {
-  return place.section === 0 ? place.offset : place.offset - (object.symbols.value[place.symbol] as number);
+  return place.section === 0 ? place.offset : place.offset - object.placeOfSymbol(place.symbol);
 }

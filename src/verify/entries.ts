@@ -86,8 +86,7 @@ function* checkKeys(runtime: Runtime): Generator<Finding> {
 /** Sites by address; a lock prefix is one byte, other sites their instruction's size. */
 function* checkOverlaps(runtime: Runtime): Generator<Finding> {
   const { image } = runtime;
-  const sizeAt = (address: number) =>
-    Math.max(image.arch.readInstruction(image.readUpTo(address, image.arch.maxSite), 0).size, 1);
+  const sizeAt = (address: number) => Math.max(image.instructionAt(address).size, 1);
   const sites: ListedSite[] = [
     ...runtime.branches.map((s) => ({
       address: s.address,

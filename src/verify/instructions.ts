@@ -1,5 +1,6 @@
 // What sites and trampolines hold, against what their keys demand.
-import { branchAt, branchBytes, readKey, wantsJump } from '../boot/jump-label.ts';
+import { placeOf } from '../arch/arch.ts';
+import { branchAt, branchBytes, branchSizes, readKey, wantsJump } from '../boot/jump-label.ts';
 import type { Runtime } from '../boot/runtime.ts';
 import {
   type CallValue,
@@ -70,7 +71,9 @@ function checkBranch(runtime: Runtime, site: BranchSite): Finding | undefined {
   const { image } = runtime;
   const { enabled } = readKey(image, site.key);
   const jump = wantsJump(site, enabled > 0);
-  const size = branchAt(image, site)?.size ?? Math.max(...image.arch.branchSizes);
+  const found = branchAt(image, site);
+  if (!jump && found?.kind === 'nop') return undefined;
+  const size = found?.size ?? Math.max(...branchSizes(image, site));
   const expected = branchBytes(image, site, size, jump);
   if (sameBytes(image.readUpTo(site.address, size), expected)) return undefined;
   const state = enabled > 0 ? 'enabled' : 'disabled';
@@ -97,10 +100,9 @@ function checkCall(runtime: Runtime, site: CallSite, options: VerifyOptions): Fi
   const current = image.readUpTo(site.address, bytes.length);
   if (sameBytes(current, bytes)) return undefined;
   const mayStay = options.state === 'linked' || onTrampoline;
-  const valid = image.arch.isCallSite(
-    image.readUpTo(site.address, image.arch.maxSite),
-    kindOfSite(image, site),
-  );
+  const valid = image
+    .instructionsAt(site.address)
+    .isCallSite(image.readUpTo(site.address, image.arch.maxSite), kindOfSite(image, site));
   if (mayStay && valid && onOwnTrampoline(runtime, site, call)) return undefined;
   return wrong(
     runtime,
@@ -115,13 +117,13 @@ function checkTrampoline(runtime: Runtime, key: number): Finding | undefined {
   const call = runtime.calls.get(key);
   if (call?.trampoline === undefined) return undefined;
   const value: CallValue = readCallValue(runtime, key);
-  if (isTrampolineAt(image, call.trampoline) && trampolineDoes(runtime, call.trampoline, value))
+  if (isTrampolineAt(image, call.trampoline) && trampolineDoes(runtime, key, call.trampoline, value))
     return undefined;
   return {
     rule: 'TP012',
-    address: call.trampoline,
+    address: placeOf(image.arch, call.trampoline),
     place: image.describe(call.trampoline),
     message: `the trampoline of ${call.name} does not go to ${describeValue(image, value)}`,
-    found: image.readUpTo(call.trampoline, image.arch.trampolineSize).slice(),
+    found: image.readUpTo(placeOf(image.arch, call.trampoline), image.arch.trampolineSize).slice(),
   };
 }

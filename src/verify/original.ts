@@ -1,8 +1,8 @@
 // The patched image against the one it was made of: the same sites, and no byte changed that is none of a
 // site's, a table's, a key's, a trampoline's or a key's relocation's.
+import { placeOf } from '../arch/arch.ts';
 import type { Runtime } from '../boot/runtime.ts';
 import { hex } from '../bytes/integer.ts';
-import { Rela } from '../elf/records.ts';
 import type { Finding } from '../findings.ts';
 import { tableRanges } from '../image/tables.ts';
 import { jumpTable, staticCallSites } from '../tables/schema.ts';
@@ -62,24 +62,25 @@ function changeable(runtime: Runtime, size: number): Uint8Array {
     const offset = image.fileOffset(address, length);
     if (offset !== undefined) flags.fill(1, offset, offset + length);
   };
-  const siteSize = (address: number) =>
-    image.arch.readInstruction(image.readUpTo(address, image.arch.maxSite), 0).size ||
-    Math.max(...image.arch.branchSizes);
+  const longest = (address: number) => Math.max(...image.instructionsAt(address).branchSizes);
+  const siteSize = (address: number) => image.instructionAt(address).size || longest(address);
   for (const site of runtime.branches) {
     allow(site.address, siteSize(site.address));
     allow(site.key, 4);
   }
   for (const site of runtime.callSites) {
     // A NULL tail call is a return with fill behind it: as long as the jump it replaces.
-    allow(site.address, Math.max(siteSize(site.address), Math.max(...image.arch.branchSizes)));
+    allow(site.address, Math.max(siteSize(site.address), longest(site.address)));
   }
   // A call without a site can be updated, too.
   for (const key of new Set([...runtime.callSites.map((site) => site.key), ...runtime.calls.keys()])) {
     allow(key, image.arch.wordSize);
     const relocation = image.dynamic.at(key);
-    if (relocation) allow(relocation.record, Rela[image.arch.class].size);
+    if (relocation) allow(relocation.record, relocation.size);
     const trampoline = runtime.calls.get(key)?.trampoline;
-    if (trampoline !== undefined) allow(trampoline, Math.max(...image.arch.branchSizes));
+    if (trampoline === undefined) continue;
+    const place = placeOf(image.arch, trampoline);
+    allow(place, longest(place));
   }
   for (const site of runtime.locks) allow(site.address, 1);
   for (const row of [jumpTable, staticCallSites]) {
