@@ -25,7 +25,7 @@ function timed<T>(work: () => T): [number, T] {
 }
 
 // Without symbols: the walk cannot skip a function that has no F0 byte.
-const map: CodeMap = { starts: new Uint32Array(0), data: new Uint32Array(0) };
+const map: CodeMap = { starts: new Uint32Array(0), data: new Uint32Array(0), thumb: new Uint32Array(0) };
 const [cold, locks] = timed(() => findLockPrefixes(code, map));
 const warm = Math.min(...Array.from({ length: 5 }, () => timed(() => findLockPrefixes(code, map))[0]));
 

@@ -8,10 +8,15 @@
  *       or the NOP (0) is written; `branch` is 0 for unlikely, 1 for likely; `l_yes` is a C label.
  *   TEXTPOKE_ARCH_TRAMPOLINE_JUMP(function), TEXTPOKE_ARCH_TRAMPOLINE_RETURN
  *       The assembly text of a trampoline's body, before its signature.
- *   TEXTPOKE_ARCH_TRAMPOLINE(scope, name, body)
+ *   TEXTPOKE_ARCH_TRAMPOLINE(scope, name, key, body)
  *       The assembly text of the whole trampoline; `scope` holds the directives that bind its symbol.
+ *   TEXTPOKE_ARCH_TRAMPOLINE_THROUGH_KEY
+ *       Defined where the trampoline loads its key, and so never names the function.
+ *   TEXTPOKE_ARCH_FUNCTION
+ *       What stands in front of a function's label: the state of its instructions on ARM.
  *   TEXTPOKE_ARCH_FUNCTION_OPERAND(operand)
- *       How inline assembly spells a function operand without punctuation, PLT allowed.
+ *       How inline assembly spells a function operand without punctuation, PLT allowed. Not needed where
+ *       trampolines go through the key.
  *   TEXTPOKE_ARCH_RETURN0
  *       The assembly text of __static_call_return0's body.
  *   TEXTPOKE_ARCH_NONE, TEXTPOKE_ARCH_PROGBITS
@@ -28,6 +33,8 @@
 #include "arch/x86-64.h"
 #elif defined(__aarch64__) && defined(__LP64__)
 #include "arch/aarch64.h"
+#elif defined(__arm__)
+#include "arch/arm.h"
 #else
 #error "textpoke: no arch header for this machine yet"
 #endif

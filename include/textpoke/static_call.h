@@ -104,7 +104,7 @@ TEXTPOKE_EXTERN long __static_call_return0(void) TEXTPOKE_HIDDEN;
           ".balign 16\n\t"                                                                                   \
           ".weak __static_call_return0\n\t"                                                                  \
           ".hidden __static_call_return0\n\t"                                                                \
-          ".type __static_call_return0, %function\n"                                                         \
+          ".type __static_call_return0, %function\n\t" TEXTPOKE_ARCH_FUNCTION                               \
           "__static_call_return0:\n\t" TEXTPOKE_ARCH_RETURN0 "\n\t"                                          \
           ".size __static_call_return0, . - __static_call_return0\n\t"                                       \
           ".popsection\n\t"                                                                                  \
@@ -128,14 +128,14 @@ TEXTPOKE_EXTERN long __static_call_return0(void) TEXTPOKE_HIDDEN;
 #define TEXTPOKE_LOCAL_SYMBOL(symbol) ""
 
 #define TEXTPOKE_DEFINE_TRAMPOLINE(scope, name, body)                                                        \
-  __asm__(TEXTPOKE_ARCH_TRAMPOLINE(scope("__SCT__" #name), "__SCT__" #name, body))
+  __asm__(TEXTPOKE_ARCH_TRAMPOLINE(scope("__SCT__" #name), "__SCT__" #name, "__SCK__" #name, body))
 
-#ifdef __cplusplus
+#if defined(__cplusplus) && !defined(TEXTPOKE_ARCH_TRAMPOLINE_THROUGH_KEY)
 /* An operand prints as the mangled symbol. "X" takes any function: "i" refuses one that may be preempted. */
 #define TEXTPOKE_DEFINE_TRAMPOLINE_TO(scope, name, func)                                                     \
   __attribute__((used, noinline, cold)) static void textpoke_trampoline_##name(void) {                       \
     __asm__ __volatile__(                                                                                    \
-        TEXTPOKE_ARCH_TRAMPOLINE(scope("__SCT__" #name), "__SCT__" #name,                                    \
+        TEXTPOKE_ARCH_TRAMPOLINE(scope("__SCT__" #name), "__SCT__" #name, "__SCK__" #name,                   \
                                  TEXTPOKE_ARCH_TRAMPOLINE_JUMP(TEXTPOKE_ARCH_FUNCTION_OPERAND("0")))         \
         :                                                                                                    \
         : "X"(func));                                                                                        \
@@ -237,6 +237,7 @@ TEXTPOKE_EXTERN long __static_call_return0(void) TEXTPOKE_HIDDEN;
 	.globl __SCT__\name
 	.hidden __SCT__\name
 	.type __SCT__\name, STT_FUNC
+	TEXTPOKE_ARCH_FUNCTION
 __SCT__\name:
 .endm
 .macro TEXTPOKE_END_TRAMPOLINE name:req
@@ -246,13 +247,13 @@ __SCT__\name:
 .macro DEFINE_STATIC_CALL name:req, func:req
 	TEXTPOKE_DEFINE_CALL_KEY \name, \func
 	TEXTPOKE_BEGIN_TRAMPOLINE \name
-	TEXTPOKE_ARCH_TRAMPOLINE_JUMP \func
+	TEXTPOKE_ARCH_TRAMPOLINE_JUMP \func, __SCK__\name
 	TEXTPOKE_END_TRAMPOLINE \name
 .endm
 .macro DEFINE_STATIC_CALL_NULL name:req
 	TEXTPOKE_DEFINE_CALL_KEY \name, 0
 	TEXTPOKE_BEGIN_TRAMPOLINE \name
-	TEXTPOKE_ARCH_TRAMPOLINE_RETURN
+	TEXTPOKE_ARCH_TRAMPOLINE_RETURN __SCK__\name
 	TEXTPOKE_END_TRAMPOLINE \name
 .endm
 .macro DEFINE_STATIC_CALL_RET0 name:req
@@ -261,6 +262,7 @@ __SCT__\name:
 	.weak __static_call_return0
 	.hidden __static_call_return0
 	.type __static_call_return0, STT_FUNC
+	TEXTPOKE_ARCH_FUNCTION
 __static_call_return0:
 	TEXTPOKE_ARCH_RETURN0
 	.size __static_call_return0, . - __static_call_return0

@@ -97,6 +97,8 @@ export interface ArchRelocations {
   readonly none: number;
   /** S + A - P in 32 bits. */
   readonly place32: number;
+  /** S + A in 32 bits, where the machine's kernel writes its jump table with it. */
+  readonly absolute32?: number;
   /** S + A - P in the width of a long. */
   readonly placeLong: number;
   /** Whether addends stand in the relocation (RELA) or in the field (REL). */

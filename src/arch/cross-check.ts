@@ -113,28 +113,29 @@ function formsAt(arch: Arch, address: number) {
 }
 
 function* aarch64Forms(arch: Arch): Generator<Form> {
+  const instructions = arch.instructionsOf(0);
   const limits = [-0x800_0000, 0x7ff_fffc];
   for (const address of [0x8_0040_1000, -0x3f_f7ff_f000]) {
     const form = formsAt(arch, address);
     const site = (kind: CallKind, target: CallTarget) =>
-      arch.encodeCallSite({
+      instructions.encodeCallSite({
         address,
         kind,
         target,
         trampoline: address + 0x1000,
-        current: arch.nop(4),
+        current: instructions.nop(4),
         support: noSupport,
       })?.bytes;
-    yield form('nop', arch.nop(4), { kind: 'nop' }, 'nop');
+    yield form('nop', instructions.nop(4), { kind: 'nop' }, 'nop');
     for (const displacement of [...limits, -0x123_4564, -4, 0, 4, 0x123_4564]) {
       const target = address + displacement;
       const callTarget: CallTarget = { kind: 'function', address: target };
       // keystone takes a target in the upper half only as its 64 bits.
       const to = `#${hex(target)}`;
-      yield form('b', arch.jump(4, displacement), { kind: 'jump', target }, `b ${to}`);
+      yield form('b', instructions.jump(4, displacement), { kind: 'jump', target }, `b ${to}`);
       yield form('bl', site('call', callTarget), { kind: 'call', target }, `bl ${to}`);
       yield form('tail call', site('tail', callTarget), { kind: 'jump', target }, `b ${to}`);
-      const trampoline = arch.encodeTrampoline(address, callTarget, noSupport);
+      const trampoline = instructions.encodeTrampoline(address, callTarget, noSupport);
       yield form('trampoline', trampoline, { kind: 'jump', target }, `b ${to}`);
     }
     const none: CallTarget = { kind: 'null' };
@@ -143,7 +144,7 @@ function* aarch64Forms(arch: Arch): Generator<Form> {
     yield form('tail call of NULL', site('tail', none), { kind: 'return' }, 'ret');
     yield form(
       'trampoline to NULL',
-      arch.encodeTrampoline(address, none, noSupport),
+      instructions.encodeTrampoline(address, none, noSupport),
       { kind: 'return' },
       'ret',
     );
@@ -162,6 +163,7 @@ function* aarch64Forms(arch: Arch): Generator<Form> {
 const conditions = 'o no b ae e ne be a s ns p np l ge le g'.split(' ');
 
 function* x86Forms(arch: Arch): Generator<Form> {
+  const instructions = arch.instructionsOf(0);
   const userspace = 0x401000;
   const kernel = -0x7f000000; // 0xffffffff81000000
   const thunk = (address: number) => address + 0x2000;
@@ -169,10 +171,10 @@ function* x86Forms(arch: Arch): Generator<Form> {
   const withPrefix = (prefix: number) => Uint8Array.of(prefix, ...add);
   for (const address of [userspace, kernel]) {
     const form = formsAt(arch, address);
-    yield form('nop2', arch.nop(2), { kind: 'nop' }, 'xchg ax, ax');
+    yield form('nop2', instructions.nop(2), { kind: 'nop' }, 'xchg ax, ax');
     yield form(
       'nop5',
-      arch.nop(5),
+      instructions.nop(5),
       { kind: 'nop' },
       {
         notAssembled: 'keystone makes 0f 18 24 00 (prefetchnta) of `nop dword ptr [rax + rax]`',
@@ -181,17 +183,27 @@ function* x86Forms(arch: Arch): Generator<Form> {
     // keystone takes the short form where it reaches, so rel32 is compared outside of rel8's range only.
     for (const displacement of [-126, -1, 0, 2, 129]) {
       const target = address + displacement;
-      yield form('jmp rel8', arch.jump(2, displacement), { kind: 'jump', target }, `jmp ${hex(target)}`);
+      yield form(
+        'jmp rel8',
+        instructions.jump(2, displacement),
+        { kind: 'jump', target },
+        `jmp ${hex(target)}`,
+      );
     }
     for (const displacement of [-0x8000_0000 + 5, -0x123456, -127, 130, 0x123456, 0x7fff_ffff + 5]) {
       const target = address + displacement;
-      yield form('jmp rel32', arch.jump(5, displacement), { kind: 'jump', target }, `jmp ${hex(target)}`);
+      yield form(
+        'jmp rel32',
+        instructions.jump(5, displacement),
+        { kind: 'jump', target },
+        `jmp ${hex(target)}`,
+      );
     }
     for (const displacement of [-0x8000_0000 + 6, -0x123456, 0x123456, 0x7fff_ffff + 5]) {
       const target = address + displacement;
       const callTarget: CallTarget = { kind: 'function', address: target };
       const encode = (kind: CallKind, current: Uint8Array) =>
-        arch.encodeCallSite({
+        instructions.encodeCallSite({
           address,
           kind,
           target: callTarget,
@@ -212,7 +224,7 @@ function* x86Forms(arch: Arch): Generator<Form> {
           `j${condition} ${hex(target)}`,
         );
       }
-      const trampoline = arch.encodeTrampoline(address, callTarget, {
+      const trampoline = instructions.encodeTrampoline(address, callTarget, {
         returnStub: undefined,
         returnThunk: undefined,
       });
@@ -224,7 +236,7 @@ function* x86Forms(arch: Arch): Generator<Form> {
       target: CallTarget,
       returnThunk?: number,
     ) =>
-      arch.encodeCallSite({
+      instructions.encodeCallSite({
         address,
         kind,
         target,
@@ -276,7 +288,7 @@ function* x86Forms(arch: Arch): Generator<Form> {
     );
     yield form(
       'trampoline to NULL',
-      arch.encodeTrampoline(address, none, { returnStub: undefined, returnThunk: undefined }),
+      instructions.encodeTrampoline(address, none, { returnStub: undefined, returnThunk: undefined }),
       { kind: 'return' },
       returnText,
     );

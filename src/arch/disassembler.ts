@@ -7,7 +7,7 @@
 // - ud0 and ud1 come back without the ModRM byte they have on every CPU since the 80286: lengths are corrected.
 import { addressBits } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
-import type { Arch } from './arch.ts';
+import type { Arch, InstructionSet } from './arch.ts';
 import { decodeInstruction, lengthOf } from './x86-64-length.ts';
 
 type Engine = typeof import('capstone-wasm');
@@ -184,4 +184,13 @@ async function load(arch: Arch): Promise<Disassembler> {
   const engine = await import('capstone-wasm');
   await engine.loadCapstone();
   return new Disassembler(engine, row, arch.class === 64);
+}
+
+/** The disassemblers of a machine by instruction set. */
+export type Disassemblers = (instructions: InstructionSet) => Disassembler;
+
+/** Loads the disassembler of each of a machine's instruction sets. */
+export async function loadDisassemblers(arch: Arch): Promise<Disassemblers> {
+  const one = await loadDisassembler(arch);
+  return () => one;
 }

@@ -1,5 +1,5 @@
 // annotate --cross-check: our encodings against keystone once, and every listed instruction against capstone.
-import type { Arch } from '../arch/arch.ts';
+import { type Arch, placeOf } from '../arch/arch.ts';
 import {
   type CheckedInstruction,
   type CrossCheck,
@@ -37,12 +37,12 @@ function listedInstructions(object: ObjectCode): CheckedInstruction[] {
     return [{ address: place.offset, bytes: bytes.subarray(0, sizeOf(object, bytes, intent)), intent, name }];
   };
   const branchIntent = (code: CodeSection, offset: number): Intent | undefined => {
-    const { kind, displacement } = object.arch.readInstruction(code.code, offset);
+    const { kind, displacement } = object.instructionsAt(code, offset).readInstruction(code.code, offset);
     switch (kind) {
       case 'call':
       case 'jump':
       case 'conditional jump':
-        return { kind, target: offset + displacement };
+        return { kind, target: placeOf(object.arch, offset + displacement) };
       case 'other':
         return undefined;
       default:
@@ -58,5 +58,5 @@ function listedInstructions(object: ObjectCode): CheckedInstruction[] {
 
 /** A lock is shown with the instruction behind it, whose length capstone finds itself. */
 function sizeOf(object: ObjectCode, bytes: Uint8Array, intent: Intent): number {
-  return intent.kind === 'lock' ? bytes.length : object.arch.readInstruction(bytes, 0).size;
+  return intent.kind === 'lock' ? bytes.length : object.arch.instructionsOf(0).readInstruction(bytes, 0).size;
 }

@@ -60,8 +60,10 @@ export interface ElfChange {
     readonly offset: number;
     readonly bytes: Uint8Array;
   }[];
-  /** Relocations that become R_*_NONE: relocation section and index in it. Symbol and addend stay. */
-  readonly voided: readonly { readonly section: number; readonly index: number }[];
+  /** Relocations that get another type: relocation section and index in it. Symbol and addend stay. */
+  readonly retyped: readonly { readonly section: number; readonly index: number; readonly type: number }[];
+  /** Sections whose alignment in bytes grows. */
+  readonly realigned: readonly { readonly section: number; readonly addralign: number }[];
   /** e_ident[EI_OSABI] when it has to differ (SHF_GNU_RETAIN counts for GNU ld only under ELFOSABI_GNU). */
   readonly osabi?: number | undefined;
 }
@@ -73,6 +75,7 @@ export function isEmptyChange(change: ElfChange): boolean {
     change.sections.length === 0 &&
     change.groups.length === 0 &&
     change.patches.length === 0 &&
-    change.voided.length === 0
+    change.retyped.length === 0 &&
+    change.realigned.length === 0
   );
 }

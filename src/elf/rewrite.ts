@@ -81,7 +81,8 @@ function checkChange(file: ElfFile, change: ElfChange, symbolCount: number): voi
     const { length } = file.data(needSection(section));
     if (offset + bytes.length > length) wrong(`byte ${offset} of section ${section}`);
   }
-  for (const { section, index } of change.voided) {
+  for (const { section } of change.realigned) needSection(section);
+  for (const { section, index } of change.retyped) {
     if (index >= file.relocations(needSection(section)).count) wrong(`relocation ${index} of ${section}`);
   }
   for (const { relocations, group } of change.sections) {
@@ -124,8 +125,12 @@ function rewrite(file: ElfFile, change: ElfChange): Uint8Array {
   for (const { section, offset, bytes } of change.patches) {
     builder.editable(builder.number(section)).bytes.set(bytes, offset);
   }
-  for (const { section, index } of change.voided) {
-    voidRelocation(builder, file, builder.number(section), index);
+  for (const { section, addralign } of change.realigned) {
+    const header = builder.at(builder.number(section));
+    header.addralign = Math.max(header.addralign, addralign);
+  }
+  for (const { section, index, type } of change.retyped) {
+    retypeRelocation(builder, file, builder.number(section), index, type);
   }
   const rela = usesRela(file);
   const added = change.sections.map((section) => addSection(builder, file, symtab, section, rela, indexOf));
@@ -238,12 +243,18 @@ function changeSymbols(
   return (symbol) => (symbol < oldCount ? renumber(symbol) : (added[symbol - oldCount] as number));
 }
 
-/** Turns a relocation into R_*_NONE (type 0 on every machine); its symbol and addend stay. */
-function voidRelocation(builder: ObjectBuilder, file: ElfFile, section: number, index: number): void {
+/** Gives a relocation another type; its symbol and addend stay. */
+function retypeRelocation(
+  builder: ObjectBuilder,
+  file: ElfFile,
+  section: number,
+  index: number,
+  type: number,
+): void {
   const { header } = file;
   const view = builder.editable(section);
   const { size, offsets } = (builder.at(section).type === SHT_RELA ? Rela : Rel)[header.class];
   const at = index * size;
-  if (header.class === 64) view.setU32(at + infoHalves(header).type, 0);
-  else view.setU32(at + offsets.info, packInfo32(view.u32(at + offsets.info) >>> 8, 0));
+  if (header.class === 64) view.setU32(at + infoHalves(header).type, type);
+  else view.setU32(at + offsets.info, packInfo32(view.u32(at + offsets.info) >>> 8, type));
 }

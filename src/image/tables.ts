@@ -1,5 +1,5 @@
 // Reads and writes the tables of a linked image, where every field is a plain number: its address plus its value.
-import { requireS32 } from '../bytes/integer.ts';
+import { hex, requireS32 } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import { entryLayout, type TableRow } from '../tables/schema.ts';
@@ -47,8 +47,44 @@ function checkRange(image: Image, row: TableRow, range: TableRange, what: string
   return range;
 }
 
-/** Every entry of a table, in order. */
+/** Every entry of a table, in order. Error `table-malformed`. */
 export function readImageTable(image: Image, row: TableRow): ImageEntry[] {
+  return readEntries(image, row, isAbsolute(image, row));
+}
+
+const forms = new WeakMap<Image, Map<TableRow, boolean>>();
+
+/**
+ * Whether a table's fields hold addresses instead of distances, as those of 32-bit ARM kernels do. Nothing in an
+ * image says so but the entries themselves: only one reading leads from code to code. Error `table-malformed`
+ * for a table that mixes both.
+ */
+function isAbsolute(image: Image, row: TableRow): boolean {
+  if (!row.mayBeAbsolute || image.arch.relocations.absolute32 === undefined) return false;
+  let known = forms.get(image);
+  if (!known) forms.set(image, (known = new Map()));
+  let absolute = known.get(row);
+  if (absolute === undefined) {
+    const inCode = ({ fields }: ImageEntry) => fields.slice(0, 2).every((place) => image.codeAt(place));
+    const asAddresses = readEntries(image, row, true).filter(inCode);
+    const asDistances = readEntries(image, row, false).filter(inCode);
+    absolute = asAddresses.length > asDistances.length;
+    const [many, few] = absolute ? [asAddresses, asDistances] : [asDistances, asAddresses];
+    const listed = new Set(many.map((entry) => entry.address));
+    const odd = few.find((entry) => !listed.has(entry.address));
+    if (odd) {
+      throw new TextpokeError(
+        'table-malformed',
+        `the table mixes absolute and relative entries: the one at ${hex(odd.address)} is ${absolute ? 'relative' : 'absolute'}`,
+        { file: image.file.path, section: row.name },
+      );
+    }
+    known.set(row, absolute);
+  }
+  return absolute;
+}
+
+function readEntries(image: Image, row: TableRow, absolute: boolean): ImageEntry[] {
   const layout = entryLayout(row, image.arch.wordSize);
   const entries: ImageEntry[] = [];
   for (const { start, end } of tableRanges(image, row)) {
@@ -60,7 +96,7 @@ export function readImageTable(image: Image, row: TableRow): ImageEntry[] {
         address: start + at,
         fields: layout.fields.map(({ offset, width }) => {
           const value = width === 8 ? view.s64(at + offset) : view.s32(at + offset);
-          return start + at + offset + value;
+          return image.addressAt(absolute ? 0 : start + at + offset, value);
         }),
       });
     }
@@ -78,8 +114,9 @@ export function encodeImageEntry(
   const layout = entryLayout(row, image.arch.wordSize);
   const bytes = new Uint8Array(layout.size);
   const view = new ByteView(bytes, image.file.header.little);
+  const absolute = isAbsolute(image, row);
   layout.fields.forEach(({ name, offset, width }, i) => {
-    const value = (fields[i] as number) - (address + offset);
+    const value = image.distance(absolute ? 0 : address + offset, fields[i] as number);
     if (width === 8) view.setS64(offset, value);
     else view.setU32(offset, requireS32(value, `field ${name}`, { section: row.name }) >>> 0);
   });

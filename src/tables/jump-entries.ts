@@ -7,10 +7,10 @@ import type { ElfChange } from '../elf/change.ts';
 import { SHF_EXECINSTR } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import type { BranchMarker } from '../sites/markers.ts';
-import type { CodeSection, ObjectCode, Place } from '../sites/object-code.ts';
+import type { CodeSection, FieldRelocation, ObjectCode, Place } from '../sites/object-code.ts';
 import type { FieldTarget, NewEntry } from './encode.ts';
 import type { ObjectEntry } from './object-tables.ts';
-import { jumpBit1, jumpBranch, jumpTable } from './schema.ts';
+import { entryLayout, jumpBit1, jumpBranch, jumpTable } from './schema.ts';
 
 export interface JumpEntry {
   readonly entry: ObjectEntry;
@@ -124,7 +124,7 @@ function requireAlignedKey(object: ObjectCode, key: Place, where: { section: str
 
 export interface CheckedEntries {
   readonly patches: ElfChange['patches'];
-  readonly voided: ElfChange['voided'];
+  readonly retyped: ElfChange['retyped'];
   /** `section:offset` of every site that has its entry. */
   readonly listed: ReadonlySet<string>;
 }
@@ -135,7 +135,7 @@ export interface CheckedEntries {
  */
 export function checkJumpEntries(object: ObjectCode, entries: readonly JumpEntry[]): CheckedEntries {
   const patches: { section: number; offset: number; bytes: Uint8Array }[] = [];
-  const voided: { section: number; index: number }[] = [];
+  const retyped: ElfChange['retyped'][number][] = [];
   const listed = new Set<string>();
   const bySection = new Map(object.codeSections.map((code) => [code.section.index, code]));
   for (const { entry, code: site, target, bit1 } of entries) {
@@ -161,9 +161,11 @@ export function checkJumpEntries(object: ObjectCode, entries: readonly JumpEntry
     const { size } = instructions.readInstruction(code.code, site.offset);
     patches.push({ section: site.section, offset: site.offset, bytes: instructions.nop(size) });
     const field = findField(object, code, site.offset, size);
-    if (field) voided.push({ section: field.relocations.section, index: field.index });
+    // As objtool does: the jump's displacement must not be written over the NOP again.
+    const type = object.arch.relocations.none;
+    if (field) retyped.push({ section: field.relocations.section, index: field.index, type });
   }
-  return { patches, voided, listed };
+  return { patches, retyped, listed };
 }
 
 /** The table entry that a marker asks for. Errors: `site-mismatch`, `key-unaligned`. */
@@ -183,6 +185,35 @@ export function entryOfMarker(object: ObjectCode, code: CodeSection, marker: Bra
       key,
     ],
   };
+}
+
+/**
+ * Makes absolute entries PC-relative ones. Their addends stand in the fields and stay: S + A becomes S + A - P.
+ * Error `table-malformed` for a field named by a Thumb function's symbol, which would put the Thumb bit into a place.
+ */
+export function makeRelative(
+  object: ObjectCode,
+  entries: readonly JumpEntry[],
+): Pick<ElfChange, 'retyped' | 'realigned'> {
+  const retyped: ElfChange['retyped'][number][] = [];
+  const sections = new Set<number>();
+  for (const { entry } of entries) {
+    sections.add(entry.section.index);
+    const fields = object.fieldRelocations(entry.section.index);
+    for (const { offset, name } of entryLayout(jumpTable, object.arch.wordSize).fields) {
+      const { relocations, index } = fields.get(entry.offset + offset) as FieldRelocation;
+      const symbol = relocations.symbol[index] as number;
+      if (object.placeOfSymbol(symbol) !== object.symbols.value[symbol]) {
+        throw new TextpokeError(
+          'table-malformed',
+          `field ${name} of entry ${entry.index} names the Thumb function ${object.symbolName(symbol)}; a relative entry names its section`,
+          { section: entry.section.name, offset: entry.offset + offset },
+        );
+      }
+      retyped.push({ section: relocations.section, index, type: object.arch.relocations.place32 });
+    }
+  }
+  return { retyped, realigned: [...sections].map((section) => ({ section, addralign: 4 })) };
 }
 
 /** The addend that names `place` through the symbol it was named by. */

@@ -5,7 +5,7 @@ import { SHT_NOBITS } from '../elf/constants.ts';
 import type { Section } from '../elf/file.ts';
 import { TextpokeError } from '../errors.ts';
 import type { ObjectCode, Place } from '../sites/object-code.ts';
-import { type EntryLayout, entryLayout, type TableRow } from './schema.ts';
+import { entryLayout, type TableRow } from './schema.ts';
 
 /** One entry; `fields` in the row's order. Flag bits of the key are still part of its offset. */
 export interface ObjectEntry {
@@ -15,6 +15,8 @@ export interface ObjectEntry {
   /** Byte offset of the entry in its section. */
   readonly offset: number;
   readonly fields: readonly Place[];
+  /** Fields hold addresses, not distances (32-bit ARM kernels). */
+  readonly absolute: boolean;
 }
 
 /** The sections that hold a table, in section order. */
@@ -66,7 +68,14 @@ export function readObjectTable(
           section,
           index,
           offset: index * layout.size,
-          fields: readFields(object, layout, section, view, index),
+          ...readFields(object, row, section, view, index),
+        });
+        // The linker makes one table of them, and its reader knows one form.
+        if (entries[0]?.absolute === entries.at(-1)?.absolute) return;
+        entries.pop();
+        throw new TextpokeError('table-malformed', 'the table mixes absolute and relative entries', {
+          section: section.name,
+          offset: index * layout.size,
         });
       });
     }
@@ -76,17 +85,30 @@ export function readObjectTable(
 
 function readFields(
   object: ObjectCode,
-  layout: EntryLayout,
+  row: TableRow,
   section: Section,
   view: ByteView,
   entry: number,
-): Place[] {
+): Pick<ObjectEntry, 'fields' | 'absolute'> {
   const { arch } = object;
+  const layout = entryLayout(row, arch.wordSize);
   const byOffset = object.fieldRelocations(section.index);
-  return layout.fields.map(({ name, offset, width }): Place => {
+  const typeAt = (at: number) => {
+    const found = byOffset.get(at);
+    return found && found.relocations.type[found.index];
+  };
+  const { absolute32 } = arch.relocations;
+  const absolute =
+    row.mayBeAbsolute === true && absolute32 !== undefined && typeAt(entry * layout.size) === absolute32;
+  const fields = layout.fields.map(({ name, offset, width }): Place => {
     const at = entry * layout.size + offset;
     const found = byOffset.get(at);
-    const required = width === 8 ? arch.relocations.placeLong : arch.relocations.place32;
+    const required =
+      absolute && absolute32 !== undefined
+        ? absolute32
+        : width === 8
+          ? arch.relocations.placeLong
+          : arch.relocations.place32;
     if (!found || found.relocations.type[found.index] !== required) {
       const has = found
         ? arch.relocations.name(found.relocations.type[found.index] as number)
@@ -102,4 +124,5 @@ function readFields(
     const addend = relocations.rela ? (relocations.addend[index] as number) : inField;
     return object.placeOf(relocations.symbol[index] as number, addend);
   });
+  return { fields, absolute };
 }

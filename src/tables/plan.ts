@@ -1,13 +1,14 @@
 // What annotate is going to write into one object: entries for sites that have none, symbols they need, and the
 // rewrite of build-time jumps. Planning changes nothing; `AnnotationPlan.change` is what rewrite.ts carries out.
 import type { ElfChange } from '../elf/change.ts';
+import { TextpokeError } from '../errors.ts';
 import { findLocks } from '../sites/lock-prefix.ts';
 import { readMarkers } from '../sites/markers.ts';
 import type { ObjectCode } from '../sites/object-code.ts';
 import { findStaticCalls, type StaticCallSite } from '../sites/static-call.ts';
 import { keyNameOf, Trampolines } from '../sites/trampolines.ts';
 import { encodeTables, type FieldTarget, type NewEntry, SymbolAdditions } from './encode.ts';
-import { asJumpEntry, checkJumpEntries, entryOfMarker } from './jump-entries.ts';
+import { asJumpEntry, checkJumpEntries, entryOfMarker, makeRelative } from './jump-entries.ts';
 import { readObjectTable } from './object-tables.ts';
 import { callTail, jumpTable, keptLocks, smpLocks, staticCallSites, type TableRow } from './schema.ts';
 
@@ -22,6 +23,8 @@ export interface AnnotateOptions {
   readonly locks?: LockPolicy | undefined;
   /** Kernel module rules: a missing key is represented by its trampoline, tables are plain sections. */
   readonly module: boolean;
+  /** Makes absolute jump entries (32-bit ARM kernels) PC-relative. */
+  readonly relative?: boolean | undefined;
   /** Holds the instructions that the annotated object lists against another reader; throws when it disagrees. */
   readonly crossCheck?: ((annotated: ObjectCode) => void) | undefined;
 }
@@ -36,6 +39,8 @@ export interface AnnotateStats {
   keptLocks: number;
   alreadyListed: number;
   rewrittenJumps: number;
+  /** Absolute jump entries made relative. */
+  madeRelative: number;
   keysAdded: string[];
   unlistedLocks: number;
 }
@@ -47,7 +52,8 @@ export class AnnotationPlan {
   readonly entries: NewEntry[] = [];
   readonly symbols: SymbolAdditions;
   readonly patches: ElfChange['patches'][number][] = [];
-  readonly voided: ElfChange['voided'][number][] = [];
+  readonly retyped: ElfChange['retyped'][number][] = [];
+  readonly realigned: ElfChange['realigned'][number][] = [];
 
   constructor(object: ObjectCode, options: AnnotateOptions) {
     this.object = object;
@@ -61,6 +67,7 @@ export class AnnotationPlan {
       keptLocks: 0,
       alreadyListed: 0,
       rewrittenJumps: 0,
+      madeRelative: 0,
       keysAdded: [],
       unlistedLocks: 0,
     };
@@ -80,7 +87,8 @@ export class AnnotationPlan {
       sections: tables.sections,
       groups: tables.groups,
       patches: this.patches,
-      voided: this.voided,
+      retyped: this.retyped,
+      realigned: this.realigned,
       osabi: tables.osabi,
     };
   }
@@ -92,12 +100,27 @@ export function planStaticBranches(plan: AnnotationPlan): void {
   const entries = readObjectTable(object, jumpTable).map(asJumpEntry);
   const checked = checkJumpEntries(object, entries);
   plan.patches.push(...checked.patches);
-  plan.voided.push(...checked.voided);
+  plan.retyped.push(...checked.retyped);
   stats.rewrittenJumps += checked.patches.length;
   stats.alreadyListed += entries.length;
+  const isAbsolute = entries[0]?.entry.absolute === true;
+  if (isAbsolute && plan.options.relative) {
+    const { retyped, realigned } = makeRelative(object, entries);
+    plan.retyped.push(...retyped);
+    plan.realigned.push(...realigned);
+    stats.madeRelative += entries.length;
+  }
   for (const code of object.codeSections) {
     for (const marker of readMarkers(object, code).branches) {
       if (checked.listed.has(`${code.section.index}:${marker.offset}`)) continue;
+      if (isAbsolute && !plan.options.relative) {
+        throw new TextpokeError(
+          'table-malformed',
+          'the object lists static branches in absolute entries, and no table may mix these with relative ones; ' +
+            'annotate with --relative makes all of them relative',
+          { section: jumpTable.name },
+        );
+      }
       plan.entries.push(entryOfMarker(object, code, marker));
       stats.staticBranches++;
     }

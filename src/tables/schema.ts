@@ -16,6 +16,11 @@ export interface TableRow {
   /** Alignment in bytes on a 64-bit machine; a 32-bit one aligns to 4. */
   readonly addralign: number;
   readonly entsize: number;
+  /**
+   * True where kernels of some machine write absolute addresses instead (`ArchRelocations.absolute32`): 32-bit ARM's
+   * `__jump_table` (arch/arm/include/asm/jump_label.h).
+   */
+  readonly mayBeAbsolute?: true;
   /** Linker symbols at the table's two ends, the names tried in turn (include/asm-generic/vmlinux.lds.h). */
   readonly bounds: readonly (readonly [start: string, stop: string])[];
 }
@@ -29,6 +34,7 @@ export const jumpTable: TableRow = {
   flags: SHF_ALLOC | SHF_WRITE,
   addralign: 8,
   entsize: 0,
+  mayBeAbsolute: true,
   bounds: [['__start___jump_table', '__stop___jump_table']],
 };
 

@@ -35,7 +35,7 @@ function intentions(runtime: Runtime, cpus: number): CheckedInstruction[] {
   return [
     ...runtime.branches.map((site) => {
       const jump = wantsJump(site, readKey(image, site.key).enabled > 0);
-      const { size } = image.arch.readInstruction(image.read(site.address, 5), 0);
+      const { size } = image.arch.instructionsOf(0).readInstruction(image.read(site.address, 5), 0);
       return at(site.address, size, jump ? { kind: 'jump', target: site.target } : { kind: 'nop' });
     }),
     ...runtime.callSites.map((site) => {

@@ -65,7 +65,7 @@ test('static_call_init brings every site from its trampoline to its function', (
   const trampolines = new Set([...runtime.calls.values()].map((c) => c.trampoline));
   for (const site of runtime.callSites) {
     const code = image.read(site.address, 6);
-    const instruction = image.arch.readInstruction(code, 0);
+    const instruction = image.arch.instructionsOf(0).readInstruction(code, 0);
     const value = readCallValue(runtime, site.key);
     if (value.kind !== 'function') continue;
     assert.equal(site.address + instruction.displacement, value.address, image.describe(site.address));
@@ -92,7 +92,7 @@ test('a call of RET0 clears the result in place, a tail call jumps to __static_c
   for (const { kind, bytes, address } of sitesOf(runtime, 'math')) {
     if (kind === 'call') assert.equal(bytes, '2e2e2e31c0');
     else {
-      const instruction = runtime.image.arch.readInstruction(runtime.image.read(address, 6), 0);
+      const instruction = runtime.image.instructionAt(address);
       assert.equal(address + instruction.displacement, runtime.returnZero);
     }
   }
@@ -114,7 +114,7 @@ test('an update changes key, then trampoline, then every site', () => {
 function conditionalNulls(runtime: Runtime): number {
   const { trampoline } = findStaticCall(runtime.image, runtime.calls, 'math');
   return sitesOf(runtime, 'math').filter(({ kind, address }) => {
-    const { displacement } = runtime.image.arch.readInstruction(runtime.image.read(address, 6), 0);
+    const { displacement } = runtime.image.arch.instructionsOf(0).readInstruction(runtime.image.read(address, 6), 0);
     return (
       kind === 'conditional tail' &&
       address + displacement === trampoline &&

@@ -127,6 +127,7 @@ toolTest('--stats counts, and --json is one document with the same counts', [], 
     keptLocks: 0,
     alreadyListed: 0,
     rewrittenJumps: 0,
+    madeRelative: 0,
     unlistedLocks: 0,
   };
   assert.deepEqual(document.files, [

@@ -7,7 +7,14 @@ import { type OutputSection, writeElf } from '../../src/elf/layout.ts';
 import { Sym } from '../../src/elf/records.ts';
 import { StringAppender } from '../../src/elf/string-appender.ts';
 
-export const noChange: ElfChange = { symbols: [], sections: [], groups: [], patches: [], voided: [] };
+export const noChange: ElfChange = {
+  symbols: [],
+  sections: [],
+  groups: [],
+  patches: [],
+  retyped: [],
+  realigned: [],
+};
 
 export interface MadeSymbol {
   readonly name?: string;
@@ -164,7 +171,8 @@ export function changeEverything(file: ElfFile): ElfChange {
     ],
     groups: [{ signature: count + 2, members: [code], newMembers: [groups.length + 1] }],
     patches: [],
-    voided: [],
+    retyped: [],
+    realigned: [],
   };
 }
 

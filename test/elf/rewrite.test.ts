@@ -151,7 +151,7 @@ for (const [bits, little] of [
       data: view.bytes,
     };
     const made = { class: bits, little, machine: 62, symbols, sections: [text, rela] };
-    const file = rewrite(made, { ...withLocal, voided: [{ section: 2, index: 1 }] });
+    const file = rewrite(made, { ...withLocal, retyped: [{ section: 2, index: 1, type: 0 }] });
     const { symbol, type, addend, offset } = file.relocations(named(file, '.rela.text'));
     assert.deepEqual([...symbol], [1, 4]);
     assert.deepEqual([...type], [bits === 64 ? 0xfffffffe : 0xfe, 0]);
@@ -504,7 +504,7 @@ const unfit: readonly (readonly [string, Made, ElfChange, string, RegExp])[] = [
   [
     'a relocation to void that does not exist',
     { sections: [text, rela] },
-    { ...noChange, voided: [{ section: 2, index: 1 }] },
+    { ...noChange, retyped: [{ section: 2, index: 1, type: 0 }] },
     'defect',
     /relocation 1/,
   ],

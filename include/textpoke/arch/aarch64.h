@@ -5,10 +5,6 @@
 #ifndef TEXTPOKE_ARCH_AARCH64_H
 #define TEXTPOKE_ARCH_AARCH64_H
 
-#if defined(__AARCH64EB__)
-#error "textpoke: big-endian AArch64 is not supported"
-#endif
-
 #define TEXTPOKE_ARCH_NONE R_AARCH64_NONE
 #define TEXTPOKE_ARCH_PROGBITS %progbits
 
@@ -57,7 +53,7 @@
  * a call may (AAPCS64 6.1.1); patching needs the reach. */
 #define TEXTPOKE_ARCH_TRAMPOLINE_JUMP(function) "b " function
 #define TEXTPOKE_ARCH_TRAMPOLINE_RETURN "ret"
-#define TEXTPOKE_ARCH_TRAMPOLINE(scope, name, body)                                                          \
+#define TEXTPOKE_ARCH_TRAMPOLINE(scope, name, key, body)                                                     \
   ".pushsection .static_call.text, \"ax\", @progbits\n\t"                                                    \
   ".balign 8\n\t" scope ".type " name ", STT_FUNC\n" name ":\n\t" body "\n\t"                               \
   ".inst 0x00004353\n\t" /* udf #0x4353: "a trampoline" */                                                   \
@@ -66,6 +62,7 @@
 
 #define TEXTPOKE_ARCH_FUNCTION_OPERAND(operand) "%c" operand
 
+#define TEXTPOKE_ARCH_FUNCTION ""
 #define TEXTPOKE_ARCH_RETURN0 "mov x0, #0; ret"
 
 #else /* __ASSEMBLER__ */
@@ -99,12 +96,15 @@
 	.xword 1
 .endm
 
-.macro TEXTPOKE_ARCH_TRAMPOLINE_JUMP function:req
+.macro TEXTPOKE_ARCH_FUNCTION
+.endm
+
+.macro TEXTPOKE_ARCH_TRAMPOLINE_JUMP function:req, key
 	b \function
 	.inst 0x00004353
 .endm
 
-.macro TEXTPOKE_ARCH_TRAMPOLINE_RETURN
+.macro TEXTPOKE_ARCH_TRAMPOLINE_RETURN key
 	ret
 	.inst 0x00004353
 .endm

@@ -43,7 +43,7 @@
  * function is, and takes a PLT entry when the function turns out to live in another shared object. */
 #define TEXTPOKE_ARCH_TRAMPOLINE_JUMP(function) "jmp.d32 " function
 #define TEXTPOKE_ARCH_TRAMPOLINE_RETURN "ret; int3; nop; nop; nop"
-#define TEXTPOKE_ARCH_TRAMPOLINE(scope, name, body)                                                          \
+#define TEXTPOKE_ARCH_TRAMPOLINE(scope, name, key, body)                                                     \
   ".pushsection .static_call.text, \"ax\", @progbits\n\t"                                                    \
   ".balign 8\n\t" scope ".type " name ", @function\n" name ":\n\t" body "\n\t"                               \
   ".byte 0x0f, 0xb9, 0xcc\n\t" /* ud1 %esp, %ecx: "a trampoline" since Linux 5.18 */                         \
@@ -57,6 +57,7 @@
 #define TEXTPOKE_ARCH_FUNCTION_OPERAND(operand) "%p" operand
 #endif
 
+#define TEXTPOKE_ARCH_FUNCTION ""
 #define TEXTPOKE_ARCH_RETURN0 "xorl %eax, %eax; ret"
 
 #else /* __ASSEMBLER__ */
@@ -91,12 +92,15 @@
 	.quad 1
 .endm
 
-.macro TEXTPOKE_ARCH_TRAMPOLINE_JUMP function:req
+.macro TEXTPOKE_ARCH_FUNCTION
+.endm
+
+.macro TEXTPOKE_ARCH_TRAMPOLINE_JUMP function:req, key
 	jmp.d32 \function
 	.byte 0x0f, 0xb9, 0xcc
 .endm
 
-.macro TEXTPOKE_ARCH_TRAMPOLINE_RETURN
+.macro TEXTPOKE_ARCH_TRAMPOLINE_RETURN key
 	ret
 	int3
 	nop
