@@ -22,13 +22,20 @@ x86=(-fcf-protection=none)
 aarch64=(-mbranch-protection=none -mno-outline-atomics)
 declare -A driver=(
   [gcc]="gcc ${x86[*]}" [clang]="clang ${x86[*]}"
+  [arm-gcc]="arm-linux-gnueabihf-gcc -marm" [arm-clang]="clang --target=arm-linux-gnueabihf -marm"
+  [thumb-gcc]="arm-linux-gnueabihf-gcc -mthumb" [thumb-clang]="clang --target=arm-linux-gnueabihf -mthumb"
+  [armeb-gcc]="arm-linux-gnueabihf-gcc -marm -mbig-endian" [thumbeb-gcc]="arm-linux-gnueabihf-gcc -mthumb -mbig-endian"
+  [aarch64_be-gcc]="aarch64-linux-gnu-gcc -mbig-endian ${aarch64[*]}"
   [aarch64-gcc]="aarch64-linux-gnu-gcc ${aarch64[*]}" [aarch64-clang]="clang --target=aarch64-linux-gnu ${aarch64[*]}"
 )
 
 # compile COMPILER DIRECTORY NAME FLAG...: objects/<DIRECTORY>/<NAME>.o
 compile() {
   local compiler directory=$objects/$2 name=$3 suffix=
-  case $1 in aarch64-*) suffix=-aarch64 ;; esac
+  case $1 in
+    aarch64*) suffix=-aarch64 ;;
+    arm* | thumb*) suffix=-arm ;;
+  esac
   read -ra compiler <<<"${driver[$1]}"
   shift 3
   if [ "${compiler[0]}" = clang ]; then set -- "$@" -fdebug-compilation-dir=.; fi
@@ -62,7 +69,7 @@ make() { # make SUFFIX "FLAGS" NAME...
   done
 }
 
-rm -rf "$objects"/gcc-* "$objects"/clang-* "$objects"/aarch64-*
+rm -rf "$objects"/*-gcc-* "$objects"/gcc-* "$objects"/*-clang-* "$objects"/clang-*
 for compiler in gcc clang; do
   make O0 '-O0 -fno-pie' "${units[@]}" "${comdat[@]}" kernel-entries
   make O2 '-O2 -fno-pie' "${units[@]}" "${comdat[@]}" kernel-entries hand short demo-main demo-work
@@ -84,17 +91,32 @@ for compiler in aarch64-gcc aarch64-clang; do
   make O2-g '-O2 -fPIE -g' branch call comdat hand
 done
 
-# One object of the demo by each compiler.
-demos() { # demos DIRECTORY PREFIX
+for compiler in arm-gcc arm-clang thumb-gcc thumb-clang; do
+  make O0 '-O0 -fPIE' "${units[@]}" "${comdat[@]}"
+  make O2 '-O2 -fno-pie' "${units[@]}" "${comdat[@]}" kernel-entries hand short demo-main demo-work
+  make Os '-Os -fno-pie' "${units[@]}" "${comdat[@]}"
+  make O2-fPIC '-O2 -fPIC' "${units[@]}" "${comdat[@]}"
+  make O2-ffunction-sections '-O2 -fPIE -ffunction-sections -fdata-sections' "${units[@]}" "${comdat[@]}" icf
+  make O2-g '-O2 -fPIE -g' branch call comdat hand
+done
+
+# Big-endian: there is no C library to link with, so the freestanding demo is what runs.
+for compiler in armeb-gcc thumbeb-gcc aarch64_be-gcc; do
+  make O2 '-O2 -fno-pie' "${units[@]:1}" hand kernel-entries demo-main demo-work
+done
+
+# One object of the demo by each compiler; on ARM one in each state.
+demos() { # demos DIRECTORY GCC CLANG
   mkdir -p "$1"
   local gcc clang
-  read -ra gcc <<<"${driver[$2gcc]}"
-  read -ra clang <<<"${driver[$2clang]}"
+  read -ra gcc <<<"${driver[$2]}"
+  read -ra clang <<<"${driver[$3]}"
   cd "$samples/demo"
   "${gcc[@]}" "${common[@]}" "${freestanding[@]}" -O2 -fPIE -g -c main.c -o "$1/main.o"
   "${clang[@]}" "${common[@]}" "${freestanding[@]}" -fdebug-compilation-dir=. -O2 -fPIE -g -c work.c -o "$1/work.o"
 }
-(demos "$demo" '')
-(demos "$demo/aarch64" aarch64-)
+(demos "$demo" gcc clang)
+(demos "$demo/aarch64" aarch64-gcc aarch64-clang)
+(demos "$demo/arm" arm-gcc thumb-clang)
 
-for tool in gcc clang as aarch64-linux-gnu-gcc aarch64-linux-gnu-as; do "$tool" --version | head -1; done >"$objects/VERSIONS"
+for tool in gcc clang as {aarch64-linux-gnu,arm-linux-gnueabihf}-{gcc,as}; do "$tool" --version | head -1; done >"$objects/VERSIONS"

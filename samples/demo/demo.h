@@ -22,6 +22,19 @@ static inline void demo_exit(void) {
   __asm__ volatile("syscall" : : "a"(60L), "D"(0L) : "rcx", "r11", "memory");
 }
 #define DEMO_BEGIN "xorl %ebp, %ebp\n\tandq $-16, %rsp\n\tcall start\n\tud2\n\t"
+#elif defined(__arm__)
+static inline void demo_write(const char *text, unsigned long length) {
+  register long result __asm__("r0") = 1;
+  register const char *from __asm__("r1") = text;
+  register unsigned long size __asm__("r2") = length;
+  /* r7 holds the call's number, and is the frame pointer of Thumb code. */
+  __asm__ volatile("push {r7}\n\tmov r7, #4\n\tsvc #0\n\tpop {r7}" : "+r"(result) : "r"(from), "r"(size) : "memory");
+}
+static inline void demo_exit(void) {
+  register long status __asm__("r0") = 0;
+  __asm__ volatile("mov r7, #1\n\tsvc #0" : : "r"(status) : "memory");
+}
+#define DEMO_BEGIN "mov fp, #0\n\tmov lr, #0\n\tbl start\n\tudf #0\n\t"
 #else
 static inline void demo_write(const char *text, unsigned long length) {
   register long number __asm__("x8") = 64;
