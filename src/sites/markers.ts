@@ -1,8 +1,12 @@
 // The project's markers: R_*_NONE relocations on code, no-ops to every linker. A branch site at S carries one at
 // S+0 against its target label and one at S+2 (unlikely) or S+3 (likely) against its key; a lock prefix that is
-// never to be listed carries one against `__textpoke_keep_lock` on the F0 byte (include/textpoke/).
+// never to be listed carries one against `__textpoke_keep_lock` on the F0 byte (include/textpoke/). REL relocations
+// have no addend, so on 32-bit ARM the key's address stands in .textpoke.keys: two words a site, its place and its key.
+import { ByteView } from '../bytes/view.ts';
+import { TextpokeError } from '../errors.ts';
 import type { CodeSection, ObjectCode, Place } from './object-code.ts';
 
+const keySection = '.textpoke.keys';
 export const keepLockSymbol = '__textpoke_keep_lock';
 
 export interface BranchMarker {
@@ -41,9 +45,48 @@ export function readMarkers(object: ObjectCode, code: CodeSection): Markers {
     const second = at[i + 1] as (typeof at)[number];
     const distance = second.offset - first.offset;
     if ((distance === 2 || distance === 3) && object.isCode(first.place.section)) {
-      branches.push({ offset: first.offset, target: first.place, key: second.place, likely: distance === 3 });
+      const key = arch.relocations.rela ? second.place : keyOf(object, code, first.offset);
+      branches.push({ offset: first.offset, target: first.place, key, likely: distance === 3 });
       i += 2;
     } else i += 1;
   }
   return { branches, keptLocks };
+}
+
+/** The key whose address stands beside a site's place. Error `site-mismatch` where there is none. */
+function keyOf(object: ObjectCode, code: CodeSection, offset: number): Place {
+  let keys = keysBySite.get(object);
+  if (!keys) {
+    keys = readKeyWords(object);
+    keysBySite.set(object, keys);
+  }
+  const key = keys.get(`${code.section.index}:${offset}`);
+  if (key) return key;
+  throw new TextpokeError(
+    'site-mismatch',
+    `${object.describe(code.section.index, offset)}: the markers of a static branch need its key in ${keySection}, which does not name the site`,
+    { section: code.section.name, offset },
+  );
+}
+
+const keysBySite = new WeakMap<ObjectCode, ReadonlyMap<string, Place>>();
+
+/** Keys by `section:offset` of their sites. */
+function readKeyWords(object: ObjectCode): ReadonlyMap<string, Place> {
+  const keys = new Map<string, Place>();
+  for (const section of object.file.sections) {
+    if (section.name !== keySection) continue;
+    const fields = object.fieldRelocations(section.index);
+    const view = new ByteView(object.file.data(section), object.file.header.little, { section: keySection });
+    const placeAt = (at: number): Place | undefined => {
+      const field = fields.get(at);
+      return field && object.placeOf(field.relocations.symbol[field.index] as number, view.s32(at));
+    };
+    for (let at = 0; at + 8 <= section.size; at += 8) {
+      const site = placeAt(at);
+      const key = placeAt(at + 4);
+      if (site && key) keys.set(`${site.section}:${site.offset}`, key);
+    }
+  }
+  return keys;
 }

@@ -77,7 +77,21 @@ export class ObjectCode {
         code: file.data(section),
         relocations: file.relocationSections(section.index).map((r) => file.relocations(r)),
       }));
+    this.requireAddends();
     this.codeNumbers = new Set(this.codeSections.map((code) => code.section.index));
+  }
+
+  /** Addends have to be where the machine's psABI puts them: everything here reads them there. */
+  private requireAddends(): void {
+    const { rela } = this.arch.relocations;
+    for (const { section, relocations } of this.codeSections) {
+      if (relocations.every((table) => table.rela === rela)) continue;
+      throw new TextpokeError(
+        'elf-unsupported',
+        `the section has ${rela ? 'SHT_REL' : 'SHT_RELA'} relocations; objects for ${this.arch.name} have ${rela ? 'SHT_RELA' : 'SHT_REL'}`,
+        { section: section.name },
+      );
+    }
   }
 
   /** Symbol numbers by the section they are defined in, in table order. */
