@@ -82,6 +82,11 @@ export const rules = {
     severity: 'error',
     summary: 'the image has no entry in any table, so nothing can be verified',
   },
+  TP017: {
+    name: 'wrong-barrier',
+    severity: 'error',
+    summary: 'a listed barrier is not in the state that the number of CPUs demands',
+  },
 } as const satisfies Record<string, Rule>;
 
 export type RuleId = keyof typeof rules;

@@ -42,6 +42,8 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .option('--static-branch', 'only static branches (__jump_table)')
     .option('--smp-locks', 'only lock prefixes (.smp_locks)')
     .addOption(new Option('--locks <which>', 'which locks to list').choices(['all', 'listed', 'none']))
+    .option('--smp-barriers', 'also barriers between CPUs, on ARM (.smp_barriers)')
+    .option('--relative', 'make absolute jump entries (32-bit ARM kernels) PC-relative')
     .option('--module', 'kernel module rules: a missing key is represented by its trampoline')
     .option('--dry-run', 'say what would be done, write nothing')
     .option('--backup', 'keep the old file as FILE.orig')
@@ -73,7 +75,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .description('replay boot-time patching over an image, or over objects linked in memory')
     .argument('<file...>', 'one linked image, or relocatable objects')
     .option('-o, --output <file>', 'write the image as it then stands in memory')
-    .option('--cpus <n>', 'number of CPUs: 1 drops the locks, more put them back', positive)
+    .option('--cpus <n>', 'number of CPUs: 1 drops locks and barriers, more put them back', positive)
     .option('--enable <key>', 'static_key_enable, after boot (repeatable, in order)', (key) =>
       step({ do: 'enable', key }),
     )
@@ -97,7 +99,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .description('prove that every site of a patched image is what it must be')
     .argument('<image>')
     .option('--original <image>', 'the image before patching: nothing else may have changed')
-    .option('--cpus <n>', 'number of CPUs that the locks must fit', positive)
+    .option('--cpus <n>', 'number of CPUs that locks and barriers must fit', positive)
     .addOption(new Option('--locks <which>', 'which locks need an entry').choices(['all', 'listed', 'none']))
     .option('--linked', 'the image is as the linker left it, not booted yet')
     .addOption(

@@ -2,6 +2,7 @@
 import { archOf } from './arch/registry.ts';
 import { jumpLabelInit, setStaticKey } from './boot/jump-label.ts';
 import { Runtime } from './boot/runtime.ts';
+import { setBarriers } from './boot/smp-barriers.ts';
 import { setLocks, type UpFill } from './boot/smp-locks.ts';
 import { parseCallValue, staticCallInit, updateStaticCall } from './boot/static-call.ts';
 import { isArchive, readArchive, rewriteArchive } from './elf/archive.ts';
@@ -20,11 +21,12 @@ import {
   type AnnotateOptions,
   type AnnotateStats,
   AnnotationPlan,
+  planBarriers,
   planLocks,
   planStaticBranches,
   planStaticCalls,
 } from './tables/plan.ts';
-import { jumpTable, keptLocks, smpLocks, staticCallSites } from './tables/schema.ts';
+import { jumpTable, keptLocks, smpBarriers, smpLocks, staticCallSites } from './tables/schema.ts';
 
 export type { AnnotateOptions, AnnotateStats, LockPolicy } from './tables/plan.ts';
 
@@ -61,6 +63,7 @@ function annotateObject(path: string, bytes: Uint8Array, options: AnnotateOption
     if (options.staticBranch) planStaticBranches(plan);
     if (options.staticCall) planStaticCalls(plan);
     if (options.smpLocks) planLocks(plan);
+    if (options.smpBarriers) planBarriers(plan);
     // From here on the set of sites is final; what follows only writes it down.
     const change = plan.change();
     const isChanged = !isEmptyChange(change);
@@ -80,6 +83,7 @@ function checkResult(path: string, bytes: Uint8Array, plan: AnnotationPlan): Obj
     ...(options.staticBranch ? [jumpTable] : []),
     ...(options.staticCall ? [staticCallSites] : []),
     ...(options.smpLocks ? [smpLocks, keptLocks] : []),
+    ...(options.smpBarriers ? [smpBarriers] : []),
   ];
   const found = rows.reduce((sum, row) => sum + readObjectTable(object, row).length, 0);
   if (found !== plan.expectedEntries) {
@@ -118,7 +122,7 @@ export type BootStep =
   | { readonly do: 'update'; readonly call: string; readonly value: string };
 
 export interface BootOptions {
-  /** Number of CPUs; undefined leaves the locks as they are. */
+  /** Number of CPUs; undefined leaves locks and barriers as they are. */
   readonly cpus: number | undefined;
   readonly upFill: UpFill;
   readonly steps: readonly BootStep[];
@@ -133,7 +137,10 @@ export function boot(image: Image, options: BootOptions): Runtime {
   const runtime = new Runtime(image);
   jumpLabelInit(runtime);
   staticCallInit(runtime);
-  if (options.cpus !== undefined) setLocks(runtime, options.cpus, options.upFill);
+  if (options.cpus !== undefined) {
+    setLocks(runtime, options.cpus, options.upFill);
+    setBarriers(runtime, options.cpus);
+  }
   // From here on the program runs: every site is what its key demands, and writes go one breakpoint at a time.
   runtime.poker.phase = 'run time';
   runtime.poker.live = true;

@@ -3,16 +3,17 @@
 // mapping symbols: section 5.5.4.
 import { EM_AARCH64 } from '../elf/constants.ts';
 import { aarch64RelocationName, applyAArch64Relocation } from './aarch64-relocations.ts';
-import type {
-  Arch,
-  BranchKind,
-  CallKind,
-  CallSiteBytes,
-  CallSiteRequest,
-  CodeMap,
-  InstructionSet,
-  RelocatedBranch,
-  SiteInstruction,
+import {
+  type Arch,
+  type BranchKind,
+  type CallKind,
+  type CallSiteBytes,
+  type CallSiteRequest,
+  type CodeMap,
+  dmbBarriers,
+  type InstructionSet,
+  type RelocatedBranch,
+  type SiteInstruction,
 } from './arch.ts';
 
 /** Every instruction has 4 bytes and lies at a multiple of 4, least significant byte first. */
@@ -239,6 +240,10 @@ const instructions: InstructionSet = {
   maxSite: SIZE,
   branchSizes: [SIZE],
   trampolineSize: 2 * SIZE,
+  smpBarriers: dmbBarriers(
+    (option) => bytesOf(0xd503_30bf | (option << 8)),
+    (register) => bytesOf(0xaa00_03e0 | (register << 16) | register),
+  ),
   readInstruction,
   explainShort,
   readStub,

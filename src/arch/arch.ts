@@ -138,6 +138,14 @@ export interface LinkRelocation {
   readonly got: number;
 }
 
+/** A barrier between CPUs, and the NOP of its size that stands for it on one CPU and tells which barrier it was. */
+export interface SmpBarrier {
+  /** `dmb ish`. */
+  readonly name: string;
+  readonly barrier: Uint8Array;
+  readonly nop: Uint8Array;
+}
+
 /** One instruction set: what patching reads and writes at a site. ARM has two, every other machine one. */
 export interface InstructionSet {
   /** As disassemblers and people call it. */
@@ -150,6 +158,8 @@ export interface InstructionSet {
   readonly branchSizes: readonly number[];
   /** Bytes of a trampoline with its signature. */
   readonly trampolineSize: number;
+  /** Barriers that one CPU does not need; empty where there are none. */
+  readonly smpBarriers: readonly SmpBarrier[];
 
   /** Reads the instruction at byte `offset` as patching sees it. */
   readInstruction(code: Uint8Array, offset: number): SiteInstruction;
@@ -236,6 +246,24 @@ export interface Arch {
   trapFill(size: number): Uint8Array;
   /** Carries out a relocation of an in-memory link; returns an error's text, or undefined when done. */
   applyRelocation(relocation: LinkRelocation): string | undefined;
+}
+
+/** Options of dmb that order the CPUs of one inner shareable domain, by CRm (Arm ARM, "DMB"). */
+const innerShareable = { ishld: 9, ishst: 10, ish: 11 } as const;
+
+/**
+ * The barriers of an instruction set by their encodings. Each NOP moves the register of the option's number to
+ * itself, so that what it stands for can be put back.
+ */
+export function dmbBarriers(
+  barrierOf: (option: number) => Uint8Array,
+  moveToItself: (register: number) => Uint8Array,
+): SmpBarrier[] {
+  return Object.entries(innerShareable).map(([name, option]) => ({
+    name: `dmb ${name}`,
+    barrier: barrierOf(option),
+    nop: moveToItself(option),
+  }));
 }
 
 /** The place that a code pointer leads to. */

@@ -237,6 +237,7 @@ const instructions: InstructionSet = {
   maxSite: 6,
   branchSizes: [2, 5],
   trampolineSize: 8,
+  smpBarriers: [],
   readInstruction,
   explainShort: () => 'has an 8-bit displacement; a static call needs rel32',
   readStub,

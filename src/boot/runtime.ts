@@ -4,9 +4,13 @@ import type { CallSupport } from '../arch/arch.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import {
+  type AlternativeSite,
+  type BarrierSite,
   type BranchSite,
   type CallSite,
   type LockSite,
+  readAlternatives,
+  readBarrierSites,
   readBranchSites,
   readCallSites,
   readLockSites,
@@ -22,6 +26,9 @@ export class Runtime {
   branches: readonly BranchSite[];
   callSites: readonly CallSite[];
   readonly locks: readonly LockSite[];
+  readonly barriers: readonly BarrierSite[];
+  /** The kernel's sites for one CPU. */
+  readonly alternatives: readonly AlternativeSite[];
   /** Locks that are never dropped. */
   readonly keptLocks: readonly LockSite[];
   readonly calls: ReadonlyMap<number, StaticCall>;
@@ -38,9 +45,17 @@ export class Runtime {
     this.callSites = readCallSites(image);
     this.locks = readLockSites(image, smpLocks);
     this.keptLocks = readLockSites(image, keptLocks);
+    this.barriers = readBarrierSites(image);
+    this.alternatives = readAlternatives(image);
     this.calls = readStaticCalls(image);
     this.support = callSupport(image);
     this.returnZero = image.symbols.addressOf('__static_call_return0');
+  }
+
+  /** Sites of all kinds; without any there is nothing to boot or to verify. */
+  get entryCount(): number {
+    const { branches, callSites, locks, barriers, alternatives } = this;
+    return branches.length + callSites.length + locks.length + barriers.length + alternatives.length;
   }
 }
 

@@ -21,6 +21,8 @@ export interface AnnotateArguments {
   staticBranch?: boolean;
   smpLocks?: boolean;
   locks?: LockPolicy;
+  smpBarriers?: boolean;
+  relative?: boolean;
   module?: boolean;
   dryRun?: boolean;
   backup?: boolean;
@@ -41,6 +43,8 @@ function annotateOptions(
     staticBranch: all || args.staticBranch === true,
     smpLocks: all || args.smpLocks === true,
     locks: args.locks,
+    smpBarriers: args.smpBarriers === true,
+    relative: args.relative === true,
     module: args.module === true,
     crossCheck,
   };
@@ -117,6 +121,11 @@ function statsText(stats: readonly AnnotateStats[], dryRun: boolean): string {
         `${s.alreadyListed} listed before`,
       ];
       if (s.keptLocks > 0) parts.push(`${count(s.keptLocks, 'lock')} kept`);
+      if (s.barriers > 0) parts.push(`${count(s.barriers, 'barrier')} ${verb}`);
+      if (s.madeRelative > 0)
+        parts.push(
+          `${count(s.madeRelative, 'absolute site')} ${dryRun ? 'would become' : 'became'} relative`,
+        );
       if (s.rewrittenJumps > 0)
         parts.push(
           `${count(s.rewrittenJumps, 'jump')} ${dryRun ? 'would become' : 'became'} NOP${s.rewrittenJumps === 1 ? '' : 's'}`,

@@ -69,7 +69,7 @@ export async function runBoot(
         `${undefinedSymbols.length} symbols are defined by no object and trap when called: ${undefinedSymbols.join(' ')}`,
       );
     }
-    if (runtime.branches.length + runtime.callSites.length + runtime.locks.length === 0) {
+    if (runtime.entryCount === 0) {
       warn('no table has an entry; objects are annotated before they are linked');
     }
     for (const note of new Set(runtime.notes)) warn(note);

@@ -10,6 +10,6 @@ export function runLdscript(args: { machine: string; gcSections?: boolean }): nu
     const known = [...new Set(architectures.map(({ arch }) => arch.name))].join(', ');
     throw new TextpokeError('usage', `--machine ${args.machine} is not known; known: ${known}`);
   }
-  print(linkerScript(row.arch.wordSize, row.arch.lockPrefix !== undefined, args.gcSections !== true));
+  print(linkerScript(row.arch, args.gcSections !== true));
   return 0;
 }

@@ -14,12 +14,14 @@ import { Image } from '../image/image.ts';
 import { ObjectCode } from '../sites/object-code.ts';
 import { keyPrefix, trampolinePrefix } from '../sites/trampolines.ts';
 import {
+  altSmp,
   callInit,
   callTail,
   jumpBit1,
   jumpBranch,
   jumpTable,
   keptLocks,
+  smpBarriers,
   smpLocks,
   staticCallSites,
   type TableRow,
@@ -27,6 +29,8 @@ import {
 } from '../tables/schema.ts';
 import { ImageView } from './image-view.ts';
 import {
+  type DumpedAlternative,
+  type DumpedBarrier,
   type DumpedCallSite,
   type DumpedDeadEntry,
   type DumpedFile,
@@ -48,6 +52,8 @@ export const dumpedTables = {
   staticCallSites,
   smpLocks,
   keptLocks,
+  smpBarriers,
+  altSmp,
   trampolineKeys,
 } as const satisfies Record<keyof DumpedTables, TableRow>;
 
@@ -59,6 +65,8 @@ const shortNames: Readonly<Record<TableName, readonly string[]>> = {
   staticCallSites: ['call', 'static-call-sites', 'static_call_sites'],
   smpLocks: ['lock', 'locks', 'smp-locks', 'smp_locks'],
   keptLocks: ['kept', 'kept-locks'],
+  smpBarriers: ['barrier', 'barriers', 'smp-barriers', 'smp_barriers'],
+  altSmp: ['alt', 'alt-smp', 'alt.smp.init'],
   trampolineKeys: ['tramp', 'trampoline', 'static_call_tramp_key'],
 };
 
@@ -198,6 +206,31 @@ function dumpTables<Place>(
     }),
     ...(has('smpLocks', false) && { smpLocks: dumpTable(view, smpLocks, accepts, lockEntry) }),
     ...(has('keptLocks', false) && { keptLocks: dumpTable(view, keptLocks, accepts, lockEntry) }),
+    ...(has('smpBarriers', false) && {
+      smpBarriers: dumpTable(
+        view,
+        smpBarriers,
+        accepts,
+        (index, [site]): DumpedBarrier => ({
+          index,
+          site: view.place(site as Place),
+          ...instructionAt(view, site as Place, disassembler),
+        }),
+      ),
+    }),
+    ...(has('altSmp', false) && {
+      altSmp: dumpTable(view, altSmp, accepts, (index, [site], bytes): DumpedAlternative => {
+        const at = view.codeAt(site as Place);
+        return {
+          index,
+          site: view.place(site as Place),
+          ...instructionAt(view, site as Place, disassembler),
+          ...(at && {
+            replacement: instructionOf(at.instructions, bytes.subarray(4), at.address, disassembler),
+          }),
+        };
+      }),
+    }),
     ...(has('trampolineKeys', true) && {
       trampolineKeys: dumpTable(
         view,
@@ -220,13 +253,13 @@ function dumpTable<Place, Entry extends { readonly index: number }>(
   view: TableView<Place>,
   row: TableRow,
   filtered: unknown,
-  decode: (index: number, fields: readonly Place[]) => Entry | undefined,
+  decode: (index: number, fields: readonly Place[], bytes: Uint8Array) => Entry | undefined,
 ): DumpedTable<Entry> {
   const { parts, entries: raw, problems } = view.read(row);
   const entries: (Entry | DumpedDeadEntry)[] = [];
   for (const entry of raw) {
     if (entry.fields) {
-      const decoded = decode(entry.index, entry.fields);
+      const decoded = decode(entry.index, entry.fields, entry.bytes);
       if (decoded) entries.push(decoded);
     } else if (!filtered) entries.push(deadEntry(entry));
   }
@@ -259,6 +292,18 @@ function instructionAt<Place>(
   return {
     instruction: { bytes: hexBytes(shown), kind, text: line?.text ?? shortText(instructions, kind, target) },
   };
+}
+
+/** An instruction that stands nowhere yet, as it would read at `address`. */
+function instructionOf(
+  instructions: InstructionSet,
+  bytes: Uint8Array,
+  address: number,
+  disassembler: Disassemblers | undefined,
+): DumpedInstruction {
+  const { kind } = instructions.readInstruction(bytes, 0);
+  const text = disassembler?.(instructions).one(bytes, address)?.text ?? kind;
+  return { bytes: hexBytes(bytes), kind, text };
 }
 
 /** What stands for the disassembly where capstone is not asked. */

@@ -53,6 +53,16 @@ export interface DumpedLock extends DumpedEntryBase {
   readonly byte?: string;
 }
 
+export interface DumpedBarrier extends DumpedEntryBase {
+  readonly site: DumpedPlace;
+  readonly instruction?: DumpedInstruction;
+}
+
+export interface DumpedAlternative extends DumpedBarrier {
+  /** What one CPU needs at the site: bytes in the order of memory. */
+  readonly replacement?: DumpedInstruction;
+}
+
 export interface DumpedTrampolineKey extends DumpedEntryBase {
   readonly trampoline: DumpedPlace;
   readonly key: DumpedPlace;
@@ -91,6 +101,8 @@ export interface DumpedTables {
   readonly staticCallSites?: DumpedTable<DumpedCallSite>;
   readonly smpLocks?: DumpedTable<DumpedLock>;
   readonly keptLocks?: DumpedTable<DumpedLock>;
+  readonly smpBarriers?: DumpedTable<DumpedBarrier>;
+  readonly altSmp?: DumpedTable<DumpedAlternative>;
   readonly trampolineKeys?: DumpedTable<DumpedTrampolineKey>;
 }
 

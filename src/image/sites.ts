@@ -4,12 +4,15 @@ import { STB_LOCAL, STT_FILE } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import { keyPrefix, trampolinePrefix } from '../sites/trampolines.ts';
 import {
+  altSmp,
   callInit,
   callTail,
+  entryLayout,
   jumpBit1,
   jumpBranch,
   jumpTable,
   type keptLocks,
+  smpBarriers,
   type smpLocks,
   staticCallSites,
 } from '../tables/schema.ts';
@@ -76,6 +79,30 @@ export function readCallSites(image: Image): CallSite[] {
 /** Lock prefixes that a table lists: those that one CPU does not need, or those to be kept. */
 export function readLockSites(image: Image, row: typeof smpLocks | typeof keptLocks): LockSite[] {
   return readImageTable(image, row).map((entry) => ({ entry, address: entry.fields[0] as number }));
+}
+
+/** A barrier that one CPU does not need. */
+export interface BarrierSite {
+  readonly entry: ImageEntry;
+  readonly address: number;
+}
+
+/** A site with the instruction that one CPU needs there. */
+export interface AlternativeSite extends BarrierSite {
+  readonly replacement: Uint8Array;
+}
+
+export function readBarrierSites(image: Image): BarrierSite[] {
+  return readImageTable(image, smpBarriers).map((entry) => ({ entry, address: entry.fields[0] as number }));
+}
+
+export function readAlternatives(image: Image): AlternativeSite[] {
+  const [, replacement] = entryLayout(altSmp, image.arch.wordSize).fields;
+  return readImageTable(image, altSmp).map((entry) => ({
+    entry,
+    address: entry.fields[0] as number,
+    replacement: image.read(entry.address + (replacement?.offset ?? 0), 4).slice(),
+  }));
 }
 
 /** A static call as the image's symbols know it. */

@@ -65,7 +65,9 @@ function isAbsolute(image: Image, row: TableRow): boolean {
   if (!known) forms.set(image, (known = new Map()));
   let absolute = known.get(row);
   if (absolute === undefined) {
-    const inCode = ({ fields }: ImageEntry) => fields.slice(0, 2).every((place) => image.codeAt(place));
+    const { fields: layout } = entryLayout(row, image.arch.wordSize);
+    const inCode = ({ fields }: ImageEntry) =>
+      layout.every(({ code }, i) => !code || image.codeAt(fields[i] as number) !== undefined);
     const asAddresses = readEntries(image, row, true).filter(inCode);
     const asDistances = readEntries(image, row, false).filter(inCode);
     absolute = asAddresses.length > asDistances.length;
@@ -94,7 +96,8 @@ function readEntries(image: Image, row: TableRow, absolute: boolean): ImageEntry
     for (let at = 0; at < end - start; at += layout.size) {
       entries.push({
         address: start + at,
-        fields: layout.fields.map(({ offset, width }) => {
+        fields: layout.fields.map(({ offset, width, plain }) => {
+          if (plain) return view.u32(at + offset);
           const value = width === 8 ? view.s64(at + offset) : view.s32(at + offset);
           return image.addressAt(absolute ? 0 : start + at + offset, value);
         }),

@@ -95,7 +95,15 @@ export function traceText(runtime: Runtime, disassemblers: Disassemblers): strin
 
 /** Phases with counts, and what a person has to know. */
 export function bootSummary(runtime: Runtime): string {
-  const { poker, branches, callSites, locks } = runtime;
+  const { poker, branches, callSites, locks, barriers, alternatives } = runtime;
+  const forOneCpu = [
+    ...(locks.length > 0 || barriers.length + alternatives.length === 0
+      ? [count(locks.length, 'lock prefix')]
+      : []),
+    ...(barriers.length + alternatives.length > 0
+      ? [count(barriers.length + alternatives.length, 'barrier')]
+      : []),
+  ];
   const phases = new Map<string, { text: number; data: number }>();
   for (const name of ['jump_label_init', 'static_call_init', 'SMP alternatives', 'run time']) {
     phases.set(name, { text: 0, data: 0 });
@@ -107,7 +115,7 @@ export function bootSummary(runtime: Runtime): string {
   const sites: Record<string, string> = {
     jump_label_init: count(branches.length, 'static branch'),
     static_call_init: count(callSites.length, 'static call'),
-    'SMP alternatives': count(locks.length, 'lock prefix'),
+    'SMP alternatives': forOneCpu.join(', '),
     'run time': 'steps',
   };
   const lines = [...phases].map(
@@ -119,11 +127,16 @@ export function bootSummary(runtime: Runtime): string {
 
 /** `textpoke.boot/1`. */
 export function bootJson(file: string, runtime: Runtime, undefinedSymbols: readonly string[]): unknown {
-  const { poker, branches, callSites, locks, notes } = runtime;
+  const { poker, branches, callSites, locks, barriers, alternatives, notes } = runtime;
   return {
     schema: 'textpoke.boot/1',
     file,
-    sites: { branches: branches.length, calls: callSites.length, locks: locks.length },
+    sites: {
+      branches: branches.length,
+      calls: callSites.length,
+      locks: locks.length,
+      barriers: barriers.length + alternatives.length,
+    },
     writes: poker.records.map((record) => ({
       phase: record.phase,
       what: record.what,

@@ -2,6 +2,8 @@
 // objdump. Both come in pieces, so that nothing but the file at hand has to be held.
 import { Chalk, type ChalkInstance } from 'chalk';
 import {
+  type DumpedAlternative,
+  type DumpedBarrier,
   type DumpedCallSite,
   type DumpedDeadEntry,
   type DumpedFile,
@@ -84,7 +86,7 @@ export async function* dumpText(files: Files, options: DumpTextOptions = {}): As
 
 function* fileText({ tables, type }: DumpedFile, colour: ChalkInstance): Generator<string> {
   const site = (place: DumpedPlace) => [location(place, type), placeName(place)];
-  const { jumpTable, staticCallSites, smpLocks, keptLocks, trampolineKeys } = tables;
+  const { jumpTable, staticCallSites, smpLocks, keptLocks, smpBarriers, altSmp, trampolineKeys } = tables;
   const shown = Object.values(tables).filter((table) => !isAbsent(table));
   if (shown.length === 0) yield '  no tables\n';
   if (jumpTable && !isAbsent(jumpTable)) {
@@ -112,6 +114,22 @@ function* fileText({ tables, type }: DumpedFile, colour: ChalkInstance): Generat
     yield* tableText(locks, ['address', 'site', 'byte'], colour, (entry: DumpedLock) => [
       ...site(entry.lock),
       entry.byte ?? '-',
+    ]);
+  }
+  if (smpBarriers && !isAbsent(smpBarriers)) {
+    yield* tableText(
+      smpBarriers,
+      ['address', 'site', 'bytes', 'instruction'],
+      colour,
+      (entry: DumpedBarrier) => [...site(entry.site), ...instructionCells(entry.instruction)],
+    );
+  }
+  if (altSmp && !isAbsent(altSmp)) {
+    const columns = ['address', 'site', 'bytes', 'instruction', 'one CPU', 'instruction'];
+    yield* tableText(altSmp, columns, colour, (entry: DumpedAlternative) => [
+      ...site(entry.site),
+      ...instructionCells(entry.instruction),
+      ...instructionCells(entry.replacement),
     ]);
   }
   if (trampolineKeys && !isAbsent(trampolineKeys)) {

@@ -16,7 +16,9 @@ export interface LockSite {
  * that carry the keep-this-lock marker. Error `site-mismatch`: such a marker is not on a lock prefix.
  */
 export function findLocks(object: ObjectCode, code: CodeSection, kept: ReadonlySet<number>): LockSite[] {
-  const offsets = object.arch.lockPrefix?.find(code.code, object.codeMap(code.section)) ?? [];
+  // Elsewhere the marker is for barriers.
+  if (!object.arch.lockPrefix) return [];
+  const offsets = object.arch.lockPrefix.find(code.code, object.codeMap(code.section));
   const section = code.section.index;
   const sites = Array.from(offsets, (offset) => ({ section, offset, kept: kept.has(offset) }));
   if (sites.reduce((sum, site) => sum + (site.kept ? 1 : 0), 0) === kept.size) return sites;

@@ -3,6 +3,7 @@
 import { ByteView } from '../bytes/view.ts';
 import { SHT_NOBITS } from '../elf/constants.ts';
 import type { Section } from '../elf/file.ts';
+import { sectionAbsolute } from '../elf/symbols.ts';
 import { TextpokeError } from '../errors.ts';
 import type { ObjectCode, Place } from '../sites/object-code.ts';
 import { entryLayout, type TableRow } from './schema.ts';
@@ -100,8 +101,9 @@ function readFields(
   const { absolute32 } = arch.relocations;
   const absolute =
     row.mayBeAbsolute === true && absolute32 !== undefined && typeAt(entry * layout.size) === absolute32;
-  const fields = layout.fields.map(({ name, offset, width }): Place => {
+  const fields = layout.fields.map(({ name, offset, width, plain }): Place => {
     const at = entry * layout.size + offset;
+    if (plain) return { section: sectionAbsolute, offset: view.u32(at), symbol: 0 };
     const found = byOffset.get(at);
     const required =
       absolute && absolute32 !== undefined

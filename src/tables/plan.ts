@@ -5,12 +5,21 @@ import { TextpokeError } from '../errors.ts';
 import { findLocks } from '../sites/lock-prefix.ts';
 import { readMarkers } from '../sites/markers.ts';
 import type { ObjectCode } from '../sites/object-code.ts';
+import { findBarriers } from '../sites/smp-barriers.ts';
 import { findStaticCalls, type StaticCallSite } from '../sites/static-call.ts';
 import { keyNameOf, Trampolines } from '../sites/trampolines.ts';
 import { encodeTables, type FieldTarget, type NewEntry, SymbolAdditions } from './encode.ts';
 import { asJumpEntry, checkJumpEntries, entryOfMarker, makeRelative } from './jump-entries.ts';
 import { readObjectTable } from './object-tables.ts';
-import { callTail, jumpTable, keptLocks, smpLocks, staticCallSites, type TableRow } from './schema.ts';
+import {
+  callTail,
+  jumpTable,
+  keptLocks,
+  smpBarriers,
+  smpLocks,
+  staticCallSites,
+  type TableRow,
+} from './schema.ts';
 
 /** Which locks are listed: all, only those listed already (the rest reported), or none. */
 export type LockPolicy = 'all' | 'listed' | 'none';
@@ -19,6 +28,8 @@ export interface AnnotateOptions {
   readonly staticCall: boolean;
   readonly staticBranch: boolean;
   readonly smpLocks: boolean;
+  /** Barriers between CPUs (ARM); only who knows that the program shares no memory with other CPUs may ask. */
+  readonly smpBarriers?: boolean | undefined;
   /** Undefined: all, but `listed` in an object that has a `.smp_locks` already. */
   readonly locks?: LockPolicy | undefined;
   /** Kernel module rules: a missing key is represented by its trampoline, tables are plain sections. */
@@ -37,6 +48,7 @@ export interface AnnotateStats {
   locks: number;
   /** Locks marked to be kept, listed in a table of their own. */
   keptLocks: number;
+  barriers: number;
   alreadyListed: number;
   rewrittenJumps: number;
   /** Absolute jump entries made relative. */
@@ -65,6 +77,7 @@ export class AnnotationPlan {
       staticBranches: 0,
       locks: 0,
       keptLocks: 0,
+      barriers: 0,
       alreadyListed: 0,
       rewrittenJumps: 0,
       madeRelative: 0,
@@ -75,8 +88,8 @@ export class AnnotationPlan {
 
   /** Entries that the annotated object has to have. */
   get expectedEntries(): number {
-    const { alreadyListed, staticCalls, staticBranches, locks, keptLocks } = this.stats;
-    return alreadyListed + staticCalls + staticBranches + locks + keptLocks;
+    const { alreadyListed, staticCalls, staticBranches, locks, keptLocks, barriers } = this.stats;
+    return alreadyListed + staticCalls + staticBranches + locks + keptLocks + barriers;
   }
 
   /** Writes the plan down; call it once, when every kind of site has been planned. */
@@ -160,6 +173,20 @@ export function planLocks(plan: AnnotationPlan): void {
       plan.entries.push({ row: lock.kept ? keptLocks : smpLocks, code: lock.section, fields: [lock] });
       if (lock.kept) stats.keptLocks++;
       else stats.locks++;
+    }
+  }
+}
+
+/** Lists barriers between CPUs, but for those that are marked to be kept. */
+export function planBarriers(plan: AnnotationPlan): void {
+  const { object, stats } = plan;
+  const listed = listedSites(plan, smpBarriers);
+  for (const code of object.codeSections) {
+    const section = code.section.index;
+    for (const offset of findBarriers(object, code, readMarkers(object, code).keptLocks)) {
+      if (listed.has(`${section}:${offset}`)) continue;
+      plan.entries.push({ row: smpBarriers, code: section, fields: [{ section, offset }] });
+      stats.barriers++;
     }
   }
 }

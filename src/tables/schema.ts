@@ -6,6 +6,10 @@ export interface TableField {
   readonly name: string;
   /** `word` is the width of a long. */
   readonly width: 's32' | 'word';
+  /** The field names code. */
+  readonly code?: true;
+  /** The field is no address, but four bytes as they stand. */
+  readonly plain?: true;
 }
 
 export interface TableRow {
@@ -18,7 +22,7 @@ export interface TableRow {
   readonly entsize: number;
   /**
    * True where kernels of some machine write absolute addresses instead (`ArchRelocations.absolute32`): 32-bit ARM's
-   * `__jump_table` (arch/arm/include/asm/jump_label.h).
+   * `__jump_table` (arch/arm/include/asm/jump_label.h), and `.alt.smp.init` of older ones.
    */
   readonly mayBeAbsolute?: true;
   /** Linker symbols at the table's two ends, the names tried in turn (include/asm-generic/vmlinux.lds.h). */
@@ -26,11 +30,12 @@ export interface TableRow {
 }
 
 const s32 = (name: string): TableField => ({ name, width: 's32' });
+const code = (name: string): TableField => ({ name, width: 's32', code: true });
 
 /** `struct jump_entry` (include/linux/jump_label.h): s32 code, s32 target, long key. */
 export const jumpTable: TableRow = {
   name: '__jump_table',
-  fields: [s32('code'), s32('target'), { name: 'key', width: 'word' }],
+  fields: [code('code'), code('target'), { name: 'key', width: 'word' }],
   flags: SHF_ALLOC | SHF_WRITE,
   addralign: 8,
   entsize: 0,
@@ -41,7 +46,7 @@ export const jumpTable: TableRow = {
 /** `struct static_call_site` (include/linux/static_call_types.h): s32 addr, s32 key. */
 export const staticCallSites: TableRow = {
   name: '.static_call_sites',
-  fields: [s32('addr'), s32('key')],
+  fields: [code('addr'), s32('key')],
   flags: SHF_ALLOC | SHF_WRITE,
   addralign: 4,
   entsize: 8,
@@ -51,7 +56,7 @@ export const staticCallSites: TableRow = {
 /** LOCK_PREFIX of arch/x86/include/asm/alternative.h: s32 lock. */
 export const smpLocks: TableRow = {
   name: '.smp_locks',
-  fields: [s32('lock')],
+  fields: [code('lock')],
   flags: SHF_ALLOC,
   addralign: 4,
   entsize: 0,
@@ -64,17 +69,41 @@ export const smpLocks: TableRow = {
  */
 export const keptLocks: TableRow = {
   name: '.smp_locks.kept',
-  fields: [s32('lock')],
+  fields: [code('lock')],
   flags: SHF_ALLOC,
   addralign: 4,
   entsize: 0,
   bounds: [['__smp_locks_kept', '__smp_locks_kept_end']],
 };
 
+/** textpoke's own: barriers that one CPU does not need, on ARM (annotate --smp-barriers). */
+export const smpBarriers: TableRow = {
+  name: '.smp_barriers',
+  fields: [code('barrier')],
+  flags: SHF_ALLOC,
+  addralign: 4,
+  entsize: 0,
+  bounds: [['__smp_barriers', '__smp_barriers_end']],
+};
+
+/**
+ * The ARM kernel's SMP_ON_UP (arch/arm/include/asm/assembler.h, ALT_SMP and ALT_UP): a site and the instruction that
+ * one CPU needs there. Before Linux 5.11 the site is an absolute address.
+ */
+export const altSmp: TableRow = {
+  name: '.alt.smp.init',
+  fields: [code('site'), { name: 'replacement', width: 's32', plain: true }],
+  flags: SHF_ALLOC,
+  addralign: 4,
+  entsize: 0,
+  mayBeAbsolute: true,
+  bounds: [['__smpalt_begin', '__smpalt_end']],
+};
+
 /** `struct static_call_tramp_key` (include/linux/static_call_types.h): s32 tramp, s32 key. */
 export const trampolineKeys: TableRow = {
   name: '.static_call_tramp_key',
-  fields: [s32('tramp'), s32('key')],
+  fields: [code('tramp'), s32('key')],
   flags: SHF_ALLOC,
   addralign: 4,
   entsize: 0,
@@ -86,6 +115,8 @@ export const allTables: readonly TableRow[] = [
   staticCallSites,
   smpLocks,
   keptLocks,
+  smpBarriers,
+  altSmp,
   trampolineKeys,
 ];
 
@@ -93,7 +124,10 @@ export interface EntryLayout {
   /** Entry size in bytes. */
   readonly size: number;
   /** Byte offset and width of each field, in the row's order. */
-  readonly fields: readonly { readonly name: string; readonly offset: number; readonly width: 4 | 8 }[];
+  readonly fields: readonly (Pick<TableField, 'name' | 'code' | 'plain'> & {
+    readonly offset: number;
+    readonly width: 4 | 8;
+  })[];
 }
 
 /** Size of an entry and offsets of its fields for a machine whose long has `wordSize` bytes. */
@@ -103,7 +137,7 @@ export function entryLayout(row: TableRow, wordSize: 4 | 8): EntryLayout {
     const width = field.width === 'word' ? wordSize : 4;
     const offset = size;
     size += width;
-    return { name: field.name, offset, width };
+    return { ...field, offset, width };
   });
   return { size, fields };
 }

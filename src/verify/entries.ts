@@ -14,7 +14,7 @@ interface ListedSite {
 
 /** TP001, TP002, TP003, TP004, TP005, TP006, TP015, TP016. */
 export function* checkEntries(runtime: Runtime, options: VerifyOptions): Generator<Finding> {
-  if (runtime.branches.length + runtime.callSites.length + runtime.locks.length === 0) {
+  if (runtime.entryCount === 0) {
     const message = 'no table has an entry: was the program annotated, and did the link keep its tables?';
     yield { rule: 'TP016', address: 0, place: runtime.image.file.path, message };
   }
@@ -43,6 +43,11 @@ function* checkPlaces(runtime: Runtime): Generator<Finding> {
       address: s.address,
       what: 'a static call entry names a site',
       starts: startsBranch,
+    })),
+    ...[...runtime.barriers, ...runtime.alternatives].map((s) => ({
+      address: s.address,
+      what: 'an entry for one CPU names a site',
+      starts: startsInstruction,
     })),
   ];
   for (const { address, what, starts } of places) {
@@ -99,6 +104,12 @@ function* checkOverlaps(runtime: Runtime): Generator<Finding> {
       size: sizeAt(s.address),
       meaning: `${s.key} ${s.tail}`,
       what: `static call of ${image.describe(s.key)}`,
+    })),
+    ...[...runtime.barriers, ...runtime.alternatives].map((s) => ({
+      address: s.address,
+      size: sizeAt(s.address),
+      meaning: '',
+      what: 'site for one CPU',
     })),
     ...runtime.locks.map((s) => ({ address: s.address, size: 1, meaning: '', what: 'lock prefix' })),
   ];

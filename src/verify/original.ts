@@ -26,6 +26,8 @@ function entrySet(runtime: Runtime): Map<string, number> {
   }
   for (const s of runtime.callSites)
     set.set(`static call ${hex(s.address)}, key ${hex(s.key)}, ${s.tail ? 'tail' : 'call'}`, s.address);
+  for (const s of runtime.barriers) set.set(`barrier ${hex(s.address)}`, s.address);
+  for (const s of runtime.alternatives) set.set(`site for one CPU ${hex(s.address)}`, s.address);
   for (const s of runtime.locks) set.set(`lock ${hex(s.address)}`, s.address);
   for (const s of runtime.keptLocks) set.set(`kept lock ${hex(s.address)}`, s.address);
   return set;
@@ -83,6 +85,7 @@ function changeable(runtime: Runtime, size: number): Uint8Array {
     allow(place, longest(place));
   }
   for (const site of runtime.locks) allow(site.address, 1);
+  for (const site of [...runtime.barriers, ...runtime.alternatives]) allow(site.address, 4);
   for (const row of [jumpTable, staticCallSites]) {
     for (const { start, end } of tableRanges(image, row)) allow(start, end - start);
   }

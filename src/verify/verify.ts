@@ -2,6 +2,7 @@
 import { Runtime } from '../boot/runtime.ts';
 import type { Finding } from '../findings.ts';
 import type { Image } from '../image/image.ts';
+import { checkBarriers } from './barriers.ts';
 import { checkCoverage } from './coverage.ts';
 import { checkEntries } from './entries.ts';
 import { checkInstructions } from './instructions.ts';
@@ -24,7 +25,12 @@ export interface VerifyOptions {
 export interface Verified {
   readonly findings: readonly Finding[];
   /** What was looked at. */
-  readonly counts: { readonly branches: number; readonly calls: number; readonly locks: number };
+  readonly counts: {
+    readonly branches: number;
+    readonly calls: number;
+    readonly locks: number;
+    readonly barriers: number;
+  };
 }
 
 /** Runs every check. Errors: `table-malformed` when a table cannot be read at all. */
@@ -35,6 +41,7 @@ export function verifyImage(image: Image, options: VerifyOptions): Verified {
     ...checkInstructions(runtime, options),
     ...checkCoverage(runtime),
     ...checkLocks(runtime, options),
+    ...checkBarriers(runtime, options),
     ...(options.original ? checkOriginal(runtime, new Runtime(options.original)) : []),
   ];
   findings.sort((a, b) => (a.rule < b.rule ? -1 : a.rule > b.rule ? 1 : a.address - b.address));
@@ -44,6 +51,7 @@ export function verifyImage(image: Image, options: VerifyOptions): Verified {
       branches: runtime.branches.length,
       calls: runtime.callSites.length,
       locks: runtime.locks.length,
+      barriers: runtime.barriers.length + runtime.alternatives.length,
     },
   };
 }

@@ -1,0 +1,69 @@
+// Barriers by number of CPUs on ARM: textpoke's own table, which goes both ways, and the kernel's .alt.smp.init,
+// which goes one way (arch/arm/kernel/head.S, __do_fixup_smp_on_up).
+import { hexBytes, sameBytes } from '../bytes/integer.ts';
+import { TextpokeError } from '../errors.ts';
+import { barrierAt } from '../sites/smp-barriers.ts';
+import { altSmp, smpBarriers } from '../tables/schema.ts';
+import type { Runtime } from './runtime.ts';
+import type { Patch } from './text-poke.ts';
+
+/** Drops the barriers for one CPU, or puts them back for several. Errors: `table-malformed`, `site-mismatch`. */
+export function setBarriers(runtime: Runtime, cpus: number): void {
+  const { image, poker, barriers } = runtime;
+  poker.phase = 'SMP alternatives';
+  const patches = barriers.map(({ address, entry }): Patch => {
+    const instructions = image.instructionsAt(address);
+    const form = barrierAt(instructions, image.readUpTo(address, image.arch.maxSite), 0);
+    const allowed = (form ? [form] : instructions.smpBarriers).flatMap(({ name, barrier, nop }) => [
+      { bytes: barrier, meaning: name },
+      { bytes: nop, meaning: `NOP for ${name}` },
+    ]);
+    const bytes = form && (cpus === 1 ? form.nop : form.barrier);
+    if (!image.codeAt(address) || allowed.length === 0) {
+      throw new TextpokeError(
+        'table-malformed',
+        `the barrier ${image.describe(address)} of an entry does not lie in executable code`,
+        { file: image.file.path, section: smpBarriers.name, offset: entry.address },
+      );
+    }
+    return {
+      address,
+      allowed,
+      bytes: bytes ?? (allowed[0]?.bytes as Uint8Array),
+      reason: cpus === 1 ? `one CPU: ${form?.name} becomes a NOP` : `${cpus} CPUs: ${form?.name}`,
+    };
+  });
+  poker.poke(patches);
+  applyAlternatives(runtime, cpus);
+}
+
+/** The kernel's replacements for one CPU. What they replace is recorded nowhere, so there is no way back. */
+function applyAlternatives(runtime: Runtime, cpus: number): void {
+  const { image, poker, alternatives } = runtime;
+  const patches: Patch[] = [];
+  let replaced = 0;
+  for (const { address, replacement, entry } of alternatives) {
+    const range = image.codeAt(address);
+    if (!range || !image.arch.startsInstruction(range.code, image.codeMap(range), address - range.address)) {
+      throw new TextpokeError(
+        'table-malformed',
+        `the site ${image.describe(address)} of an entry is not an instruction of the image`,
+        { file: image.file.path, section: altSmp.name, offset: entry.address },
+      );
+    }
+    const current = image.read(address, replacement.length).slice();
+    if (sameBytes(current, replacement)) replaced++;
+    patches.push({
+      address,
+      allowed: [{ bytes: current, meaning: 'for several CPUs' }],
+      bytes: replacement,
+      reason: `one CPU: ${hexBytes(replacement)}`,
+    });
+  }
+  if (cpus === 1) poker.poke(patches);
+  else if (replaced > 0) {
+    runtime.notes.push(
+      `${replaced} of ${patches.length} sites of ${altSmp.name} hold what one CPU needs; the table does not say what stood there before`,
+    );
+  }
+}

@@ -1,0 +1,46 @@
+// Barriers between CPUs: each listed place holds one or the NOP that stands for it, as the number of CPUs demands;
+// the kernel's own sites hold their replacement on one CPU.
+import type { Runtime } from '../boot/runtime.ts';
+import { sameBytes } from '../bytes/integer.ts';
+import type { Finding } from '../findings.ts';
+import { barrierAt } from '../sites/smp-barriers.ts';
+import type { VerifyOptions } from './verify.ts';
+
+/** TP017. */
+export function* checkBarriers(runtime: Runtime, { cpus }: VerifyOptions): Generator<Finding> {
+  const { image, barriers, alternatives } = runtime;
+  const make = (address: number, message: string, expected?: Uint8Array): Finding => {
+    const found = image.readUpTo(address, 4).slice();
+    return { rule: 'TP017', address, place: image.describe(address), message, found, expected };
+  };
+  const forCpus = cpus === 1 ? 'one CPU' : `${cpus} CPUs`;
+  const states = new Set<boolean>();
+  for (const { address } of barriers) {
+    if (!image.codeAt(address)) continue;
+    const current = image.readUpTo(address, image.arch.maxSite);
+    const form = barrierAt(image.instructionsAt(address), current, 0);
+    if (!form) {
+      yield make(address, 'a barrier is listed, but neither one nor its NOP is there');
+      continue;
+    }
+    const isThere = sameBytes(current.subarray(0, form.barrier.length), form.barrier);
+    states.add(isThere);
+    if (cpus !== undefined && isThere !== cpus > 1) {
+      const state = isThere ? `${form.name} is still there` : `${form.name} is missing`;
+      yield make(address, `${state}, for ${forCpus}`, isThere ? form.nop : form.barrier);
+    }
+  }
+  const first = barriers[0];
+  if (cpus === undefined && first && states.size > 1) {
+    yield make(
+      first.address,
+      'some barriers are in place and others are dropped; all have to be in one state',
+    );
+  }
+  if (cpus !== 1) return; // what stood at the kernel's sites for several CPUs is not known
+  for (const { address, replacement } of alternatives) {
+    if (!image.codeAt(address) || sameBytes(image.readUpTo(address, replacement.length), replacement))
+      continue;
+    yield make(address, `the instruction is not the one for ${forCpus}`, replacement);
+  }
+}
