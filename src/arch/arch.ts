@@ -149,8 +149,11 @@ export interface InstructionSet {
   /** Bytes of a trampoline with its signature. */
   readonly trampolineSize: number;
 
-  /** Reads the instruction at byte `offset` as patching sees it. */
-  readInstruction(code: Uint8Array, offset: number): SiteInstruction;
+  /**
+   * Reads the instruction at byte `offset` as patching sees it. `address` is its place, if that leaves another
+   * remainder by 4 than `offset` does: Thumb's blx counts from the place rounded down to a word.
+   */
+  readInstruction(code: Uint8Array, offset: number, address?: number): SiteInstruction;
   /** Why the short branch at byte `offset` cannot be a static call: the end of a sentence about it. */
   explainShort(code: Uint8Array, offset: number): string;
   /**
@@ -239,4 +242,9 @@ export interface Arch {
 /** The place that a code pointer leads to. */
 export function placeOf(arch: Pick<Arch, 'thumbBit'>, pointer: number): number {
   return arch.thumbBit && pointer % 2 !== 0 ? pointer - 1 : pointer;
+}
+
+/** Every instruction set of a machine: what code pointers of either parity lead to. */
+export function instructionSetsOf(arch: Pick<Arch, 'instructionsOf'>): readonly InstructionSet[] {
+  return [...new Set([arch.instructionsOf(0), arch.instructionsOf(1)])];
 }
