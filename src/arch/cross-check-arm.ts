@@ -176,8 +176,8 @@ function* a32Forms(instructions: InstructionSet, arch: Arch): Generator<Form> {
   }
 }
 
-/** keystone holds both the address and the displacement of b.w to 25 bits, the PC's 4 not taken off. */
-const tooFar = { notAssembled: 'keystone refuses the last halfwords that b.w reaches, and far addresses' };
+/** keystone holds what b.w names to the 25 bits of a displacement, the PC's 4 not taken off. */
+const tooFar = { notAssembled: 'keystone refuses the last halfwords that b.w reaches' };
 
 function* t32Forms(instructions: InstructionSet): Generator<Form> {
   for (const address of [0x1000, 0x1002, 0xffff_f000, 0xffff_f002]) {
@@ -197,7 +197,7 @@ function* t32Forms(instructions: InstructionSet): Generator<Form> {
       const target = address32(address + displacement);
       const toThumb: CallTarget = { kind: 'function', address: target + 1 };
       const jump = { kind: 'jump', target } as const;
-      const branch = displacement > 0xff_fffc || (target | 0) < -0x100_0000 ? tooFar : `b.w #${target | 0}`;
+      const branch = displacement > 0xff_fffc ? tooFar : `b.w #${address + displacement}`;
       yield form('b.w', instructions.jump(4, displacement), jump, branch);
       yield form('tail call', site('tail', toThumb), jump, branch);
       yield form('bl', site('call', toThumb), { kind: 'call', target }, `bl #${hex(target)}`);
