@@ -161,8 +161,11 @@ export interface InstructionSet {
   /** Barriers that one CPU does not need; empty where there are none. */
   readonly smpBarriers: readonly SmpBarrier[];
 
-  /** Reads the instruction at byte `offset` as patching sees it. */
-  readInstruction(code: Uint8Array, offset: number): SiteInstruction;
+  /**
+   * Reads the instruction at byte `offset` as patching sees it. `address` is its place, if that leaves another
+   * remainder by 4 than `offset` does: Thumb's blx counts from the place rounded down to a word.
+   */
+  readInstruction(code: Uint8Array, offset: number, address?: number): SiteInstruction;
   /** Why the short branch at byte `offset` cannot be a static call: the end of a sentence about it. */
   explainShort(code: Uint8Array, offset: number): string;
   /**
@@ -269,4 +272,9 @@ export function dmbBarriers(
 /** The place that a code pointer leads to. */
 export function placeOf(arch: Pick<Arch, 'thumbBit'>, pointer: number): number {
   return arch.thumbBit && pointer % 2 !== 0 ? pointer - 1 : pointer;
+}
+
+/** Every instruction set of a machine: what code pointers of either parity lead to. */
+export function instructionSetsOf(arch: Pick<Arch, 'instructionsOf'>): readonly InstructionSet[] {
+  return [...new Set([arch.instructionsOf(0), arch.instructionsOf(1)])];
 }

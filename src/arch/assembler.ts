@@ -3,27 +3,32 @@
 // nor endbr64; it wraps a branch out of range without a word; it drops a `ds:` that is the default segment.
 import { addressBits, hex } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
-import type { Arch } from './arch.ts';
+import type { InstructionSet } from './arch.ts';
 
 type Engine = typeof import('keystone-wasm');
 
-/** keystone's numbers for a machine. */
-interface MachineRow {
+/** keystone's numbers for an instruction set. */
+interface Row {
   readonly arch: string;
   readonly mode: readonly string[];
 }
 
-const machines: Readonly<Record<string, MachineRow>> = {
+/** By the instruction set's name. */
+const rows: Readonly<Record<string, Row>> = {
   'x86-64': { arch: 'KS_ARCH_X86', mode: ['KS_MODE_64'] },
-  AArch64: { arch: 'KS_ARCH_ARM64', mode: ['KS_MODE_LITTLE_ENDIAN'] },
+  A64: { arch: 'KS_ARCH_ARM64', mode: ['KS_MODE_LITTLE_ENDIAN'] },
+  A32: { arch: 'KS_ARCH_ARM', mode: ['KS_MODE_ARM'] },
+  T32: { arch: 'KS_ARCH_ARM', mode: ['KS_MODE_THUMB'] },
+  'A32 big-endian': { arch: 'KS_ARCH_ARM', mode: ['KS_MODE_ARM', 'KS_MODE_BIG_ENDIAN'] },
+  'T32 big-endian': { arch: 'KS_ARCH_ARM', mode: ['KS_MODE_THUMB', 'KS_MODE_BIG_ENDIAN'] },
 };
 
-/** Assembles code of one machine; x86 in Intel syntax. */
+/** Assembles code of one instruction set; x86 in Intel syntax. */
 export class Assembler {
   private readonly keystone: InstanceType<Engine['Keystone']>;
-  private readonly machine: string;
+  private readonly name: string;
 
-  constructor(engine: Engine, row: MachineRow, machine: string) {
+  constructor(engine: Engine, row: Row, name: string) {
     const number = (name: string): number => {
       const value = engine.Const[name];
       if (value === undefined) throw new TextpokeError('defect', `keystone-wasm has no constant ${name}`);
@@ -31,18 +36,18 @@ export class Assembler {
     };
     const mode = row.mode.reduce((bits, name) => bits | number(name), 0);
     this.keystone = new engine.Keystone(number(row.arch), mode);
-    this.machine = machine;
+    this.name = name;
   }
 
   /**
    * The bytes of one or more instructions (separated by `;`) that are to stand at virtual address `address`; direct
-   * branches name addresses. Error `usage`: the text is no assembly of the machine, or gives no bytes.
+   * branches name addresses. Error `usage`: the text is no assembly of the instruction set, or gives no bytes.
    */
   assemble(text: string, address: number): Uint8Array {
     const refuse = (reason: string): never => {
       throw new TextpokeError(
         'usage',
-        `cannot assemble ${JSON.stringify(text)} for ${this.machine} at ${hex(address)}: ${reason}`,
+        `cannot assemble ${JSON.stringify(text)} for ${this.name} at ${hex(address)}: ${reason}`,
       );
     };
     let bytes: Uint8Array;
@@ -58,20 +63,30 @@ export class Assembler {
 
 const loaded = new Map<string, Promise<Assembler>>();
 
-/** The assembler of a machine; keystone is loaded when it is first asked for. Error `machine-unsupported`. */
-export function loadAssembler(arch: Arch): Promise<Assembler> {
-  let promise = loaded.get(arch.name);
+/**
+ * The assembler of an instruction set; keystone is loaded when it is first asked for. Error `machine-unsupported`
+ * for an instruction set that has no row here.
+ */
+export function loadAssembler({ name }: Pick<InstructionSet, 'name'>): Promise<Assembler> {
+  let promise = loaded.get(name);
   if (!promise) {
-    promise = load(arch);
-    loaded.set(arch.name, promise);
+    promise = load(name);
+    loaded.set(name, promise);
   }
   return promise;
 }
 
-async function load(arch: Arch): Promise<Assembler> {
-  const row = machines[arch.name];
-  if (!row) throw new TextpokeError('machine-unsupported', `no assembler is known for ${arch.name}`);
+async function load(name: string): Promise<Assembler> {
+  const row = rows[name];
+  if (!row) throw new TextpokeError('machine-unsupported', `no assembler is known for ${name}`);
   const engine = await import('keystone-wasm');
-  await engine.loadKeystone();
-  return new Assembler(engine, row, arch.name);
+  await loadEngine(engine);
+  return new Assembler(engine, row, name);
+}
+
+/** Loading the engine again would give it a new heap, in which the handles of others mean nothing. */
+let engineLoaded: Promise<void> | undefined;
+function loadEngine(engine: Engine): Promise<void> {
+  engineLoaded ??= engine.loadKeystone();
+  return engineLoaded;
 }

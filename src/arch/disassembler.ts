@@ -7,7 +7,7 @@
 // - ud0 and ud1 come back without the ModRM byte they have on every CPU since the 80286: lengths are corrected.
 import { addressBits } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
-import type { Arch, InstructionSet } from './arch.ts';
+import { type Arch, type InstructionSet, instructionSetsOf } from './arch.ts';
 import { decodeInstruction, lengthOf } from './x86-64-length.ts';
 
 type Engine = typeof import('capstone-wasm');
@@ -30,8 +30,8 @@ export interface DisassembledLine extends Disassembled {
 /** Names the target of a direct branch; undefined leaves the address as it is. */
 export type Symbolize = (target: number) => string | undefined;
 
-/** What has to be known of a machine: capstone's numbers for it, and what its text looks like. */
-interface MachineRow {
+/** What has to be known of an instruction set: capstone's numbers for it, and what its text looks like. */
+interface Row {
   readonly arch: string;
   readonly mode: readonly string[];
   /** Matches the mnemonic of every direct branch; its last operand is the target. */
@@ -39,43 +39,77 @@ interface MachineRow {
   /** Longest instruction in bytes. */
   readonly longest: number;
   /** Bytes of what does not decode that make one line: instructions are a multiple of it. */
-  readonly unit: 1 | 4;
+  readonly unit: 1 | 2 | 4;
+  /** Byte order of such a line's number. */
+  readonly bigEndian?: true;
+  /** Bits of an address. */
+  readonly bits: 32 | 64;
   /** Size of an instruction where capstone may have it wrong. */
   readonly sizeOf?: (insn: Insn, bytes: Uint8Array, at: number) => number;
 }
 
-const machines: Readonly<Record<string, MachineRow>> = {
+const conditions = 'eq|ne|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le';
+const a32Row: Row = {
+  arch: 'CS_ARCH_ARM',
+  mode: ['CS_MODE_ARM', 'CS_MODE_V8'],
+  branch: new RegExp(`^blx?(${conditions})?$|^b(${conditions})?$`),
+  longest: 4,
+  unit: 4,
+  bits: 32,
+};
+const t32Row: Row = {
+  arch: 'CS_ARCH_ARM',
+  mode: ['CS_MODE_THUMB', 'CS_MODE_V8'],
+  branch: new RegExp(`^(bl?x?(${conditions})?(\\.w)?|cbn?z)$`),
+  longest: 4,
+  unit: 2,
+  bits: 32,
+};
+/** The same code with the most significant byte of each unit first. */
+const bigEndian = (row: Row): Row => ({
+  ...row,
+  mode: [...row.mode, 'CS_MODE_BIG_ENDIAN'],
+  bigEndian: true,
+});
+
+/** By the instruction set's name. */
+const rows: Readonly<Record<string, Row>> = {
   'x86-64': {
     arch: 'CS_ARCH_X86',
     mode: ['CS_MODE_64'],
     branch: /^(?:(?:bnd|notrack|repn?e?|lock|xacquire|xrelease) )*(?:call|j[a-z]+|loop[a-z]*|xbegin)$/,
     longest: 15,
     unit: 1,
+    bits: 64,
     sizeOf: (insn, bytes, at) =>
       insn.mnemonic === 'ud1' || insn.mnemonic === 'ud0'
         ? lengthOf(decodeInstruction(bytes, at, bytes.length)) || insn.size
         : insn.size,
   },
-  AArch64: {
+  A64: {
     arch: 'CS_ARCH_ARM64',
     mode: ['CS_MODE_LITTLE_ENDIAN'],
     branch: /^(?:bl?|b\.[a-z]+|cbn?z|tbn?z)$/,
     longest: 4,
     unit: 4,
+    bits: 64,
   },
+  A32: a32Row,
+  T32: t32Row,
+  'A32 big-endian': bigEndian(a32Row),
+  'T32 big-endian': bigEndian(t32Row),
 };
 
 const windowSize = 4096;
 /** A direct target is a number, the last operand: `0x1000`, `9`, on ARM `x0, #0x1000`. */
 const lastNumber = /(^|, )#?(0x[0-9a-f]+|\d+)$/;
 
-/** Disassembles code of one machine. */
+/** Disassembles code of one instruction set. */
 export class Disassembler {
   private readonly capstone: InstanceType<Engine['Capstone']>;
-  private readonly row: MachineRow;
-  private readonly wide: boolean;
+  private readonly row: Row;
 
-  constructor(engine: Engine, row: MachineRow, wide: boolean) {
+  constructor(engine: Engine, row: Row) {
     const number = (name: string): number => {
       const value = engine.Const[name];
       if (value === undefined) throw new TextpokeError('defect', `capstone-wasm has no constant ${name}`);
@@ -84,7 +118,6 @@ export class Disassembler {
     const mode = row.mode.reduce((bits, name) => bits | number(name), 0);
     this.capstone = new engine.Capstone(number(row.arch), mode);
     this.row = row;
-    this.wide = wide;
   }
 
   /** The instruction at the first of `bytes`, which lie at virtual address `address`; undefined where there is none. */
@@ -96,7 +129,7 @@ export class Disassembler {
 
   /**
    * Every instruction in `bytes`, which lie at virtual address `address`. What begins no instruction makes a
-   * line of its own, a byte or (where instructions have four) a word, and the next one is tried.
+   * line of its own, a byte or (where instructions consist of them) a halfword or a word, and the next one is tried.
    */
   lines(bytes: Uint8Array, address: number, symbolize?: Symbolize): DisassembledLine[] {
     const lines: DisassembledLine[] = [];
@@ -117,7 +150,7 @@ export class Disassembler {
       // The window may have cut the next instruction: then the next window begins with it.
       if (corrected || at >= end || (end < bytes.length && end - at < this.row.longest)) continue;
       const unit = Math.min(this.row.unit, bytes.length - at);
-      add(at, unit, dataText(bytes.subarray(at, at + unit)), false);
+      add(at, unit, dataText(bytes.subarray(at, at + unit), this.row), false);
       at += unit;
     }
     return lines;
@@ -145,8 +178,9 @@ export class Disassembler {
     if (opStr === '') return mnemonic;
     const match = this.row.branch.test(mnemonic) ? lastNumber.exec(opStr) : null;
     if (!match) return `${mnemonic} ${opStr}`;
-    const value = BigInt(match[2] as string);
-    const target = Number(this.wide ? BigInt.asIntN(64, value) : BigInt.asUintN(32, value));
+    const wide = this.row.bits === 64;
+    const value = BigInt.asUintN(this.row.bits, BigInt(match[2] as string));
+    const target = Number(wide ? BigInt.asIntN(64, value) : value);
     const name = Number.isSafeInteger(target) ? symbolize?.(target) : undefined;
     // capstone writes numbers below ten without 0x; addresses are hexadecimal throughout.
     const shown = name ?? `0x${value.toString(16)}`;
@@ -155,42 +189,52 @@ export class Disassembler {
 }
 
 /** What does not decode, as an assembler takes it. */
-function dataText(bytes: Uint8Array): string {
-  if (bytes.length === 4) {
-    const word = bytes.reduce((value, byte, i) => value + byte * 256 ** i, 0);
-    return `.inst 0x${word.toString(16).padStart(8, '0')}`;
-  }
+function dataText(bytes: Uint8Array, row: Row): string {
+  const inOrder = Array.from(row.bigEndian ? bytes : bytes.slice().reverse(), (byte) =>
+    byte.toString(16).padStart(2, '0'),
+  );
+  if (bytes.length === 4) return `.inst 0x${inOrder.join('')}`;
+  if (bytes.length === 2 && row.unit === 2) return `.short 0x${inOrder.join('')}`;
   return `.byte ${Array.from(bytes, (byte) => `0x${byte.toString(16).padStart(2, '0')}`).join(', ')}`;
 }
 
 const loaded = new Map<string, Promise<Disassembler>>();
 
 /**
- * The disassembler of a machine; capstone is loaded when it is first asked for. Error `machine-unsupported` for a
- * machine that has no row here.
+ * The disassembler of an instruction set; capstone is loaded when it is first asked for. Error
+ * `machine-unsupported` for an instruction set that has no row here.
  */
-export function loadDisassembler(arch: Arch): Promise<Disassembler> {
-  let promise = loaded.get(arch.name);
+export function loadDisassembler({ name }: Pick<InstructionSet, 'name'>): Promise<Disassembler> {
+  let promise = loaded.get(name);
   if (!promise) {
-    promise = load(arch);
-    loaded.set(arch.name, promise);
+    promise = load(name);
+    loaded.set(name, promise);
   }
   return promise;
 }
 
-async function load(arch: Arch): Promise<Disassembler> {
-  const row = machines[arch.name];
-  if (!row) throw new TextpokeError('machine-unsupported', `no disassembler is known for ${arch.name}`);
+async function load(name: string): Promise<Disassembler> {
+  const row = rows[name];
+  if (!row) throw new TextpokeError('machine-unsupported', `no disassembler is known for ${name}`);
   const engine = await import('capstone-wasm');
-  await engine.loadCapstone();
-  return new Disassembler(engine, row, arch.class === 64);
+  await loadEngine(engine);
+  return new Disassembler(engine, row);
+}
+
+/** Loading the engine again would give it a new heap, in which the handles of others mean nothing. */
+let engineLoaded: Promise<void> | undefined;
+function loadEngine(engine: Engine): Promise<void> {
+  engineLoaded ??= engine.loadCapstone();
+  return engineLoaded;
 }
 
 /** The disassemblers of a machine by instruction set. */
 export type Disassemblers = (instructions: InstructionSet) => Disassembler;
 
-/** Loads the disassembler of each of a machine's instruction sets. */
+/** Loads the disassembler of each of a machine's instruction sets. Error `machine-unsupported`. */
 export async function loadDisassemblers(arch: Arch): Promise<Disassemblers> {
-  const one = await loadDisassembler(arch);
-  return () => one;
+  const loadedSets = new Map<InstructionSet, Disassembler>();
+  for (const instructions of instructionSetsOf(arch))
+    loadedSets.set(instructions, await loadDisassembler(instructions));
+  return (instructions) => loadedSets.get(instructions) as Disassembler;
 }

@@ -56,7 +56,7 @@ export function branchTargetAt(image: Image, address: number): Pointer | undefin
 
 /** The same for bytes that are to stand at an address. */
 function branchTargetOf(image: Image, bytes: Uint8Array, address: number): Pointer | undefined {
-  const instruction = image.instructionsAt(address).readInstruction(bytes, 0);
+  const instruction = image.instructionsAt(address).readInstruction(bytes, 0, address);
   if (instruction.kind !== 'call' && instruction.kind !== 'jump' && instruction.kind !== 'conditional jump') {
     return undefined;
   }
@@ -106,7 +106,7 @@ export function reachableBytes(
   if (trampoline !== undefined && to?.kind === 'address' && to.address === trampoline) return encoded;
   if (!onOwnTrampoline(runtime, site, runtime.calls.get(site.key))) return undefined;
   // Out of every branch's reach but a veneer's: what stands there is right.
-  const { size } = instructions.readInstruction(current, 0);
+  const { size } = instructions.readInstruction(current, 0, site.address);
   return { bytes: current.slice(0, size), onTrampoline: true };
 }
 

@@ -33,8 +33,11 @@ function listedInstructions(object: ObjectCode): CheckedInstruction[] {
     const intent = code && intentOf(code, place.offset);
     if (!intent) return [];
     const bytes = code.code.subarray(place.offset, place.offset + longest);
+    const instructions = object.instructionsAt(code, place.offset);
+    const { size } = instructions.readInstruction(bytes, 0, place.offset);
+    const shown = intent.kind === 'lock' ? bytes : bytes.subarray(0, size); // capstone finds a lock's end itself
     const name = object.describe(place.section, place.offset);
-    return [{ address: place.offset, bytes: bytes.subarray(0, sizeOf(object, bytes, intent)), intent, name }];
+    return [{ instructions, address: place.offset, bytes: shown, intent, name }];
   };
   const branchIntent = (code: CodeSection, offset: number): Intent | undefined => {
     const { kind, displacement } = object.instructionsAt(code, offset).readInstruction(code.code, offset);
@@ -54,9 +57,4 @@ function listedInstructions(object: ObjectCode): CheckedInstruction[] {
     ...readObjectTable(object, staticCallSites).flatMap(({ fields: [site] }) => at(site, branchIntent)),
     ...readObjectTable(object, smpLocks).flatMap(({ fields: [site] }) => at(site, () => ({ kind: 'lock' }))),
   ];
-}
-
-/** A lock is shown with the instruction behind it, whose length capstone finds itself. */
-function sizeOf(object: ObjectCode, bytes: Uint8Array, intent: Intent): number {
-  return intent.kind === 'lock' ? bytes.length : object.arch.instructionsOf(0).readInstruction(bytes, 0).size;
 }

@@ -284,7 +284,7 @@ function instructionAt<Place>(
   const at = view.codeAt(site);
   if (!at) return { problem: 'the site is not code' };
   const { instructions } = at;
-  const { kind, size } = instructions.readInstruction(at.code, at.offset);
+  const { kind, size } = instructions.readInstruction(at.code, at.offset, at.address);
   const to = view.branchTarget(site);
   const target = to === undefined ? undefined : placeName(view.place(to));
   const line = disassembler?.(instructions).one(at.code.subarray(at.offset), at.address, () => target);

@@ -89,7 +89,7 @@ export class ImageView implements TableView<number> {
   branchTarget(address: number): number | undefined {
     const at = this.codeAt(address);
     if (!at) return undefined;
-    const { kind, displacement } = at.instructions.readInstruction(at.code, at.offset);
+    const { kind, displacement } = at.instructions.readInstruction(at.code, at.offset, address);
     const isBranch = kind === 'jump' || kind === 'call' || kind === 'conditional jump';
     return isBranch ? placeOf(this.arch, this.image.addressAt(address, displacement)) : undefined;
   }

@@ -20,6 +20,9 @@ export const EM_X86_64 = 62;
 export const EM_AARCH64 = 183;
 export const EM_BPF = 247;
 
+/** e_flags of an ARM image whose instructions are little-endian though its data are not. */
+export const EF_ARM_BE8 = 0x0080_0000;
+
 export const SHN_UNDEF = 0;
 export const SHN_LORESERVE = 0xff00;
 export const SHN_ABS = 0xfff1;

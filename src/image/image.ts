@@ -164,7 +164,7 @@ export class Image {
 
   /** The instruction at a place. */
   instructionAt(place: number): SiteInstruction {
-    return this.instructionsAt(place).readInstruction(this.readUpTo(place, this.arch.maxSite), 0);
+    return this.instructionsAt(place).readInstruction(this.readUpTo(place, this.arch.maxSite), 0, place);
   }
 
   /** The pointer at an address as it will be at run time with a load base of 0. */
