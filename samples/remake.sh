@@ -22,8 +22,8 @@ x86=(-fcf-protection=none)
 aarch64=(-mbranch-protection=none -mno-outline-atomics)
 declare -A driver=(
   [gcc]="gcc ${x86[*]}" [clang]="clang ${x86[*]}"
-  [arm-gcc]="arm-linux-gnueabihf-gcc -marm" [arm-clang]="clang --target=arm-linux-gnueabihf -marm"
-  [thumb-gcc]="arm-linux-gnueabihf-gcc -mthumb" [thumb-clang]="clang --target=arm-linux-gnueabihf -mthumb"
+  [arm-gcc]="arm-linux-gnueabihf-gcc -fno-section-anchors -marm" [arm-clang]="clang --target=arm-linux-gnueabihf -marm"
+  [thumb-gcc]="arm-linux-gnueabihf-gcc -fno-section-anchors -mthumb" [thumb-clang]="clang --target=arm-linux-gnueabihf -mthumb"
   [armeb-gcc]="arm-linux-gnueabihf-gcc -marm -mbig-endian" [thumbeb-gcc]="arm-linux-gnueabihf-gcc -mthumb -mbig-endian"
   [aarch64_be-gcc]="aarch64-linux-gnu-gcc -mbig-endian ${aarch64[*]}"
   [aarch64-gcc]="aarch64-linux-gnu-gcc ${aarch64[*]}" [aarch64-clang]="clang --target=aarch64-linux-gnu ${aarch64[*]}"

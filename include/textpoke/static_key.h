@@ -35,6 +35,9 @@
  *                                                                 object: not with -fPIC (clang takes it when
  *                                                                 the key is not the first member, but no
  *                                                                 linker takes the annotated object)
+ *
+ *     gcc for 32-bit ARM also needs -fno-section-anchors beside -fPIE or -fPIC (see arch/arm.h).
+ *
  *     &pointer->key, &array[i], a function's parameter            never: "impossible constraint" (gcc),
  *                                                                 "invalid operand" (clang)
  *

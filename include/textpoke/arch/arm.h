@@ -31,13 +31,13 @@
 #endif
 
 /* A key's address that is constant at link time. In position-independent code gcc takes no symbol for "i"; "X" takes
- * anything, and %c then refuses what is no constant. But gcc may know a key of the same unit by a section anchor in
- * a register, and be refused: so there are none behind this. */
+ * anything, and %c then refuses what is no constant ("Unsupported operand for code 'c'"). That is what happens to a
+ * key of the same unit, which gcc knows by a section anchor in a register: compile with -fno-section-anchors where
+ * -fPIE or -fPIC is used. (A pragma could ask for it, but resets other options of the command line.) */
 #if defined(__clang__) || !defined(__PIC__)
 #define TEXTPOKE_ARCH_ADDRESS "i"
 #else
 #define TEXTPOKE_ARCH_ADDRESS "X"
-#pragma GCC optimize("no-section-anchors")
 #endif
 
 /* The site S is one instruction of 4 bytes. Markers: at S+0 the target, at S+2 (unlikely) or S+3 (likely) the key.
