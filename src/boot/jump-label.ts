@@ -69,10 +69,12 @@ function patchTo(runtime: Runtime, site: BranchSite, states: readonly boolean[],
     meaning: meaning(state),
   }));
   const jump = wantsJump(site, enabled);
-  const bytes = branchBytes(image, site, size, jump);
-  if (found?.kind === 'nop' && (!jump || states.some((state) => !wantsJump(site, state)))) {
+  let bytes = branchBytes(image, site, size, jump);
+  if (found?.kind === 'nop') {
     // A NOP is as good as another of its size: ARM assemblers write two kinds.
-    allowed.push({ bytes: image.read(site.address, size).slice(), meaning: 'NOP' });
+    const current = image.read(site.address, size).slice();
+    if (!jump) bytes = current;
+    if (states.some((state) => !wantsJump(site, state))) allowed.push({ bytes: current, meaning: 'NOP' });
   }
   return {
     address: site.address,

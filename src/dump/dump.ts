@@ -255,7 +255,7 @@ function dumpTable<Place, Entry extends { readonly index: number }>(
   filtered: unknown,
   decode: (index: number, fields: readonly Place[], bytes: Uint8Array) => Entry | undefined,
 ): DumpedTable<Entry> {
-  const { parts, entries: raw, problems } = view.read(row);
+  const { parts, entries: raw, problems, absolute } = view.read(row);
   const entries: (Entry | DumpedDeadEntry)[] = [];
   for (const entry of raw) {
     if (entry.fields) {
@@ -263,7 +263,7 @@ function dumpTable<Place, Entry extends { readonly index: number }>(
       if (decoded) entries.push(decoded);
     } else if (!filtered) entries.push(deadEntry(entry));
   }
-  return { name: row.name, parts, total: raw.length, entries, problems };
+  return { name: row.name, ...(absolute && { absolute }), parts, total: raw.length, entries, problems };
 }
 
 function deadEntry({ index, bytes, discarded, problem }: RawEntry<unknown>): DumpedDeadEntry {

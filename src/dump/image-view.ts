@@ -5,7 +5,7 @@ import { PF_X, PT_LOAD, SHF_EXECINSTR } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { splitKey } from '../image/sites.ts';
-import { readImageTable, tableRanges } from '../image/tables.ts';
+import { isAbsolute, readImageTable, tableRanges } from '../image/tables.ts';
 import { entryLayout, type TableRow } from '../tables/schema.ts';
 import type { DumpedPlace } from './model.ts';
 import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
@@ -37,10 +37,12 @@ export class ImageView implements TableView<number> {
     } catch (error) {
       // Where a table begins and ends is all there is to go by: without it, no entry can be told.
       if (!(error instanceof TextpokeError)) throw error;
-      return { parts: [], entries: [], problems: [error.message] };
+      return { parts: [], entries: [], problems: [error.message], absolute: false };
     }
     const entries = found.map(({ address, fields }, index): RawEntry<number> => {
-      const discarded = layout.fields.every(({ offset }, i) => fields[i] === address + offset);
+      const discarded = layout.fields.every(
+        ({ offset, plain }, i) => fields[i] === (plain ? 0 : address + offset),
+      );
       const inexact = layout.fields.find((_, i) => !Number.isSafeInteger(fields[i]));
       return {
         index,
@@ -50,7 +52,7 @@ export class ImageView implements TableView<number> {
         problem: inexact && `field ${inexact.name} of entry ${index} leads out of the address space`,
       };
     });
-    return { parts, entries, problems: [] };
+    return { parts, entries, problems: [], absolute: isAbsolute(image, row) };
   }
 
   place(address: number): DumpedPlace {

@@ -87,6 +87,8 @@ export interface TablePart {
 export interface DumpedTable<Entry extends DumpedEntryBase> {
   /** Section name of the table. */
   readonly name: string;
+  /** Entries hold addresses, as those of 32-bit ARM kernels do, and not distances. */
+  readonly absolute?: true;
   readonly parts: readonly TablePart[];
   /** Entries in the file, before `--key` chose among them. */
   readonly total: number;

@@ -18,6 +18,8 @@ export interface RawTable<Place> {
   readonly parts: readonly TablePart[];
   readonly entries: readonly RawEntry<Place>[];
   readonly problems: readonly string[];
+  /** Fields hold addresses, not distances. */
+  readonly absolute: boolean;
 }
 
 /** Code at a place: the bytes it stands in, and where; `address` is what the disassembler is told. */

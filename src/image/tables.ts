@@ -59,7 +59,7 @@ const forms = new WeakMap<Image, Map<TableRow, boolean>>();
  * image says so but the entries themselves: only one reading leads from code to code. Error `table-malformed`
  * for a table that mixes both.
  */
-function isAbsolute(image: Image, row: TableRow): boolean {
+export function isAbsolute(image: Image, row: TableRow): boolean {
   if (!row.mayBeAbsolute || image.arch.relocations.absolute32 === undefined) return false;
   let known = forms.get(image);
   if (!known) forms.set(image, (known = new Map()));

@@ -52,9 +52,11 @@ function* fileJson(file: DumpedFile): Generator<string> {
   const { tables, ...head } = file;
   yield JSON.stringify(head).slice(0, -1);
   const problems: Record<string, readonly string[]> = {};
+  const absolute: string[] = [];
   for (const name of Object.keys(tables) as (keyof DumpedTables)[]) {
     const table = tables[name] as DumpedTable<never>;
     if (table.problems.length > 0) problems[name] = table.problems;
+    if (table.absolute) absolute.push(name);
     yield `,\n "${name}":[`;
     let between = '\n  ';
     for (const entry of table.entries) {
@@ -63,6 +65,7 @@ function* fileJson(file: DumpedFile): Generator<string> {
     }
     yield ']';
   }
+  if (absolute.length > 0) yield `,\n "absolute":${JSON.stringify(absolute)}`;
   if (Object.keys(problems).length > 0) yield `,\n "problems":${JSON.stringify(problems)}`;
   yield '}';
 }
@@ -195,7 +198,7 @@ function deadText({ bytes, discarded, problem }: DumpedDeadEntry, colour: ChalkI
 function countText<Entry extends { readonly index: number }>(table: DumpedTable<Entry>): string {
   const { entries, total, parts } = table;
   const count = entries.length === total ? `${total}` : `${entries.length} of ${total}`;
-  const noun = total === 1 ? 'entry' : 'entries';
+  const noun = `${table.absolute ? 'absolute ' : ''}${total === 1 ? 'entry' : 'entries'}`;
   return `${count} ${noun}${parts.length > 0 ? ` ${partsText(table.name, parts)}` : ''}`;
 }
 
