@@ -46,7 +46,8 @@ compile() {
   case $name in
     demo-*) (cd "$samples/demo" && "${compiler[@]}" "${common[@]}" "${freestanding[@]}" "$@" -c "${name#demo-}.c" -o "$directory/$name.o") ;;
     comdat*) (cd "$samples/src" && "${cxx[@]}" -std=c++17 "${common[@]}" "$@" -c "$name.cpp" -o "$directory/$name.o") ;;
-    hand | short) (cd "$samples/src" && "${compiler[@]}" "${common[@]}" "$@" -c "$name$suffix.S" -o "$directory/$name.o") ;;
+    alt-smp-absolute) (cd "$samples/src" && "${compiler[@]}" "${common[@]}" "$@" -DABSOLUTE -c alt-smp-arm.S -o "$directory/$name.o") ;;
+    hand | short | alt-smp) (cd "$samples/src" && "${compiler[@]}" "${common[@]}" "$@" -c "$name$suffix.S" -o "$directory/$name.o") ;;
     *.dwo) # the object names its .dwo as -o spells it, so no directory: from within the one that takes both
       name=${name%.dwo}
       (cd "$directory" && "${compiler[@]}" -std=gnu11 -ffile-prefix-map="${samples%/*}=../.." "${common[@]}" -I"${samples%/*}/include" \
@@ -98,11 +99,13 @@ for compiler in arm-gcc arm-clang thumb-gcc thumb-clang; do
   make O2-fPIC '-O2 -fPIC' "${units[@]}" "${comdat[@]}"
   make O2-ffunction-sections '-O2 -fPIE -ffunction-sections -fdata-sections' "${units[@]}" "${comdat[@]}" icf
   make O2-g '-O2 -fPIE -g' branch call comdat hand
+  make O2 '-O2 -fno-pie' alt-smp alt-smp-absolute
 done
 
 # Big-endian: there is no C library to link with, so the freestanding demo is what runs.
 for compiler in armeb-gcc thumbeb-gcc aarch64_be-gcc; do
   make O2 '-O2 -fno-pie' "${units[@]:1}" hand kernel-entries demo-main demo-work
+  case $compiler in *eb-*) make O2 '-O2 -fno-pie' alt-smp ;; esac
 done
 
 # One object of the demo by each compiler; on ARM one in each state.
