@@ -6,7 +6,7 @@ import { countUpTo } from '../bytes/search.ts';
 import { STB_GLOBAL, STT_FUNC, STT_OBJECT } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
 import { splitKey } from '../image/sites.ts';
-import { type CodeSection, isMappingSymbol, type ObjectCode, type Place } from '../sites/object-code.ts';
+import { type CodeSection, isNameless, type ObjectCode, type Place } from '../sites/object-code.ts';
 import { branchTarget } from '../tables/jump-entries.ts';
 import { readObjectTable, tableSections } from '../tables/object-tables.ts';
 import { entryLayout, type TableRow } from '../tables/schema.ts';
@@ -91,7 +91,9 @@ export class ObjectView implements TableView<Place> {
       return { ...named, undefined: true };
     }
     const name = object.file.sections[section]?.name ?? `section ${section}`;
-    const near = symbol > 0 && object.symbolName(symbol) !== name ? symbol : this.nearest(section, offset);
+    const isNamed =
+      symbol > 0 && object.symbolName(symbol) !== name && !isNameless(object.arch, object.symbols, symbol);
+    const near = isNamed ? symbol : this.nearest(section, offset);
     const place = { address: hex(offset), section: name, offset };
     if (near === undefined) return place;
     const symbolOffset = offset - object.placeOfSymbol(near);
@@ -135,7 +137,7 @@ export class ObjectView implements TableView<Place> {
     const value = (i: number) => this.object.placeOfSymbol(i);
     const members = this.object
       .symbolsIn(section)
-      .filter((i) => symbols.name(i) !== '' && !isMappingSymbol(arch, symbols, i))
+      .filter((i) => symbols.name(i) !== '' && !isNameless(arch, symbols, i))
       .sort((a, b) => value(a) - value(b) || rank(a) - rank(b) || b - a);
     return { offsets: Float64Array.from(members, value), symbols: Uint32Array.from(members) };
   }

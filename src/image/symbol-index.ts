@@ -13,7 +13,7 @@ import {
 } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
-import { isMappingSymbol, symbolPlace } from '../sites/object-code.ts';
+import { isNameless, symbolPlace } from '../sites/object-code.ts';
 
 /** A symbol found for an address: its name and how far behind its start the address lies. */
 export interface NearSymbol {
@@ -31,8 +31,8 @@ export class SymbolIndex {
   private names: Map<string, number[]> | undefined;
   private order: Uint32Array | undefined;
   private addresses: Float64Array | undefined;
-  /** Mapping symbols, which name nothing. */
-  private mapping: readonly number[] = [];
+  /** Mapping symbols and compilers' labels, which name nothing. */
+  private nameless: readonly number[] = [];
   private readonly arch: Arch;
 
   constructor(file: ElfFile, arch: Arch) {
@@ -85,16 +85,16 @@ export class SymbolIndex {
     const table = this.table;
     if (!table || this.order) return;
     const members: number[] = [];
-    const mapping: number[] = [];
+    const nameless: number[] = [];
     for (let i = 1; i < table.count; i++) {
       const type = table.type(i);
       const section = table.section[i] as number;
       if (section <= 0 || type === STT_FILE || type === STT_SECTION || type === STT_TLS) continue;
       if (Number.isNaN(table.value[i] as number)) continue;
-      if (this.arch.mappingSymbol && isMappingSymbol(this.arch, table, i)) mapping.push(i);
+      if (isNameless(this.arch, table, i)) nameless.push(i);
       else members.push(i);
     }
-    this.mapping = mapping;
+    this.nameless = nameless;
     const rank = (i: number) =>
       (table.type(i) === STT_FUNC || table.type(i) === STT_OBJECT ? 2 : 0) +
       (table.binding(i) === STB_GLOBAL ? 1 : 0);
@@ -119,13 +119,13 @@ export class SymbolIndex {
     };
   }
 
-  /** Symbol numbers whose address lies in [start, end): mapping symbols, then others in order of address. */
+  /** Symbol numbers whose address lies in [start, end): nameless ones, then others in order of address. */
   between(start: number, end: number): number[] {
     this.sort();
     const { order, addresses, table } = this;
     if (!order || !addresses || !table) return [];
     const low = countUpTo(addresses, start - 1);
-    const found = this.mapping.filter((i) => {
+    const found = this.nameless.filter((i) => {
       const address = table.value[i] as number;
       return address >= start && address < end;
     });

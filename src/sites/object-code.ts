@@ -194,7 +194,7 @@ export class ObjectCode {
     for (const i of this.symbolsIn(section)) {
       const value = this.placeOfSymbol(i);
       if (this.symbols.type(i) === STT_SECTION || value > offset || value < bestValue) continue;
-      if (isMappingSymbol(this.arch, this.symbols, i)) continue;
+      if (isNameless(this.arch, this.symbols, i)) continue;
       if (value > bestValue || this.symbols.binding(i) > 0) best = i;
       bestValue = value;
     }
@@ -214,9 +214,15 @@ export function mappingOf(arch: Arch, symbols: SymbolTable, i: number): Content 
   return arch.mappingSymbol(symbols.name(i));
 }
 
-/** True for a symbol that says what bytes are and names no place. */
-export function isMappingSymbol(arch: Arch, symbols: SymbolTable, i: number): boolean {
-  return mappingOf(arch, symbols, i) !== undefined;
+const assemblerLocal = new TextEncoder().encode('.L');
+
+/**
+ * True for a symbol that means nothing to people: one that says what bytes are, or a compiler's label, which REL
+ * relocations keep in the table because they have no addend to name its place by.
+ */
+export function isNameless(arch: Arch, symbols: SymbolTable, i: number): boolean {
+  if (!arch.mappingSymbol) return false;
+  return mappingOf(arch, symbols, i) !== undefined || symbols.nameStartsWith(i, assemblerLocal);
 }
 
 /** The place that a symbol names: its value, less the Thumb bit that a function's may have (AAELF32, 5.5.3). */

@@ -21,7 +21,7 @@ import {
   STT_SECTION,
 } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
-import { isMappingSymbol, type ObjectCode } from '../sites/object-code.ts';
+import { isNameless, type ObjectCode } from '../sites/object-code.ts';
 import { entryLayout, type TableRow } from './schema.ts';
 
 /** What a field names: a place in a section, or a symbol plus an offset (flag bits included). */
@@ -190,9 +190,8 @@ export function encodeTables(
     signature:
       object
         .symbolsIn(code)
-        .find(
-          (i) => !object.symbols.isSectionSymbol(i) && !isMappingSymbol(object.arch, object.symbols, i),
-        ) ?? symbols.sectionSymbol(code),
+        .find((i) => !object.symbols.isSectionSymbol(i) && !isNameless(object.arch, object.symbols, i)) ??
+      symbols.sectionSymbol(code),
     members: [code],
     newMembers,
   }));
