@@ -1,5 +1,5 @@
 // The demo: annotate two objects, link them in memory, boot with one CPU and with two, flip a key, redirect a
-// call, look at the difference, verify; then the same for AArch64, shortly. Needs nothing but Node; on Linux it also
+// call, look at the difference, verify; then the same for AArch64 and ARM, shortly. Needs nothing but Node; on Linux it also
 // runs the images that are for its machine.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -36,6 +36,20 @@ function fail(text) {
 
 function run(image, machine = 'x64') {
   if (canRun(machine)) show(`./${image}`, []);
+}
+
+/** Annotate, link, boot, change and verify for another machine. */
+function shortly(machine, nodeName) {
+  const objects = ['main.o', 'work.o'].map((name) => `${machine}-${name}`);
+  for (const name of ['main.o', 'work.o'])
+    cpSync(join(here, machine, name), join(scratch, `${machine}-${name}`));
+  show('textpoke', ['annotate', ...objects, '--stats']);
+  show('textpoke', ['boot', ...objects, '-o', machine]);
+  run(machine, nodeName);
+  const steps = ['--enable', 'tracing', '--update', 'greet=greet_loud'];
+  show('textpoke', ['boot', machine, ...steps, '--trace', '-o', `${machine}-changed`]);
+  show('textpoke', ['verify', `${machine}-changed`, '--original', machine]);
+  run(`${machine}-changed`, nodeName);
 }
 
 try {
@@ -89,16 +103,16 @@ try {
   process.stdout.write('smp and back are identical\n');
 
   say('The same program for AArch64: no locks to drop, and each live write is one instruction.');
-  for (const name of ['main.o', 'work.o'])
-    cpSync(join(here, 'aarch64', name), join(scratch, `aarch64-${name}`));
-  const objects = ['aarch64-main.o', 'aarch64-work.o'];
-  show('textpoke', ['annotate', ...objects, '--stats']);
-  show('textpoke', ['boot', ...objects, '-o', 'aarch64']);
-  run('aarch64', 'arm64');
-  const steps = ['--enable', 'tracing', '--update', 'greet=greet_loud'];
-  show('textpoke', ['boot', 'aarch64', ...steps, '--trace', '-o', 'aarch64-changed']);
-  show('textpoke', ['verify', 'aarch64-changed', '--original', 'aarch64']);
-  run('aarch64-changed', 'arm64');
+  shortly('aarch64', 'arm64');
+
+  say('And for 32-bit ARM, one object in ARM code and one in Thumb: bl between them becomes blx.');
+  shortly('arm', 'arm');
+
+  say('There a barrier between CPUs is what one CPU does not need. It is listed on request.');
+  show('textpoke', ['annotate', 'arm-work.o', '--smp-barriers', '--stats']);
+  show('textpoke', ['boot', 'arm-main.o', 'arm-work.o', '--cpus', '1', '--trace', '-o', 'arm-up']);
+  show('textpoke', ['verify', 'arm-up', '--cpus', '1']);
+  run('arm-up', 'arm');
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
