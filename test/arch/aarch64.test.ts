@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { aarch64 } from '../../src/arch/aarch64.ts';
+import { aarch64, aarch64_be } from '../../src/arch/aarch64.ts';
 import { aarch64RelocationName, applyAArch64Relocation } from '../../src/arch/aarch64-relocations.ts';
 import type { CallKind, CallTarget, CodeMap } from '../../src/arch/arch.ts';
 import { loadAssembler } from '../../src/arch/assembler.ts';
@@ -28,13 +28,14 @@ function words(...list: number[]): Uint8Array {
 }
 const wordOf = (bytes: Uint8Array | undefined) =>
   bytes && new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true).toString(16).padStart(8, '0');
+const a64 = aarch64.instructionsOf(0);
 const places = [0x401000, -0x3f_f7ff_f000]; // 0xffffffc008001000
 const noSupport = { returnStub: undefined, returnThunk: undefined };
 
 function encode(kind: CallKind, target: CallTarget, trampoline = 0x401100, veneers: number[] = []) {
   const current = words(0x94000001);
   const site = { address: 0x401000, kind, target, trampoline, veneers, current, support: noSupport };
-  const encoded = aarch64.encodeCallSite(site);
+  const encoded = a64.encodeCallSite(site);
   return encoded && `${wordOf(encoded.bytes)}${encoded.onTrampoline ? ' on its trampoline' : ''}`;
 }
 const to = (displacement: number): CallTarget => ({ kind: 'function', address: 0x401000 + displacement });
@@ -51,11 +52,11 @@ for (const [displacement, word] of [
   [-0x7ff_ffff, undefined],
 ] as const) {
   test(`b by ${displacement} is ${word ?? 'refused'}`, () => {
-    assert.equal(wordOf(aarch64.jump(4, displacement)), word);
-    const trampoline = aarch64.encodeTrampoline(0x401000, to(displacement), noSupport);
+    assert.equal(wordOf(a64.jump(4, displacement)), word);
+    const trampoline = a64.encodeTrampoline(0x401000, to(displacement), noSupport);
     assert.equal(wordOf(trampoline), word);
     if (word === undefined) return;
-    const read = aarch64.readInstruction(words(Number.parseInt(word, 16)), 0);
+    const read = a64.readInstruction(words(Number.parseInt(word, 16)), 0);
     assert.deepEqual(read, { kind: 'jump', size: 4, displacement, short: false });
   });
 }
@@ -79,7 +80,7 @@ test('NULL and RET0 need no target', () => {
   assert.equal(encode('tail', { kind: 'null' }), 'd65f03c0'); // ret
   assert.equal(encode('call', { kind: 'return 0', address: 0x500000 }), 'd2800000'); // mov x0, #0
   assert.equal(encode('tail', { kind: 'return 0', address: 0x401010 }), '14000004'); // b
-  assert.equal(wordOf(aarch64.encodeTrampoline(0, { kind: 'null' }, noSupport)), 'd65f03c0');
+  assert.equal(wordOf(a64.encodeTrampoline(0, { kind: 'null' }, noSupport)), 'd65f03c0');
 });
 
 for (const [word, kind, displacement] of [
@@ -103,13 +104,13 @@ for (const [word, kind, displacement] of [
 ] as const) {
   test(`${word.toString(16).padStart(8, '0')} reads as ${kind} ${displacement || ''}`, () => {
     const short = kind === 'conditional jump';
-    assert.deepEqual(aarch64.readInstruction(words(word), 0), { kind, size: 4, displacement, short });
+    assert.deepEqual(a64.readInstruction(words(word), 0), { kind, size: 4, displacement, short });
   });
 }
 
 test('half an instruction at the end of the code is none', () => {
-  assert.equal(aarch64.readInstruction(words(0xd503201f).subarray(0, 3), 0).size, 0);
-  assert.equal(aarch64.isTrampoline(words(0x14000000), 0), false);
+  assert.equal(a64.readInstruction(words(0xd503201f).subarray(0, 3), 0).size, 0);
+  assert.equal(a64.isTrampoline(words(0x14000000), 0), false);
 });
 
 test('which instructions may stand at a site', () => {
@@ -126,19 +127,19 @@ test('which instructions may stand at a site', () => {
     ['conditional tail', 0x54000001, false],
   ];
   for (const [kind, word, may] of rows)
-    assert.equal(aarch64.isCallSite(words(word), kind), may, `${kind} ${word}`);
+    assert.equal(a64.isCallSite(words(word), kind), may, `${kind} ${word}`);
 });
 
 test('a trampoline is b or ret with its signature behind it', () => {
-  assert.ok(aarch64.isTrampoline(words(0x14000010, 0x4353), 0));
-  assert.ok(aarch64.isTrampoline(words(0, 0xd65f03c0, 0x4353), 4));
-  assert.ok(!aarch64.isTrampoline(words(0x14000010, 0), 0));
-  assert.ok(!aarch64.isTrampoline(words(0x94000010, 0x4353), 0));
+  assert.ok(a64.isTrampoline(words(0x14000010, 0x4353), 0));
+  assert.ok(a64.isTrampoline(words(0, 0xd65f03c0, 0x4353), 4));
+  assert.ok(!a64.isTrampoline(words(0x14000010, 0), 0));
+  assert.ok(!a64.isTrampoline(words(0x94000010, 0x4353), 0));
 });
 
 test('an instruction starts at every fourth byte that is not data', () => {
   const code = words(1, 2, 3, 4);
-  const map: CodeMap = { starts: new Uint32Array(0), data: Uint32Array.of(4, 12) };
+  const map: CodeMap = { starts: new Uint32Array(0), data: Uint32Array.of(4, 12), thumb: new Uint32Array(0) };
   const starts = Array.from({ length: 18 }, (_, at) => at).filter((at) =>
     aarch64.startsInstruction(code, map, at),
   );
@@ -171,12 +172,12 @@ for (const [name, code, expected] of [
   ['a stub cut short', [0xb0000090, 0xf947d211], undefined],
 ] as const) {
   test(`${name} is seen through`, () => {
-    assert.deepEqual(aarch64.readStub(words(...code), 0, 0x401000), expected);
+    assert.deepEqual(a64.readStub(words(...code), 0, 0x401000), expected);
   });
 }
 
 test('keystone assembles the same bytes and capstone reads the intent back, all over the range', async () => {
-  const assembler = await loadAssembler(aarch64);
+  const assembler = await loadAssembler(a64);
   const check = await loadCrossCheck(aarch64);
   assert.ok(check.encodings() > 60);
   const random = seeded(0xa64);
@@ -189,26 +190,28 @@ test('keystone assembles the same bytes and capstone reads the intent back, all 
       const target = at + displacement;
       const value = { kind: 'function', address: target } as const;
       const site = (kind: CallKind) =>
-        aarch64.encodeCallSite({
+        a64.encodeCallSite({
           ...{ address: at, kind, target: value, trampoline: at, current: words(0), support: noSupport },
         })?.bytes;
       const forms: [string, Uint8Array | undefined, Intent][] = [
         ['bl', site('call'), { kind: 'call', target }],
         ['b', site('tail'), { kind: 'jump', target }],
-        ['b', aarch64.jump(4, displacement), { kind: 'jump', target }],
+        ['b', a64.jump(4, displacement), { kind: 'jump', target }],
       ];
       for (const [mnemonic, bytes, intent] of forms) {
         const text = `${mnemonic} #0x${addressBits(target).toString(16)}`;
         const what = `${text} at ${hex(at)}`;
         assert.equal(wordOf(bytes), wordOf(assembler.assemble(text, at)), what);
-        check.instructions([{ address: at, bytes: bytes as Uint8Array, intent, name: what }]);
+        check.instructions([
+          { instructions: a64, address: at, bytes: bytes as Uint8Array, intent, name: what },
+        ]);
       }
     }
   }
 });
 
 test('capstone shows words, names targets, and shows what does not decode as a word', async () => {
-  const disassembler = await loadDisassembler(aarch64);
+  const disassembler = await loadDisassembler(a64);
   const code = words(0x94000001, 0xb4000040, 0x4353, 0x54000001, 0x36180040);
   const lines = disassembler.lines(code, 0x1000, (target) => `<${hex(target)}>`);
   assert.deepEqual(
@@ -223,11 +226,14 @@ function relocate(type: number, word: number, symbol: number, place: number, add
   const error = applyAArch64Relocation({
     type,
     symbol,
+    thumb: false,
     addend,
     place,
     offset: 0,
     bytes,
+    little: true,
     slot: () => 0x412fa8,
+    got: 0x412f00,
   });
   return error ?? (type === 257 || type === 260 ? hexBytes(bytes) : (wordOf(bytes) as string));
 }
@@ -296,7 +302,8 @@ const relocations: [type: number, word: number, s: number, p: number, out: strin
   [311, 0x90000000, 0, 0x401000, 'b0000080'], // ADR_GOT_PAGE
   [312, 0xf9400000, 0, 0, 'f947d400'], // LD64_GOT_LO12_NC
   [309, 0x58000000, 0, 0x412000, '58007d40'], // GOT_LD_PREL19
-  [313, 0xf9400000, 0, 0, /R_AARCH64_LD64_GOTPAGE_LO15 is not supported/],
+  [313, 0xf9400000, 0, 0, 'f947d400'], // LD64_GOTPAGE_LO15: of 0x412fa8 - 0x412000
+  [310, 0xf9400000, 0, 0, /R_AARCH64_LD64_GOTOFF_LO15 is not supported/],
   [549, 0x91400000, 0, 0, /R_AARCH64_TLSLE_ADD_TPREL_HI12 is not supported/],
   [9999, 0, 0, 0, /relocation type 9999 is not supported/],
 ];
@@ -308,83 +315,93 @@ for (const [type, word, symbol, place, out] of relocations) {
   });
 }
 
-test('big-endian AArch64 is refused by its name', () => {
+test('either byte order of AArch64 is known, and 32-bit AArch64 is refused by its name', () => {
+  const header = { machine: 183, class: 64, little: true, flags: 0 } as const;
+  assert.equal(archOf(header), aarch64);
+  assert.equal(archOf({ ...header, little: false }), aarch64_be);
   assert.throws(
-    () => archOf({ machine: 183, class: 64, little: false }),
+    () => archOf({ ...header, class: 32 }),
     (error) =>
       error instanceof TextpokeError &&
       error.code === 'machine-unsupported' &&
-      /ELF64 big-endian for AArch64; supported: .*AArch64 \(ELF64 little-endian\)/.test(error.message),
+      /ELF32 little-endian for AArch64 .*; supported: .*AArch64 \(ELF64 little-endian\)/.test(error.message),
   );
-  assert.equal(archOf({ machine: 183, class: 64, little: true }), aarch64);
 });
 
-toolTest('an object of aarch64_be is refused with machine-unsupported', ['clang'], (t) => {
+toolTest('code of an aarch64_be object reads as any other', ['clang'], (t) => {
   const dir = scratch(t);
-  writeFileSync(join(dir, 'a.c'), 'int f(void) { return 1; }\n');
-  run('clang', ['--target=aarch64_be-linux-gnu', '-c', 'a.c', '-o', 'a.o'], dir);
-  assert.throws(
-    () => objectCode(new Uint8Array(readFileSync(join(dir, 'a.o')))),
-    (error) => error instanceof TextpokeError && error.code === 'machine-unsupported',
-  );
+  writeFileSync(join(dir, 'a.c'), 'void g(void); void f(void) { g(); g(); }\n');
+  run('clang', ['--target=aarch64_be-linux-gnu', '-O2', '-c', 'a.c', '-o', 'a.o'], dir);
+  const object = objectCode(new Uint8Array(readFileSync(join(dir, 'a.o'))));
+  assert.equal(object.arch, aarch64_be);
+  const kinds: string[] = [];
+  for (const { section, code } of object.codeSections)
+    aarch64_be.forEachBranch(code, object.codeMap(section), (_at, _to, kind) => kinds.push(kind));
+  assert.deepEqual(kinds, ['call', 'jump']);
 });
 
-const libc = '/usr/aarch64-linux-gnu/lib/libc.a';
-toolTest(
-  "every direct branch of Debian's cross libc is objdump's: kind and target, none more, none less",
-  ['aarch64-linux-gnu-objdump', libc],
-  () => {
-    // A branch that has a relocation goes to itself until the link; objdump shows something of the symbol.
-    const show = (target: number, from: number) => (target === from ? '0' : addressBits(target).toString(16));
-    const bytes = new Uint8Array(readFileSync(libc));
-    const ours = new Map<string, string[]>();
-    for (const member of readArchive(bytes)) {
-      const content = bytes.subarray(member.offset, member.offset + member.size);
-      if (member.special || !isElf(content)) continue;
-      if (!readElf(member.name, content).symtab) continue;
-      const object = objectCode(content);
-      for (const { section, code } of object.codeSections) {
-        const list: string[] = [];
-        aarch64.forEachBranch(code, object.codeMap(section), (offset, target, kind) => {
-          list.push(`${offset.toString(16)} ${kind} ${show(target, offset)}`);
-        });
-        const key = `${member.name} ${section.name}`;
-        assert.ok(!ours.has(key), key);
-        ours.set(key, list);
+const libraries = '/usr/aarch64-linux-gnu/lib';
+for (const [library, least] of [
+  ['libc.a', 50_000],
+  ['libm.a', 5_000],
+] as const)
+  toolTest(
+    `every direct branch of Debian's cross ${library} is objdump's: kind and target, none more, none less`,
+    ['aarch64-linux-gnu-objdump', `${libraries}/${library}`],
+    () => {
+      const libc = `${libraries}/${library}`;
+      // A branch that has a relocation goes to itself until the link; objdump shows something of the symbol.
+      const show = (target: number, from: number) =>
+        target === from ? '0' : addressBits(target).toString(16);
+      const bytes = new Uint8Array(readFileSync(libc));
+      const ours = new Map<string, string[]>();
+      for (const member of readArchive(bytes)) {
+        const content = bytes.subarray(member.offset, member.offset + member.size);
+        if (member.special || !isElf(content)) continue;
+        if (!readElf(member.name, content).symtab) continue;
+        const object = objectCode(content);
+        for (const { section, code } of object.codeSections) {
+          const list: string[] = [];
+          aarch64.forEachBranch(code, object.codeMap(section), (offset, target, kind) => {
+            list.push(`${offset.toString(16)} ${kind} ${show(target, offset)}`);
+          });
+          const key = `${member.name} ${section.name}`;
+          assert.ok(!ours.has(key), key);
+          ours.set(key, list);
+        }
       }
-    }
-    let count = 0;
-    let resolved = 0;
-    let name = '';
-    let theirs: string[] = [];
-    const compare = () => {
-      if (name === '') return;
-      const own = ours.get(name) ?? [];
-      assert.deepEqual(
-        theirs.map((line, i) => (own[i]?.endsWith(' 0') ? line.replace(/\S+$/, '0') : line)),
-        own,
-        name,
-      );
-      count += own.length;
-      resolved += own.filter((line) => !line.endsWith(' 0')).length;
-    };
-    let member = '';
-    const kinds: Record<string, string> = { bl: 'call', b: 'jump' };
-    for (const line of run('aarch64-linux-gnu-objdump', ['-dz', libc]).split('\n')) {
-      member = /^(\S+): +file format/.exec(line)?.[1] ?? member;
-      const section = /^Disassembly of section (.*):$/.exec(line)?.[1];
-      if (section !== undefined) {
-        compare();
-        name = `${member} ${section}`;
-        theirs = [];
-        continue;
+      let count = 0;
+      let resolved = 0;
+      let name = '';
+      let theirs: string[] = [];
+      const compare = () => {
+        if (name === '') return;
+        const own = ours.get(name) ?? [];
+        assert.deepEqual(
+          theirs.map((line, i) => (own[i]?.endsWith(' 0') ? line.replace(/\S+$/, '0') : line)),
+          own,
+          name,
+        );
+        count += own.length;
+        resolved += own.filter((line) => !line.endsWith(' 0')).length;
+      };
+      let member = '';
+      const kinds: Record<string, string> = { bl: 'call', b: 'jump' };
+      for (const line of run('aarch64-linux-gnu-objdump', ['-dz', libc]).split('\n')) {
+        member = /^(\S+): +file format/.exec(line)?.[1] ?? member;
+        const section = /^Disassembly of section (.*):$/.exec(line)?.[1];
+        if (section !== undefined) {
+          compare();
+          name = `${member} ${section}`;
+          theirs = [];
+          continue;
+        }
+        const m = /^ *([0-9a-f]+):\t[0-9a-f]{8} \t(bl?|b\.[a-z]+|cbn?z|tbn?z)\t(?:.*, )?([0-9a-f]+) </.exec(
+          line,
+        );
+        if (m) theirs.push(`${m[1]} ${kinds[m[2] as string] ?? 'conditional jump'} ${m[3]}`);
       }
-      const m = /^ *([0-9a-f]+):\t[0-9a-f]{8} \t(bl?|b\.[a-z]+|cbn?z|tbn?z)\t(?:.*, )?([0-9a-f]+) </.exec(
-        line,
-      );
-      if (m) theirs.push(`${m[1]} ${kinds[m[2] as string] ?? 'conditional jump'} ${m[3]}`);
-    }
-    compare();
-    assert.ok(count > 50_000 && resolved > 30_000, `${count} branches, ${resolved} without relocation`);
-  },
-);
+      compare();
+      assert.ok(count > least && resolved > least / 2, `${count} branches, ${resolved} without relocation`);
+    },
+  );

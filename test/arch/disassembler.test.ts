@@ -2,7 +2,7 @@
 // cross-check that is made of both: it must pass what is right and name both sides of what is wrong.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { Arch } from '../../src/arch/arch.ts';
+import type { Arch, InstructionSet } from '../../src/arch/arch.ts';
 import { loadAssembler } from '../../src/arch/assembler.ts';
 import { crossCheckEncodings, type Intent, loadCrossCheck } from '../../src/arch/cross-check.ts';
 import { loadDisassembler } from '../../src/arch/disassembler.ts';
@@ -12,6 +12,7 @@ import { TextpokeError } from '../../src/errors.ts';
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
 const kernel = -0x7f00_0000; // 0xffffffff81000000
 const top = 0x7fff_ffff_f000;
+const instructions = x86_64.instructionsOf(0);
 
 const throwsWith = (code: string, message: RegExp) => (error: unknown) => {
   assert.ok(error instanceof TextpokeError);
@@ -21,7 +22,7 @@ const throwsWith = (code: string, message: RegExp) => (error: unknown) => {
 };
 
 test('instructions read as Intel syntax, with targets right in both halves of the address space', async () => {
-  const disassembler = await loadDisassembler(x86_64);
+  const disassembler = await loadDisassembler(instructions);
   const rows: [code: string, at: number, text: string, size: number][] = [
     ['0f 1f 44 00 00', 0, 'nop dword ptr [rax + rax]', 5],
     ['66 90', 0, 'nop', 2],
@@ -56,7 +57,7 @@ test('instructions read as Intel syntax, with targets right in both halves of th
 });
 
 test('a byte that begins no instruction is nothing alone and a .byte line among others', async () => {
-  const disassembler = await loadDisassembler(x86_64);
+  const disassembler = await loadDisassembler(instructions);
   for (const code of ['06', '', 'f0', 'e8', 'e8 00 00 00', '0f']) {
     assert.equal(disassembler.one(hex(code), kernel), undefined, code);
   }
@@ -77,7 +78,7 @@ test('a byte that begins no instruction is nothing alone and a .byte line among 
 });
 
 test('what follows a corrected length is read from where it really is', async () => {
-  const disassembler = await loadDisassembler(x86_64);
+  const disassembler = await loadDisassembler(instructions);
   const trampoline = hex('e9 fb 0f 00 00 0f b9 cc c3'); // jmp; ud1 %esp, %ecx; ret
   assert.deepEqual(
     disassembler.lines(trampoline, 0).map(({ text }) => text),
@@ -86,7 +87,7 @@ test('what follows a corrected length is read from where it really is', async ()
 });
 
 test('a symbolizer names the targets of direct branches and nothing else', async () => {
-  const disassembler = await loadDisassembler(x86_64);
+  const disassembler = await loadDisassembler(instructions);
   const asked: number[] = [];
   const symbolize = (target: number) => {
     asked.push(target);
@@ -105,7 +106,7 @@ test('a symbolizer names the targets of direct branches and nothing else', async
 });
 
 test('code of any size is read window by window', async () => {
-  const disassembler = await loadDisassembler(x86_64);
+  const disassembler = await loadDisassembler(instructions);
   // 4096 is no multiple of 7, so that windows end inside instructions; 40,000 bytes at once abort capstone-wasm.
   const instruction = hex('48 8b 05 00 00 00 00'); // mov 0(%rip), %rax
   const code = new Uint8Array(7 * 6000).map((_, i) => instruction[i % 7] as number);
@@ -118,15 +119,21 @@ test('code of any size is read window by window', async () => {
   assert.equal(undecodable.length, 9000);
 });
 
-test('machines without a row are refused', async () => {
-  const other: Arch = { ...x86_64, name: 'PDP-11' };
+/** x86-64 with another instruction set. */
+const withSet = (set: InstructionSet): Arch => ({ ...x86_64, instructionsOf: () => set });
+
+test('instruction sets without a row are refused', async () => {
+  const other: InstructionSet = { ...instructions, name: 'PDP-11' };
   await assert.rejects(loadDisassembler(other), throwsWith('machine-unsupported', /disassembler .* PDP-11/));
   await assert.rejects(loadAssembler(other), throwsWith('machine-unsupported', /assembler .* PDP-11/));
-  await assert.rejects(loadCrossCheck(other), throwsWith('machine-unsupported', /cross-check .* PDP-11/));
+  await assert.rejects(
+    loadCrossCheck(withSet(other)),
+    throwsWith('machine-unsupported', /cross-check .* PDP-11/),
+  );
 });
 
 test('assembly becomes bytes at its address, and what is none is refused with the text', async () => {
-  const assembler = await loadAssembler(x86_64);
+  const assembler = await loadAssembler(instructions);
   const assemble = (text: string, at: number) => Buffer.from(assembler.assemble(text, at)).toString('hex');
   assert.equal(assemble('call 0xffffffff81000000', kernel), 'e8fbffffff');
   assert.equal(assemble('call 0x402005', 0x401000), 'e800100000');
@@ -139,7 +146,7 @@ test('assembly becomes bytes at its address, and what is none is refused with th
 });
 
 test('keystone still gets these wrong, which is why the cross-check does not ask it', async () => {
-  const assembler = await loadAssembler(x86_64);
+  const assembler = await loadAssembler(instructions);
   // Not 0f 1f 44 00 00: prefetchnta.
   assert.deepEqual(assembler.assemble('nop dword ptr [rax + rax]', 0), hex('0f 18 24 00'));
   assert.throws(() => assembler.assemble('ud1 ecx, esp', 0));
@@ -188,20 +195,22 @@ test('the cross-check passes what is meant and names both sides of what is not',
     ['06', { kind: 'nop' }, /capstone reads "\.byte 0x06"/],
   ];
   for (const [bytes, intent, reads] of rows) {
-    const run = () => check.instructions([{ address: kernel, bytes: hex(bytes), intent, name: 'f+0x1c' }]);
+    const run = () =>
+      check.instructions([{ instructions, address: kernel, bytes: hex(bytes), intent, name: 'f+0x1c' }]);
     if (reads) assert.throws(run, throwsWith('defect', reads), bytes);
     else run();
   }
 });
 
 test('the cross-check finds an encoding that keystone makes otherwise', async () => {
-  const wrong: Arch = { ...x86_64, nop: (size) => (size === 2 ? hex('89 c0') : x86_64.nop(size)) };
+  const nop = (two: string) => (size: number) => (size === 2 ? hex(two) : instructions.nop(size));
+  const wrong = withSet({ ...instructions, nop: nop('89 c0') });
   await assert.rejects(
     crossCheckEncodings(wrong),
     throwsWith('defect', /nop2 .* by 89c0, capstone reads "mov eax, eax"/),
   );
   // A NOP to capstone, but not the one that keystone makes of `xchg ax, ax`.
-  const other: Arch = { ...x86_64, nop: (size) => (size === 2 ? hex('0f 1f 00') : x86_64.nop(size)) };
+  const other = withSet({ ...instructions, nop: nop('0f 1f 00') });
   await assert.rejects(
     crossCheckEncodings(other),
     throwsWith('defect', /nop2 at 0x401000: textpoke encodes 0f1f00, keystone 6690 for "xchg ax, ax"/),

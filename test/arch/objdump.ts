@@ -107,7 +107,11 @@ class ListingBuilder {
       name: this.name,
       address: this.#address,
       code: this.#code.slice(0, this.#size),
-      map: { starts: Uint32Array.from(this.#starts), data: Uint32Array.from(this.#data) },
+      map: {
+        starts: Uint32Array.from(this.#starts),
+        data: Uint32Array.from(this.#data),
+        thumb: new Uint32Array(0),
+      },
       offsets: this.#offsets.subarray(0, this.#lines),
       lengths: this.#lengths.subarray(0, this.#lines),
       classes: this.#classes.subarray(0, this.#lines),

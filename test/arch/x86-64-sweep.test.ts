@@ -13,6 +13,7 @@ const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.repla
 const codeMap = (starts: readonly number[] = [], data: readonly number[] = []): CodeMap => ({
   starts: Uint32Array.from(starts),
   data: Uint32Array.from(data),
+  thumb: new Uint32Array(0),
 });
 
 function instructionsOf(code: Uint8Array, map: CodeMap): [offset: number, length: number][] {

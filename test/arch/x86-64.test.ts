@@ -10,7 +10,8 @@ import { hex as address, hexBytes } from '../../src/bytes/integer.ts';
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
 const show = (bytes: Uint8Array | undefined) => bytes && hexBytes(bytes).replace(/..(?=.)/g, '$& ');
-const noMap: CodeMap = { starts: new Uint32Array(0), data: new Uint32Array(0) };
+const noMap: CodeMap = { starts: new Uint32Array(0), data: new Uint32Array(0), thumb: new Uint32Array(0) };
+const instructions = x86_64.instructionsOf(0);
 
 /** Where user programs, position-independent ones and the kernel lie. */
 const places = [0x401000, 0x5555_5555_4000, -0x7f00_0000] as const;
@@ -37,7 +38,7 @@ function encode(
   support = noSupport,
   trampoline = 0x9000,
 ): { bytes: string | undefined; onTrampoline: boolean } | undefined {
-  const site = x86_64.encodeCallSite({
+  const site = instructions.encodeCallSite({
     address: at,
     kind,
     target,
@@ -49,9 +50,9 @@ function encode(
 }
 
 test('a branch that is off is the NOP of its own size', () => {
-  assert.equal(show(x86_64.nop(2)), '66 90'); // xchg %ax, %ax
-  assert.equal(show(x86_64.nop(5)), '0f 1f 44 00 00'); // nopl 0(%rax,%rax,1)
-  assert.deepEqual(x86_64.branchSizes, [2, 5]);
+  assert.equal(show(instructions.nop(2)), '66 90'); // xchg %ax, %ax
+  assert.equal(show(instructions.nop(5)), '0f 1f 44 00 00'); // nopl 0(%rax,%rax,1)
+  assert.deepEqual(instructions.branchSizes, [2, 5]);
 });
 
 test('jmp rel8 reaches from -128 to 127 behind its two bytes', () => {
@@ -64,7 +65,7 @@ test('jmp rel8 reaches from -128 to 127 behind its two bytes', () => {
     [2 + 128, undefined],
   ];
   for (const [displacement, bytes] of rows)
-    assert.equal(show(x86_64.jump(2, displacement)), bytes, `${displacement}`);
+    assert.equal(show(instructions.jump(2, displacement)), bytes, `${displacement}`);
 });
 
 test('jmp rel32 reaches from -2 GiB to 2 GiB - 1 behind its five bytes', () => {
@@ -77,7 +78,7 @@ test('jmp rel32 reaches from -2 GiB to 2 GiB - 1 behind its five bytes', () => {
     [5 + 0x8000_0000, undefined],
   ];
   for (const [displacement, bytes] of rows)
-    assert.equal(show(x86_64.jump(5, displacement)), bytes, `${displacement}`);
+    assert.equal(show(instructions.jump(5, displacement)), bytes, `${displacement}`);
 });
 
 test('a call site calls its function, or its trampoline where the function is out of reach', () => {
@@ -149,7 +150,7 @@ test('a conditional tail call keeps its condition and finds a return to go to', 
 
 test('a trampoline jumps to its function or returns, and out of reach it cannot be made', () => {
   const make = (target: CallTarget, support = noSupport) =>
-    show(x86_64.encodeTrampoline(0x1000, target, support));
+    show(instructions.encodeTrampoline(0x1000, target, support));
   assert.equal(make({ kind: 'function', address: 0x2000 }), 'e9 fb 0f 00 00'); // jmp rel32
   assert.equal(make({ kind: 'return 0', address: 0x2000 }), 'e9 fb 0f 00 00');
   assert.equal(make(none), 'c3 cc cc cc cc'); // ret; int3 x4
@@ -168,7 +169,7 @@ test('trampolines are told by a jmp or ret with a signature behind it', () => {
     ['e9 00 00 00 00 53 43', false], // cut off
     ['eb 00 00 00 00 0f b9 cc', false], // jmp rel8
   ];
-  for (const [code, is] of rows) assert.equal(x86_64.isTrampoline(hex(code), 0), is, code);
+  for (const [code, is] of rows) assert.equal(instructions.isTrampoline(hex(code), 0), is, code);
 });
 
 test('what may stand at a static call site depends on its kind', () => {
@@ -190,7 +191,7 @@ test('what may stand at a static call site depends on its kind', () => {
   ];
   for (const [bytes, ...expected] of rows) {
     const found = (['call', 'tail', 'conditional tail'] as const).map((kind) =>
-      x86_64.isCallSite(hex(bytes), kind),
+      instructions.isCallSite(hex(bytes), kind),
     );
     assert.deepEqual(found, expected, bytes);
   }
@@ -225,7 +226,7 @@ test('instructions are read as patching sees them', () => {
   ];
   for (const [code, kind, size, displacement, short] of rows) {
     const behind = hex(`cc ${code}`);
-    assert.deepEqual(x86_64.readInstruction(behind, 1), { kind, size, displacement, short }, code);
+    assert.deepEqual(instructions.readInstruction(behind, 1), { kind, size, displacement, short }, code);
   }
 });
 
@@ -261,7 +262,7 @@ test('every direct branch of a section is visited, with its target in the sectio
   const found: string[] = [];
   x86_64.forEachBranch(
     code,
-    { starts: Uint32Array.of(0), data: Uint32Array.of(21, 26) },
+    { ...noMap, starts: Uint32Array.of(0), data: Uint32Array.of(21, 26) },
     (at, target, kind, short) => found.push(`${at}: ${short ? 'short ' : ''}${kind} ${target}`),
   );
   assert.deepEqual(found, [
@@ -290,8 +291,8 @@ test('stubs between a site and its function are seen through', () => {
     ['ff 15 10 00 00 00', undefined], // call *
     ['c3', undefined],
   ];
-  for (const [code, found] of rows) assert.deepEqual(x86_64.readStub(hex(code), 0, at), found, code);
-  assert.deepEqual(x86_64.readStub(hex('90 ff 25 10 00 00 00'), 1, at), { slot: 0x1016 });
+  for (const [code, found] of rows) assert.deepEqual(instructions.readStub(hex(code), 0, at), found, code);
+  assert.deepEqual(instructions.readStub(hex('90 ff 25 10 00 00 00'), 1, at), { slot: 0x1016 });
 });
 
 test('a link carries relocations out up to the limits of their fields', () => {
@@ -331,7 +332,10 @@ test('a link carries relocations out up to the limits of their fields', () => {
   for (const [type, name, symbol, addend, place, result] of rows) {
     assert.equal(x86_64.relocations.name(type), name);
     const bytes = new Uint8Array(16).fill(0xee);
-    const relocation: LinkRelocation = { type, symbol, addend, place, offset: 4, bytes, slot: () => 0x5000 };
+    const relocation: LinkRelocation = {
+      ...{ type, symbol, addend, place, offset: 4, bytes, slot: () => 0x5000 },
+      ...{ thumb: false, little: true, got: 0x4000 },
+    };
     const failed = x86_64.applyRelocation(relocation);
     const what = `${name} of ${symbol} + ${addend} at ${place}`;
     if (typeof result !== 'string') {
@@ -356,7 +360,7 @@ test('keystone and capstone agree with every form of the encodings', async () =>
 });
 
 test('keystone assembles the same bytes and capstone reads the intent back, all over the range', async () => {
-  const assembler = await loadAssembler(x86_64);
+  const assembler = await loadAssembler(instructions);
   const check = await loadCrossCheck(x86_64);
   const seed = 0x7e87;
   const next = random(seed);
@@ -379,7 +383,7 @@ test('keystone assembles the same bytes and capstone reads the intent back, all 
         const size = hex(current).length;
         const target = at + size + rel;
         const request = { address: at, kind, trampoline: at, current: hex(current), support: noSupport };
-        const bytes = x86_64.encodeCallSite({
+        const bytes = instructions.encodeCallSite({
           ...request,
           target: { kind: 'function', address: target },
         })?.bytes;
@@ -391,20 +395,22 @@ test('keystone assembles the same bytes and capstone reads the intent back, all 
         branch('tail', 'e9 00 00 00 00', 'jmp', 'jump');
         branch('conditional tail', '0f 84 00 00 00 00', 'je', 'conditional jump');
         const target = at + 5 + rel;
-        forms.push([`jmp ${address(target)}`, x86_64.jump(5, 5 + rel), { kind: 'jump', target }]);
+        forms.push([`jmp ${address(target)}`, instructions.jump(5, 5 + rel), { kind: 'jump', target }]);
       }
       for (const [assembly, bytes, intent] of forms) {
         const what = `${assembly} at ${address(at)} (seed ${seed})`;
         assert.equal(show(bytes), show(assembler.assemble(assembly, at)), what);
-        check.instructions([{ address: at, bytes: bytes ?? new Uint8Array(0), intent, name: what }]);
+        check.instructions([
+          { instructions, address: at, bytes: bytes ?? new Uint8Array(0), intent, name: what },
+        ]);
         compared++;
       }
     }
     for (let rel = -128; rel <= 127; rel++) {
       const target = at + 2 + rel;
-      const bytes = x86_64.jump(2, 2 + rel) ?? new Uint8Array(0);
+      const bytes = instructions.jump(2, 2 + rel) ?? new Uint8Array(0);
       assert.equal(show(bytes), show(assembler.assemble(`jmp ${address(target)}`, at)), `jmp rel8 ${rel}`);
-      check.instructions([{ address: at, bytes, intent: { kind: 'jump', target } }]);
+      check.instructions([{ instructions, address: at, bytes, intent: { kind: 'jump', target } }]);
       compared++;
     }
   }
