@@ -7,7 +7,9 @@
 // - ud0 and ud1 come back without the ModRM byte they have on every CPU since the 80286: lengths are corrected.
 import { addressBits } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
+import { halfAt, wordAt } from './a32.ts';
 import { type Arch, type InstructionSet, instructionSetsOf } from './arch.ts';
+import { sizeOfHalf } from './t32.ts';
 import { decodeInstruction, lengthOf } from './x86-64-length.ts';
 
 type Engine = typeof import('capstone-wasm');
@@ -38,9 +40,8 @@ interface Row {
   readonly branch: RegExp;
   /** Longest instruction in bytes. */
   readonly longest: number;
-  /** Bytes of what does not decode that make one line: instructions are a multiple of it. */
-  readonly unit: 1 | 2 | 4;
-  /** Byte order of such a line's number. */
+  /** Bytes that make one line where they do not decode: instructions are a multiple of it, or have that size. */
+  readonly unit: 1 | 4 | ((bytes: Uint8Array, at: number) => 2 | 4);
   readonly bigEndian?: true;
   /** Bits of an address. */
   readonly bits: 32 | 64;
@@ -62,7 +63,7 @@ const t32Row: Row = {
   mode: ['CS_MODE_THUMB', 'CS_MODE_V8'],
   branch: new RegExp(`^(bl?x?(${conditions})?(\\.w)?|cbn?z)$`),
   longest: 4,
-  unit: 2,
+  unit: (bytes, at) => sizeOfHalf(halfAt(bytes, at, true)),
   bits: 32,
 };
 /** The same code with the most significant byte of each unit first. */
@@ -97,7 +98,7 @@ const rows: Readonly<Record<string, Row>> = {
   A32: a32Row,
   T32: t32Row,
   'A32 big-endian': bigEndian(a32Row),
-  'T32 big-endian': bigEndian(t32Row),
+  'T32 big-endian': { ...bigEndian(t32Row), unit: (bytes, at) => sizeOfHalf(halfAt(bytes, at, false)) },
 };
 
 const windowSize = 4096;
@@ -149,7 +150,8 @@ export class Disassembler {
       }
       // The window may have cut the next instruction: then the next window begins with it.
       if (corrected || at >= end || (end < bytes.length && end - at < this.row.longest)) continue;
-      const unit = Math.min(this.row.unit, bytes.length - at);
+      const { unit: unitOf } = this.row;
+      const unit = Math.min(typeof unitOf === 'number' ? unitOf : unitOf(bytes, at), bytes.length - at);
       add(at, unit, dataText(bytes.subarray(at, at + unit), this.row), false);
       at += unit;
     }
@@ -188,13 +190,12 @@ export class Disassembler {
   }
 }
 
-/** What does not decode, as an assembler takes it. */
+/** What does not decode, as an assembler takes it: a word, halfwords (the first one in front), or bytes. */
 function dataText(bytes: Uint8Array, row: Row): string {
-  const inOrder = Array.from(row.bigEndian ? bytes : bytes.slice().reverse(), (byte) =>
-    byte.toString(16).padStart(2, '0'),
-  );
-  if (bytes.length === 4) return `.inst 0x${inOrder.join('')}`;
-  if (bytes.length === 2 && row.unit === 2) return `.short 0x${inOrder.join('')}`;
+  const half = (at: number) => halfAt(bytes, at, !row.bigEndian).toString(16).padStart(4, '0');
+  if (typeof row.unit === 'function' && bytes.length % 2 === 0)
+    return bytes.length === 4 ? `.inst.w 0x${half(0)}${half(2)}` : `.inst.n 0x${half(0)}`;
+  if (bytes.length === 4) return `.inst 0x${wordAt(bytes, 0, !row.bigEndian).toString(16).padStart(8, '0')}`;
   return `.byte ${Array.from(bytes, (byte) => `0x${byte.toString(16).padStart(2, '0')}`).join(', ')}`;
 }
 

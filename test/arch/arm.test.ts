@@ -531,9 +531,9 @@ test('capstone shows both states, names targets, and shows what does not decode 
     ...['bl <0x1008>', 'beq <0x100c>', 'blx <0x1010>', 'movne r0, r0', 'bx lr'],
     ...['ldr pc, [pc, ip]', 'udf #0x4353', '.inst 0xffffffff'],
   ]);
-  assert.deepEqual(texts(t32, 'f000 f800 f000 e800 b100 f000 8000 d0fe ffff ffff 4770 de53'), [
+  assert.deepEqual(texts(t32, 'f000 f800 f000 e800 b100 f000 8000 d0fe ffff ffff 4770 de53 b6ff'), [
     ...['bl <0x1004>', 'blx <0x1008>', 'cbz r0, <0x100c>', 'beq.w <0x100e>', 'beq <0x100e>'],
-    ...['.short 0xffff', '.short 0xffff', 'bx lr', 'udf #0x53'],
+    ...['.inst.w 0xffffffff', 'bx lr', 'udf #0x53', '.inst.n 0xb6ff'],
   ]);
   const big = await loadDisassembler(arm_be32.instructionsOf(1));
   assert.equal(big.one(Uint8Array.of(0xf0, 0, 0xf8, 0), 0x1000)?.text, 'bl 0x1004');
@@ -573,8 +573,11 @@ const line = (offset: number, kind: string, target: number | undefined) =>
   `${offset.toString(16)} ${kind} ${target === undefined ? '(relocated)' : (target >>> 0).toString(16)}`;
 const conditions = 'eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le';
 const branchText = new RegExp(
-  `^(blx?|b|cbn?z)(${conditions})?(?:\\.[nw])?\\t(?:r\\d+, )?(?:0x)?([0-9a-f]+)(?: <|\\s|$)`,
+  `^(blx?|b|cbn?z)(${conditions}|al|<und>)?(?:\\.[nw])?\\t(?:r\\d+, )?(?:0x)?([0-9a-f]+)(?: <|\\s|$)`,
 );
+
+/** In an IT block objdump gives b the block's condition. */
+const plain = (kind: string) => (kind === 'call' ? kind : 'jump');
 
 /** What objdump says of a section: where instructions start, and its direct branches. */
 interface Listing {
@@ -657,7 +660,7 @@ for (const library of libraries) {
         assert.ok(own, theirs.name);
         ours.delete(theirs.name);
         const lines = (list: Listing['branches']) =>
-          list.map(([at, kind, target]) => line(at, kind, own.relocated.has(at) ? undefined : target));
+          list.map(([at, kind, target]) => line(at, plain(kind), own.relocated.has(at) ? undefined : target));
         assert.deepEqual(lines(own.branches), lines(theirs.branches), theirs.name);
         assert.deepEqual(own.starts, theirs.starts, theirs.name);
         instructions += own.starts.length;
@@ -690,9 +693,8 @@ for (const [set, arch, args] of [
       const text = run('arm-linux-gnueabihf-objdump', ['-Dz', '-b', 'binary', '-m', 'arm', ...args, file]);
       const [theirs] = [...listings(text)];
       assert.deepEqual(own.starts, theirs?.starts);
-      // In an IT block objdump gives b the block's condition.
-      const kindOf = (kind: string) => (set === 'A32' || kind === 'call' ? kind : 'jump');
-      const lines = (list: Listing['branches']) => list.map(([at, kind, to]) => line(at, kindOf(kind), to));
+      const lines = (list: Listing['branches']) =>
+        list.map(([at, kind, to]) => line(at, set === 'A32' ? kind : plain(kind), to));
       assert.deepEqual(lines(own.branches), lines(theirs!.branches));
       t.diagnostic(`${own.branches.length} branches, ${own.starts.length} instructions`);
     },
