@@ -219,7 +219,7 @@ export function a32(order: ArmOrder): InstructionSet {
 
   return {
     name: littleCode ? 'A32' : 'A32 big-endian',
-    mnemonics: { call: 'bl', jump: 'b', 'conditional jump': 'b' },
+    mnemonics: { call: 'bl', jump: 'b', 'conditional jump': 'b<cond>' },
     maxSite: SIZE,
     branchSizes: [SIZE],
     trampolineSize: 4 * SIZE,

@@ -78,7 +78,7 @@ function armOf(name: string, order: ArmOrder): Arch {
   const { littleCode } = order;
   const arm = a32(order);
   const thumb = t32(order);
-  /** By map: for each halfword of the section, whether the sweep has a Thumb instruction start there. */
+  /** By map, which is of one section: for each halfword whether the sweep has a Thumb instruction start there. */
   const thumbStarts = new WeakMap<CodeMap, Uint8Array>();
 
   function thumbStartsOf(code: Uint8Array, map: CodeMap): Uint8Array {

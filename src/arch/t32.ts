@@ -219,7 +219,7 @@ export function t32(order: ArmOrder): InstructionSet {
 
   return {
     name: littleCode ? 'T32' : 'T32 big-endian',
-    mnemonics: { call: 'bl', jump: 'b.w', 'conditional jump': 'b' },
+    mnemonics: { call: 'bl', jump: 'b.w', 'conditional jump': 'b<cond>' },
     maxSite: 4,
     branchSizes: [4],
     trampolineSize: 16,
@@ -241,6 +241,7 @@ export function t32(order: ArmOrder): InstructionSet {
       return address32(address + 8 + wordAt(code, offset + 12, littleData));
     },
 
+    /** A site may be the last of an IT block: what is written there keeps the block's condition, as b.w did. */
     encodeCallSite(request) {
       const { address, kind, target } = request;
       if (kind === 'conditional tail') return undefined; // b<cond>.w reaches too little to be one
