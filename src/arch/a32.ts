@@ -82,7 +82,7 @@ export function encodeBlx(displacement: number): number | undefined {
 }
 
 /** b, bl, blx; displacements are of code pointers. */
-function decodeBranch(word: number): { kind: BranchKind; displacement: number } | undefined {
+export function decodeA32Branch(word: number): { kind: BranchKind; displacement: number } | undefined {
   if ((word & 0x0e00_0000) !== B) return undefined;
   const displacement = ((word << 8) >> 6) + PIPELINE;
   const condition = conditionOf(word);
@@ -96,7 +96,7 @@ const isNop = (bare: number) => bare === MOV_R0_R0 || bare === NOP_HINT;
 
 /** A branch with a condition has the reach of others and can be patched, so no branch is short. */
 function decode(word: number): SiteInstruction {
-  const branch = decodeBranch(word);
+  const branch = decodeA32Branch(word);
   if (branch) return { ...branch, size: SIZE, short: false };
   const condition = conditionOf(word);
   const bare = word & 0x0fff_ffff;
@@ -110,7 +110,7 @@ function decode(word: number): SiteInstruction {
 function isCallSite(word: number, kind: CallKind): boolean {
   const condition = conditionOf(word);
   const bare = word & 0x0fff_ffff;
-  if (condition === UNCONDITIONAL) return kind === 'call' && decodeBranch(word) !== undefined;
+  if (condition === UNCONDITIONAL) return kind === 'call' && decodeA32Branch(word) !== undefined;
   if (kind === 'call') return (bare & 0x0f00_0000) === BL || isNop(bare) || bare === CLEAR_RESULT;
   const mayJump = (bare & 0x0f00_0000) === B || bare === BX_LR;
   return mayJump && (condition === AL) === (kind === 'tail');
@@ -179,7 +179,7 @@ export function readA32Stub(
   };
   const to = (target: number | undefined) => (target === undefined ? undefined : { target });
   const [first, second, third] = [word(0), word(1), word(2)];
-  const branch = decodeBranch(first);
+  const branch = decodeA32Branch(first);
   if (branch) return branch.kind === 'jump' ? to(address32(address + branch.displacement)) : undefined;
   if (first === LDR_PC_NEXT) return to(literal(1));
   if (first === LDR_IP_NEXT2) {

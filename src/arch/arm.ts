@@ -3,10 +3,10 @@
 // 5.5.5; EF_ARM_BE8: section 5.2.
 import { countUpTo } from '../bytes/search.ts';
 import { EM_ARM } from '../elf/constants.ts';
-import { type ArmOrder, a32, bytesOfWord, halfAt } from './a32.ts';
+import { type ArmOrder, a32, bytesOfWord, decodeA32Branch } from './a32.ts';
 import type { Arch, BranchKind, CodeMap, RelocatedBranch } from './arch.ts';
 import { applyArmRelocation, armRelocationName } from './arm-relocations.ts';
-import { sizeOfHalf, t32 } from './t32.ts';
+import { decodeThumbBranch, displacementOf, sizeOfHalf, t32 } from './t32.ts';
 
 const UDF = 0xe7f0_00f0; // udf #0
 
@@ -53,20 +53,23 @@ function forEachRun(
   }
 }
 
-/** Every Thumb instruction between `start` and `end`; half of one at the end is none. */
+/** Every Thumb instruction between `start` and `end` by its first halfword; half of one at the end is none. */
 function forEachThumb(
-  code: Uint8Array,
+  view: DataView,
   [start, end]: readonly [number, number],
   little: boolean,
-  visit: (offset: number) => void,
+  visit: (offset: number, first: number) => void,
 ): void {
   for (let offset = start + (start & 1); offset + 2 <= end; ) {
-    const size = sizeOfHalf(halfAt(code, offset, little));
+    const first = view.getUint16(offset, little);
+    const size = sizeOfHalf(first);
     if (offset + size > end) return;
-    visit(offset);
+    visit(offset, first);
     offset += size;
   }
 }
+
+const viewOf = (code: Uint8Array) => new DataView(code.buffer, code.byteOffset, code.byteLength);
 
 function mappingSymbol(name: string): 'code' | 'thumb' | 'data' | undefined {
   if (name.length > 2 && name[2] !== '.') return undefined;
@@ -85,9 +88,10 @@ function armOf(name: string, order: ArmOrder): Arch {
     let found = thumbStarts.get(map);
     if (!found) {
       const marks = new Uint8Array(code.length >> 1);
+      const view = viewOf(code);
       forEachRun(code.length, map, (start, end, inThumb) => {
         if (inThumb)
-          forEachThumb(code, [start, end], littleCode, (offset) => {
+          forEachThumb(view, [start, end], littleCode, (offset) => {
             marks[offset >> 1] = 1;
           });
       });
@@ -108,23 +112,19 @@ function armOf(name: string, order: ArmOrder): Arch {
     map: CodeMap,
     visit: (offset: number, target: number, kind: BranchKind, short: boolean) => void,
   ): void {
-    const visitIfBranch = (offset: number, instructions: typeof arm) => {
-      const { kind, displacement, short } = instructions.readInstruction(code, offset);
-      if (kind === 'call' || kind === 'jump' || kind === 'conditional jump')
-        visit(offset, offset + displacement, kind, short);
+    const view = viewOf(code);
+    const visitThumb = (offset: number, first: number) => {
+      // Branches of 2 bytes begin with 1011 (cbz), 1101 or 1110; those of 4 with 11110.
+      if (first < 0xb100 || first >= 0xf800) return;
+      const branch = decodeThumbBranch(first, first < 0xf000 ? 0 : view.getUint16(offset + 2, littleCode));
+      if (branch) visit(offset, offset + displacementOf(branch, offset), branch.kind, branch.short);
     };
-    const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
     forEachRun(code.length, map, (start, end, inThumb) => {
-      if (inThumb) {
-        forEachThumb(code, [start, end], littleCode, (offset) => {
-          // Branches of 2 bytes begin with 1011 (cbz), 1101 or 1110; those of 4 with 11110.
-          const first = view.getUint16(offset, littleCode);
-          if (first >= 0xb100 && first < 0xf800) visitIfBranch(offset, thumb);
-        });
-        return;
+      if (inThumb) return forEachThumb(view, [start, end], littleCode, visitThumb);
+      for (let offset = (start + 3) & ~3; offset + 4 <= end; offset += 4) {
+        const branch = decodeA32Branch(view.getUint32(offset, littleCode));
+        if (branch) visit(offset, offset + branch.displacement, branch.kind, false);
       }
-      for (let offset = (start + 3) & ~3; offset + 4 <= end; offset += 4)
-        if ((view.getUint32(offset, littleCode) & 0x0e00_0000) === 0x0a00_0000) visitIfBranch(offset, arm);
     });
   }
 

@@ -59,7 +59,9 @@ export function distance25(first: number, second: number): number {
 
 /** The distance from the PC that b<cond>.w goes: S:J2:J1:imm6:imm11:0. */
 export function distance21(first: number, second: number): number {
-  const [s, j2, j1] = [(first >>> 10) & 1, (second >>> 11) & 1, (second >>> 13) & 1];
+  const s = (first >>> 10) & 1;
+  const j1 = (second >>> 13) & 1;
+  const j2 = (second >>> 11) & 1;
   return -s * 0x10_0000 + ((j2 << 19) | (j1 << 18) | ((first & 0x3f) << 12) | ((second & 0x7ff) << 1));
 }
 
@@ -73,15 +75,12 @@ export interface ThumbBranch {
   readonly toA32: boolean;
 }
 
+function branch(kind: BranchKind, size: 2 | 4, distance: number, short: boolean, toA32 = false): ThumbBranch {
+  return { kind, size, distance, short, toA32 };
+}
+
 /** The direct branches: b, bl, blx, b<cond>, cbz and cbnz, of either size. */
 export function decodeThumbBranch(first: number, second: number): ThumbBranch | undefined {
-  const branch = (kind: BranchKind, size: 2 | 4, distance: number, short: boolean, toA32 = false) => ({
-    kind,
-    size,
-    distance,
-    short,
-    toA32,
-  });
   if (first >= 0xf000) {
     if (first >= 0xf800 || second < 0x8000) return undefined;
     switch (second & 0xd000) {
@@ -106,6 +105,11 @@ export function decodeThumbBranch(first: number, second: number): ThumbBranch | 
   return undefined;
 }
 
+/** The code pointer that a branch leads to, minus its own place, which is `address`. */
+export function displacementOf({ distance, toA32 }: ThumbBranch, address: number): number {
+  return distance + PIPELINE + (toA32 ? -(address & 2) : 1);
+}
+
 function kindOf(first: number, second: number): SiteInstruction['kind'] {
   if (first === NOP || first === MOV_R8_R8 || (first === NOP_W[0] && second === NOP_W[1])) return 'nop';
   if (first === BX_LR) return 'return';
@@ -117,10 +121,10 @@ const conditions = 'eq ne hs lo mi pl vs vc hi ls ge lt gt le'.split(' ');
 
 function explainShort(first: number, second: number): string {
   const need = 'a static call needs bl or b.w';
-  const branch = decodeThumbBranch(first, second);
-  if (branch?.size === 4)
+  const found = decodeThumbBranch(first, second);
+  if (found?.size === 4)
     return `is a b${conditions[(first >>> 6) & 15]}.w, which is conditional and has a displacement of 21 bits; ${need}`;
-  if (branch?.kind === 'jump') return `is a 2-byte b, whose displacement has 12 bits; ${need}`;
+  if (found?.kind === 'jump') return `is a 2-byte b, whose displacement has 12 bits; ${need}`;
   const name =
     first >>> 12 === 0xb ? `cb${(first & 0x0800) === 0 ? '' : 'n'}z` : `b${conditions[(first >>> 8) & 15]}`;
   return `is a 2-byte ${name}, which is conditional; ${need}`;
@@ -157,9 +161,8 @@ export function t32(order: ArmOrder): InstructionSet {
     const second = half(code, offset + 2);
     const branch = decodeThumbBranch(first, second);
     if (!branch) return { kind: kindOf(first, second), size, displacement: 0, short: false };
-    const { kind, short, distance, toA32 } = branch;
-    const displacement = distance + PIPELINE + (toA32 ? -(address & 2) : 1);
-    return { kind, size, displacement, short };
+    const { kind, short } = branch;
+    return { kind, size, displacement: displacementOf(branch, address), short };
   }
 
   /**
