@@ -1,6 +1,7 @@
 // Assembly for cross-checks and for replacements that a user writes: the adapter of keystone-wasm 1.0.4 (keystone
 // 0.9.2), the only file that imports it. What it gets wrong, tried: it knows neither the canonical nop5 nor ud1
-// nor endbr64; it wraps a branch out of range without a word; it drops a `ds:` that is the default segment.
+// nor endbr64; it wraps a branch out of range without a word; it drops a `ds:` that is the default segment;
+// of T32 it refuses the last halfwords that b.w reaches, and takes what b<cond>.w names for its displacement.
 import { addressBits, hex } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
 import type { InstructionSet } from './arch.ts';

@@ -7,6 +7,7 @@ import test from 'node:test';
 import { placeOf } from '../../src/arch/arch.ts';
 import { arm } from '../../src/arch/arm.ts';
 import { applyArmRelocation, armRelocationName } from '../../src/arch/arm-relocations.ts';
+import { archOf } from '../../src/arch/registry.ts';
 import { hex } from '../../src/bytes/integer.ts';
 import { SHF_ALLOC, SHT_NOBITS, SHT_REL } from '../../src/elf/constants.ts';
 import { readElf } from '../../src/elf/read.ts';
@@ -66,6 +67,8 @@ for (const [type, field, symbol, place, out] of [
   [3, '00000000', A(0x1000), 0x2000, 'fffff000'], // REL32
   [3, '00000000', T(0x1000), 0x2000, 'fffff001'],
   [3, '00000000', A(0x8000_0000), 0, '80000000'],
+  [55, '00000004', T(0x1000), 0, '00001004'], // ABS32_NOI
+  [56, '00000000', T(0x2000), 0x1000, '00001000'], // REL32_NOI
   [5, '0000', A(0xffff), 0, 'ffff'], // ABS16
   [5, '0000', A(0x1_0000), 0, range],
   [5, '8000', A(0), 0, '8000'],
@@ -336,12 +339,18 @@ fthumb: bx lr
   .balign 4
 `;
 
-for (const [name, linker, args, march] of [
-  ['GNU ld', 'arm-linux-gnueabihf-ld', [], 'armv7-a'],
-  ['GNU ld, PIC', 'arm-linux-gnueabihf-ld', ['--pic-veneer'], 'armv7-a'],
-  ['GNU ld for ARMv5T', 'arm-linux-gnueabihf-ld', [], 'armv5t'],
-  ['lld', 'ld.lld', [], 'armv7-a'],
-  ['lld, PIC', 'ld.lld', ['-pie'], 'armv7-a'],
+for (const [name, linker, args, as] of [
+  ['GNU ld', 'arm-linux-gnueabihf-ld', [], ['-march=armv7-a']],
+  ['GNU ld, PIC', 'arm-linux-gnueabihf-ld', ['--pic-veneer'], ['-march=armv7-a']],
+  ['GNU ld for ARMv4T', 'arm-linux-gnueabihf-ld', [], ['-march=armv4t']],
+  ['GNU ld for ARMv4T, PIC', 'arm-linux-gnueabihf-ld', ['--pic-veneer'], ['-march=armv4t']],
+  ['GNU ld for ARMv5T', 'arm-linux-gnueabihf-ld', [], ['-march=armv5t']],
+  ['GNU ld, BE8', 'arm-linux-gnueabihf-ld', ['-EB', '--be8'], ['-march=armv7-a', '-EB']],
+  ['GNU ld, BE32', 'arm-linux-gnueabihf-ld', ['-EB', '--pic-veneer'], ['-march=armv5t', '-EB']],
+  ['lld', 'ld.lld', [], ['-march=armv7-a']],
+  ['lld, PIC', 'ld.lld', ['-pie'], ['-march=armv7-a']],
+  ['lld for ARMv5T', 'ld.lld', [], ['-march=armv5t']],
+  ['lld for ARMv5T, PIC', 'ld.lld', ['-pie'], ['-march=armv5t']],
 ] as const) {
   toolTest(
     `far branches and branches to the other state lead to their targets through the veneers of ${name}`,
@@ -349,14 +358,15 @@ for (const [name, linker, args, march] of [
     (t) => {
       const dir = scratch(t);
       // Without Thumb-2 the branches that only it has are left out.
-      const old = march === 'armv5t';
+      const old = as[0] !== '-march=armv7-a';
       writeFileSync(join(dir, 'a.s'), old ? callers.replace(/^ {2}b(eq)?\.w.*\n/gm, '') : callers);
       writeFileSync(join(dir, 'b.s'), callees('.far'));
       for (const unit of ['a', 'b'])
-        run('arm-linux-gnueabihf-as', [`-march=${march}`, `${unit}.s`, '-o', `${unit}.o`], dir);
+        run('arm-linux-gnueabihf-as', [...as, `${unit}.s`, '-o', `${unit}.o`], dir);
       const places = ['-Ttext=0x10000', '--section-start=.far=0x20000000'];
       run(linker, [...args, ...places, 'a.o', 'b.o', '-o', 'a.exe'], dir);
       const image = readElf('a.exe', new Uint8Array(readFileSync(join(dir, 'a.exe'))));
+      const arch = archOf(image.header);
       const text = image.sections.find((s) => s.name === '.text')!;
       const bytes = image.data(text);
       const start = text.addr;
@@ -368,11 +378,11 @@ for (const [name, linker, args, march] of [
       const follow = (pointer: number): string => {
         for (const target of ['farm', 'fthumb', 'narm', 'nthumb'])
           if (values.get(target) === pointer) return target;
-        const place = placeOf(arm, pointer);
-        const stub = arm.instructionsOf(pointer).readStub(bytes, place - start, place);
+        const place = placeOf(arch, pointer);
+        const stub = arch.instructionsOf(pointer).readStub(bytes, place - start, place);
         const veneer =
           [...values].find(([symbol, value]) => value === pointer && !symbol.startsWith('$'))?.[0] ?? '';
-        assert.match(veneer, arm.veneerName!, `${hex(pointer)} has the name of a veneer`);
+        assert.match(veneer, arch.veneerName!, `${hex(pointer)} has the name of a veneer`);
         veneers.add(veneer);
         assert.ok(stub && 'target' in stub, `${veneer} at ${hex(pointer)} is read`);
         return follow(stub.target);
@@ -380,7 +390,7 @@ for (const [name, linker, args, march] of [
       const kept = old ? thumbOrder.slice(0, 2) : thumbOrder;
       const expected = [...order, ...kept];
       for (const [i, target] of expected.entries()) {
-        const set = i < order.length ? arm.instructionsOf(0) : arm.instructionsOf(1);
+        const set = i < order.length ? arch.instructionsOf(0) : arch.instructionsOf(1);
         const address = start + 4 * i;
         const { displacement } = set.readInstruction(bytes, address - start, address);
         assert.equal(follow((address + displacement) >>> 0), target, `branch ${i}`);
