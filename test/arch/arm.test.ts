@@ -15,7 +15,7 @@ import { readArchive } from '../../src/elf/archive.ts';
 import { isElf, readElf } from '../../src/elf/read.ts';
 import { TextpokeError } from '../../src/errors.ts';
 import { seeded } from '../hostile/seeded.ts';
-import { objectCode } from '../samples.ts';
+import { objectCode, sampleBytes } from '../samples.ts';
 import { run, scratch, toolTest } from '../tools.ts';
 
 const a32 = arm.instructionsOf(0);
@@ -573,6 +573,42 @@ test('the row of an ARM file goes by its byte order and EF_ARM_BE8', () => {
       error instanceof TextpokeError && /little-endian for ARM with e_flags 0x5800200;/.test(error.message),
   );
 });
+
+for (const set of [
+  'arm-gcc-O2',
+  'arm-clang-O2',
+  'armeb-gcc-O2',
+  'thumb-gcc-O2',
+  'thumb-clang-O2',
+  'thumbeb-gcc-O2',
+]) {
+  test(`the trampolines that ${set} made are known, and the branches to them are calls and jumps`, () => {
+    const object = objectCode(sampleBytes(set, 'call'));
+    const { arch, symbols } = object;
+    const isThumb = set.startsWith('thumb');
+    let count = 0;
+    for (const { section, code: bytes, relocations } of object.codeSections) {
+      const map = object.codeMap(section);
+      for (let i = 1; i < symbols.count; i++) {
+        if (symbols.section[i] !== section.index || !symbols.name(i).startsWith('__SCT__')) continue;
+        const at = object.placeOfSymbol(i);
+        const instructions = arch.instructionsAt(map, at);
+        assert.equal(instructions, arch.instructionsOf(isThumb ? 1 : 0), symbols.name(i));
+        assert.ok(instructions.isTrampoline(bytes, at), symbols.name(i));
+        count++;
+      }
+      for (const table of relocations) {
+        for (let i = 0; i < table.count; i++) {
+          if (!symbols.name(table.symbol[i]!).startsWith('__SCT__')) continue;
+          const branch = arch.branchOfRelocation(table.type[i]!, bytes, table.offset[i]!);
+          assert.ok(branch && branch.bias === 0 && !branch.short, `${section.name}+${hex(table.offset[i]!)}`);
+          assert.ok(arch.startsBranch(bytes, map, branch.offset));
+        }
+      }
+    }
+    assert.ok(count > 0);
+  });
+}
 
 /** A branch as a listing of ours or of objdump has it. */
 const line = (offset: number, kind: string, target: number | undefined) =>
