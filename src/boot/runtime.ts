@@ -47,6 +47,8 @@ export class Runtime {
     this.keptLocks = readLockSites(image, keptLocks);
     this.barriers = readBarrierSites(image);
     this.alternatives = readAlternatives(image);
+    if (this.entryCount > 0 && image.unreadable !== undefined)
+      throw new TextpokeError('elf-unsupported', image.unreadable, { file: image.file.path });
     this.calls = readStaticCalls(image);
     this.support = callSupport(image);
     this.returnZero = image.symbols.addressOf('__static_call_return0');

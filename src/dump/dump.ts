@@ -263,7 +263,9 @@ function dumpTable<Place, Entry extends { readonly index: number }>(
       if (decoded) entries.push(decoded);
     } else if (!filtered) entries.push(deadEntry(entry));
   }
-  return { name: row.name, ...(absolute && { absolute }), parts, total: raw.length, entries, problems };
+  // One reason for all entries is said once.
+  const all = view.unreadable !== undefined && raw.length > 0 ? [...problems, view.unreadable] : problems;
+  return { name: row.name, ...(absolute && { absolute }), parts, total: raw.length, entries, problems: all };
 }
 
 function deadEntry({ index, bytes, discarded, problem }: RawEntry<unknown>): DumpedDeadEntry {
@@ -280,9 +282,9 @@ function instructionAt<Place>(
   view: TableView<Place>,
   site: Place,
   disassembler: Disassemblers | undefined,
-): { instruction: DumpedInstruction } | { problem: string } {
+): { instruction?: DumpedInstruction; problem?: string } {
   const at = view.codeAt(site);
-  if (!at) return { problem: 'the site is not code' };
+  if (!at) return view.unreadable === undefined ? { problem: 'the site is not code' } : {};
   const { instructions } = at;
   const { kind, size } = instructions.readInstruction(at.code, at.offset, at.address);
   const to = view.branchTarget(site);

@@ -17,9 +17,12 @@ export class ImageView implements TableView<number> {
   readonly arch: Arch;
   private readonly image: Image;
 
+  readonly unreadable: string | undefined;
+
   constructor(image: Image) {
     this.image = image;
     this.arch = image.arch;
+    this.unreadable = image.unreadable;
   }
 
   read(row: TableRow): RawTable<number> {
@@ -74,7 +77,7 @@ export class ImageView implements TableView<number> {
   }
 
   codeAt(address: number): CodeAt | undefined {
-    if (!this.isCode(address)) return undefined;
+    if (!this.isCode(address) || this.unreadable !== undefined) return undefined;
     const code = this.image.readUpTo(address, longestInstruction);
     return { code, offset: 0, address, instructions: this.image.instructionsAt(address) };
   }

@@ -37,7 +37,9 @@ export interface TableView<Place> {
   place(place: Place): DumpedPlace;
   /** Takes the flags out of the low two bits of a key field. */
   splitKey(place: Place): { readonly key: Place; readonly flags: number };
-  /** Undefined where no code is. */
+  /** Why no instruction can be read at all. */
+  readonly unreadable?: string | undefined;
+  /** Undefined where no code is, or none that can be read. */
   codeAt(place: Place): CodeAt | undefined;
   /** Where the direct branch at a place goes; undefined for other instructions. */
   branchTarget(place: Place): Place | undefined;

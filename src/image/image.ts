@@ -152,6 +152,12 @@ export class Image {
     return this.arch.class === 32 ? (to - from) | 0 : to - from;
   }
 
+  /** Why the instructions at a place cannot be read: nothing but mapping symbols tells ARM from Thumb code. */
+  get unreadable(): string | undefined {
+    if (!this.arch.thumbBit || this.symbols.hasMapping) return undefined;
+    return 'the image has no mapping symbols ($a, $t), so nothing says which code is Thumb; give it as it was before strip';
+  }
+
   /** The instruction set of the code at a place. */
   instructionsAt(place: number): InstructionSet {
     const { arch } = this;

@@ -13,7 +13,7 @@ import {
 } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
-import { isNameless, symbolPlace } from '../sites/object-code.ts';
+import { isNameless, mappingOf, symbolPlace } from '../sites/object-code.ts';
 
 /** A symbol found for an address: its name and how far behind its start the address lies. */
 export interface NearSymbol {
@@ -117,6 +117,13 @@ export class SymbolIndex {
       offset: address - (addresses[low - 1] as number),
       section: table.section[at] as number,
     };
+  }
+
+  /** True when mapping symbols say which code is in which state, and what is data. */
+  get hasMapping(): boolean {
+    this.sort();
+    const { arch, table } = this;
+    return table !== undefined && this.nameless.some((i) => mappingOf(arch, table, i) !== undefined);
   }
 
   /** Symbol numbers whose address lies in [start, end): nameless ones, then others in order of address. */

@@ -169,7 +169,7 @@ function* tableText<Entry extends { readonly index: number; readonly problem?: s
   cells: (entry: Entry) => string[],
 ): Generator<string> {
   yield `\n${colour.bold(table.name)}: ${countText(table)}\n`;
-  for (const problem of table.problems) yield `  ${colour.red('malformed')}: ${problem}\n`;
+  for (const problem of table.problems) yield `  ${colour.red('problem')}: ${problem}\n`;
   if (table.entries.length === 0) return;
   const rows = table.entries.map((entry): readonly string[] => (isDead(entry) ? [] : cells(entry)));
   const widths = columns.map((name, i) =>

@@ -27,6 +27,7 @@ function callIntent(runtime: Runtime, kind: string, value: CallValue, trampoline
 function intentions(runtime: Runtime, cpus: number): CheckedInstruction[] {
   const { image } = runtime;
   const at = (address: number, size: number, intent: Intent): CheckedInstruction => ({
+    instructions: image.instructionsAt(address),
     address,
     bytes: image.read(address, size),
     intent,
@@ -35,7 +36,7 @@ function intentions(runtime: Runtime, cpus: number): CheckedInstruction[] {
   return [
     ...runtime.branches.map((site) => {
       const jump = wantsJump(site, readKey(image, site.key).enabled > 0);
-      const { size } = image.arch.instructionsOf(0).readInstruction(image.read(site.address, 5), 0);
+      const { size } = image.instructionAt(site.address);
       return at(site.address, size, jump ? { kind: 'jump', target: site.target } : { kind: 'nop' });
     }),
     ...runtime.callSites.map((site) => {

@@ -114,7 +114,9 @@ test('an update changes key, then trampoline, then every site', () => {
 function conditionalNulls(runtime: Runtime): number {
   const { trampoline } = findStaticCall(runtime.image, runtime.calls, 'math');
   return sitesOf(runtime, 'math').filter(({ kind, address }) => {
-    const { displacement } = runtime.image.arch.instructionsOf(0).readInstruction(runtime.image.read(address, 6), 0);
+    const { displacement } = runtime.image.arch
+      .instructionsOf(0)
+      .readInstruction(runtime.image.read(address, 6), 0);
     return (
       kind === 'conditional tail' &&
       address + displacement === trampoline &&

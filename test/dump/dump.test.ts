@@ -181,6 +181,8 @@ test('the JSON document has the shape that the design states', async () => {
     'staticCallSites',
     'smpLocks',
     'keptLocks',
+    'smpBarriers',
+    'altSmp',
     'trampolineKeys',
   ]);
   assert.deepEqual([json.file, json.class, json.machine, json.type], ['a.o', 64, 'x86-64', 'rel']);
@@ -312,7 +314,7 @@ test('a torn table in an object gives its whole entries and a problem', async ()
   assert.deepEqual(file.tables.jumpTable?.problems, [
     'the table has 204 bytes; a multiple of 16 is required',
   ]);
-  assert.match(await textOf([file]), /__jump_table: 12 entries .*\n {2}malformed: the table has 204 bytes/);
+  assert.match(await textOf([file]), /__jump_table: 12 entries .*\n {2}problem: the table has 204 bytes/);
   const json = (await jsonOf([file])) as { files: { problems: unknown }[] };
   assert.deepEqual(json.files[0]?.problems, { jumpTable: file.tables.jumpTable?.problems });
 });
@@ -344,7 +346,7 @@ test('discarded and stray entries of an image are named, a torn table is a probl
     /spans 223 bytes; a whole number of 16-byte entries/,
   );
   assert.equal(calls(torn).length, 8);
-  assert.match(await textOf([torn]), /__jump_table: 0 entries\n {2}malformed: .*spans 223 bytes/);
+  assert.match(await textOf([torn]), /__jump_table: 0 entries\n {2}problem: .*spans 223 bytes/);
 });
 
 test('a site that holds something else is shown with what it holds', async () => {
