@@ -43,10 +43,37 @@ ${functions.join('\n')}
 `;
 }
 
-function makeObject(name: string, functions: number): string {
+function makeObject(name: string, functions: number, compiler: readonly string[] = ['gcc']): string {
   const object = join(scratch, `${name}.o`);
   writeFileSync(join(scratch, `${name}.c`), sourceOf(functions));
-  execFileSync('gcc', ['-O2', `-I${root}include`, '-c', join(scratch, `${name}.c`), '-o', object]);
+  const [command, ...flags] = compiler as [string, ...string[]];
+  execFileSync(command, [
+    ...flags,
+    '-O2',
+    `-I${root}include`,
+    '-c',
+    join(scratch, `${name}.c`),
+    '-o',
+    object,
+  ]);
+  return object;
+}
+
+/** Compilers of the other machines; those that are not here are said to be missing. */
+const others: Readonly<Record<string, readonly string[]>> = {
+  AArch64: ['aarch64-linux-gnu-gcc', '-mno-outline-atomics'],
+  ARM: ['arm-linux-gnueabihf-gcc', '-marm', '-fno-section-anchors'],
+  Thumb: ['arm-linux-gnueabihf-gcc', '-mthumb', '-fno-section-anchors'],
+};
+
+/** An object of the wanted size in bytes, within a function or so. */
+function makeSized(name: string, size: number, compiler: readonly string[]): string {
+  let functions = 155;
+  let object = makeObject(name, functions, compiler);
+  for (let i = 0; i < 3; i++) {
+    functions = Math.round((functions * size) / statSync(object).size);
+    object = makeObject(name, functions, compiler);
+  }
   return object;
 }
 
@@ -69,6 +96,22 @@ try {
   };
   const kilobytes = (statSync(object).size / 1000).toFixed(1);
   compare(`annotate one object of ${kilobytes} kB`, 21, annotateOnce, () => timeOf(['-e', '0']), 'node -e 0');
+
+  const size = statSync(object).size;
+  for (const [machine, compiler] of Object.entries(others)) {
+    if (spawnSync(compiler[0] as string, ['--version']).error) {
+      console.log(`${machine}: ${compiler[0]} is not here`);
+      continue;
+    }
+    const other = makeSized(machine, size, compiler);
+    const otherCopy = join(scratch, 'other-copy.o');
+    const annotateOther = () => {
+      copyFileSync(other, otherCopy);
+      return timeOf([program, 'annotate', otherCopy]);
+    };
+    const shown = (statSync(other).size / 1000).toFixed(1);
+    compare(`annotate ${machine}, ${shown} kB`, 21, annotateOther, annotateOnce, `x86-64, ${kilobytes} kB`);
+  }
 
   const growth = [1000, 10000].map((functions) => {
     const large = makeObject(`large${functions}`, functions);

@@ -18,6 +18,7 @@ export function setBarriers(runtime: Runtime, cpus: number): void {
       { bytes: barrier, meaning: name },
       { bytes: nop, meaning: `NOP for ${name}` },
     ]);
+    const name = form?.name ?? 'a barrier';
     const bytes = form && (cpus === 1 ? form.nop : form.barrier);
     if (!image.codeAt(address) || allowed.length === 0) {
       throw new TextpokeError(
@@ -29,8 +30,8 @@ export function setBarriers(runtime: Runtime, cpus: number): void {
     return {
       address,
       allowed,
-      bytes: bytes ?? (allowed[0]?.bytes as Uint8Array),
-      reason: cpus === 1 ? `one CPU: ${form?.name} becomes a NOP` : `${cpus} CPUs: ${form?.name}`,
+      bytes: bytes ?? (allowed[0]?.bytes as Uint8Array), // neither is there: the check refuses it
+      reason: cpus === 1 ? `one CPU: ${name} becomes a NOP` : `${cpus} CPUs: ${name}`,
     };
   });
   poker.poke(patches);

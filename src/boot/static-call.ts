@@ -143,9 +143,21 @@ function patchTo(runtime: Runtime, site: CallSite, before: readonly CallValue[],
   if (valid && calledFirst)
     allowed.push({ bytes: current.slice(0, bytes.length), meaning: `${name}'s trampoline` });
   const stays =
-    onTrampoline && after.kind !== 'null' ? ` (stays on the trampoline: ${what} is out of reach)` : '';
+    onTrampoline && after.kind !== 'null'
+      ? ` (stays on the trampoline: ${what} ${whyNot(image, site, after)})`
+      : '';
   if (stays) runtime.notes.push(`${image.describe(site.address)}: ${name}${stays}`);
   return { address: site.address, allowed, bytes, reason: `${name} = ${what}` };
+}
+
+/** Why a site cannot go to a function itself. */
+function whyNot(image: Image, site: CallSite, value: CallValue): string {
+  if (value.kind === 'external') return 'is a function of another object';
+  if (value.kind === 'null') return 'is no function';
+  const sameState = image.arch.instructionsOf(value.address) === image.instructionsAt(site.address);
+  return sameState
+    ? 'is out of reach'
+    : 'is in the other state or out of reach, and a jump cannot change state';
 }
 
 /** Whether the site goes to its trampoline; without a symbol for that, to anything shaped like one. */
