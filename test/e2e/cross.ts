@@ -65,15 +65,15 @@ export const machines = [aarch64, arm];
 /** The instruction sets, each with a set of samples and what patching writes there. */
 export const states = [
   {
-    ...{ machine: aarch64, name: 'AArch64', prefix: 'aarch64' },
+    ...{ machine: aarch64, name: 'AArch64' as const, prefix: 'aarch64' },
     ...{ ret: 'c0035fd6', nop: '1f2003d5', clear: '000080d2' }, // ret; nop; mov x0, #0
   },
   {
-    ...{ machine: arm, name: 'A32', prefix: 'arm' },
+    ...{ machine: arm, name: 'A32' as const, prefix: 'arm' },
     ...{ ret: '1eff2fe1', nop: '0000a0e1', clear: '0000a0e3' }, // bx lr; mov r0, r0; mov r0, #0
   },
   {
-    ...{ machine: arm, name: 'T32', prefix: 'thumb' },
+    ...{ machine: arm, name: 'T32' as const, prefix: 'thumb' },
     ...{ ret: '704700bf', nop: 'aff30080', clear: '4ff00000' }, // bx lr, nop; nop.w; mov.w r0, #0
   },
 ] as const;
