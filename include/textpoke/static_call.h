@@ -259,6 +259,7 @@ __SCT__\name:
 .macro DEFINE_STATIC_CALL_RET0 name:req
 	.ifndef __static_call_return0
 	.pushsection .text.__static_call_return0, "axG", TEXTPOKE_ARCH_PROGBITS, __static_call_return0, comdat
+	.balign 16
 	.weak __static_call_return0
 	.hidden __static_call_return0
 	.type __static_call_return0, STT_FUNC

@@ -247,6 +247,12 @@ export class Image {
     return this.veneerPlaces.has(place);
   }
 
+  /** True inside a veneer too: some of ARM's hold branches of their own (bx pc; b .-2; b target). */
+  isInVeneer(address: number): boolean {
+    const near = this.symbols.nearest(address);
+    return near !== undefined && near.offset < longestStub && this.isVeneer(address - near.offset);
+  }
+
   /** True for the jump and the NOP that GNU ld puts in front of veneers: it leads to whatever comes behind them. */
   jumpsOverVeneers(address: number): boolean {
     const jump = this.instructionAt(address);

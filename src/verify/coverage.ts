@@ -35,7 +35,7 @@ export function* checkCoverage(runtime: Runtime): Generator<Finding> {
         if (!trampolines.has(through)) return;
         target = through;
       }
-      if (image.jumpsOverVeneers(address)) return;
+      if (image.jumpsOverVeneers(address) || image.isInVeneer(address)) return;
       findings.push({
         rule: 'TP009',
         address,

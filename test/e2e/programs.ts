@@ -77,7 +77,7 @@ export function plain(set: string, name: string): string {
 export function annotated(set: string, name: string): string {
   const directory = once('annotated', (path) => {
     const objects: string[] = [];
-    for (const one of [...allSets, 'demo', 'demo/aarch64']) {
+    for (const one of [...allSets, 'demo', 'demo/aarch64', 'demo/arm']) {
       mkdirSync(join(path, one), { recursive: true });
       for (const unit of one.startsWith('demo') ? ['main', 'work'] : namesOf(one)) {
         const object = join(path, one, `${unit}.o`);
@@ -302,7 +302,7 @@ export interface ImageSection {
 /** Section headers of an image, as `readelf -SW` prints them. */
 export function imageSections(file: string): ImageSection[] {
   const row =
-    /^ *\[ *\d+\] (\S+) +([A-Z_]\S*) +([0-9a-f]{16}) ([0-9a-f]+) ([0-9a-f]+) [0-9a-f]{2} +([A-Za-z]*) /gm;
+    /^ *\[ *\d+\] (\S+) +([A-Z_]\S*) +([0-9a-f]{8,16}) ([0-9a-f]+) ([0-9a-f]+) [0-9a-f]{2} +([A-Za-z]*) /gm;
   return [...run('readelf', ['-SW', file]).matchAll(row)].map((m) => ({
     name: m[1]!,
     type: m[2]!,
@@ -356,12 +356,13 @@ export function readTables(file: string): ImageTables {
         );
       });
   const s32 = (at: number) => bytes.readInt32LE(at);
+  const is64 = bytes[4] === 2; // ELFCLASS64
   return {
-    branches: entries('__jump_table', 16, (at, address) => ({
+    branches: entries('__jump_table', is64 ? 16 : 12, (at, address) => ({
       entry: address,
       code: address + s32(at),
       target: address + 4 + s32(at + 4),
-      key: address + 8 + Number(bytes.readBigInt64LE(at + 8)),
+      key: address + 8 + (is64 ? Number(bytes.readBigInt64LE(at + 8)) : s32(at + 8)),
     })),
     calls: entries('.static_call_sites', 8, (at, address) => ({
       entry: address,

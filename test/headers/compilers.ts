@@ -68,7 +68,7 @@ export interface Section {
 /** The section headers of an object or image, as `readelf -SW` prints them. */
 export function readSections(file: string): Section[] {
   const row =
-    /^ *\[ *(\d+)\] (\S*) +([A-Z_]\S*) +[0-9a-f]{16} ([0-9a-f]+) ([0-9a-f]+) [0-9a-f]{2} +([A-Za-z]*) /gm;
+    /^ *\[ *(\d+)\] (\S*) +([A-Z_]\S*) +[0-9a-f]{8,16} ([0-9a-f]+) ([0-9a-f]+) [0-9a-f]{2} +([A-Za-z]*) /gm;
   return [...run('readelf', ['-SW', file]).matchAll(row)].map((m) => ({
     index: Number(m[1]),
     name: m[2]!,
@@ -111,6 +111,7 @@ export interface Relocation {
   readonly offset: number;
   readonly type: string;
   readonly symbol: string;
+  /** 0 where it stands in the field (REL). */
   readonly addend: number;
 }
 
@@ -119,7 +120,7 @@ export function readRelocations(file: string): Relocation[] {
   const relocations: Relocation[] = [];
   let section = '';
   for (const line of run('readelf', ['-rW', file]).split('\n')) {
-    const heading = /^Relocation section '\.rela(\S+)'/.exec(line);
+    const heading = /^Relocation section '\.rela?(\.\S+)'/.exec(line);
     if (heading) section = heading[1]!;
     const row = /^([0-9a-f]{16}) +[0-9a-f]+ (R_\S+) +(?:[0-9a-f]{16} (\S+) ([+-]) )?([0-9a-f]+)$/.exec(line);
     if (row) {
@@ -131,6 +132,15 @@ export function readRelocations(file: string): Relocation[] {
         addend: Number.parseInt(row[5]!, 16) * (row[4] === '-' ? -1 : 1),
       });
     }
+    const rel = /^([0-9a-f]{8}) +[0-9a-f]+ (R_\S+) +[0-9a-f]{8} +(\S+)$/.exec(line);
+    if (rel)
+      relocations.push({
+        section,
+        offset: Number.parseInt(rel[1]!, 16),
+        type: rel[2]!,
+        symbol: rel[3]!,
+        addend: 0,
+      });
   }
   return relocations;
 }
@@ -150,9 +160,14 @@ export function readMarkers(file: string): Marker[] {
   const contents = readFileSync(file);
   const sections = readSections(file);
   const symbols = readSymbols(file);
-  const none = readRelocations(file).filter(
-    (r) => /^R_(X86_64|AARCH64)_NONE$/.test(r.type) && r.symbol !== '__textpoke_keep_lock',
+  const all = readRelocations(file);
+  const none = all.filter(
+    (r) =>
+      /^R_(X86_64|AARCH64|ARM)_NONE$/.test(r.type) &&
+      r.symbol !== '__textpoke_keep_lock' &&
+      !r.section.startsWith('.ARM.exidx'), // which name the unwinder that they need
   );
+  const keyWords = readKeyWords(contents, sections, symbols, all);
   const markers: Marker[] = [];
   // Sites do not overlap, so in order of offset targets and keys alternate; a site may follow 5 bytes after another,
   // which distances between markers alone would not tell apart.
@@ -170,11 +185,38 @@ export function readMarkers(file: string): Marker[] {
       section: target.section,
       site: target.offset,
       branch: distance === 2 ? 'unlikely' : 'likely',
-      key: nameOfPlace(key, sections, symbols),
+      key: nameOfPlace(keyWords?.get(`${target.section}+${target.offset}`) ?? key, sections, symbols),
       bytes: contents.subarray(start, start + 5),
     });
   }
+  if (keyWords && keyWords.size !== markers.length)
+    throw new Error(`${file}: ${keyWords.size} key words for ${markers.length} sites`);
   return markers;
+}
+
+/** Where markers have no addends: the keys that .textpoke.keys names, by their sites. */
+function readKeyWords(
+  contents: Buffer,
+  sections: readonly Section[],
+  symbols: readonly Symbol[],
+  relocations: readonly Relocation[],
+): Map<string, Relocation> | undefined {
+  const groups = sections.filter((s) => s.name === '.textpoke.keys');
+  const words = relocations.filter((r) => r.section === '.textpoke.keys' && r.type === 'R_ARM_ABS32');
+  if (words.length === 0) return undefined;
+  const found = new Map<string, Relocation>();
+  // Sections of one name come in the order of their relocation sections; each of those starts at 0 again.
+  let group = -1;
+  for (let i = 0; i + 1 < words.length; i += 2) {
+    const [site, key] = [words[i]!, words[i + 1]!];
+    if (site.offset === 0) group++;
+    const { offset } = groups[group]!;
+    const field = (r: Relocation) => contents.readInt32LE(offset + r.offset);
+    const symbol = symbols.find((s) => s.name === site.symbol && s.type !== 'SECTION');
+    const section = symbol ? sections.find((s) => String(s.index) === symbol.section)!.name : site.symbol;
+    found.set(`${section}+${((symbol?.value ?? 0) & ~1) + field(site)}`, { ...key, addend: field(key) });
+  }
+  return found;
 }
 
 /** clang names a local key by its section; the symbol there is what the source calls it. */

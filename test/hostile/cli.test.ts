@@ -57,6 +57,29 @@ const refusals: Refusal[] = [
     code: 'elf-malformed',
   },
   { name: 'a truncated object', make: file('x.o', branch.slice(0, 1000)), status: 3, code: 'elf-truncated' },
+  {
+    name: 'a truncated ARM object',
+    make: file('x.o', sampleBytes('thumb-gcc-O2', 'branch').slice(0, 1000)),
+    status: 3,
+    code: 'elf-truncated',
+  },
+  {
+    name: 'an ARM object whose keys are not named beside its markers',
+    make: (d) => {
+      const bytes = sampleBytes('arm-gcc-O2', 'branch');
+      const name = Buffer.from('.textpoke.keys');
+      const at = Buffer.from(bytes).indexOf(name);
+      return file('x.o', bytes.with(at + name.length - 1, 0x7a))(d);
+    },
+    status: 1,
+    code: 'site-mismatch',
+  },
+  {
+    name: 'a Thumb branch that cannot be patched',
+    make: file('x.o', sampleBytes('thumb-clang-O2', 'short')),
+    status: 1,
+    code: 'site-unpatchable',
+  },
   { name: 'another machine', make: file('x.o', branch.with(18, 8)), status: 3, code: 'machine-unsupported' },
   { name: 'a torn archive', make: file('x.a', '!<arch>\nx.o/  '), status: 3, code: 'archive-malformed' },
   { name: 'a thin archive', make: file('x.a', '!<thin>\n'), status: 3, code: 'archive-thin' },

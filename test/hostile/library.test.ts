@@ -66,13 +66,13 @@ test('2,000 seeded byte flips in samples end in a result or an error with a code
   }
 });
 
-test('500 seeded byte flips in annotated objects do not upset the in-memory link', () => {
+test('1,000 seeded byte flips in annotated objects do not upset the in-memory link', () => {
   const random = seeded(2);
-  const names = ['gcc-O2/branch.o', 'clang-O2/call.o', 'gcc-O2/hand.o', 'clang-Os/comdat.o'].flatMap(
-    (name) => [name, `aarch64-${name}`],
+  const names = ['gcc-O2/branch.o', 'clang-O2/call.o', 'gcc-O2/hand.o', 'clang-Os/comdat.o'].flatMap((name) =>
+    ['', 'aarch64-', 'arm-', 'thumb-'].map((prefix) => prefix + name),
   );
   const annotated = names.map((name) => annotate(name, bytesOf(name), everything).bytes as Uint8Array);
-  for (let i = 0; i < 500; i++) {
+  for (let i = 0; i < 1000; i++) {
     const bytes = flipped(annotated[i % names.length] as Uint8Array, random);
     survives(`flip ${i} in ${names[i % names.length]}`, () => {
       linkObjects([readElf('a.o', bytes)]);
@@ -82,23 +82,34 @@ test('500 seeded byte flips in annotated objects do not upset the in-memory link
 
 const units = programUnits;
 const image = linkedBytes('gcc-O2', units);
-const aarch64Image = linkedBytes('aarch64-gcc-O2', units);
+const images = [
+  image,
+  ...['aarch64-gcc-O2', 'arm-gcc-O2', 'thumb-clang-O2', 'armeb-gcc-O2'].map((set) =>
+    linkedBytes(
+      set,
+      units.filter((unit) => unit !== 'main' || !set.startsWith('armeb')),
+    ),
+  ),
+  linkedBytes('thumb-gcc-O2', ['kernel-entries']),
+];
 
-test('an image cut at every 64th byte ends in a result or an error with a code', () => {
-  for (let size = 0; size < image.length; size += 64) {
-    survives(`cut at ${size}`, () => {
-      boot(new Image(readElf('image', image.slice(0, size))), bootOptions);
-    });
-    survives(`cut at ${size}`, () => {
-      verifyImage(new Image(readElf('image', image.slice(0, size))), verifyOptions);
-    });
+test('images cut at every 64th byte end in a result or an error with a code', () => {
+  for (const [i, whole] of images.entries()) {
+    for (let size = 0; size < whole.length; size += 64) {
+      survives(`image ${i} cut at ${size}`, () => {
+        boot(new Image(readElf('image', whole.slice(0, size))), bootOptions);
+      });
+      survives(`image ${i} cut at ${size}`, () => {
+        verifyImage(new Image(readElf('image', whole.slice(0, size))), verifyOptions);
+      });
+    }
   }
 });
 
-test('2,000 seeded byte flips in an image end in a result or an error with a code, for boot and for verify', () => {
+test('4,000 seeded byte flips in images end in a result or an error with a code, for boot and for verify', () => {
   const random = seeded(3);
-  for (let i = 0; i < 2000; i++) {
-    const bytes = flipped(i % 2 === 0 ? image : aarch64Image, random);
+  for (let i = 0; i < 4000; i++) {
+    const bytes = flipped(images[i % images.length] as Uint8Array, random);
     survives(`flip ${i}, verify`, () => {
       verifyImage(new Image(readElf('image', bytes.slice())), verifyOptions);
     });
