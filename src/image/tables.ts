@@ -61,8 +61,8 @@ const forms = new WeakMap<Image, Map<TableRow, boolean>>();
  */
 export function isAbsolute(image: Image, row: TableRow): boolean {
   if (!row.mayBeAbsolute || image.arch.relocations.absolute32 === undefined) return false;
-  let known = forms.get(image);
-  if (!known) forms.set(image, (known = new Map()));
+  const known = forms.get(image) ?? new Map<TableRow, boolean>();
+  forms.set(image, known);
   let absolute = known.get(row);
   if (absolute === undefined) {
     const { fields: layout } = entryLayout(row, image.arch.wordSize);

@@ -96,7 +96,7 @@ function readFields(
   const byOffset = object.fieldRelocations(section.index);
   const typeAt = (at: number) => {
     const found = byOffset.get(at);
-    return found && found.relocations.type[found.index];
+    return found?.relocations.type[found.index];
   };
   const { absolute32 } = arch.relocations;
   const absolute =

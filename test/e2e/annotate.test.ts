@@ -128,6 +128,7 @@ toolTest('--stats counts, and --json is one document with the same counts', [], 
     alreadyListed: 0,
     rewrittenJumps: 0,
     madeRelative: 0,
+    barriers: 0,
     unlistedLocks: 0,
   };
   assert.deepEqual(document.files, [
