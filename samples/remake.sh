@@ -52,7 +52,7 @@ compile() {
       name=${name%.dwo}
       (cd "$directory" && "${compiler[@]}" -std=gnu11 -ffile-prefix-map="${samples%/*}=../.." "${common[@]}" -I"${samples%/*}/include" \
         "$@" -g -gsplit-dwarf -c "$samples/src/$name.c" -o "$name.o") ;;
-    kernel-entries) (cd "$samples/src" && "${compiler[@]}" -std=gnu11 "${common[@]}" "$@" -c "$name$suffix.c" -o "$directory/$name.o") ;;
+    kernel-entries) (cd "$samples/src" && "${compiler[@]}" -std=gnu11 "${common[@]}" "$@" -c "$name${suffix:+-arm}.c" -o "$directory/$name.o") ;;
     *) (cd "$samples/src" && "${compiler[@]}" -std=gnu11 "${common[@]}" "$@" -c "$name.c" -o "$directory/$name.o") ;;
   esac
 }
@@ -83,23 +83,14 @@ for compiler in gcc clang; do
 done
 compile clang clang-O2-gsplit-dwarf call.dwo -O2 -fPIE # gcc 12 puts another identifier into every split object
 
-for compiler in aarch64-gcc aarch64-clang; do
+for compiler in {aarch64,arm,thumb}-{gcc,clang}; do
   make O0 '-O0 -fPIE' "${units[@]}" "${comdat[@]}"
   make O2 '-O2 -fno-pie' "${units[@]}" "${comdat[@]}" kernel-entries hand short demo-main demo-work
   make Os '-Os -fno-pie' "${units[@]}" "${comdat[@]}"
   make O2-fPIC '-O2 -fPIC' "${units[@]}" "${comdat[@]}"
   make O2-ffunction-sections '-O2 -fPIE -ffunction-sections -fdata-sections' "${units[@]}" "${comdat[@]}" icf
   make O2-g '-O2 -fPIE -g' branch call comdat hand
-done
-
-for compiler in arm-gcc arm-clang thumb-gcc thumb-clang; do
-  make O0 '-O0 -fPIE' "${units[@]}" "${comdat[@]}"
-  make O2 '-O2 -fno-pie' "${units[@]}" "${comdat[@]}" kernel-entries hand short demo-main demo-work
-  make Os '-Os -fno-pie' "${units[@]}" "${comdat[@]}"
-  make O2-fPIC '-O2 -fPIC' "${units[@]}" "${comdat[@]}"
-  make O2-ffunction-sections '-O2 -fPIE -ffunction-sections -fdata-sections' "${units[@]}" "${comdat[@]}" icf
-  make O2-g '-O2 -fPIE -g' branch call comdat hand
-  make O2 '-O2 -fno-pie' alt-smp alt-smp-absolute
+  case $compiler in arm-* | thumb-*) make O2 '-O2 -fno-pie' alt-smp alt-smp-absolute ;; esac
 done
 
 # Big-endian: there is no C library to link with, so the freestanding demo is what runs.

@@ -1,6 +1,6 @@
-/* Static branches as the 32-bit ARM kernel writes them (arch/arm/include/asm/jump_label.h, 6.x): the compiler writes
- * __jump_table itself, as three absolute words without alignment, and every site is a NOP or a branch of four
- * bytes. No markers. Kernels are not position-independent. */
+/* Static branches as the arm64 and arm kernels write them (arch/arm64 and arch/arm/include/asm/jump_label.h, 6.x): the
+ * compiler writes __jump_table itself, on 32-bit ARM as three absolute words without alignment, and every site is a
+ * NOP or a branch of four bytes. No markers. Kernels are not position-independent. */
 struct static_key {
   int enabled;
   union {
@@ -12,14 +12,19 @@ struct static_key {
 struct static_key kernel_false __attribute__((section(".data.static_key"), visibility("hidden"))) = {0, {0}};
 struct static_key kernel_true __attribute__((visibility("hidden"))) = {1, {1}};
 
+#ifdef __aarch64__
+#define ENTRY ".align 3\n\t.long 1b - ., %l[l_yes] - .\n\t.quad %c0 - . + %c1\n\t"
+#else
+#define ENTRY ".word 1b, %l[l_yes], %c0 + %c1\n\t"
+#endif
+
 #define KERNEL_BRANCH(instruction, key, branch)                                                              \
   ({                                                                                                         \
     __label__ l_yes, l_end;                                                                                  \
     int yes = 0;                                                                                             \
     __asm__ goto("1:\t" instruction "\n\t"                                                                   \
                  ".pushsection __jump_table, \"aw\"\n\t"                                                     \
-                 ".word 1b, %l[l_yes], %c0 + %c1\n\t"                                                        \
-                 ".popsection\n\t"                                                                           \
+                 ENTRY ".popsection\n\t"                                                                   \
                  :                                                                                           \
                  : "i"(key), "i"(branch)                                                                     \
                  :                                                                                           \
