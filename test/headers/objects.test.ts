@@ -10,12 +10,13 @@ const objects = join(root, 'samples', 'objects');
 const versions = readFileSync(join(objects, 'VERSIONS'), 'utf8');
 
 function sameCompilers(): boolean {
-  const cross = ['gcc', 'g++', 'as'].map((tool) => `aarch64-linux-gnu-${tool}`);
-  const tools = [...everyCompiler, 'as', 'bash', ...cross];
-  if (!tools.every(hasTool)) return false;
-  const here = ['gcc', 'clang', 'as', 'aarch64-linux-gnu-gcc', 'aarch64-linux-gnu-as'].map(
-    (tool) => run(tool, ['--version']).split('\n')[0],
-  );
+  const cross = (tools: readonly string[]) =>
+    ['aarch64-linux-gnu', 'arm-linux-gnueabihf'].flatMap((triple) =>
+      tools.map((tool) => `${triple}-${tool}`),
+    );
+  if (![...everyCompiler, 'as', 'bash', ...cross(['gcc', 'g++', 'as'])].every(hasTool)) return false;
+  const asked = ['gcc', 'clang', 'as', ...cross(['gcc', 'as'])];
+  const here = asked.map((tool) => run(tool, ['--version']).split('\n')[0]);
   return `${here.join('\n')}\n` === versions;
 }
 
@@ -31,7 +32,7 @@ test(
   (t) => {
     const remade = scratch(t);
     run('bash', [join(root, 'samples', 'remake.sh'), remade]);
-    const demo = ['main.o', 'work.o', join('aarch64', 'main.o'), join('aarch64', 'work.o')];
+    const demo = ['.', 'aarch64', 'arm'].flatMap((d) => [join(d, 'main.o'), join(d, 'work.o')]);
     assert.deepEqual(files(remade), [...files(objects), ...demo.map((name) => join('demo', name))].sort());
     for (const name of files(objects)) {
       assert.ok(
