@@ -76,9 +76,14 @@ export function readCallSites(image: Image): CallSite[] {
   });
 }
 
-/** Lock prefixes that a table lists: those that one CPU does not need, or those to be kept. */
+/**
+ * Lock prefixes that a table lists: those that one CPU does not need, or those to be kept. A zero entry names itself:
+ * the kernel's script pads `.smp_locks` to a page with them, and its code passes them over.
+ */
 export function readLockSites(image: Image, row: typeof smpLocks | typeof keptLocks): LockSite[] {
-  return readImageTable(image, row).map((entry) => ({ entry, address: entry.fields[0] as number }));
+  return readImageTable(image, row)
+    .filter(({ address, fields }) => fields[0] !== address)
+    .map((entry) => ({ entry, address: entry.fields[0] as number }));
 }
 
 /** A barrier that one CPU does not need. */

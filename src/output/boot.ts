@@ -152,10 +152,13 @@ export function bootJson(file: string, runtime: Runtime, undefinedSymbols: reado
   };
 }
 
-/** Every place that was not what it had to be: bytes found and allowed, with their disassembly. */
+/** How many places are shown before the rest is only counted. */
+const shownMismatches = 20;
+
+/** Places that were not what they had to be: bytes found and allowed, with their disassembly. */
 export function mismatchText(error: MismatchError, image: Image, disassemblers: Disassemblers): string {
   const lines: string[] = [];
-  for (const mismatch of error.mismatches) {
+  for (const mismatch of error.mismatches.slice(0, shownMismatches)) {
     const show = (bytes: Uint8Array) =>
       `${hexBytes(bytes)}  ${disassemble(disassemblers, image, bytes, mismatch.address)}`;
     lines.push(`  ${hex(mismatch.address)} ${mismatch.name}: ${mismatch.reason}`);
@@ -163,5 +166,7 @@ export function mismatchText(error: MismatchError, image: Image, disassemblers: 
     for (const { bytes, meaning } of mismatch.allowed)
       lines.push(`    required ${show(bytes)}  (${meaning})`);
   }
+  const more = error.mismatches.length - shownMismatches;
+  if (more > 0) lines.push(`  and ${count(more, 'further place')}`);
   return lines.join('\n');
 }
