@@ -44,3 +44,13 @@ test('a listed byte that is no lock is refused, and nothing is written', () => {
   assert.throws(() => setLocks(runtime, 1, 'ds'), MismatchError);
   assert.equal(bytesAtLocks(runtime).filter((b) => b === 'f0').length, 5);
 });
+
+test('a zero entry, as kernels pad their table with, is no lock', () => {
+  const image = imageOf(lockImage);
+  const { entry } = new Runtime(image).locks[2]!;
+  image.read(entry.address, 4).fill(0);
+  const runtime = new Runtime(image);
+  assert.equal(runtime.locks.length, 5);
+  setLocks(runtime, 1, 'ds');
+  assert.deepEqual(new Set(bytesAtLocks(runtime)), new Set(['3e']));
+});
