@@ -1,6 +1,7 @@
 // AArch64, little-endian: instructions at sites and what patching writes there. Encodings: Arm ARM (DDI 0487)
 // section C6.2; rules: arch/arm64/kernel/jump_label.c and insn.c; relocations: AArch64 psABI (aaelf64) section 5.7;
 // mapping symbols: section 5.5.4.
+import { countUpTo } from '../bytes/search.ts';
 import { EM_AARCH64 } from '../elf/constants.ts';
 import { aarch64RelocationName, applyAArch64Relocation } from './aarch64-relocations.ts';
 import {
@@ -122,18 +123,6 @@ function explainShort(code: Uint8Array, offset: number): string {
 }
 /** In the order of their codes (Arm ARM C1.2.4). */
 const conditions = 'eq ne hs lo mi pl vs vc hi ls ge lt gt le al nv'.split(' ');
-
-/** How many of the ascending numbers are not above `limit`. */
-function countUpTo(ascending: Uint32Array, limit: number): number {
-  let low = 0;
-  let high = ascending.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((ascending[middle] as number) <= limit) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
 
 function startsInstruction(code: Uint8Array, map: CodeMap, offset: number): boolean {
   if (offset % SIZE !== 0 || offset < 0 || offset + SIZE > code.length) return false;
