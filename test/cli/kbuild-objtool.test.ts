@@ -7,6 +7,7 @@ import { everything, sampleBytes, samplePath } from '../samples.ts';
 import { run, scratch, toolTest, tryRun } from '../tools.ts';
 
 const script = join(import.meta.dirname, '..', '..', 'bin', 'kbuild-objtool');
+const tools = ['sh', 'env', 'dirname', 'sed'];
 const passes = { ...everything, smpLocks: false };
 
 const rows = [
@@ -43,7 +44,7 @@ const rows = [
 ];
 
 for (const { name, args, left, options } of rows) {
-  toolTest(`kbuild-objtool: ${name}`, ['sh'], (t) => {
+  toolTest(`kbuild-objtool: ${name}`, tools, (t) => {
     const directory = scratch(t);
     const seen = join(directory, 'seen');
     const objtool = join(directory, 'objtool');
@@ -57,7 +58,7 @@ for (const { name, args, left, options } of rows) {
   });
 }
 
-toolTest("kbuild-objtool: objtool's failure is the build's, and the object is not annotated", ['sh'], (t) => {
+toolTest("kbuild-objtool: objtool's failure is the build's, and the object is not annotated", tools, (t) => {
   const directory = scratch(t);
   const objtool = join(directory, 'objtool');
   writeFileSync(objtool, '#!/bin/sh\nexit 3\n', { mode: 0o755 });

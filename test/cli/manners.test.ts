@@ -231,9 +231,13 @@ test('a reader that goes away is no error', (t) => {
     ['ldscript'],
     ['--help'],
   ]) {
-    const piped = spawnSync('sh', ['-c', '"$@" | head -1; true', 'sh', process.execPath, program, ...args], {
-      encoding: 'utf8',
-    });
+    const piped = spawnSync(
+      'sh',
+      ['-c', '"$@" | { read -r line; echo "$line"; }; true', 'sh', process.execPath, program, ...args],
+      {
+        encoding: 'utf8',
+      },
+    );
     assert.equal(piped.stderr, '', args.join(' '));
     assert.equal(piped.stdout.split('\n').length, 2);
     const gone = spawnSync('sh', ['-c', '"$@" | true', 'sh', process.execPath, program, ...args], {
