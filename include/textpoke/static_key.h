@@ -15,6 +15,8 @@
  * A site carries its own description, as two relocations that do nothing to any linker:
  *     S+0                          R_*_NONE  the label that a jump at S would go to
  *     S+2 (unlikely), S+3 (likely) R_*_NONE  the key (plus an offset, for an element or a member)
+ * On 32-bit ARM relocations have no addend: there the offset is lost, and the key's whole address stands beside the
+ * site's in .textpoke.keys, which no final link keeps (arch/arm.h).
  *
  * WHICH KEYS A BRANCH MAY NAME. The argument must be an address that is constant at link time, for the
  * compiler at every optimisation level, -O0 included:
@@ -62,7 +64,7 @@
 extern "C" {
 #endif
 
-/* 16 bytes on LP64. `type` bit 0 is the initial value; a runtime replaces `type` by its own pointer with that
+/* 16 bytes, 8 where a word has 32 bits. `type` bit 0 is the initial value; a runtime replaces `type` by its own pointer with that
  * bit kept, and counts in `enabled` (-1 while the first increment patches). */
 struct static_key {
   int enabled;

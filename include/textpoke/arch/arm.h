@@ -19,14 +19,24 @@
 #ifndef __ASSEMBLER__
 
 /* A NOP that is the same word in every object, whatever the assembler would make of `nop`: mov r0, r0 as the kernel
- * writes it (arch/arm/kernel/insn.c), or nop.w. */
+ * writes it (arch/arm/kernel/insn.c), or nop.w. A site is in the state of its unit: in a function of the other one
+ * (__attribute__((target("thumb")))) the assembler refuses the words and b.w, and would make b two bytes long, which
+ * is therefore measured. */
 #ifdef __thumb__
 #define TEXTPOKE_ARCH_NOP ".inst.w 0xf3af8000\n\t"
-#define TEXTPOKE_ARCH_B "b.w "
+#define TEXTPOKE_ARCH_JUMP(target) "b.w " target "\n\t"
 #define TEXTPOKE_ARCH_FUNCTION ".thumb\n\t.thumb_func\n\t"
 #else
 #define TEXTPOKE_ARCH_NOP ".inst 0xe1a00000\n\t"
-#define TEXTPOKE_ARCH_B "b "
+#ifdef __clang__ /* measures it without being asked, for .reloc's sake */
+#define TEXTPOKE_ARCH_JUMP(target) "b " target "\n\t"
+#else
+#define TEXTPOKE_ARCH_JUMP(target)                                                                           \
+  "b " target "\n\t"                                                                                         \
+  ".if . - 771b - 4\n\t"                                                                                     \
+  ".error \"a static branch of an ARM unit in a Thumb function\"\n\t"                                        \
+  ".endif\n\t"
+#endif
 #define TEXTPOKE_ARCH_FUNCTION ".arm\n\t"
 #endif
 
@@ -46,7 +56,7 @@
  * .textpoke.keys, which every final link leaves out, behind the place of its site: two words a site. */
 #define TEXTPOKE_ARCH_BRANCH(key, jump, branch, l_yes)                                                       \
   __asm__ __inline__ goto("771:\n\t"                                                                         \
-                          ".if %c[textpoke_jump]\n\t" TEXTPOKE_ARCH_B "%l[" #l_yes "]\n\t"                   \
+                          ".if %c[textpoke_jump]\n\t" TEXTPOKE_ARCH_JUMP("%l[" #l_yes "]")                   \
                           ".else\n\t" TEXTPOKE_ARCH_NOP ".endif\n\t"                                         \
                           ".reloc 771b, R_ARM_NONE, %l[" #l_yes "]\n\t"                                      \
                           ".reloc 771b + 2 + %c[textpoke_branch], R_ARM_NONE, %c[textpoke_key]\n\t"          \
@@ -90,12 +100,15 @@
 #else /* __ASSEMBLER__ */
 
 /* Bodies of the assembler macros in static_key.h and static_call.h, for the state that .arm or .thumb has chosen
- * where they stand; TEXTPOKE_THUMB says which, since the assembler cannot be asked: 1 in .S files compiled with
- * -mthumb, to be set anew (`.set TEXTPOKE_THUMB, 0`) behind each change of state. */
+ * where they stand; TEXTPOKE_THUMB says which, since the assembler cannot be asked. Including this chooses the state
+ * that the file is compiled for (both assemblers begin in ARM state whatever -mthumb says); behind each change of
+ * state TEXTPOKE_THUMB is to be set anew (`.set TEXTPOKE_THUMB, 0`). */
 	.syntax unified
 #ifdef __thumb__
+	.thumb
 	.set TEXTPOKE_THUMB, 1
 #else
+	.arm
 	.set TEXTPOKE_THUMB, 0
 #endif
 
