@@ -29,8 +29,8 @@ const common = {
   platform: 'node',
   target: 'node20',
   legalComments: 'none',
-  // Their wasm files lie beside them, and they are loaded only when something is to be shown or cross-checked.
-  external: ['capstone-wasm', 'keystone-wasm'],
+  // Loaded only when there is something to be shown, cross-checked or decompressed; wasm files lie beside them.
+  external: ['capstone-wasm', 'keystone-wasm', 'fzstd', 'xz-decompress'],
 };
 await build({
   ...common,

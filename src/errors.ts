@@ -13,6 +13,7 @@ export const errorCodes = {
   'elf-malformed': ExitCode.malformed,
   'elf-unsupported': ExitCode.malformed,
   'machine-unsupported': ExitCode.malformed,
+  'compressed-malformed': ExitCode.malformed,
   'lto-object': ExitCode.malformed,
   'not-relocatable': ExitCode.malformed,
   'not-an-image': ExitCode.malformed,

@@ -31,6 +31,8 @@ const adapters: Record<string, RegExp> = {
   elfy: /^elf\/recheck\.ts$/,
   'capstone-wasm': /^arch\/disassembler\.ts$/,
   'keystone-wasm': /^arch\/assembler\.ts$/,
+  fzstd: /^bytes\/decompress\.ts$/,
+  'xz-decompress': /^bytes\/decompress\.ts$/,
   chalk: /^(output\/.*|main\.ts)$/,
   commander: /^main\.ts$/,
 };

@@ -1,7 +1,7 @@
 // textpoke dump: the tables of objects, archives and images. A file that cannot be read does not stop the others.
 import { dumpFile } from '../dump/dump.ts';
 import type { DumpedFile } from '../dump/model.ts';
-import { fileSource } from '../elf/source.ts';
+import { type ByteSource, fileSource } from '../elf/source.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { describeError, outputColours, print, printError } from '../output/console.ts';
 import { dumpJson, dumpText } from '../output/dump.ts';
@@ -18,8 +18,10 @@ export async function runDump(files: readonly string[], args: DumpArguments): Pr
   let exitCode: number = ExitCode.done;
   async function* each(): AsyncGenerator<DumpedFile> {
     for (const file of files) {
+      let source: ByteSource | undefined;
       try {
-        for await (const dumped of dumpFile(file, fileSource(file), args)) {
+        source = fileSource(file);
+        for await (const dumped of dumpFile(file, source, args)) {
           if (exitCode === ExitCode.done && hasProblem(dumped)) exitCode = ExitCode.findings;
           yield dumped;
         }
@@ -28,6 +30,8 @@ export async function runDump(files: readonly string[], args: DumpArguments): Pr
         const { text, exitCode: failed } = describeError(error);
         printError(text);
         exitCode = failed;
+      } finally {
+        source?.close();
       }
     }
   }

@@ -8,7 +8,7 @@ import { isArchive, readArchive } from '../elf/archive.ts';
 import { ET_DYN, ET_REL } from '../elf/constants.ts';
 import { ElfFile } from '../elf/file.ts';
 import { isElf, readElf, readElfFrom } from '../elf/read.ts';
-import { type ByteSource, memorySource } from '../elf/source.ts';
+import { type ByteSource, memorySource, plainSource } from '../elf/source.ts';
 import { inFile, TextpokeError } from '../errors.ts';
 import { Image } from '../image/image.ts';
 import { ObjectCode } from '../sites/object-code.ts';
@@ -101,7 +101,7 @@ export async function* dumpFile(
   options: DumpOptions = {},
 ): AsyncGenerator<DumpedFile> {
   const only = options.table === undefined ? undefined : tableNamed(options.table);
-  for (const open of opensOf(path, input)) {
+  for (const open of await opensOf(path, input)) {
     const file = open();
     const arch = inFile(file.path, () => archOf(file.header));
     const disassembler = options.disassemble ? await loadDisassemblers(arch) : undefined;
@@ -110,9 +110,14 @@ export async function* dumpFile(
 }
 
 /** One way to open each ELF file in the input, so that an archive's members are read one after the other. */
-function opensOf(path: string, input: Uint8Array | ByteSource | ElfFile): (() => ElfFile)[] {
+async function opensOf(path: string, input: Uint8Array | ByteSource | ElfFile): Promise<(() => ElfFile)[]> {
   if (input instanceof ElfFile) return [() => input];
-  const source = input instanceof Uint8Array ? memorySource(input) : input;
+  const given = input instanceof Uint8Array ? memorySource(input) : input;
+  const source = await plainSource(given).catch((error) =>
+    inFile(path, () => {
+      throw error;
+    }),
+  );
   if (!isArchive(source.read(0, Math.min(source.size, 8)))) return [() => readElfFrom(path, source)];
   const bytes = source.read(0, source.size);
   return inFile(path, () => readArchive(bytes)).flatMap((member) => {

@@ -1,7 +1,8 @@
 // Reads the frame of an ELF file: ident, header, section and segment tables, extended numbering included
 // (gABI: e_shnum 0 puts the count into sh_size of section 0, e_shstrndx SHN_XINDEX into its sh_link, e_phnum
 // PN_XNUM into its sh_info). The name table is the one e_shstrndx names, whatever that section is called.
-import { requireSafe, toAddress } from '../bytes/integer.ts';
+import { compressionOf, magicSize } from '../bytes/decompress.ts';
+import { hexBytes, requireSafe, toAddress } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { inFile, TextpokeError } from '../errors.ts';
 import {
@@ -32,11 +33,28 @@ function isBitcode(b: Uint8Array): boolean {
   );
 }
 
-function describeMagic(bytes: Uint8Array): string {
-  if (bytes.length === 0) return 'the file is empty';
-  if (bytes[0] === 0x23 && bytes[1] === 0x21) return 'the file is a script';
-  const shown = Array.from(bytes.subarray(0, 4), (b) => b.toString(16).padStart(2, '0')).join(' ');
-  return `the file starts with ${shown}`;
+/** Boot images of kernels: magic number, its offset in the file, what it is and where the ELF file is. */
+const bootImages = [
+  [
+    '48647253',
+    0x202,
+    'a bzImage; the vmlinux in it comes out with scripts/extract-vmlinux of the kernel tree',
+  ],
+  ['41524d64', 0x38, 'an arm64 kernel Image; the vmlinux it was made of is the ELF file'],
+  ['18286f01', 0x24, 'an arm zImage; the vmlinux it was made of is the ELF file'],
+] as const;
+
+function describeMagic(source: ByteSource): string {
+  const at = (offset: number, size: number) =>
+    source.read(Math.min(offset, source.size), Math.max(0, Math.min(size, source.size - offset)));
+  const start = at(0, magicSize);
+  if (start.length === 0) return 'the file is empty';
+  if (start[0] === 0x23 && start[1] === 0x21) return 'the file is a script';
+  const compression = compressionOf(start);
+  if (compression) return `the file is compressed with ${compression}`;
+  const image = bootImages.find(([magic, offset]) => hexBytes(at(offset, 4)) === magic);
+  if (image) return `the file is ${image[2]}`;
+  return `the file starts with ${Array.from(start.subarray(0, 4), (b) => hexBytes(Uint8Array.of(b))).join(' ')}`;
 }
 
 /** The header with the counts as they stand, before section 0 has its say. */
@@ -56,7 +74,7 @@ function readHeader(source: ByteSource): RawHeader {
     );
   }
   if (!isElf(ident)) {
-    throw new TextpokeError('not-elf', `${describeMagic(ident)}; an ELF file starts with 7f 45 4c 46`);
+    throw new TextpokeError('not-elf', `${describeMagic(source)}; an ELF file starts with 7f 45 4c 46`);
   }
   if (ident.length < identSize) {
     throw new TextpokeError('elf-truncated', `the file ends in its first ${identSize} bytes`, {

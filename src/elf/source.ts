@@ -1,6 +1,7 @@
 // Where a file's bytes come from: memory, or an open file read range by range, so that a large image costs
 // only the ranges that are looked at.
-import { fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { compressionOf, decompress, magicSize } from '../bytes/decompress.ts';
 import { TextpokeError } from '../errors.ts';
 
 export interface ByteSource {
@@ -8,6 +9,8 @@ export interface ByteSource {
   readonly size: number;
   /** The bytes [offset, offset + length), not to be changed; `elf-truncated` when the file ends before. */
   read(offset: number, length: number): Uint8Array;
+  /** Gives the file back to the system; nothing may be read after it. */
+  close(): void;
 }
 
 /** Stands in front of every allocation: a damaged header must not be able to ask for 2^60 bytes. */
@@ -28,6 +31,7 @@ export function memorySource(bytes: Uint8Array): ByteSource {
       requireRange(bytes.length, offset, length);
       return bytes.subarray(offset, offset + length);
     },
+    close() {},
   };
 }
 
@@ -37,28 +41,48 @@ export function reasonOf(error: unknown): string {
   return text.replace(/, (open|read|write|rename|stat|unlink|copyfile|mkdir|fstat|futime)\b.*$/, '');
 }
 
-/** Opens `path` for reading; `read-failed` when the system refuses. The descriptor lives as long as the process. */
+/** Opens `path` for reading; `read-failed` when the system refuses. */
 export function fileSource(path: string): ByteSource {
+  let fd: number | undefined;
   try {
-    const fd = openSync(path, 'r');
+    fd = openSync(path, 'r');
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw new Error(stat.isDirectory() ? 'is a directory' : 'is not a regular file');
-    return {
-      size: stat.size,
-      read(offset, length) {
-        requireRange(stat.size, offset, length);
-        const bytes = new Uint8Array(length);
-        let done = 0;
-        while (done < length) {
-          const count = readSync(fd, bytes, done, length - done, offset + done);
-          if (count === 0)
-            throw new TextpokeError('read-failed', 'the file became shorter while it was read');
-          done += count;
-        }
-        return bytes;
-      },
-    };
+    return openFile(fd, stat.size);
   } catch (error) {
+    if (fd !== undefined) closeSync(fd);
     throw new TextpokeError('read-failed', `cannot read: ${reasonOf(error)}`, { file: path });
   }
+}
+
+function openFile(fd: number, size: number): ByteSource {
+  return {
+    size,
+    read(offset, length) {
+      requireRange(size, offset, length);
+      const bytes = new Uint8Array(length);
+      let done = 0;
+      while (done < length) {
+        const count = readFrom(fd, bytes, done, offset + done);
+        if (count === 0) throw new TextpokeError('read-failed', 'the file became shorter while it was read');
+        done += count;
+      }
+      return bytes;
+    },
+    close: () => closeSync(fd),
+  };
+}
+
+function readFrom(fd: number, bytes: Uint8Array, done: number, position: number): number {
+  try {
+    return readSync(fd, bytes, done, bytes.length - done, position);
+  } catch (error) {
+    throw new TextpokeError('read-failed', `cannot read: ${reasonOf(error)}`);
+  }
+}
+
+/** The source itself, or what it holds when it is compressed; `compressed-malformed`. */
+export async function plainSource(source: ByteSource): Promise<ByteSource> {
+  const form = compressionOf(source.read(0, Math.min(magicSize, source.size)));
+  return form ? memorySource(await decompress(form, source.read(0, source.size))) : source;
 }

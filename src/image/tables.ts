@@ -4,6 +4,7 @@ import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import { entryLayout, type TableRow } from '../tables/schema.ts';
 import type { Image } from './image.ts';
+import { kernelBanner } from './kernel.ts';
 
 /** A table's place: virtual addresses of its first byte and of the byte behind its last. */
 export interface TableRange {
@@ -19,7 +20,7 @@ export interface ImageEntry {
 
 /**
  * Where a table lies: between its linker symbols, else its sections (a link without script may leave several).
- * Errors: `table-malformed` for bounds out of order or a torn table.
+ * Errors: `table-malformed` for bounds out of order, a torn table, or a kernel whose symbols are gone.
  */
 export function tableRanges(image: Image, row: TableRow): TableRange[] {
   for (const [startName, stopName] of row.bounds) {
@@ -29,9 +30,15 @@ export function tableRanges(image: Image, row: TableRow): TableRange[] {
     if (start === end) return [];
     return [checkRange(image, row, { start, end }, `${startName} to ${stopName}`)];
   }
-  return image.file.sections
-    .filter((s) => s.name === row.name && s.size > 0 && s.addr !== 0)
-    .map((s) => checkRange(image, row, { start: s.addr, end: s.addr + s.size }, s.name));
+  const sections = image.file.sections.filter((s) => s.name === row.name && s.size > 0 && s.addr !== 0);
+  if (row.insideOther && sections.length === 0 && !image.file.symtab && kernelBanner(image) !== undefined) {
+    throw new TextpokeError(
+      'table-malformed',
+      `the kernel has no symbol table, and only ${row.bounds[0]?.join(' and ')} tell where this table lies; the vmlinux with its symbols is required`,
+      { file: image.file.path, section: row.name },
+    );
+  }
+  return sections.map((s) => checkRange(image, row, { start: s.addr, end: s.addr + s.size }, s.name));
 }
 
 function checkRange(image: Image, row: TableRow, range: TableRange, what: string): TableRange {

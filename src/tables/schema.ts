@@ -25,6 +25,8 @@ export interface TableRow {
    * `__jump_table` (arch/arm/include/asm/jump_label.h), and `.alt.smp.init` of older ones.
    */
   readonly mayBeAbsolute?: true;
+  /** A linked kernel keeps it inside a larger section, so that only the symbols tell where. */
+  readonly insideOther?: true;
   /** Linker symbols at the table's two ends, the names tried in turn (include/asm-generic/vmlinux.lds.h). */
   readonly bounds: readonly (readonly [start: string, stop: string])[];
 }
@@ -40,6 +42,7 @@ export const jumpTable: TableRow = {
   addralign: 8,
   entsize: 0,
   mayBeAbsolute: true,
+  insideOther: true,
   bounds: [['__start___jump_table', '__stop___jump_table']],
 };
 
@@ -50,6 +53,7 @@ export const staticCallSites: TableRow = {
   flags: SHF_ALLOC | SHF_WRITE,
   addralign: 4,
   entsize: 8,
+  insideOther: true,
   bounds: [['__start_static_call_sites', '__stop_static_call_sites']],
 };
 
