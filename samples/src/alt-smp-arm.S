@@ -30,7 +30,15 @@ alt_barrier:
 	bx lr
 	.size alt_barrier, . - alt_barrier
 
-/* int alt_cpus(void): 2 where several CPUs run, 1 on one */
+/* As smp_on_up of arch/arm/kernel/head.S. */
+	.pushsection .data
+	.balign 4
+alt_on_up:
+	ALT_SMP(.long 1)
+	ALT_UP(.long 0)
+	.popsection
+
+/* int alt_cpus(void): 4 where several CPUs run, 1 on one */
 	.globl alt_cpus
 	.type alt_cpus, %function
 #ifdef __thumb__
@@ -40,7 +48,17 @@ alt_cpus:
 	nop
 	ALT_SMP(W(mov) r0, #2)
 	ALT_UP(W(mov) r0, #1)
+	ldr r1, =alt_on_up
+	ldr r1, [r1]
+	ldr r2, alt_word
+	add r0, r0, r1
+	add r0, r0, r2
 	bx lr
+	.ltorg
+	.balign 4
+alt_word:				/* as the tables of arch/arm/mm/proc-v7.S */
+	ALT_SMP(.long 1)
+	ALT_UP(.long 0)
 	.size alt_cpus, . - alt_cpus
 
 	.globl _start

@@ -44,11 +44,11 @@ function applyAlternatives(runtime: Runtime, cpus: number): void {
   const patches: Patch[] = [];
   let replaced = 0;
   for (const { address, replacement, entry } of alternatives) {
-    const range = image.codeAt(address);
-    if (!range || !image.arch.startsInstruction(range.code, image.codeMap(range), address - range.address)) {
+    // Tables of functions and processors, and smp_on_up itself, are data (arch/arm/kernel/head.S, mm/proc-v7.S).
+    if (!image.isInstructionStart(address) && !image.isData(address, replacement.length)) {
       throw new TextpokeError(
         'table-malformed',
-        `the site ${image.describe(address)} of an entry is not an instruction of the image`,
+        `the site ${image.describe(address)} of an entry is neither an instruction nor data of the image`,
         { file: image.file.path, section: altSmp.name, offset: entry.address },
       );
     }

@@ -226,9 +226,19 @@ function dumpTables<Place>(
     ...(has('altSmp', false) && {
       altSmp: dumpTable(view, altSmp, accepts, (index, [site], bytes): DumpedAlternative => {
         const at = view.codeAt(site as Place);
+        const place = view.place(site as Place);
+        const data = view.unreadable === undefined ? view.dataAt(site as Place, 4) : undefined;
+        if (data) {
+          return {
+            index,
+            site: place,
+            instruction: dataWord(data),
+            replacement: dataWord(bytes.subarray(4)),
+          };
+        }
         return {
           index,
-          site: view.place(site as Place),
+          site: place,
           ...instructionAt(view, site as Place, disassembler),
           ...(at && {
             replacement: instructionOf(at.instructions, bytes.subarray(4), at.address, disassembler),
@@ -311,6 +321,10 @@ function instructionOf(
   const { kind } = instructions.readInstruction(bytes, 0);
   const text = disassembler?.(instructions).one(bytes, address)?.text ?? kind;
   return { bytes: hexBytes(bytes), kind, text };
+}
+
+function dataWord(bytes: Uint8Array): DumpedInstruction {
+  return { bytes: hexBytes(bytes), kind: 'data', text: 'data' };
 }
 
 /** What stands for the disassembly where capstone is not asked. */

@@ -82,6 +82,11 @@ export class ImageView implements TableView<number> {
     return { code, offset: 0, address, instructions: this.image.instructionsAt(address) };
   }
 
+  dataAt(address: number, length: number): Uint8Array | undefined {
+    const { image } = this;
+    return image.isData(address, length) ? image.read(address, length) : undefined;
+  }
+
   private isCode(address: number): boolean {
     const section = this.image.sectionAt(address);
     if (section) return (section.flags & SHF_EXECINSTR) !== 0;

@@ -3,10 +3,16 @@
 import type { Arch } from '../arch/arch.ts';
 import { hex } from '../bytes/integer.ts';
 import { countUpTo } from '../bytes/search.ts';
-import { STB_GLOBAL, STT_FUNC, STT_OBJECT } from '../elf/constants.ts';
+import { SHT_NOBITS, STB_GLOBAL, STT_FUNC, STT_OBJECT } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
 import { splitKey } from '../image/sites.ts';
-import { type CodeSection, isNameless, type ObjectCode, type Place } from '../sites/object-code.ts';
+import {
+  type CodeSection,
+  isAllData,
+  isNameless,
+  type ObjectCode,
+  type Place,
+} from '../sites/object-code.ts';
 import { branchTarget } from '../tables/jump-entries.ts';
 import { readObjectTable, tableSections } from '../tables/object-tables.ts';
 import { entryLayout, type TableRow } from '../tables/schema.ts';
@@ -110,6 +116,14 @@ export class ObjectView implements TableView<Place> {
     if (!found || offset < 0 || offset >= found.code.length) return undefined;
     const instructions = this.object.instructionsAt(found, offset);
     return { code: found.code, offset, address: offset, instructions };
+  }
+
+  dataAt({ section, offset }: Place, length: number): Uint8Array | undefined {
+    const found = section > 0 ? this.object.file.sections[section] : undefined;
+    const code = this.code.get(section);
+    if (code && !isAllData(this.object.codeMap(code.section), offset, length)) return undefined;
+    if (!found || found.type === SHT_NOBITS || offset < 0 || offset + length > found.size) return undefined;
+    return this.object.file.data(found).subarray(offset, offset + length);
   }
 
   branchTarget({ section, offset }: Place): Place | undefined {

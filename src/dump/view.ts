@@ -41,6 +41,8 @@ export interface TableView<Place> {
   readonly unreadable?: string | undefined;
   /** Undefined where no code is, or none that can be read. */
   codeAt(place: Place): CodeAt | undefined;
+  /** Bytes at a place that is data, among code or elsewhere; undefined for code, and where the file has none. */
+  dataAt(place: Place, length: number): Uint8Array | undefined;
   /** Where the direct branch at a place goes; undefined for other instructions. */
   branchTarget(place: Place): Place | undefined;
 }

@@ -17,7 +17,7 @@ import {
 } from '../elf/constants.ts';
 import type { ElfFile, Section, Segment } from '../elf/file.ts';
 import { TextpokeError } from '../errors.ts';
-import { codeMapOf, symbolPlace } from '../sites/object-code.ts';
+import { codeMapOf, isAllData, symbolPlace } from '../sites/object-code.ts';
 import { DynamicTable } from './dynamic.ts';
 import { SymbolIndex } from './symbol-index.ts';
 
@@ -334,6 +334,22 @@ export class Image {
       this.maps.set(range, map);
     }
     return map;
+  }
+
+  /** True where an instruction begins, as a sweep of the code between its symbols finds them. */
+  isInstructionStart(address: number): boolean {
+    const range = this.codeAt(address);
+    return (
+      range !== undefined &&
+      this.arch.startsInstruction(range.code, this.codeMap(range), address - range.address)
+    );
+  }
+
+  /** True for bytes of the file that are no code, those among code included. */
+  isData(address: number, length: number): boolean {
+    const range = this.codeAt(address);
+    if (!range) return this.fileOffset(address, length) !== undefined;
+    return isAllData(this.codeMap(range), address - range.address, length);
   }
 
   /** `symbol+0x1c` (or `symbol`), else the bare address. */

@@ -1,5 +1,6 @@
 // A relocatable object as the site finders see it: its code sections with what symbols and relocations say.
 import { type Arch, type CodeMap, type InstructionSet, placeOf } from '../arch/arch.ts';
+import { countUpTo } from '../bytes/search.ts';
 import {
   ET_REL,
   SHF_ALLOC,
@@ -288,4 +289,10 @@ function spreadMapping(contents: Map<number, Content>, mapped: ReadonlyMap<numbe
     state = mapped.get(at) ?? state;
     if (state !== undefined) contents.set(at, state);
   }
+}
+
+/** True when `length` bytes from `offset` on are data among code. */
+export function isAllData({ data }: CodeMap, offset: number, length: number): boolean {
+  const bounds = countUpTo(data, offset);
+  return bounds % 2 === 1 && offset + length <= (data[bounds] as number);
 }

@@ -39,8 +39,8 @@ export function* checkBarriers(runtime: Runtime, { cpus }: VerifyOptions): Gener
   }
   if (cpus !== 1) return; // what stood at the kernel's sites for several CPUs is not known
   for (const { address, replacement } of alternatives) {
-    if (!image.codeAt(address) || sameBytes(image.readUpTo(address, replacement.length), replacement))
-      continue;
+    const isThere = image.codeAt(address) !== undefined || image.isData(address, replacement.length);
+    if (!isThere || sameBytes(image.readUpTo(address, replacement.length), replacement)) continue;
     yield make(address, `the instruction is not the one for ${forCpus}`, replacement);
   }
 }

@@ -44,7 +44,11 @@ function* checkPlaces(runtime: Runtime): Generator<Finding> {
       what: 'a static call entry names a site',
       starts: startsBranch,
     })),
-    ...[...runtime.barriers, ...runtime.alternatives].map((s) => ({
+    ...[
+      ...runtime.barriers,
+      // The ARM kernel's tables of functions and processors hold words for one CPU too.
+      ...runtime.alternatives.filter((s) => !image.isData(s.address, s.replacement.length)),
+    ].map((s) => ({
       address: s.address,
       what: 'an entry for one CPU names a site',
       starts: startsInstruction,

@@ -10,6 +10,7 @@ import { readElf } from '../../src/elf/read.ts';
 import { MismatchError } from '../../src/errors.ts';
 import type { Image } from '../../src/image/image.ts';
 import { linkObjects } from '../../src/image/link.ts';
+import { type AlternativeSite, readAlternatives } from '../../src/image/sites.ts';
 import { annotate, boot } from '../../src/pipeline.ts';
 import { verifyImage } from '../../src/verify/verify.ts';
 import { annotated, everything, imageOf, sampleBytes } from '../samples.ts';
@@ -93,14 +94,14 @@ for (const [set, name] of alternatives) {
 
   test(`${set}, ${name}: one CPU gets the kernel's replacements, and verify wants them`, () => {
     const image = linked();
-    assert.equal(findings(image, 1).length, 2);
+    assert.equal(findings(image, 1).length, 4);
     const runtime = boot(image, { cpus: 1, upFill: 'ds', steps: [] });
-    assert.equal(runtime.alternatives.length, 2);
+    assert.equal(runtime.alternatives.length, 4);
     for (const { address, replacement } of runtime.alternatives)
       assert.deepEqual(image.read(address, 4), replacement);
     assert.deepEqual(findings(image, 1), []);
     const again = boot(image, { cpus: 2, upFill: 'ds', steps: [] });
-    assert.match(again.notes.join(), /2 of 2 sites .* does not say what stood there before/);
+    assert.match(again.notes.join(), /4 of 4 sites .* does not say what stood there before/);
     assert.equal(again.poker.records.length, 0);
   });
 
@@ -112,10 +113,33 @@ for (const [set, name] of alternatives) {
       const image = linked();
       boot(image, { cpus, upFill: 'ds', steps: [] });
       writeFileSync(file, image.file.source.read(0, image.file.source.size), { mode: 0o755 });
-      assert.equal(tryRun(qemu, [file], directory).status, cpus);
+      assert.equal(tryRun(qemu, [file], directory).status, cpus === 1 ? 1 : 4);
     }
   });
 }
+
+test('words of data have replacements too, but the middle of an instruction has none', () => {
+  const linked = () => imageOf(linkObjects([readElf('a.o', sampleBytes('arm-gcc-O2', 'alt-smp'))]).bytes);
+  const image = linked();
+  const inData = readAlternatives(image).filter(({ address }) => image.isData(address, 4));
+  assert.deepEqual(
+    inData.map(({ address }) => image.describe(address)),
+    ['alt_on_up', 'alt_word'],
+  );
+  const { entry } = readAlternatives(image)[0] as AlternativeSite;
+  const field = new DataView(image.read(entry.address, 4).slice().buffer).getInt32(0, true);
+  const moved = new Uint8Array(4);
+  new DataView(moved.buffer).setInt32(0, field + 2, true);
+  image.read(entry.address, 4).set(moved);
+  assert.throws(
+    () => boot(image, { cpus: 1, upFill: 'ds', steps: [] }),
+    /alt_barrier\+0x2 of an entry is neither an instruction nor data/,
+  );
+  assert.deepEqual(
+    findings(image, 2).map((f) => f.rule),
+    ['TP002'],
+  );
+});
 
 const archives = [
   { triple: 'arm-linux-gnueabihf', least: 1000 },
