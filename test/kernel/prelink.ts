@@ -1,6 +1,10 @@
 // The tables of a linked kernel against the relocations of what it was linked from (vmlinux.o): every entry that dump
 // shows must be where readelf's view of the relocations puts it, and no other. Only readelf is asked.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import type { Report } from './report.ts';
+
+const program = join(import.meta.dirname, '..', '..', 'bin', 'textpoke.js');
 
 interface Symbol {
   readonly name: string;
@@ -168,4 +172,22 @@ export function entriesByDump(json: string, table: string): string[] {
   return file.altSmp
     .map((e: { site: Place; replacement: { bytes: string } }) => `${e.site.address} ${e.replacement.bytes}`)
     .sort();
+}
+
+/** Each table of a built kernel, as dump shows it and as readelf's relocations of vmlinux.o have it. */
+export function comparePrelink(report: Report, out: string, tables: readonly string[]): void {
+  const [object, vmlinux] = [join(out, 'vmlinux.o'), join(out, 'vmlinux')];
+  const dumped = spawnSync(process.execPath, [program, 'dump', '--json', vmlinux], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 30,
+  });
+  report.expect(dumped.status === 0, 'dump of vmlinux finds nothing wrong');
+  for (const table of tables) {
+    const theirs = entriesByReadelf(object, vmlinux, table);
+    const ours = entriesByDump(dumped.stdout, table);
+    report.expect(
+      theirs.length > 100 && theirs.join() === ours.join(),
+      `${table}: ${ours.length} entries of dump, ${theirs.length} of readelf -r, all the same`,
+    );
+  }
 }
