@@ -23,6 +23,12 @@ import { TextpokeError } from '../errors.ts';
 /** Where the header and the kernel put trampolines; a trampoline's own jump is no site. */
 export const trampolineSection = '.static_call.text';
 
+/**
+ * What alternatives are copied from (arch/x86/kernel/alternative.c): code that never runs where it stands, so that
+ * objtool lists no site there either (annotate_call_site).
+ */
+const templateSection = '.altinstr_replacement';
+
 /** A place in an object: a section and a byte offset in it, or (section 0) an undefined symbol plus an offset. */
 export interface Place {
   readonly section: number;
@@ -49,6 +55,8 @@ export class ObjectCode {
   readonly arch: Arch;
   readonly symbols: SymbolTable;
   readonly codeSections: readonly CodeSection[];
+  /** Those whose instructions run where they stand, so that they may hold sites. */
+  readonly siteSections: readonly CodeSection[];
   private readonly codeNumbers: ReadonlySet<number>;
   private readonly maps = new Map<number, CodeMap>();
   private readonly fields = new Map<number, Map<number, FieldRelocation>>();
@@ -78,6 +86,7 @@ export class ObjectCode {
         code: file.data(section),
         relocations: file.relocationSections(section.index).map((r) => file.relocations(r)),
       }));
+    this.siteSections = this.codeSections.filter(({ section }) => section.name !== templateSection);
     this.requireAddends();
     this.codeNumbers = new Set(this.codeSections.map((code) => code.section.index));
   }

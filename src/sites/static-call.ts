@@ -28,7 +28,7 @@ const callKinds: Readonly<Record<BranchKind, CallKind>> = {
 export function findStaticCalls(object: ObjectCode, trampolines: Trampolines): StaticCallSite[] {
   if (trampolines.count === 0) return [];
   const sites: StaticCallSite[] = [];
-  for (const code of object.codeSections) {
+  for (const code of object.siteSections) {
     if (code.section.name === trampolineSection) continue;
     const found = new Map<number, StaticCallSite>();
     collectRelocated(object, trampolines, code, found);

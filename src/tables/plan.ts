@@ -123,7 +123,7 @@ export function planStaticBranches(plan: AnnotationPlan): void {
     plan.realigned.push(...realigned);
     stats.madeRelative += entries.length;
   }
-  for (const code of object.codeSections) {
+  for (const code of object.siteSections) {
     for (const marker of readMarkers(object, code).branches) {
       if (checked.listed.has(`${code.section.index}:${marker.offset}`)) continue;
       if (isAbsolute && !plan.options.relative) {
@@ -163,7 +163,7 @@ export function planLocks(plan: AnnotationPlan): void {
   const kept = listedSites(plan, keptLocks);
   const policy = options.locks ?? (listed.size > 0 ? 'listed' : 'all');
   if (policy === 'none') return;
-  for (const code of object.codeSections) {
+  for (const code of object.siteSections) {
     for (const lock of findLocks(object, code, readMarkers(object, code).keptLocks)) {
       if ((lock.kept ? kept : listed).has(`${lock.section}:${lock.offset}`)) continue;
       if (policy === 'listed' && !lock.kept) {
@@ -181,7 +181,7 @@ export function planLocks(plan: AnnotationPlan): void {
 export function planBarriers(plan: AnnotationPlan): void {
   const { object, stats } = plan;
   const listed = listedSites(plan, smpBarriers);
-  for (const code of object.codeSections) {
+  for (const code of object.siteSections) {
     const section = code.section.index;
     for (const offset of findBarriers(object, code, readMarkers(object, code).keptLocks)) {
       if (listed.has(`${section}:${offset}`)) continue;

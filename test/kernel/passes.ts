@@ -1,6 +1,6 @@
 // Every object of a build, textpoke's beside objtool's, and the time of both.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { compareObjects } from './compare.ts';
 import type { Report } from './report.ts';
@@ -50,6 +50,22 @@ function peakMemory(keep: string, objects: readonly Kept[]): number | undefined 
     peak = Number.isNaN(kilobytes) ? undefined : kilobytes / 1024;
   });
   return peak;
+}
+
+/** Adds sections.S to what was kept, by each compiler and as `ld -r` makes it anew. */
+export function keepSections(keep: string, objtool: string): void {
+  const [before, after] = ['before', 'objtool'].map((kind) => join(keep, kind)) as [string, string];
+  const source = join(import.meta.dirname, 'sections.S');
+  for (const compiler of ['gcc', 'clang']) {
+    const [object, linked] = [`sections-${compiler}.o`, `sections-${compiler}-r.o`] as const;
+    execFileSync(compiler, ['-c', source, '-o', join(before, object)]);
+    execFileSync('ld', ['-r', join(before, object), '-o', join(before, linked)]);
+    for (const name of [object, linked]) {
+      cpSync(join(before, name), join(after, name));
+      execFileSync(objtool, ['--static-call', '--hacks=jump_label', join(after, name)], { stdio: 'ignore' });
+      appendFileSync(join(keep, 'list'), `${name} \n`);
+    }
+  }
 }
 
 /** Compares what was kept with what textpoke makes of it. */

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bootAndSwitch } from './boot.ts';
 import { buildKernel, buildObjects, type Kernel, kernels, unpack } from './build.ts';
-import { compareKept } from './passes.ts';
+import { compareKept, keepSections } from './passes.ts';
 import { comparePrelink } from './prelink.ts';
 import { Report } from './report.ts';
 
@@ -42,6 +42,7 @@ const runs: Record<string, () => void> = {
   slice: () => {
     const keep = join(directory, 'slice-kept');
     const out = buildObjects(source, directory, 'slice', keep);
+    keepSections(keep, join(out, 'tools/objtool/objtool'));
     compareKept(report, keep, join(out, 'tools/objtool/objtool'));
   },
 };
