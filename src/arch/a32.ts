@@ -4,40 +4,17 @@
 import {
   type BranchKind,
   type CallKind,
-  type CallSiteBytes,
-  type CallSiteRequest,
   dmbBarriers,
+  firstInReach,
   type InstructionSet,
   type SiteInstruction,
 } from './arch.ts';
+import { bytesOfWord, wordAt } from './arm-words.ts';
 
 /** Byte orders, which differ in BE8 images: there instructions are little-endian and data are not. */
 export interface ArmOrder {
   readonly littleCode: boolean;
   readonly littleData: boolean;
-}
-
-/** The halfword at a byte offset; 0 behind the end. */
-export function halfAt(code: Uint8Array, offset: number, little: boolean): number {
-  if (offset + 2 > code.length) return 0;
-  const low = code[offset + (little ? 0 : 1)] as number;
-  return low | ((code[offset + (little ? 1 : 0)] as number) << 8);
-}
-
-/** The word at a byte offset, unsigned; 0 behind the end. */
-export function wordAt(code: Uint8Array, offset: number, little: boolean): number {
-  if (offset + 4 > code.length) return 0;
-  const low = halfAt(code, offset + (little ? 0 : 2), little);
-  return (low | (halfAt(code, offset + (little ? 2 : 0), little) << 16)) >>> 0;
-}
-
-export function bytesOfHalves(little: boolean, ...halves: number[]): Uint8Array {
-  return Uint8Array.from(halves.flatMap((h) => (little ? [h & 0xff, h >> 8] : [h >> 8, h & 0xff])));
-}
-
-export function bytesOfWord(little: boolean, word: number): Uint8Array {
-  const [high, low] = [word >>> 16, word & 0xffff];
-  return little ? bytesOfHalves(little, low, high) : bytesOfHalves(little, high, low);
 }
 
 /** Addresses are 32 bits, unsigned, and distances between them signed: both wrap. */
@@ -114,19 +91,6 @@ function isCallSite(word: number, kind: CallKind): boolean {
   if (kind === 'call') return (bare & 0x0f00_0000) === BL || isNop(bare) || bare === CLEAR_RESULT;
   const mayJump = (bare & 0x0f00_0000) === B || bare === BX_LR;
   return mayJump && (condition === AL) === (kind === 'tail');
-}
-
-/** The bytes of the first way to go that can be encoded: to the target, else to the trampoline, else by a veneer. */
-export function firstInReach(
-  { target, trampoline, veneers = [] }: CallSiteRequest,
-  encode: (pointer: number) => Uint8Array | undefined,
-): CallSiteBytes | undefined {
-  const direct = target.kind === 'null' ? [] : [target.address];
-  for (const [i, pointer] of [...direct, trampoline, ...veneers].entries()) {
-    const bytes = encode(pointer);
-    if (bytes) return { bytes, onTrampoline: i >= direct.length || pointer === trampoline };
-  }
-  return undefined;
 }
 
 // A trampoline jumps through its key, since b alone reaches too little (include/textpoke/arch/arm.h):

@@ -1,9 +1,11 @@
 // AArch64 relocations: names, and what an in-memory link carries out (aaelf64 sections 5.7.4 to 5.7.13).
+import { eitherRange, signedRange } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import type { LinkRelocation } from './arch.ts';
 
 type Formula = (r: LinkRelocation) => number;
-const pageOf = (address: number) => address - (((address % 0x1000) + 0x1000) % 0x1000);
+/** Address of the 4 KiB page that an address lies in. */
+export const pageOf = (address: number) => address - (((address % 0x1000) + 0x1000) % 0x1000);
 const absolute: Formula = (r) => r.symbol + r.addend; // S + A
 const relative: Formula = (r) => r.symbol + r.addend - r.place; // S + A - P
 const pages: Formula = (r) => pageOf(r.symbol + r.addend) - pageOf(r.place); // Page(S + A) - Page(P)
@@ -34,10 +36,7 @@ interface Row {
   readonly signedMove?: true;
 }
 
-const signedRange = (bits: number): readonly [number, number] => [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1];
 const unsignedRange = (bits: number): readonly [number, number] => [0, 2 ** bits - 1];
-/** Data may be taken for signed or unsigned. */
-const eitherRange = (bits: number): readonly [number, number] => [-(2 ** (bits - 1)), 2 ** bits - 1];
 
 const data = (name: string, bytes: 2 | 4 | 8, value: Formula, range?: Row['range']): Row => ({
   name,

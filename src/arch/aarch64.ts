@@ -3,7 +3,7 @@
 // mapping symbols: section 5.5.4.
 import { countUpTo } from '../bytes/search.ts';
 import { EM_AARCH64 } from '../elf/constants.ts';
-import { aarch64RelocationName, applyAArch64Relocation } from './aarch64-relocations.ts';
+import { aarch64RelocationName, applyAArch64Relocation, pageOf } from './aarch64-relocations.ts';
 import {
   type Arch,
   type BranchKind,
@@ -12,10 +12,12 @@ import {
   type CallSiteRequest,
   type CodeMap,
   dmbBarriers,
+  firstInReach,
   type InstructionSet,
   type RelocatedBranch,
   type SiteInstruction,
 } from './arch.ts';
+import { bytesOfWord, conditionNames, wordAt as littleOrBigWordAt, mappingSymbols } from './arm-words.ts';
 
 /** Every instruction has 4 bytes and lies at a multiple of 4, least significant byte first. */
 const SIZE = 4;
@@ -36,21 +38,8 @@ const R_AARCH64_CALL26 = 283;
 const lowest = -0x800_0000;
 const highest = 0x7ff_fffc;
 
-/** The word at a byte offset, unsigned; udf #0 behind the end. */
-function wordAt(code: Uint8Array, offset: number): number {
-  if (offset + SIZE > code.length) return 0;
-  return (
-    ((code[offset] as number) |
-      ((code[offset + 1] as number) << 8) |
-      ((code[offset + 2] as number) << 16) |
-      ((code[offset + 3] as number) << 24)) >>>
-    0
-  );
-}
-
-function bytesOf(word: number): Uint8Array {
-  return Uint8Array.of(word & 0xff, (word >>> 8) & 0xff, (word >>> 16) & 0xff, word >>> 24);
-}
+const wordAt = (code: Uint8Array, offset: number) => littleOrBigWordAt(code, offset, true);
+const bytesOf = (word: number) => bytesOfWord(true, word);
 
 /** Bits `low` to `low + width - 1` of a word as a signed number. */
 function signedField(word: number, low: number, width: number): number {
@@ -118,11 +107,9 @@ function explainShort(code: Uint8Array, offset: number): string {
       ? [(word & 0x0100_0000) === 0 ? 'tbz' : 'tbnz', 14]
       : (word & 0x7e00_0000) === 0x3400_0000
         ? [(word & 0x0100_0000) === 0 ? 'cbz' : 'cbnz', 19]
-        : [`b.${conditions[word & 15]}`, 19];
+        : [`b.${conditionNames[word & 15] ?? 'al'}`, 19];
   return `is a ${name}, which is conditional and has a displacement of ${bits} bits; a static call needs bl or b`;
 }
-/** In the order of their codes (Arm ARM C1.2.4). */
-const conditions = 'eq ne hs lo mi pl vs vc hi ls ge lt gt le al nv'.split(' ');
 
 function startsInstruction(code: Uint8Array, map: CodeMap, offset: number): boolean {
   if (offset % SIZE !== 0 || offset < 0 || offset + SIZE > code.length) return false;
@@ -152,7 +139,6 @@ const BTI_C = 0xd503245f; // bti c
 const AUTIA1716 = 0xd503219f; // autia1716
 const BR_X16 = 0xd61f0200; // br x16
 const BR_X17 = 0xd61f0220; // br x17
-const page = (address: number) => address - (((address % 0x1000) + 0x1000) % 0x1000);
 
 /**
  * What linkers put between a call and its target. GNU ld 2.40 and lld 14:
@@ -173,7 +159,7 @@ function readStub(
   if ((word(0) & 0x9f00_001f) >>> 0 === 0x9000_0010) {
     // adrp x16: immlo in bits 30 and 29, immhi in bits 23 to 5
     const pages = signedField(word(0), 5, 19) * 4 + ((word(0) >>> 29) & 3);
-    const base = page(here) + pages * 0x1000;
+    const base = pageOf(here) + pages * 0x1000;
     const lo12 = (word(1) >>> 10) & 0xfff;
     if ((word(1) & 0xffc0_03ff) >>> 0 === 0xf940_0211) {
       const branch = word(3) === AUTIA1716 ? word(4) : word(3);
@@ -191,18 +177,12 @@ function readStub(
 }
 
 function encodeCallSite(request: CallSiteRequest): CallSiteBytes | undefined {
-  const { address, kind, target, trampoline, veneers = [] } = request;
+  const { address, kind, target } = request;
   const encode = kind === 'call' ? encodeBl : encodeB;
   if (target.kind === 'null') return { bytes: bytesOf(kind === 'call' ? NOP : RET), onTrampoline: false };
   if (target.kind === 'return 0' && kind === 'call')
     return { bytes: bytesOf(CLEAR_RESULT), onTrampoline: false };
-  const direct = encode(target.address - address);
-  if (direct) return { bytes: direct, onTrampoline: target.address === trampoline };
-  for (const way of [trampoline, ...veneers]) {
-    const bytes = encode(way - address);
-    if (bytes) return { bytes, onTrampoline: true };
-  }
-  return undefined;
+  return firstInReach(request, (pointer) => encode(pointer - address));
 }
 
 function isCallSite(current: Uint8Array, kind: CallKind): boolean {
@@ -215,12 +195,6 @@ function isCallSite(current: Uint8Array, kind: CallKind): boolean {
     case 'conditional tail':
       return false;
   }
-}
-
-/** `$x` begins code and `$d` data, whatever follows behind a dot. */
-function mappingSymbol(name: string): 'code' | 'data' | undefined {
-  if (name.length > 2 && name[2] !== '.') return undefined;
-  return name.startsWith('$x') ? 'code' : name.startsWith('$d') ? 'data' : undefined;
 }
 
 const instructions: InstructionSet = {
@@ -266,7 +240,7 @@ const aarch64Of = (name: string): Arch => ({
   dynamic: { none: 0, relative: 1027, symbolic: 257, jumpSlot: 1026, globData: 1025 },
   lockPrefix: undefined,
   breakpoint: undefined,
-  mappingSymbol,
+  mappingSymbol: mappingSymbols({ x: 'code', d: 'data' }),
   veneerName: /^__(.*_veneer|AArch64(ADRP|AbsLong)Thunk_.*)$/,
   thumbBit: false,
   maxSite: instructions.maxSite,

@@ -269,6 +269,19 @@ export function dmbBarriers(
   }));
 }
 
+/** The bytes of the first way to go that can be encoded: to the target, else to the trampoline, else by a veneer. */
+export function firstInReach(
+  { target, trampoline, veneers = [] }: CallSiteRequest,
+  encode: (pointer: number) => Uint8Array | undefined,
+): CallSiteBytes | undefined {
+  const direct = target.kind === 'null' ? [] : [target.address];
+  for (const [i, pointer] of [...direct, trampoline, ...veneers].entries()) {
+    const bytes = encode(pointer);
+    if (bytes) return { bytes, onTrampoline: i >= direct.length || pointer === trampoline };
+  }
+  return undefined;
+}
+
 /** The place that a code pointer leads to. */
 export function placeOf(arch: Pick<Arch, 'thumbBit'>, pointer: number): number {
   return arch.thumbBit && pointer % 2 !== 0 ? pointer - 1 : pointer;

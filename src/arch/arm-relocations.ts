@@ -1,5 +1,6 @@
 // 32-bit ARM relocations: names, and what an in-memory link carries out (aaelf32 sections 5.6.1.2 to 5.6.1.10).
 // Their addends stand in the fields (REL).
+import { eitherRange, signedRange } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { encodeBlx, field24 } from './a32.ts';
 import type { LinkRelocation } from './arch.ts';
@@ -34,8 +35,6 @@ interface Row {
   readonly field?: Field;
 }
 
-const signedRange = (bits: number): readonly [number, number] => [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1];
-const eitherRange = (bits: number): readonly [number, number] => [-(2 ** (bits - 1)), 2 ** bits - 1];
 const signed = (value: number, bits: number) => (value << (32 - bits)) >> (32 - bits);
 
 // 32 bits are all there are: what goes beyond wraps, as addresses do.

@@ -3,9 +3,10 @@
 // 5.5.5; EF_ARM_BE8: section 5.2.
 import { countUpTo } from '../bytes/search.ts';
 import { EM_ARM } from '../elf/constants.ts';
-import { type ArmOrder, a32, bytesOfWord, decodeA32Branch } from './a32.ts';
+import { type ArmOrder, a32, decodeA32Branch } from './a32.ts';
 import type { Arch, BranchKind, CodeMap, RelocatedBranch } from './arch.ts';
 import { applyArmRelocation, armRelocationName } from './arm-relocations.ts';
+import { bytesOfWord, mappingSymbols } from './arm-words.ts';
 import { decodeThumbBranch, displacementOf, sizeOfHalf, t32 } from './t32.ts';
 
 const UDF = 0xe7f0_00f0; // udf #0
@@ -70,12 +71,6 @@ function forEachThumb(
 }
 
 const viewOf = (code: Uint8Array) => new DataView(code.buffer, code.byteOffset, code.byteLength);
-
-function mappingSymbol(name: string): 'code' | 'thumb' | 'data' | undefined {
-  if (name.length > 2 && name[2] !== '.') return undefined;
-  if (name.startsWith('$a')) return 'code';
-  return name.startsWith('$t') ? 'thumb' : name.startsWith('$d') ? 'data' : undefined;
-}
 
 function armOf(name: string, order: ArmOrder): Arch {
   const { littleCode } = order;
@@ -155,7 +150,7 @@ function armOf(name: string, order: ArmOrder): Arch {
     dynamic: { none: 0, relative: 23, symbolic: 2, jumpSlot: 22, globData: 21 },
     lockPrefix: undefined,
     breakpoint: undefined,
-    mappingSymbol,
+    mappingSymbol: mappingSymbols({ a: 'code', t: 'thumb', d: 'data' }),
     veneerName: /^__(.*_(veneer|from_arm|from_thumb)|(ARM|Thumb)[vV]\d.*Thunk_.*)$/,
     thumbBit: true,
     maxSite: Math.max(arm.maxSite, thumb.maxSite),

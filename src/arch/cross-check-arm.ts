@@ -2,6 +2,7 @@
 import { hex } from '../bytes/integer.ts';
 import { address32 } from './a32.ts';
 import type { Arch, CallKind, CallTarget, InstructionSet } from './arch.ts';
+import { conditionNames as conditions } from './arm-words.ts';
 import { type Form, type FormRow, formsAt, type Intent, noSupport } from './cross-check-forms.ts';
 
 export const a64Row: FormRow = {
@@ -78,7 +79,6 @@ function* aarch64Forms(instructions: InstructionSet, arch: Arch): Generator<Form
   }
 }
 
-const conditions = 'eq ne hs lo mi pl vs vc hi ls ge lt gt le'.split(' ');
 const anyCondition = `(${conditions.join('|')})`;
 
 function a32Text(intent: Exclude<Intent, { kind: 'no lock' }>): RegExp {

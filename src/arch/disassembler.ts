@@ -7,8 +7,8 @@
 // - ud0 and ud1 come back without the ModRM byte they have on every CPU since the 80286: lengths are corrected.
 import { addressBits } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
-import { halfAt, wordAt } from './a32.ts';
 import { type Arch, type InstructionSet, instructionSetsOf } from './arch.ts';
+import { conditionNames, halfAt, wordAt } from './arm-words.ts';
 import { sizeOfHalf } from './t32.ts';
 import { decodeInstruction, lengthOf } from './x86-64-length.ts';
 
@@ -49,7 +49,7 @@ interface Row {
   readonly sizeOf?: (insn: Insn, bytes: Uint8Array, at: number) => number;
 }
 
-const conditions = 'eq|ne|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le';
+const conditions = conditionNames.join('|');
 const a32Row: Row = {
   arch: 'CS_ARCH_ARM',
   mode: ['CS_MODE_ARM', 'CS_MODE_V8'],

@@ -1,14 +1,16 @@
 // T32 (Thumb-2), the instructions of 32-bit ARM that are one or two halfwords: what stands at sites and what
 // patching writes there. Encodings: Arm ARM for ARMv7-A/R (DDI 0406) chapters A6 and A8; stubs as GNU ld 2.40 and
 // lld 14 make them.
-import { type ArmOrder, address32, bytesOfHalves, firstInReach, halfAt, readA32Stub, wordAt } from './a32.ts';
+import { type ArmOrder, address32, readA32Stub } from './a32.ts';
 import {
   type BranchKind,
   type CallKind,
   dmbBarriers,
+  firstInReach,
   type InstructionSet,
   type SiteInstruction,
 } from './arch.ts';
+import { bytesOfHalves, conditionNames, halfAt, wordAt } from './arm-words.ts';
 
 /** What an instruction reads of the PC is this much behind its own address. */
 const PIPELINE = 4;
@@ -116,17 +118,16 @@ function kindOf(first: number, second: number): SiteInstruction['kind'] {
   return first === CLEAR_RESULT[0] && second === CLEAR_RESULT[1] ? 'clear result' : 'other';
 }
 
-/** In the order of their codes (A8.3). */
-const conditions = 'eq ne hs lo mi pl vs vc hi ls ge lt gt le'.split(' ');
-
 function explainShort(first: number, second: number): string {
   const need = 'a static call needs bl or b.w';
   const found = decodeThumbBranch(first, second);
   if (found?.size === 4)
-    return `is a b${conditions[(first >>> 6) & 15]}.w, which is conditional and has a displacement of 21 bits; ${need}`;
+    return `is a b${conditionNames[(first >>> 6) & 15]}.w, which is conditional and has a displacement of 21 bits; ${need}`;
   if (found?.kind === 'jump') return `is a 2-byte b, whose displacement has 12 bits; ${need}`;
   const name =
-    first >>> 12 === 0xb ? `cb${(first & 0x0800) === 0 ? '' : 'n'}z` : `b${conditions[(first >>> 8) & 15]}`;
+    first >>> 12 === 0xb
+      ? `cb${(first & 0x0800) === 0 ? '' : 'n'}z`
+      : `b${conditionNames[(first >>> 8) & 15]}`;
   return `is a 2-byte ${name}, which is conditional; ${need}`;
 }
 

@@ -9,6 +9,16 @@ export function alignUp(value: number, alignment: number): number {
   return alignment > 1 ? Math.ceil(value / alignment) * alignment : value;
 }
 
+/** Both ends of what a signed field of so many bits holds. */
+export function signedRange(bits: number): readonly [low: number, high: number] {
+  return [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1];
+}
+
+/** The same for data that may be taken for signed or unsigned. */
+export function eitherRange(bits: number): readonly [low: number, high: number] {
+  return [-(2 ** (bits - 1)), 2 ** bits - 1];
+}
+
 /** Throws `field-range` unless `value` fits a signed 32-bit field; `what` names the field and both its ends. */
 export function requireS32(value: number, what: string, place: ErrorPlace = {}): number {
   if (!Number.isInteger(value) || value < -0x8000_0000 || value > 0x7fff_ffff) {

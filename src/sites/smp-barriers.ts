@@ -1,6 +1,6 @@
 // Finds barriers between CPUs: dmb of the inner shareable domain (ish, ishst, ishld), which one CPU does not need.
 // Never dmb sy, osh or nsh, dsb or isb: those order more than the CPUs of one program.
-import type { InstructionSet } from '../arch/arch.ts';
+import { type InstructionSet, instructionSetsOf } from '../arch/arch.ts';
 import { sameBytes } from '../bytes/integer.ts';
 import type { CodeSection, ObjectCode } from './object-code.ts';
 
@@ -22,9 +22,8 @@ export function barrierAt(
  * keeps them (lock.h).
  */
 export function findBarriers(object: ObjectCode, code: CodeSection, kept: ReadonlySet<number>): number[] {
-  const { arch } = object;
-  const sets = new Set([arch.instructionsOf(0), arch.instructionsOf(1)]);
-  const firstBytes = new Set([...sets].flatMap((set) => set.smpBarriers.map(({ barrier }) => barrier[0])));
+  const sets = instructionSetsOf(object.arch);
+  const firstBytes = new Set(sets.flatMap((set) => set.smpBarriers.map(({ barrier }) => barrier[0])));
   if (firstBytes.size === 0) return [];
   const found: number[] = [];
   for (let offset = 0; offset + 4 <= code.code.length; offset += 2) {

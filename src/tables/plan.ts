@@ -3,8 +3,8 @@
 import type { ElfChange } from '../elf/change.ts';
 import { TextpokeError } from '../errors.ts';
 import { findLocks } from '../sites/lock-prefix.ts';
-import { readMarkers } from '../sites/markers.ts';
-import type { ObjectCode } from '../sites/object-code.ts';
+import { type Markers, readMarkers } from '../sites/markers.ts';
+import type { CodeSection, ObjectCode } from '../sites/object-code.ts';
 import { findBarriers } from '../sites/smp-barriers.ts';
 import { findStaticCalls, type StaticCallSite } from '../sites/static-call.ts';
 import { keyNameOf, Trampolines } from '../sites/trampolines.ts';
@@ -66,6 +66,7 @@ export class AnnotationPlan {
   readonly patches: ElfChange['patches'][number][] = [];
   readonly retyped: ElfChange['retyped'][number][] = [];
   readonly realigned: ElfChange['realigned'][number][] = [];
+  private readonly markers = new Map<CodeSection, Markers>();
 
   constructor(object: ObjectCode, options: AnnotateOptions) {
     this.object = object;
@@ -84,6 +85,16 @@ export class AnnotationPlan {
       keysAdded: [],
       unlistedLocks: 0,
     };
+  }
+
+  /** The markers of a code section, read once. */
+  markersIn(code: CodeSection): Markers {
+    let found = this.markers.get(code);
+    if (!found) {
+      found = readMarkers(this.object, code);
+      this.markers.set(code, found);
+    }
+    return found;
   }
 
   /** Entries that the annotated object has to have. */
@@ -124,7 +135,7 @@ export function planStaticBranches(plan: AnnotationPlan): void {
     stats.madeRelative += entries.length;
   }
   for (const code of object.siteSections) {
-    for (const marker of readMarkers(object, code).branches) {
+    for (const marker of plan.markersIn(code).branches) {
       if (checked.listed.has(`${code.section.index}:${marker.offset}`)) continue;
       if (isAbsolute && !plan.options.relative) {
         throw new TextpokeError(
@@ -164,7 +175,7 @@ export function planLocks(plan: AnnotationPlan): void {
   const policy = options.locks ?? (listed.size > 0 ? 'listed' : 'all');
   if (policy === 'none') return;
   for (const code of object.siteSections) {
-    for (const lock of findLocks(object, code, readMarkers(object, code).keptLocks)) {
+    for (const lock of findLocks(object, code, plan.markersIn(code).keptLocks)) {
       if ((lock.kept ? kept : listed).has(`${lock.section}:${lock.offset}`)) continue;
       if (policy === 'listed' && !lock.kept) {
         stats.unlistedLocks++;
@@ -183,7 +194,7 @@ export function planBarriers(plan: AnnotationPlan): void {
   const listed = listedSites(plan, smpBarriers);
   for (const code of object.siteSections) {
     const section = code.section.index;
-    for (const offset of findBarriers(object, code, readMarkers(object, code).keptLocks)) {
+    for (const offset of findBarriers(object, code, plan.markersIn(code).keptLocks)) {
       if (listed.has(`${section}:${offset}`)) continue;
       plan.entries.push({ row: smpBarriers, code: section, fields: [{ section, offset }] });
       stats.barriers++;
