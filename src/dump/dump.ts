@@ -133,9 +133,9 @@ function dumpElf(
   const accepts = key === undefined ? undefined : keyFilter(key);
   const asked = (table: TableName) => only === undefined || only === table;
   // Tables are made of relocations and those of symbols: an object without symbols has none.
-  const tables =
+  const { tables, linesProblem } =
     isObject && !file.symtab
-      ? {}
+      ? { tables: {} }
       : isObject
         ? dumpTables(new ObjectView(new ObjectCode(file, arch)), asked, accepts, disassembler)
         : dumpTables(new ImageView(new Image(file)), asked, accepts, disassembler);
@@ -145,6 +145,7 @@ function dumpElf(
     machine: arch.name,
     type: isObject ? 'rel' : header.type === ET_DYN ? 'dyn' : 'exec',
     tables,
+    ...(linesProblem !== undefined && { linesProblem }),
   };
 }
 
@@ -153,7 +154,8 @@ function dumpTables<Place>(
   asked: (table: TableName) => boolean,
   accepts: ((key: DumpedPlace) => boolean) | undefined,
   disassembler: Disassemblers | undefined,
-): DumpedTables {
+): Pick<DumpedFile, 'tables' | 'linesProblem'> {
+  const places = new CodePlaces(view);
   const has = (table: TableName, hasKeys: boolean) => asked(table) && (hasKeys || !accepts);
   const accepted = (key: DumpedPlace) => !accepts || accepts(key);
   const lockEntry = (index: number, [lock]: readonly Place[]): DumpedLock => {
@@ -161,11 +163,11 @@ function dumpTables<Place>(
     const byte = at?.code.subarray(at.offset, at.offset + 1);
     return {
       index,
-      lock: view.place(lock as Place),
+      lock: places.at(lock as Place),
       ...(byte ? { byte: hexBytes(byte) } : { problem: 'the place is not code' }),
     };
   };
-  return {
+  const tables: DumpedTables = {
     ...(has('jumpTable', true) && {
       jumpTable: dumpTable(view, jumpTable, accepts, (index, fields): DumpedJumpEntry | undefined => {
         const [code, target, value] = fields as [Place, Place, Place];
@@ -174,8 +176,8 @@ function dumpTables<Place>(
         if (!accepted(keyPlace)) return undefined;
         return {
           index,
-          code: view.place(code),
-          target: view.place(target),
+          code: places.at(code),
+          target: places.at(target),
           key: keyPlace,
           branch: (flags & jumpBranch) !== 0 ? 'likely' : 'unlikely',
           bit1: (flags & jumpBit1) !== 0,
@@ -195,7 +197,7 @@ function dumpTables<Place>(
           if (!accepted(keyPlace)) return undefined;
           return {
             index,
-            site: view.place(site),
+            site: places.at(site),
             key: keyPlace,
             tail: (flags & callTail) !== 0,
             init: (flags & callInit) !== 0,
@@ -213,7 +215,7 @@ function dumpTables<Place>(
         accepts,
         (index, [site]): DumpedBarrier => ({
           index,
-          site: view.place(site as Place),
+          site: places.at(site as Place),
           ...instructionAt(view, site as Place, disassembler),
         }),
       ),
@@ -223,7 +225,7 @@ function dumpTables<Place>(
         const at = view.codeAt(site as Place);
         return {
           index,
-          site: view.place(site as Place),
+          site: places.at(site as Place),
           ...instructionAt(view, site as Place, disassembler),
           ...(at && {
             replacement: instructionOf(at.instructions, bytes.subarray(4), at.address, disassembler),
@@ -239,13 +241,37 @@ function dumpTables<Place>(
         (index, fields): DumpedTrampolineKey | undefined => {
           const [trampoline, key] = fields as [Place, Place];
           const keyPlace = view.place(key);
-          return accepted(keyPlace)
-            ? { index, trampoline: view.place(trampoline), key: keyPlace }
-            : undefined;
+          return accepted(keyPlace) ? { index, trampoline: places.at(trampoline), key: keyPlace } : undefined;
         },
       ),
     }),
   };
+  return { tables, ...places.addLines() };
+}
+
+/** The places in code of a dump, whose source lines are looked up together when all of them are known. */
+class CodePlaces<Place> {
+  private readonly view: TableView<Place>;
+  private readonly asked: Place[] = [];
+  private readonly named: DumpedPlace[] = [];
+
+  constructor(view: TableView<Place>) {
+    this.view = view;
+  }
+
+  /** Names a place now; `addLines` will add to the same object. */
+  at(place: Place): DumpedPlace {
+    const named = this.view.place(place);
+    this.asked.push(place);
+    this.named.push(named);
+    return named;
+  }
+
+  addLines(): Pick<DumpedFile, 'linesProblem'> {
+    const { lines, problem } = this.view.sourceLines(this.asked);
+    for (const [i, line] of lines.entries()) if (line) Object.assign(this.named[i] as DumpedPlace, line);
+    return problem === undefined ? {} : { linesProblem: problem };
+  }
 }
 
 /** One table; `decode` gives undefined for an entry that the key pattern leaves out. */
