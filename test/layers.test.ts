@@ -29,6 +29,7 @@ const layers = [
 
 /** Packages and the only files that may import them. */
 const adapters: Record<string, RegExp> = {
+  fzstd: /^bytes\/decompress\.ts$/,
   elfy: /^elf\/recheck\.ts$/,
   'capstone-wasm': /^arch\/disassembler\.ts$/,
   'keystone-wasm': /^arch\/assembler\.ts$/,

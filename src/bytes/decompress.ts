@@ -21,6 +21,7 @@ export function unzstd(bytes: Uint8Array, size?: number): Uint8Array {
   return orMalformed('zstd', () => {
     if (zstdDecompressSync)
       return zstdDecompressSync(bytes, size === undefined ? {} : { maxOutputLength: size || 1 });
+    if (bytes.length === 0) throw new Error('there are none');
     const { decompress } = load('fzstd') as typeof import('fzstd');
     return decompress(bytes, size === undefined ? undefined : new Uint8Array(size));
   });

@@ -87,10 +87,8 @@ export class LineNames {
     if (this.names.has(number)) return this.names.get(number);
     const entry = this.files[number];
     let name = entry && this.text(entry);
-    if (entry && name && !name.startsWith('/') && entry.directory !== 0) {
-      const directory = this.directories[entry.directory];
-      name = `${directory ? this.text(directory) : ''}/${name}`;
-    }
+    const directory = entry?.directory ? this.directories[entry.directory] : undefined;
+    if (name && directory && !name.startsWith('/')) name = `${this.text(directory)}/${name}`;
     name = name && normalize(name);
     this.names.set(number, name);
     return name;

@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { linesOfAddresses, linesOfPlaces, type SourceLines } from '../../src/dwarf/source-lines.ts';
+import { linesOfAddresses, linesOfPlaces } from '../../src/dwarf/source-lines.ts';
 import { ET_REL, SHF_ALLOC, SHF_COMPRESSED, SHF_EXECINSTR } from '../../src/elf/constants.ts';
 import type { ElfFile } from '../../src/elf/file.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { run, scratch, toolTest } from '../tools.ts';
+import { askAddr2line, assertSame } from './addr2line.ts';
 
 const functions = Array.from(
   { length: 12 },
@@ -61,43 +62,6 @@ other:
  twice
  .long 0
 `;
-
-/** What addr2line says of addresses: in an object of offsets in a section. */
-function askAddr2line(
-  tool: string,
-  file: string,
-  section: string | undefined,
-  addresses: readonly number[],
-): string[] {
-  const where = section === undefined ? [] : ['-j', section];
-  const asked = addresses.map((address) => address.toString(16));
-  return run(tool, ['-e', file, ...where, ...asked])
-    .trim()
-    .split('\n');
-}
-
-/** Compares one answer. addr2line puts the compiler's directory in front of relative names. */
-function assertSame(lines: SourceLines['lines'], truth: readonly string[], what: string): number {
-  assert.equal(lines.length, truth.length, what);
-  let known = 0;
-  truth.forEach((text, i) => {
-    const [, name = '', line = ''] = /^(.*):(\d+|\?)(?: \(discriminator \d+\))?$/.exec(text) ?? [];
-    const found = lines[i];
-    const where = `${what}, place ${i}: ${text}`;
-    if (line === '?' || line === '0') {
-      assert.equal(found, undefined, where);
-      return;
-    }
-    known++;
-    assert.equal(String(found?.line), line, where);
-    const parts = name.split('/').filter((part) => part !== '.' && part !== '');
-    assert.ok(
-      found && `/${parts.join('/')}`.endsWith(`/${found.file.replace(/^\//, '')}`),
-      `${where}, not ${found?.file}`,
-    );
-  });
-  return known;
-}
 
 /** Asks for every byte of code of a file; `truth` is a file with the same code and lines that addr2line can read. */
 function compare(file: ElfFile, addr2line: string, truth: string, what: string): void {
