@@ -96,13 +96,9 @@ export class LineNames {
 
   private text({ form, name }: Entry): string {
     if (name < 0) return '';
-    const text =
-      form === DW_FORM_string
-        ? stringAt(this.unit.view.bytes, name)
-        : this.readString(form, name, readOffset(this.unit, name));
-    if (text.length > longestName)
-      throw new TextpokeError('elf-malformed', `a name has ${text.length} characters`);
-    return text;
+    if (form !== DW_FORM_string) return short(this.readString(form, name, readOffset(this.unit, name)));
+    const { bytes } = this.unit.view;
+    return new TextDecoder().decode(short(bytes.subarray(name, bytes.indexOf(0, name))));
   }
 }
 
@@ -112,12 +108,9 @@ function normalize(name: string): string {
   return `${name.startsWith('/') ? '/' : ''}${parts.join('/')}`;
 }
 
-function stringAt(bytes: Uint8Array, at: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString(
-    'utf8',
-    at,
-    bytes.indexOf(0, at),
-  );
+function short<T extends { readonly length: number }>(name: T): T {
+  if (name.length <= longestName) return name;
+  throw new TextpokeError('elf-malformed', `a name has ${name.length} characters`);
 }
 
 /** Reads on from a place in the unit. */

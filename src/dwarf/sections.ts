@@ -16,11 +16,13 @@ import {
 import type { ElfFile, Section } from '../elf/file.ts';
 import { Chdr } from '../elf/records.ts';
 import type { Relocations } from '../elf/relocations.ts';
+import type { SymbolTable } from '../elf/symbols.ts';
 import { TextpokeError } from '../errors.ts';
 
 /** The sections called `.debug_<name>`, compressed or not; an object may have one in each of its groups. */
 export function debugSections(file: ElfFile, name: string): Section[] {
-  return file.sections.filter((s) => s.name === `.debug_${name}` || s.name === `.zdebug_${name}`);
+  const names = [`.debug_${name}`, `.zdebug_${name}`];
+  return file.sections.filter((s) => s.type !== SHT_NOBITS && names.includes(s.name));
 }
 
 /** More than any of the formats gives for a byte: RLE blocks of zstd, four bytes for 128 KiB. */
@@ -31,7 +33,6 @@ const largestRatio = 0x8000;
  * `elf-malformed` and `elf-unsupported` for compression.
  */
 export function readContent(file: ElfFile, section: Section): Uint8Array {
-  if (section.type === SHT_NOBITS) return new Uint8Array(0);
   const bytes = file.source.read(section.offset, section.size);
   const { class: bits, little } = file.header;
   const place = { section: section.name };
@@ -67,48 +68,48 @@ export interface RelocatedField {
 
 /** The relocations of one section of an object. All that debug sections have are S + A, whatever their width. */
 export class FieldRelocations {
-  private readonly tables: readonly {
-    readonly rows: Relocations;
-    readonly order: Uint32Array;
-    readonly offsets: Float64Array;
-  }[];
   private readonly file: ElfFile;
+  private readonly rows: Relocations | undefined;
+  private readonly symbols: SymbolTable | undefined;
+  /** Rows in order of their offsets. */
+  private readonly order: Uint32Array = new Uint32Array(0);
+  private readonly offsets: Float64Array = new Float64Array(0);
 
   constructor(file: ElfFile, section: Section) {
     this.file = file;
     // A linked image may keep its relocations (--emit-relocs), but its fields are already relocated.
     const tables = file.header.type === ET_REL ? file.relocationSections(section.index) : [];
-    this.tables = tables.map((table) => {
-      const rows = file.relocations(table);
-      const order = Uint32Array.from(rows.offset.keys()).filter((i) => rows.type[i] !== 0);
-      const isAscending = order.every(
-        (row, i) => i === 0 || at(rows, order[i - 1] as number) <= at(rows, row),
-      );
-      if (!isAscending) order.sort((a, b) => at(rows, a) - at(rows, b));
-      return { rows, order, offsets: Float64Array.from(order, (row) => at(rows, row)) };
-    });
+    if (tables.length > 1) {
+      throw new TextpokeError('elf-unsupported', `${tables.length} relocation tables belong to it`);
+    }
+    const [table] = tables;
+    if (!table) return;
+    const rows = file.relocations(table);
+    const at = (row: number) => rows.offset[row] as number;
+    const order = new Uint32Array(rows.count).map((_, row) => row).filter((row) => rows.type[row] !== 0);
+    if (order.some((row, i) => i > 0 && at(order[i - 1] as number) > at(row))) {
+      order.sort((a, b) => at(a) - at(b));
+    }
+    this.rows = rows;
+    this.symbols = file.symbols(file.section(table.link, `sh_link of ${table.name}`));
+    this.order = order;
+    this.offsets = Float64Array.from(order, at);
   }
 
   /** The field at byte `offset`, which holds `value` now; undefined when nothing relocates it. */
   find(offset: number, value: number): RelocatedField | undefined {
-    for (const { rows, order, offsets } of this.tables) {
-      const found = countUpTo(offsets, offset) - 1;
-      if (offsets[found] !== offset) continue;
-      const row = order[found] as number;
-      const { link } = this.file.section(rows.section, 'a relocation table');
-      const symbols = this.file.symbols(this.file.section(link, 'sh_link of a relocation table'));
-      const symbol = rows.symbol[row] as number;
-      // Bit 0 of a Thumb function's symbol is no part of its place.
-      const isThumb = this.file.header.machine === EM_ARM && symbols.type(symbol) === STT_FUNC;
-      const start = symbols.value[symbol] as number;
-      const addend = rows.rela ? (rows.addend[row] as number) : value;
-      return {
-        section: symbols.section[symbol] as number,
-        offset: (isThumb ? start - (start % 2) : start) + addend,
-      };
-    }
-    return undefined;
+    const { rows, symbols, order, offsets } = this;
+    const found = countUpTo(offsets, offset) - 1;
+    if (!rows || !symbols || offsets[found] !== offset) return undefined;
+    const row = order[found] as number;
+    const symbol = rows.symbol[row] as number;
+    // Bit 0 of a Thumb function's symbol is no part of its place.
+    const isThumb = this.file.header.machine === EM_ARM && symbols.type(symbol) === STT_FUNC;
+    const start = symbols.value[symbol] as number;
+    const addend = rows.rela ? (rows.addend[row] as number) : value;
+    return {
+      section: symbols.section[symbol] as number,
+      offset: (isThumb ? start - (start % 2) : start) + addend,
+    };
   }
 }
-
-const at = (rows: Relocations, row: number) => rows.offset[row] as number;

@@ -1,5 +1,6 @@
 // Source file and line of places in code, from the line tables of DWARF (.debug_line, versions 2 to 5). All places
 // are asked for at once: one pass over the tables answers them.
+import { countUpTo } from '../bytes/search.ts';
 import { ByteView } from '../bytes/view.ts';
 import { ET_REL, SHF_ALLOC, SHF_EXECINSTR } from '../elf/constants.ts';
 import type { ElfFile, Section } from '../elf/file.ts';
@@ -46,8 +47,11 @@ class LineSearch {
   private readonly lines: (SourceLine | undefined)[];
   /** By section; an image has one for all, under 0. */
   private readonly wanted = new Map<number, WantedPlaces>();
-  private readonly code: readonly Section[];
-  private readonly strings = new Map<number, StringTable>();
+  /** Where code begins and ends in an image, ascending and apart. */
+  private readonly codeStarts: number[] = [];
+  private readonly codeEnds: number[] = [];
+  /** By section; those that no relocation names by their form. What cannot be read is tried once. */
+  private readonly strings = new Map<string, StringTable | TextpokeError>();
   private broken = 0;
   private firstBroken = '';
 
@@ -66,27 +70,45 @@ class LineSearch {
       this.wanted.set(section, new WantedPlaces(list, (asker) => place(asker).offset));
     }
     const codeFlags = SHF_ALLOC | SHF_EXECINSTR;
-    this.code = file.sections.filter((s) => (s.flags & codeFlags) === codeFlags);
+    const code = file.sections.filter((s) => (s.flags & codeFlags) === codeFlags);
+    for (const { addr, size } of code.sort((a, b) => a.addr - b.addr)) {
+      const last = this.codeEnds.length - 1;
+      if (addr <= (this.codeEnds[last] ?? Number.NEGATIVE_INFINITY)) {
+        this.codeEnds[last] = Math.max(this.codeEnds[last] as number, addr + size);
+      } else {
+        this.codeStarts.push(addr);
+        this.codeEnds.push(addr + size);
+      }
+    }
   }
 
   result(): SourceLines {
-    if (this.wanted.size > 0) {
-      for (const section of debugSections(this.file, 'line')) {
-        this.guard(section.name, () => this.searchSection(section));
-      }
-    }
+    if (this.wanted.size > 0) this.search();
     const others = this.broken > 1 ? ` (and ${this.broken - 1} more)` : '';
     const problem = this.broken > 0 ? `lines are missing: ${this.firstBroken}${others}` : undefined;
     return { lines: this.lines, problem };
   }
 
+  private search(): void {
+    let size = 0;
+    for (const section of debugSections(this.file, 'line')) {
+      size += section.size;
+      const read = () => {
+        // A megabyte of section headers could have the same megabyte read for a day.
+        if (size > this.file.source.size) throw new TextpokeError('elf-malformed', 'sections overlap');
+        this.searchSection(section);
+      };
+      this.guard(() => section.name, read);
+    }
+  }
+
   /** A part that cannot be read is left out and counted. */
-  private guard<T>(what: string, body: () => T): T | undefined {
+  private guard<T>(what: () => string, body: () => T): T | undefined {
     try {
       return body();
     } catch (error) {
       if (!(error instanceof TextpokeError)) throw error;
-      if (this.broken++ === 0) this.firstBroken = `${what}: ${error.message}`;
+      if (this.broken++ === 0) this.firstBroken = `${what()}: ${error.message}`;
       return undefined;
     }
   }
@@ -105,7 +127,8 @@ class LineSearch {
     };
     let frame: UnitFrame | undefined;
     for (let at = 0; at < bytes.length; at = frame.end) {
-      const what = `the unit at byte 0x${at.toString(16)} of ${section.name}`;
+      const start = at;
+      const what = () => `the unit at byte 0x${start.toString(16)} of ${section.name}`;
       frame = this.guard(what, () => readFrame(view, at));
       if (!frame) return;
       const unit = frame;
@@ -140,21 +163,33 @@ class LineSearch {
 
   /** Linkers set the addresses of discarded code to 0, -1 or -2: sequences count where they begin in code. */
   private locateInImage(address: number): SequenceStart {
-    const isCode = this.code.some((s) => address >= s.addr && address < s.addr + s.size);
+    const range = countUpTo(this.codeStarts, address) - 1;
+    const isCode = address < (this.codeEnds[range] ?? Number.NEGATIVE_INFINITY);
     return { address, wanted: isCode ? this.wanted.get(0) : undefined };
   }
 
   private stringAt(form: number, section: number | undefined, offset: number): string {
-    const found =
-      section !== undefined
-        ? this.file.section(section, 'a relocation of a name')
-        : debugSections(this.file, form === DW_FORM_line_strp ? 'line_str' : 'str')[0];
-    if (!found) throw new TextpokeError('elf-malformed', 'there is no section for its names');
-    let table = this.strings.get(found.index);
+    const key = section === undefined ? `form ${form}` : `section ${section}`;
+    let table = this.strings.get(key);
     if (!table) {
-      table = new StringTable(readContent(this.file, found), found.name);
-      this.strings.set(found.index, table);
+      table = this.readStrings(form, section);
+      this.strings.set(key, table);
     }
+    if (table instanceof TextpokeError) throw table;
     return table.at(offset);
+  }
+
+  private readStrings(form: number, section: number | undefined): StringTable | TextpokeError {
+    try {
+      const [found] =
+        section === undefined
+          ? debugSections(this.file, form === DW_FORM_line_strp ? 'line_str' : 'str')
+          : [this.file.section(section, 'a relocation of a name')];
+      if (!found) return new TextpokeError('elf-malformed', 'there is no section for its names');
+      return new StringTable(readContent(this.file, found), found.name);
+    } catch (error) {
+      if (error instanceof TextpokeError) return error;
+      throw error;
+    }
   }
 }
