@@ -12,6 +12,7 @@ const layers = [
   ['errors.ts', 'findings.ts', 'version.ts'],
   ['bytes/'],
   ['elf/'],
+  ['dwarf/'],
   ['arch/'],
   ['sites/'],
   ['tables/'],

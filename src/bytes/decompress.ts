@@ -1,7 +1,10 @@
-// Compressed files, as distributions ship kernel modules: gzip and zstd by Node where it can, zstd by fzstd and xz by
-// xz-decompress where it cannot. The only file that imports these packages.
-import * as zlib from 'node:zlib';
+// Compressed sections, and compressed files as distributions ship kernel modules. Node does gzip, zlib and (from 22.15
+// on) zstd; fzstd and xz-decompress do the rest. The only file that imports these packages.
+import nodeModule from 'node:module';
 import { TextpokeError } from '../errors.ts';
+
+// Loaded when something compressed turns up: most runs see nothing of the kind.
+const load = nodeModule.createRequire(import.meta.url);
 
 export type Compression = 'gzip' | 'xz' | 'zstd';
 
@@ -22,37 +25,46 @@ export function compressionOf(start: Uint8Array): Compression | undefined {
 
 /** The bytes in a compressed file; `compressed-malformed` when it is damaged or cut off. */
 export async function decompress(form: Compression, bytes: Uint8Array): Promise<Uint8Array> {
+  if (form === 'gzip') return inflate(bytes);
+  return form === 'zstd' ? unzstd(bytes) : unxz(bytes);
+}
+
+/** The content of a zlib or gzip stream, at most `size` bytes if that is given; `compressed-malformed`. */
+export function inflate(bytes: Uint8Array, size?: number): Uint8Array {
+  const { unzipSync } = load('node:zlib') as typeof import('node:zlib');
+  const options = size === undefined ? {} : { maxOutputLength: size || 1 };
   try {
-    return await decompressors[form](bytes);
+    return unzipSync(bytes, options);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new TextpokeError('compressed-malformed', `the ${form} data cannot be decompressed: ${reason}`);
+    throw damaged('zlib', error);
   }
 }
 
-const decompressors: Record<Compression, (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>> = {
-  gzip: (bytes) => zlib.gunzipSync(bytes),
-  xz: unxz,
-  zstd: unzstd,
-};
-
-/** Node has zstd from 22.15 on, which the types of Node 20 do not know. */
-const { zstdDecompressSync } = zlib as { zstdDecompressSync?: (bytes: Uint8Array) => Uint8Array };
-
-async function unzstd(bytes: Uint8Array): Promise<Uint8Array> {
-  return zstdDecompressSync ? zstdDecompressSync(bytes) : (await import('fzstd')).decompress(bytes);
+/** The content of a zstd stream, of `size` bytes if that is known; `compressed-malformed`. */
+export function unzstd(bytes: Uint8Array, size?: number): Uint8Array {
+  // Node 20's types do not know it.
+  const { zstdDecompressSync } = load('node:zlib') as {
+    zstdDecompressSync?: (b: Uint8Array, o: object) => Uint8Array;
+  };
+  try {
+    if (zstdDecompressSync)
+      return zstdDecompressSync(bytes, size === undefined ? {} : { maxOutputLength: size || 1 });
+    if (bytes.length === 0) throw new Error('there are none');
+    const { decompress } = load('fzstd') as typeof import('fzstd');
+    return decompress(bytes, size === undefined ? undefined : new Uint8Array(size));
+  } catch (error) {
+    throw damaged('zstd', error);
+  }
 }
 
 async function unxz(bytes: Uint8Array): Promise<Uint8Array> {
-  // A CommonJS package whose names only some loaders see.
-  const loaded = await import('xz-decompress');
-  const { XzReadableStream } = loaded.default ?? loaded;
+  const { XzReadableStream } = load('xz-decompress') as typeof import('xz-decompress');
   const stream = new XzReadableStream(new Blob([bytes as Uint8Array<ArrayBuffer>]).stream());
   try {
     return new Uint8Array(await new Response(stream).arrayBuffer());
   } catch (error) {
     const code = /error code (\d+)$/.exec(String(error))?.[1];
-    throw new Error(xzErrors[code ?? ''] ?? String(error));
+    throw damaged('xz', xzErrors[code ?? ''] ?? error);
   }
 }
 
@@ -63,3 +75,9 @@ const xzErrors: Readonly<Record<string, string>> = {
   '7': 'the data is damaged',
   '8': 'the data ends too early',
 };
+
+/** Decompressors throw whatever they like about their input. */
+function damaged(form: string, error: unknown): TextpokeError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new TextpokeError('compressed-malformed', `the ${form} data cannot be decompressed: ${reason}`);
+}

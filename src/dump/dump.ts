@@ -138,9 +138,9 @@ function dumpElf(
   const accepts = key === undefined ? undefined : keyFilter(key);
   const asked = (table: TableName) => only === undefined || only === table;
   // Tables are made of relocations and those of symbols: an object without symbols has none.
-  const tables =
+  const { tables, linesProblem } =
     isObject && !file.symtab
-      ? {}
+      ? { tables: {} }
       : isObject
         ? dumpTables(new ObjectView(new ObjectCode(file, arch)), asked, accepts, disassembler)
         : dumpTables(new ImageView(new Image(file)), asked, accepts, disassembler);
@@ -150,6 +150,7 @@ function dumpElf(
     machine: arch.name,
     type: isObject ? 'rel' : header.type === ET_DYN ? 'dyn' : 'exec',
     tables,
+    ...(linesProblem !== undefined && { linesProblem }),
   };
 }
 
@@ -158,7 +159,8 @@ function dumpTables<Place>(
   asked: (table: TableName) => boolean,
   accepts: ((key: DumpedPlace) => boolean) | undefined,
   disassembler: Disassemblers | undefined,
-): DumpedTables {
+): Pick<DumpedFile, 'tables' | 'linesProblem'> {
+  const places = new CodePlaces(view);
   const has = (table: TableName, hasKeys: boolean) => asked(table) && (hasKeys || !accepts);
   const accepted = (key: DumpedPlace) => !accepts || accepts(key);
   const lockEntry = (index: number, [lock]: readonly Place[]): DumpedLock => {
@@ -166,11 +168,11 @@ function dumpTables<Place>(
     const byte = at?.code.subarray(at.offset, at.offset + 1);
     return {
       index,
-      lock: view.place(lock as Place),
+      lock: places.at(lock as Place),
       ...(byte ? { byte: hexBytes(byte) } : { problem: 'the place is not code' }),
     };
   };
-  return {
+  const tables: DumpedTables = {
     ...(has('jumpTable', true) && {
       jumpTable: dumpTable(view, jumpTable, accepts, (index, fields): DumpedJumpEntry | undefined => {
         const [code, target, value] = fields as [Place, Place, Place];
@@ -179,8 +181,8 @@ function dumpTables<Place>(
         if (!accepted(keyPlace)) return undefined;
         return {
           index,
-          code: view.place(code),
-          target: view.place(target),
+          code: places.at(code),
+          target: places.at(target),
           key: keyPlace,
           branch: (flags & jumpBranch) !== 0 ? 'likely' : 'unlikely',
           bit1: (flags & jumpBit1) !== 0,
@@ -200,7 +202,7 @@ function dumpTables<Place>(
           if (!accepted(keyPlace)) return undefined;
           return {
             index,
-            site: view.place(site),
+            site: places.at(site),
             key: keyPlace,
             tail: (flags & callTail) !== 0,
             init: (flags & callInit) !== 0,
@@ -218,7 +220,7 @@ function dumpTables<Place>(
         accepts,
         (index, [site]): DumpedBarrier => ({
           index,
-          site: view.place(site as Place),
+          site: places.at(site as Place),
           ...instructionAt(view, site as Place, disassembler),
         }),
       ),
@@ -226,7 +228,7 @@ function dumpTables<Place>(
     ...(has('altSmp', false) && {
       altSmp: dumpTable(view, altSmp, accepts, (index, [site], bytes): DumpedAlternative => {
         const at = view.codeAt(site as Place);
-        const place = view.place(site as Place);
+        const place = places.at(site as Place);
         const data = view.unreadable === undefined ? view.dataAt(site as Place, 4) : undefined;
         if (data) {
           return {
@@ -254,13 +256,37 @@ function dumpTables<Place>(
         (index, fields): DumpedTrampolineKey | undefined => {
           const [trampoline, key] = fields as [Place, Place];
           const keyPlace = view.place(key);
-          return accepted(keyPlace)
-            ? { index, trampoline: view.place(trampoline), key: keyPlace }
-            : undefined;
+          return accepted(keyPlace) ? { index, trampoline: places.at(trampoline), key: keyPlace } : undefined;
         },
       ),
     }),
   };
+  return { tables, ...places.addLines() };
+}
+
+/** The places in code of a dump, whose source lines are looked up together when all of them are known. */
+class CodePlaces<Place> {
+  private readonly view: TableView<Place>;
+  private readonly asked: Place[] = [];
+  private readonly named: DumpedPlace[] = [];
+
+  constructor(view: TableView<Place>) {
+    this.view = view;
+  }
+
+  /** Names a place now; `addLines` will add to the same object. */
+  at(place: Place): DumpedPlace {
+    const named = this.view.place(place);
+    this.asked.push(place);
+    this.named.push(named);
+    return named;
+  }
+
+  addLines(): Pick<DumpedFile, 'linesProblem'> {
+    const { lines, problem } = this.view.sourceLines(this.asked);
+    for (const [i, line] of lines.entries()) if (line) Object.assign(this.named[i] as DumpedPlace, line);
+    return problem === undefined ? {} : { linesProblem: problem };
+  }
 }
 
 /** One table; `decode` gives undefined for an entry that the key pattern leaves out. */

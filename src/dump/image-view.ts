@@ -1,6 +1,7 @@
 // A linked image for dump: every field is a plain number, every place an address.
 import { type Arch, placeOf } from '../arch/arch.ts';
 import { hex } from '../bytes/integer.ts';
+import { linesOfAddresses, type SourceLines } from '../dwarf/source-lines.ts';
 import { PF_X, PT_LOAD, SHF_EXECINSTR } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
@@ -70,6 +71,10 @@ export class ImageView implements TableView<number> {
       ...(section && { section: section.name, offset: address - section.addr }),
       ...(named && { symbol: named.name, symbolOffset: named.offset }),
     };
+  }
+
+  sourceLines(addresses: readonly number[]): SourceLines {
+    return linesOfAddresses(this.image.file, addresses);
   }
 
   splitKey(address: number): { key: number; flags: number } {

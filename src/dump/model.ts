@@ -15,6 +15,12 @@ export interface DumpedPlace {
   readonly undefined?: true;
   readonly common?: true;
   readonly absolute?: true;
+  /**
+   * Source of a place in code, where DWARF has it: as the compiler was given the name, so a relative one counts from
+   * the directory where it ran.
+   */
+  readonly file?: string;
+  readonly line?: number;
 }
 
 export interface DumpedInstruction {
@@ -114,6 +120,8 @@ export interface DumpedFile {
   readonly machine: string;
   readonly type: 'rel' | 'exec' | 'dyn';
   readonly tables: DumpedTables;
+  /** Why some places have no source line though the file has line tables. */
+  readonly linesProblem?: string;
 }
 
 /** True for an entry that has no places. */
@@ -132,4 +140,9 @@ export function placeName(place: DumpedPlace): string {
   }
   if (place.section !== undefined) return `${place.section}+0x${(place.offset ?? 0).toString(16)}`;
   return place.address ?? '?';
+}
+
+/** `file.c:123`; undefined for a place without source. */
+export function sourceName({ file, line }: DumpedPlace): string | undefined {
+  return file === undefined ? undefined : `${file}:${line}`;
 }

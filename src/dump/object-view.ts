@@ -3,6 +3,7 @@
 import type { Arch } from '../arch/arch.ts';
 import { hex } from '../bytes/integer.ts';
 import { countUpTo } from '../bytes/search.ts';
+import { linesOfPlaces, type SourceLines } from '../dwarf/source-lines.ts';
 import { SHT_NOBITS, STB_GLOBAL, STT_FUNC, STT_OBJECT } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
 import { splitKey } from '../image/sites.ts';
@@ -104,6 +105,10 @@ export class ObjectView implements TableView<Place> {
     if (near === undefined) return place;
     const symbolOffset = offset - object.placeOfSymbol(near);
     return { ...place, symbol: object.symbols.name(near), symbolOffset };
+  }
+
+  sourceLines(places: readonly Place[]): SourceLines {
+    return linesOfPlaces(this.object.file, places);
   }
 
   splitKey(place: Place): { key: Place; flags: number } {

@@ -1,5 +1,6 @@
 // What dump needs of a file, whether its places are sections with offsets (an object) or addresses (an image).
 import type { Arch, InstructionSet } from '../arch/arch.ts';
+import type { SourceLines } from '../dwarf/source-lines.ts';
 import type { TableRow } from '../tables/schema.ts';
 import type { DumpedPlace, TablePart } from './model.ts';
 
@@ -35,6 +36,8 @@ export interface TableView<Place> {
   read(row: TableRow): RawTable<Place>;
   /** Names a place. */
   place(place: Place): DumpedPlace;
+  /** Source lines of places in code, all at once. */
+  sourceLines(places: readonly Place[]): SourceLines;
   /** Takes the flags out of the low two bits of a key field. */
   splitKey(place: Place): { readonly key: Place; readonly flags: number };
   /** Why no instruction can be read at all. */

@@ -62,6 +62,9 @@ export const SHF_EXCLUDE = 0x80000000;
 
 export const GRP_COMDAT = 1;
 
+export const ELFCOMPRESS_ZLIB = 1;
+export const ELFCOMPRESS_ZSTD = 2;
+
 export const STB_LOCAL = 0;
 export const STB_GLOBAL = 1;
 export const STB_WEAK = 2;

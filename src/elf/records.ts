@@ -100,3 +100,9 @@ export const Rela = {
   32: record({ offset: 'u32', info: 'u32', addend: 's32' }),
   64: record({ offset: 'u64', info: 'u64', addend: 'u64' }),
 } as const;
+
+/** In front of the content of a SHF_COMPRESSED section. */
+export const Chdr = {
+  32: record({ type: 'u32', size: 'u32', addralign: 'u32' }),
+  64: record({ type: 'u32', reserved: 'u32', size: 'u64', addralign: 'u64' }),
+} as const;

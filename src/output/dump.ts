@@ -17,8 +17,10 @@ import {
   dumpSchema,
   isDead,
   placeName,
+  sourceName,
   type TablePart,
 } from '../dump/model.ts';
+import { printable } from '../errors.ts';
 
 type Files = Iterable<DumpedFile> | AsyncIterable<DumpedFile>;
 
@@ -49,7 +51,7 @@ export async function* dumpJson(files: Files): AsyncGenerator<string> {
 }
 
 function* fileJson(file: DumpedFile): Generator<string> {
-  const { tables, ...head } = file;
+  const { tables, linesProblem, ...head } = file;
   yield JSON.stringify(head).slice(0, -1);
   const problems: Record<string, readonly string[]> = {};
   const absolute: string[] = [];
@@ -66,6 +68,7 @@ function* fileJson(file: DumpedFile): Generator<string> {
     yield ']';
   }
   if (absolute.length > 0) yield `,\n "absolute":${JSON.stringify(absolute)}`;
+  if (linesProblem !== undefined) problems.sourceLines = [linesProblem];
   if (Object.keys(problems).length > 0) yield `,\n "problems":${JSON.stringify(problems)}`;
   yield '}';
 }
@@ -73,6 +76,9 @@ function* fileJson(file: DumpedFile): Generator<string> {
 export interface DumpTextOptions {
   readonly color?: boolean;
 }
+
+/** Left out of a table where no site has a source line. */
+const sourceColumn = 'source';
 
 const typeNames = { rel: 'relocatable object', exec: 'executable', dyn: 'shared object or PIE' } as const;
 
@@ -87,13 +93,28 @@ export async function* dumpText(files: Files, options: DumpTextOptions = {}): As
   }
 }
 
-function* fileText({ tables, type }: DumpedFile, colour: ChalkInstance): Generator<string> {
-  const site = (place: DumpedPlace) => [location(place, type), placeName(place)];
+function* fileText({ tables, type, linesProblem }: DumpedFile, colour: ChalkInstance): Generator<string> {
+  const site = (place: DumpedPlace) => [
+    location(place, type),
+    placeName(place),
+    printable(sourceName(place) ?? '-'),
+  ];
   const { jumpTable, staticCallSites, smpLocks, keptLocks, smpBarriers, altSmp, trampolineKeys } = tables;
   const shown = Object.values(tables).filter((table) => !isAbsent(table));
   if (shown.length === 0) yield '  no tables\n';
+  if (linesProblem !== undefined) yield `  ${colour.red('problem')}: ${printable(linesProblem)}\n`;
   if (jumpTable && !isAbsent(jumpTable)) {
-    const columns = ['address', 'site', 'target', 'key', 'branch', 'flags', 'bytes', 'instruction'];
+    const columns = [
+      'address',
+      'site',
+      sourceColumn,
+      'target',
+      'key',
+      'branch',
+      'flags',
+      'bytes',
+      'instruction',
+    ];
     yield* tableText(jumpTable, columns, colour, (entry: DumpedJumpEntry) => [
       ...site(entry.code),
       placeName(entry.target),
@@ -104,7 +125,7 @@ function* fileText({ tables, type }: DumpedFile, colour: ChalkInstance): Generat
     ]);
   }
   if (staticCallSites && !isAbsent(staticCallSites)) {
-    const columns = ['address', 'site', 'key', 'flags', 'bytes', 'instruction'];
+    const columns = ['address', 'site', sourceColumn, 'key', 'flags', 'bytes', 'instruction'];
     yield* tableText(staticCallSites, columns, colour, (entry: DumpedCallSite) => [
       ...site(entry.site),
       keyName(entry.key),
@@ -114,7 +135,7 @@ function* fileText({ tables, type }: DumpedFile, colour: ChalkInstance): Generat
   }
   for (const locks of [smpLocks, keptLocks]) {
     if (!locks || isAbsent(locks)) continue;
-    yield* tableText(locks, ['address', 'site', 'byte'], colour, (entry: DumpedLock) => [
+    yield* tableText(locks, ['address', 'site', sourceColumn, 'byte'], colour, (entry: DumpedLock) => [
       ...site(entry.lock),
       entry.byte ?? '-',
     ]);
@@ -122,13 +143,13 @@ function* fileText({ tables, type }: DumpedFile, colour: ChalkInstance): Generat
   if (smpBarriers && !isAbsent(smpBarriers)) {
     yield* tableText(
       smpBarriers,
-      ['address', 'site', 'bytes', 'instruction'],
+      ['address', 'site', sourceColumn, 'bytes', 'instruction'],
       colour,
       (entry: DumpedBarrier) => [...site(entry.site), ...instructionCells(entry.instruction)],
     );
   }
   if (altSmp && !isAbsent(altSmp)) {
-    const columns = ['address', 'site', 'bytes', 'instruction', 'one CPU', 'instruction'];
+    const columns = ['address', 'site', sourceColumn, 'bytes', 'instruction', 'one CPU', 'instruction'];
     yield* tableText(altSmp, columns, colour, (entry: DumpedAlternative) => [
       ...site(entry.site),
       ...instructionCells(entry.instruction),
@@ -164,14 +185,19 @@ function instructionCells(instruction: DumpedInstruction | undefined): [bytes: s
 
 function* tableText<Entry extends { readonly index: number; readonly problem?: string }>(
   table: DumpedTable<Entry>,
-  columns: readonly string[],
+  allColumns: readonly string[],
   colour: ChalkInstance,
   cells: (entry: Entry) => string[],
 ): Generator<string> {
   yield `\n${colour.bold(table.name)}: ${countText(table)}\n`;
   for (const problem of table.problems) yield `  ${colour.red('problem')}: ${problem}\n`;
   if (table.entries.length === 0) return;
-  const rows = table.entries.map((entry): readonly string[] => (isDead(entry) ? [] : cells(entry)));
+  const allRows = table.entries.map((entry): readonly string[] => (isDead(entry) ? [] : cells(entry)));
+  const source = allColumns.indexOf(sourceColumn);
+  const isSourceless = source >= 0 && allRows.every((row) => row.length === 0 || row[source] === '-');
+  const [columns, ...rows] = isSourceless
+    ? [allColumns, ...allRows].map((row) => row.filter((_, i) => i !== source))
+    : [allColumns, ...allRows];
   const widths = columns.map((name, i) =>
     rows.reduce((width, row) => Math.max(width, row[i]?.length ?? 0), name.length),
   );
