@@ -14,11 +14,21 @@ const bundle = `${root}dist/textpoke.cjs`;
 const lazyBuiltins = {
   name: 'lazy-builtins',
   setup({ onLoad, onResolve }) {
-    onResolve({ filter: /^(node:)?(assert|child_process)$/ }, ({ path, namespace }) =>
+    onResolve({ filter: /^(node:)?(assert|child_process|module)$/ }, ({ path, namespace }) =>
       namespace === 'lazy' ? { path, external: true } : { path, namespace: 'lazy' },
     );
     onLoad({ filter: /./, namespace: 'lazy' }, ({ path }) => ({
       contents: `module.exports = new Proxy({}, { get: (_, name) => require(${JSON.stringify(path)})[name] });`,
+    }));
+  },
+};
+
+/** Chalk is always told its level; what it would find out about the terminal by itself loads node:tty and node:net. */
+const noTerminal = {
+  name: 'no-terminal',
+  setup({ onLoad }) {
+    onLoad({ filter: /chalk.source.vendor.supports-color.index\.js$/ }, () => ({
+      contents: 'export default { stdout: false, stderr: false };',
     }));
   },
 };
@@ -39,7 +49,7 @@ await build({
   // CommonJS starts faster than a module, and code from a cache cannot import(), so that becomes require.
   format: 'cjs',
   supported: { 'dynamic-import': false },
-  plugins: [lazyBuiltins],
+  plugins: [lazyBuiltins, noTerminal],
   define: { TEXTPOKE_VERSION: JSON.stringify(version), 'import.meta.url': 'bundleUrl' },
   banner: { js: 'const bundleUrl = require("node:url").pathToFileURL(__filename).href;' },
   minifySyntax: true,

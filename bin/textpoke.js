@@ -3,7 +3,6 @@
 // when it is another version's: that halves the cost over starting Node.
 'use strict';
 const { readFileSync } = require('node:fs');
-const { createRequire } = require('node:module');
 const { join } = require('node:path');
 const vm = require('node:vm');
 
@@ -26,7 +25,8 @@ if (source === undefined) {
     filename: bundle,
     cachedData: readIfThere(`${bundle}.cache`),
   });
-  script.runInThisContext()(createRequire(bundle), bundle);
+  // Packages are found from here as they are from dist/.
+  script.runInThisContext()(require, bundle);
   // The build asks for the cache after a first run, when the functions that matter have been compiled.
   const wanted = process.env.TEXTPOKE_WRITE_CODE_CACHE;
   if (wanted) process.on('exit', () => require('node:fs').writeFileSync(wanted, script.createCachedData()));

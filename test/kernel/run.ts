@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bootAndSwitch } from './boot.ts';
 import { buildKernel, buildObjects, type Kernel, kernels, unpack } from './build.ts';
+import { dumpPackage } from './package.ts';
 import { compareKept, keepSections } from './passes.ts';
 import { comparePrelink } from './prelink.ts';
 import { Report } from './report.ts';
@@ -38,6 +39,7 @@ const runs: Record<string, () => void> = {
       },
     ]),
   ),
+  package: () => dumpPackage(report, directory),
   // What .ci/run has the time for: some directories of the first kernel, every object against objtool.
   slice: () => {
     const keep = join(directory, 'slice-kept');
