@@ -1,10 +1,11 @@
 // The passes of annotate and boot, top to bottom.
 import { archOf } from './arch/registry.ts';
-import { jumpLabelInit, setStaticKey } from './boot/jump-label.ts';
+import { jumpLabelInit } from './boot/jump-label.ts';
 import { Runtime } from './boot/runtime.ts';
 import { setBarriers } from './boot/smp-barriers.ts';
 import { setLocks, type UpFill } from './boot/smp-locks.ts';
 import { parseCallValue, staticCallInit, updateStaticCall } from './boot/static-call.ts';
+import { disableKey, enableKey } from './boot/static-key.ts';
 import { isArchive, readArchive, rewriteArchive } from './elf/archive.ts';
 import { isEmptyChange } from './elf/change.ts';
 import { ET_REL, SHF_EXECINSTR } from './elf/constants.ts';
@@ -148,7 +149,7 @@ export function boot(image: Image, options: BootOptions): Runtime {
     if (step.do === 'update') {
       const call = findStaticCall(image, runtime.calls, step.call);
       updateStaticCall(runtime, call, parseCallValue(runtime, step.value));
-    } else setStaticKey(runtime, findStaticKey(image, step.key), step.do === 'enable');
+    } else (step.do === 'enable' ? enableKey : disableKey)(runtime, findStaticKey(image, step.key));
   }
   return runtime;
 }

@@ -5,9 +5,9 @@ import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image, Pointer } from '../image/image.ts';
 import { type CallSite, findSymbol, type StaticCall } from '../image/sites.ts';
-import { encodeImageEntry } from '../image/tables.ts';
 import { callInit, callTail, staticCallSites } from '../tables/schema.ts';
 import { type Runtime, requireKey } from './runtime.ts';
+import { sortTable } from './sort-table.ts';
 import type { Allowed, Patch } from './text-poke.ts';
 
 /** What a call is to do; `external` is a function of another object, whose address only the loader knows. */
@@ -174,22 +174,11 @@ export function isTrampolineAt(image: Image, pointer: number): boolean {
   return isTrampoline(image.readUpTo(placeOf(image.arch, pointer), trampolineSize), 0);
 }
 
-function storeTable(runtime: Runtime): void {
-  const { image, poker } = runtime;
-  const places = runtime.callSites.map((site) => site.entry.address).sort((a, b) => a - b);
-  const order = (a: CallSite, b: CallSite) =>
-    a.key - b.key || a.address - b.address || a.entry.address - b.entry.address;
-  runtime.callSites = [...runtime.callSites].sort(order).map((site, i) => {
-    const address = places[i] as number;
-    const init = image.isInitText(site.address);
-    const fields = [site.address, site.key + (site.tail ? callTail : 0) + (init ? callInit : 0)];
-    poker.store(
-      address,
-      encodeImageEntry(image, staticCallSites, address, fields),
-      'sort .static_call_sites',
-    );
-    return { ...site, init, entry: { address, fields } };
-  });
+/** The entry of a site with its init bit as it is at run time. */
+function flagged(runtime: Runtime, site: CallSite): { site: CallSite; fields: readonly number[] } {
+  const init = runtime.image.isInitText(site.address);
+  const flags = (site.tail ? callTail : 0) + (init ? callInit : 0);
+  return { site: { ...site, init }, fields: [site.address, site.key + flags] };
 }
 
 /** static_call_init: sort by key, mark init sites, bring every site from its trampoline to its function. */
@@ -210,7 +199,9 @@ export function staticCallInit(runtime: Runtime): void {
       return patchTo(runtime, site, [value], value);
     }),
   );
-  storeTable(runtime);
+  runtime.callSites = sortTable(image, poker, staticCallSites, runtime.callSites, (site) =>
+    flagged(runtime, site),
+  );
   settleSymbolic(runtime);
   settleTrampolines(runtime);
 }
@@ -284,7 +275,7 @@ export function updateStaticCall(runtime: Runtime, call: StaticCall, value: Call
   const patches: Patch[] = [];
   if (call.trampoline !== undefined)
     patches.push(trampolinePatch(runtime, call, call.trampoline, before, value));
-  const sites = runtime.callSites.filter((site) => site.key === call.key);
+  const sites = runtime.callSitesOf(call.key).filter((site) => runtime.isPatched(site.address, site.init));
   if (sites.length === 0) runtime.notes.push(`no site calls ${call.name}`);
   for (const site of sites) patches.push(patchTo(runtime, site, [before], value));
   runtime.poker.check(patches);

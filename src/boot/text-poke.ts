@@ -66,7 +66,13 @@ export class TextPoker {
       live,
       what,
     });
-    before.set(after);
+    this.image.write(address, after);
+  }
+
+  /** Takes back every write from the record of number `from` on. */
+  rollBack(from: number): void {
+    for (const { address, before } of this.records.splice(from).reverse()) this.image.write(address, before);
+    this.image.forgetDynamic();
   }
 
   /** Writes those of `patches` that differ from what is there, after `check` has passed all of them. */
@@ -127,7 +133,7 @@ export class TextPoker {
   }
 
   private requireStored(address: number, length: number, what: string): void {
-    if (this.image.fileOffset(address, length) !== undefined) return;
+    if (this.image.isStored(address, length)) return;
     throw new TextpokeError(
       'store-refused',
       `${what}: ${this.image.describe(address)} lies in .bss, where the file has no bytes to store it in; ` +
