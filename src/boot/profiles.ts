@@ -20,8 +20,8 @@ export interface Profile {
   /** What a call of __static_call_return0 is: a call like any other, or the clear of this kernel. */
   readonly returnZero: 'call' | 'clear';
   readonly conditionalTails: boolean;
-  /** Bytes behind a trampoline's jump that an update looks for; `any` known, or it does not look. */
-  readonly signature: 'SCT' | 'ud1' | 'any' | undefined;
+  /** Bytes behind a trampoline's jump that an update wants; `any` of those known; undefined: it does not look. */
+  readonly signature: Uint8Array | 'any' | undefined;
   readonly forceReinit: boolean;
   /** Calls of __WARN_trap become an undefined instruction. */
   readonly warnTrap: boolean;
@@ -50,10 +50,15 @@ const v517 = {
   initChecksNops: false,
   keepsBit1: false,
   returnZero: 'clear',
-  signature: 'SCT',
+  signature: Uint8Array.of(0x53, 0x43, 0x54), // "SCT"
 } as const;
 const v61 = { ...v517, underflow: 'warns' } as const;
-const v66 = { ...v61, conditionalTails: true, signature: 'ud1', forceReinit: true } as const;
+const v66 = {
+  ...v61,
+  conditionalTails: true,
+  signature: Uint8Array.of(0x0f, 0xb9, 0xcc), // ud1 %esp, %ecx
+  forceReinit: true,
+} as const;
 
 /** Oldest first; textpoke's own is the last. */
 export const profiles: readonly Profile[] = [

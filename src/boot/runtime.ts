@@ -19,6 +19,7 @@ import {
 } from '../image/sites.ts';
 import { keptLocks, smpLocks, type TableRow } from '../tables/schema.ts';
 import { type Profile, profileOf } from './profiles.ts';
+import type { Reserved } from './reserved.ts';
 import { TextPoker } from './text-poke.ts';
 
 /** A WARN of the kernel's: the program goes on. */
@@ -76,6 +77,8 @@ export class Runtime implements Sites {
   /** What a person has to know though nothing was refused. */
   readonly notes: string[] = [];
   readonly warnings: Warning[] = [];
+  /** What queries found. */
+  readonly results: { readonly step: string; readonly reserved: Reserved }[] = [];
   private readonly warned = new Set<string>();
   /** The step that runs, as a person knows it. */
   step: string | undefined;
@@ -88,6 +91,8 @@ export class Runtime implements Sites {
   cpus: ReadonlySet<number> = new Set([0]);
   /** True while locks are dropped (uniproc_patched); undefined before anybody has said. */
   onOneCpu: boolean | undefined;
+  /** True once locks were dropped: from then on they are reserved (smp_alt_modules). */
+  locksListed = false;
 
   /** `image` must lie in memory of its own: it is written to. Errors: `table-malformed`. */
   constructor(image: Image, profile: Profile = profileOf(image)) {
