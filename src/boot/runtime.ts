@@ -56,6 +56,19 @@ export interface Deferred {
   readonly at: number;
 }
 
+type RuntimeState = Pick<
+  Runtime,
+  | 'branches'
+  | 'callSites'
+  | 'modules'
+  | 'now'
+  | 'deferred'
+  | 'initFreed'
+  | 'cpus'
+  | 'onOneCpu'
+  | 'locksListed'
+>;
+
 export class Runtime implements Sites {
   readonly image: Image;
   readonly profile: Profile;
@@ -111,6 +124,15 @@ export class Runtime implements Sites {
     this.support = callSupport(image, profile);
     this.returnZero =
       profile.returnZero === 'clear' ? image.symbols.addressOf('__static_call_return0') : undefined;
+  }
+
+  /** What steps change besides memory and the record; whoever refuses one puts it back. */
+  get state(): RuntimeState {
+    const { branches, callSites, modules, now, deferred, initFreed, cpus, onOneCpu, locksListed } = this;
+    return { branches, callSites, modules, now, deferred, initFreed, cpus, onOneCpu, locksListed };
+  }
+  set state(state: RuntimeState) {
+    Object.assign(this, state);
   }
 
   /** Sites of all kinds; without any there is nothing to boot or to verify. */

@@ -93,6 +93,7 @@ export function describeStep(step: BootStep): string {
 export function runStep(runtime: Runtime, step: BootStep, surroundings: StepSurroundings): void {
   const { poker } = runtime;
   const marks = { records: poker.records.length, warnings: runtime.warnings.length };
+  const before = runtime.state;
   runtime.step = step.place;
   let reserved: Reserved | undefined;
   try {
@@ -100,6 +101,7 @@ export function runStep(runtime: Runtime, step: BootStep, surroundings: StepSurr
       reserved = carryOut(runtime, step, surroundings);
     } catch (error) {
       poker.rollBack(marks.records);
+      runtime.state = before;
       if (!(error instanceof TextpokeError) || error.code !== step.expect?.refused) throw error;
       runtime.notes.push(`refused, as expected: ${error.message}`);
       return;
