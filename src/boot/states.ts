@@ -2,6 +2,7 @@
 // its text.
 import { type CallTarget, placeOf } from '../arch/arch.ts';
 import { sameBytes } from '../bytes/integer.ts';
+import type { Image } from '../image/image.ts';
 import type { BranchSite, CallSite, StaticCall } from '../image/sites.ts';
 import { barrierAt } from '../sites/smp-barriers.ts';
 import { branchAt, branchBytes } from './jump-label.ts';
@@ -132,21 +133,36 @@ function valueStates(
     return bytes ? [{ bytes, meaning: describeValue(runtime.image, value) }] : [];
   });
   if (listed) return states;
-  const any = anyFunction((address) => bytesFor({ kind: 'function', address }), from);
+  const any = anyFunction(runtime.image, (address) => bytesFor({ kind: 'function', address }), from);
   return any ? [...states, any] : states;
 }
 
-/** What is common to branches of every distance, one bit of it at a time. */
-function anyFunction(bytesFor: (address: number) => Uint8Array | undefined, from: number): State | undefined {
+/** Code pointers at every distance from a place, one bit of it at a time. */
+function* pointersAround({ arch }: Image, from: number): Generator<number> {
+  // Functions may begin wherever the shortest instruction does: on x86, whose sizes differ, at every byte.
+  const isAligned = arch.instructionsOf(0).branchSizes.every((size) => size % 4 === 0);
+  for (let bit = 0; bit < 31; bit++) {
+    for (const distance of [2 ** bit, -(2 ** bit)]) {
+      if (!isAligned) yield from + distance;
+      else if (bit >= 2) yield from - (from % 4) + distance;
+      if (arch.thumbBit && bit >= 1) yield from + distance + 1;
+    }
+  }
+}
+
+/** What is common to branches of every distance. */
+function anyFunction(
+  image: Image,
+  bytesFor: (address: number) => Uint8Array | undefined,
+  from: number,
+): State | undefined {
   let all: Uint8Array | undefined;
   let some: Uint8Array | undefined;
-  for (let bit = 2; bit < 31; bit++) {
-    for (const distance of [2 ** bit, -(2 ** bit)]) {
-      const bytes = bytesFor(from + distance);
-      if (!bytes) continue;
-      all = all ? all.map((byte, i) => byte & (bytes[i] as number)) : bytes.slice();
-      some = some ? some.map((byte, i) => byte | (bytes[i] as number)) : bytes.slice();
-    }
+  for (const pointer of pointersAround(image, from)) {
+    const bytes = bytesFor(pointer);
+    if (!bytes) continue;
+    all = all ? all.map((byte, i) => byte & (bytes[i] as number)) : bytes.slice();
+    some = some ? some.map((byte, i) => byte | (bytes[i] as number)) : bytes.slice();
   }
   if (!all || !some) return undefined;
   const mask = all.map((byte, i) => 0xff & ~(byte ^ (some[i] as number)));
