@@ -1,6 +1,7 @@
 // The command line: options and their help; what a command does is in commands/, its outcome becomes the exit
 // status here.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { profiles } from './boot/profiles.ts';
 import { type AnnotateArguments, runAnnotate, workerFlag } from './commands/annotate.ts';
 import { type BootArguments, runBoot } from './commands/boot.ts';
 import { type DumpArguments, runDump } from './commands/dump.ts';
@@ -86,6 +87,19 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .addOption(
       new Option('--up-fill <byte>', 'what replaces a dropped lock').choices(['ds', 'nop']).default('ds'),
     )
+    .addOption(
+      new Option('--profile <name>', 'whose runtime patches; default: as the image asks for').choices(
+        profiles.map(({ name }) => name),
+      ),
+    )
+    .option(
+      '--module <file>',
+      'load a kernel module after boot (repeatable)',
+      (file, all: string[]) => [...all, file],
+      [],
+    )
+    .option('--scenario <file>', 'carry out the steps of a JSON file, behind all others')
+    .option('--states', 'print every byte string that may stand at each place, as JSON')
     .option('--trace', 'show each write: before, after, reason')
     .option('--json', 'print JSON')
     .addHelpText(

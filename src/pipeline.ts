@@ -1,20 +1,22 @@
 // The passes of annotate and boot, top to bottom.
 import { archOf } from './arch/registry.ts';
-import { jumpLabelInit, setStaticKey } from './boot/jump-label.ts';
+import { startCpus } from './boot/hotplug.ts';
+import { jumpLabelInit } from './boot/jump-label.ts';
+import type { Profile } from './boot/profiles.ts';
 import { Runtime } from './boot/runtime.ts';
-import { setBarriers } from './boot/smp-barriers.ts';
-import { setLocks, type UpFill } from './boot/smp-locks.ts';
-import { parseCallValue, staticCallInit, updateStaticCall } from './boot/static-call.ts';
+import type { UpFill } from './boot/smp-locks.ts';
+import { staticCallInit } from './boot/static-call.ts';
+import { type BootStep, describeStep, runStep } from './boot/steps.ts';
 import { isArchive, readArchive, rewriteArchive } from './elf/archive.ts';
 import { isEmptyChange } from './elf/change.ts';
 import { ET_REL, SHF_EXECINSTR } from './elf/constants.ts';
 import type { ElfFile } from './elf/file.ts';
-import { isElf, readElf } from './elf/read.ts';
+import { isElf, readElf, readElfFrom } from './elf/read.ts';
 import { recheck } from './elf/recheck.ts';
 import { rewriteObject } from './elf/rewrite.ts';
+import { fileSource } from './elf/source.ts';
 import { inFile, TextpokeError } from './errors.ts';
 import type { Image } from './image/image.ts';
-import { findStaticCall, findStaticKey } from './image/sites.ts';
 import { ObjectCode } from './sites/object-code.ts';
 import { readObjectTable } from './tables/object-tables.ts';
 import {
@@ -28,6 +30,7 @@ import {
 } from './tables/plan.ts';
 import { jumpTable, keptLocks, smpBarriers, smpLocks, staticCallSites } from './tables/schema.ts';
 
+export type { BootStep } from './boot/steps.ts';
 export type { AnnotateOptions, AnnotateStats, LockPolicy } from './tables/plan.ts';
 
 export interface Annotated {
@@ -116,39 +119,42 @@ export function annotate(path: string, bytes: Uint8Array, options: AnnotateOptio
   });
 }
 
-/** What happens to the running program, in order. */
-export type BootStep =
-  | { readonly do: 'enable' | 'disable'; readonly key: string }
-  | { readonly do: 'update'; readonly call: string; readonly value: string };
-
 export interface BootOptions {
   /** Number of CPUs; undefined leaves locks and barriers as they are. */
   readonly cpus: number | undefined;
   readonly upFill: UpFill;
   readonly steps: readonly BootStep[];
+  /** Which runtime patches; undefined: the one that the image asks for. */
+  readonly profile?: Profile | undefined;
+  /** Opens a module's file, for steps that load one. */
+  readonly openModule?: ((file: string) => ElfFile) | undefined;
+  /** Told of each phase and step as it begins. */
+  readonly progress?: ((what: string) => void) | undefined;
 }
 
 /**
  * Replays boot and the steps after it over an image that lies in memory of its own; the image changes in place.
- * Errors: `site-mismatch` (a site is not what it must be), `table-malformed`, `key-unaligned`, `branch-range`,
- * `store-refused`, `unknown-key`, `ambiguous-name`. What was written before an error is worthless: drop the image.
+ * Errors: `site-mismatch` (a site is not what it must be), `kernel-bug`, `table-malformed`, `key-unaligned`,
+ * `branch-range`, `store-refused`, `step-refused`, `expectation-failed`, `unknown-key`, `ambiguous-name`. What was
+ * written before an error is worthless: drop the image.
  */
 export function boot(image: Image, options: BootOptions): Runtime {
-  const runtime = new Runtime(image);
+  const { upFill, progress = () => {} } = options;
+  progress('reading the tables');
+  const runtime = new Runtime(image, options.profile);
+  progress('jump_label_init');
   jumpLabelInit(runtime);
+  progress('static_call_init');
   staticCallInit(runtime);
-  if (options.cpus !== undefined) {
-    setLocks(runtime, options.cpus, options.upFill);
-    setBarriers(runtime, options.cpus);
-  }
+  progress('SMP alternatives');
+  startCpus(runtime, options.cpus, upFill);
   // From here on the program runs: every site is what its key demands, and writes go one breakpoint at a time.
   runtime.poker.phase = 'run time';
   runtime.poker.live = true;
+  const openModule = options.openModule ?? ((file) => readElfFrom(file, fileSource(file)));
   for (const step of options.steps) {
-    if (step.do === 'update') {
-      const call = findStaticCall(image, runtime.calls, step.call);
-      updateStaticCall(runtime, call, parseCallValue(runtime, step.value));
-    } else setStaticKey(runtime, findStaticKey(image, step.key), step.do === 'enable');
+    progress(step.place ?? describeStep(step));
+    runStep(runtime, step, { upFill, openModule });
   }
   return runtime;
 }

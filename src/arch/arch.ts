@@ -56,6 +56,8 @@ export interface CallSupport {
   readonly returnStub: number | undefined;
   /** Address of `__x86_return_thunk`, where the image returns through it. */
   readonly returnThunk: number | undefined;
+  /** Address of `__WARN_trap`, whose calls trap in place (x86-64 from 7.0 on). */
+  readonly warnTrap?: number | undefined;
 }
 
 export interface CallSiteRequest {

@@ -29,6 +29,7 @@ const nop2 = Uint8Array.of(0x66, 0x90); // xchg ax, ax
 const nop5 = Uint8Array.of(0x0f, 0x1f, 0x44, 0x00, 0x00); // nopl 0(%rax,%rax,1)
 const clearResult = Uint8Array.of(0x2e, 0x2e, 0x2e, 0x31, 0xc0); // cs cs cs xor %eax, %eax (5.17 and later)
 const oldClearResult = Uint8Array.of(0x66, 0x66, 0x48, 0x31, 0xc0); // data16 data16 xor %rax, %rax (before)
+const warnTrap = Uint8Array.of(0x67, 0x48, 0x0f, 0xb9, 0x3a); // ud1 (%edx), %rdi
 const returnFill = Uint8Array.of(0xc3, 0xcc, 0xcc, 0xcc, 0xcc); // ret; int3 x4
 const trampolineUd1 = Uint8Array.of(0x0f, 0xb9, 0xcc); // ud1 %esp, %ecx (6.6 and later)
 const trampolineSct = Uint8Array.of(0x53, 0x43, 0x54); // "SCT" (before)
@@ -194,6 +195,7 @@ function encodeCallSite(request: CallSiteRequest): CallSiteBytes | undefined {
   const to = addressOf(target);
   switch (kind) {
     case 'call': {
+      if (to !== undefined && to === support.warnTrap) return { bytes: warnTrap, onTrampoline: false };
       if (target.kind === 'function') return direct([CALL_REL32], target.address);
       if (target.kind === 'null') return { bytes: nop5, onTrampoline: false };
       const bytes = holds(current, 0, oldClearResult) ? oldClearResult : clearResult;
@@ -222,7 +224,8 @@ function isCallSite(current: Uint8Array, kind: CallKind): boolean {
         (current[0] === CALL_REL32 && current.length >= 5) ||
         holds(current, 0, nop5) ||
         holds(current, 0, clearResult) ||
-        holds(current, 0, oldClearResult)
+        holds(current, 0, oldClearResult) ||
+        holds(current, 0, warnTrap)
       );
     case 'tail':
       return current.length >= 5 && (current[0] === JMP_REL32 || current[0] === RET);

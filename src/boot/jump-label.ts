@@ -1,13 +1,12 @@
-// Static branches at boot and run time (kernel/jump_label.c).
+// The sites of static branches at boot and run time (kernel/jump_label.c; counts of keys are in static-key.ts).
 import type { SiteInstruction } from '../arch/arch.ts';
 import { hexBytes } from '../bytes/integer.ts';
-import { ByteView } from '../bytes/view.ts';
 import { MismatchError, TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { type BranchSite, unionOffset } from '../image/sites.ts';
-import { encodeImageEntry } from '../image/tables.ts';
 import { jumpBit1, jumpBranch, jumpTable } from '../tables/schema.ts';
-import { type Runtime, requireKey } from './runtime.ts';
+import { type Module, type Runtime, requireKey } from './runtime.ts';
+import { sortTable } from './sort-table.ts';
 import type { Allowed, Patch } from './text-poke.ts';
 
 /** JUMP_TYPE_TRUE: the key's initial value, in bit 0 of its `type`. */
@@ -58,7 +57,18 @@ export function branchSizes(image: Image, site: BranchSite): readonly number[] {
   return image.instructionsAt(site.address).branchSizes;
 }
 
-function patchTo(runtime: Runtime, site: BranchSite, states: readonly boolean[], enabled: boolean): Patch {
+/** True where static_key_enabled is: a count that is not 0, below it too. */
+export function isEnabled({ enabled }: KeyState): boolean {
+  return enabled !== 0;
+}
+
+/** What brings a site to a state of its key, from one of `states`. Error `branch-range`. */
+export function branchPatch(
+  runtime: Runtime,
+  site: BranchSite,
+  states: readonly boolean[],
+  enabled: boolean,
+): Patch {
   const { image } = runtime;
   const key = image.describe(site.key);
   const found = branchAt(image, site);
@@ -84,29 +94,17 @@ function patchTo(runtime: Runtime, site: BranchSite, states: readonly boolean[],
   };
 }
 
-/** Sites in the kernel's order: by key, then by code address. */
-function byKeyThenCode(a: BranchSite, b: BranchSite): number {
-  return a.key - b.key || a.address - b.address || a.entry.address - b.entry.address;
-}
-
-/** Writes the table in order, init bits set, and re-reads nothing: the sites keep their new entries. */
-function storeTable(runtime: Runtime): void {
-  const { image, poker } = runtime;
-  const places = runtime.branches.map((site) => site.entry.address).sort((a, b) => a - b);
-  runtime.branches = [...runtime.branches].sort(byKeyThenCode).map((site, i) => {
-    const address = places[i] as number;
-    const bit1 = image.isInitText(site.address);
-    const flags = (site.branch ? jumpBranch : 0) | (bit1 ? jumpBit1 : 0);
-    const fields = [site.address, site.target, site.key + flags];
-    poker.store(address, encodeImageEntry(image, jumpTable, address, fields), 'sort __jump_table');
-    return { ...site, bit1, entry: { address, fields } };
-  });
+/** The entry of a site with its init bit as it is at run time. */
+function flagged(runtime: Runtime, site: BranchSite): { site: BranchSite; fields: readonly number[] } {
+  const bit1 = runtime.image.isInitText(site.address) || (runtime.profile.keepsBit1 && site.bit1);
+  const flags = (site.branch ? jumpBranch : 0) | (bit1 ? jumpBit1 : 0);
+  return { site: { ...site, bit1 }, fields: [site.address, site.target, site.key + flags] };
 }
 
 /** Throws unless every site lies in code, its target too, and its key in the image. */
-function checkSites(runtime: Runtime): void {
-  const { image } = runtime;
-  for (const site of runtime.branches) {
+function checkSites(runtime: Runtime, sites: readonly BranchSite[]): void {
+  const { image, profile } = runtime;
+  for (const site of sites) {
     readKey(image, site.key);
     for (const [what, address] of [
       ['site', site.address],
@@ -119,36 +117,56 @@ function checkSites(runtime: Runtime): void {
         { file: image.file.path, section: jumpTable.name, offset: site.entry.address },
       );
     }
-    if (branchAt(image, site)) continue;
-    const { nop } = image.instructionsAt(site.address);
-    const sizes = branchSizes(image, site);
-    const found = image.readUpTo(site.address, Math.max(...sizes)).slice();
-    throw new MismatchError(
-      [
-        {
-          address: site.address,
-          name: image.describe(site.address),
-          found,
-          allowed: sizes.map((size) => ({ bytes: nop(size), meaning: 'NOP' })),
-          reason: `a static branch of ${image.describe(site.key)} (found ${hexBytes(found)})`,
-        },
-      ],
-      { file: image.file.path },
-    );
+    const found = branchAt(image, site);
+    if (found) {
+      const sizes = branchSizes(image, site);
+      if (profile.shortBranches || found.size === Math.max(...sizes)) continue;
+      runtime.bug(
+        `jump_label: Fatal kernel bug, unexpected op at ${image.describe(site.address)}: a static branch of ${found.size} bytes`,
+      );
+    }
+    refuseSite(runtime, site);
   }
+}
+
+function refuseSite({ image }: Runtime, site: BranchSite): never {
+  const { nop } = image.instructionsAt(site.address);
+  const sizes = branchSizes(image, site);
+  const found = image.readUpTo(site.address, Math.max(...sizes)).slice();
+  throw new MismatchError(
+    [
+      {
+        address: site.address,
+        name: image.describe(site.address),
+        found,
+        allowed: sizes.map((size) => ({ bytes: nop(size), meaning: 'NOP' })),
+        reason: `a static branch of ${image.describe(site.key)} (found ${hexBytes(found)})`,
+      },
+    ],
+    { file: image.file.path },
+  );
 }
 
 /**
  * jump_label_init: check, bring each site to its key's value, sort, set init bits. A site may hold what its key's
  * initial or present value asks for, or (bit 1) the jump that the compiler left for the build step to rewrite.
+ * Kernels write no text here: what is not as its key says is refused.
  */
 export function jumpLabelInit(runtime: Runtime): void {
-  const { image, poker } = runtime;
+  const { image, poker, profile } = runtime;
   poker.phase = 'jump_label_init';
-  checkSites(runtime);
+  checkSites(runtime, runtime.branches);
   const patches = runtime.branches.map((site) => {
-    const { enabled, initial } = readKey(image, site.key);
-    const patch = patchTo(runtime, site, [initial, enabled > 0], enabled > 0);
+    const key = readKey(image, site.key);
+    const enabled = isEnabled(key);
+    if (!profile.initWrites) {
+      const patch = branchPatch(runtime, site, [], enabled);
+      if (profile.initChecksNops && !wantsJump(site, enabled) && branchAt(image, site)?.kind !== 'nop') {
+        runtime.bug(`jump_label: Fatal kernel bug, unexpected op at ${image.describe(site.address)}: no NOP`);
+      }
+      return patch;
+    }
+    const patch = branchPatch(runtime, site, [key.initial, enabled], enabled);
     if (!site.bit1) return patch;
     const found = branchAt(image, site);
     if (found?.kind !== 'jump') return patch;
@@ -156,27 +174,22 @@ export function jumpLabelInit(runtime: Runtime): void {
     return { ...patch, allowed: [...patch.allowed, { bytes: left, meaning: 'jump left by the compiler' }] };
   });
   poker.poke(patches);
-  storeTable(runtime);
+  runtime.branches = sortTable(image, poker, jumpTable, runtime.branches, (site) => flagged(runtime, site));
 }
 
-/** static_key_enable and static_key_disable: sets the count to 1 or 0 and updates every site of the key. */
-export function setStaticKey(runtime: Runtime, key: number, enabled: boolean): void {
+/**
+ * jump_label_add_module: sorts a module's entries, and brings those sites to their keys' values that were built for
+ * another one. Returns the sites with their new entries.
+ */
+export function addModuleBranches(runtime: Runtime, module: Module): BranchSite[] {
   const { image, poker } = runtime;
-  const state = readKey(image, key);
-  const name = image.describe(key);
-  const sites = runtime.branches.filter((site) => site.key === key);
-  if (sites.length === 0) runtime.notes.push(`no site uses the key ${name}`);
-  if (state.enabled === (enabled ? 1 : 0)) {
-    runtime.notes.push(`${name} is ${enabled ? 'enabled' : 'disabled'} already`);
-    return;
-  }
-  if (state.enabled !== 0 && state.enabled !== 1) {
-    // The kernel warns (WARN_ON_ONCE) and returns.
-    runtime.notes.push(`${name} has count ${state.enabled}; it is neither 0 nor 1, so nothing changes`);
-    return;
-  }
-  poker.poke(sites.map((site) => patchTo(runtime, site, [!enabled], enabled)));
-  const bytes = new Uint8Array(4);
-  new ByteView(bytes, image.file.header.little).setU32(0, enabled ? 1 : 0);
-  poker.store(key, bytes, `${name}.enabled = ${enabled ? 1 : 0}`);
+  checkSites(runtime, module.branches);
+  const patches = module.branches.map((site) => {
+    const key = readKey(image, site.key);
+    return branchPatch(runtime, site, [key.initial], isEnabled(key));
+  });
+  poker.check(patches);
+  const sorted = sortTable(module.image, poker, jumpTable, module.branches, (site) => flagged(runtime, site));
+  poker.poke(patches);
+  return sorted;
 }

@@ -10,7 +10,6 @@ import type { Patch } from './text-poke.ts';
 /** Drops the barriers for one CPU, or puts them back for several. Errors: `table-malformed`, `site-mismatch`. */
 export function setBarriers(runtime: Runtime, cpus: number): void {
   const { image, poker, barriers } = runtime;
-  poker.phase = 'SMP alternatives';
   const patches = barriers.map(({ address, entry }): Patch => {
     const instructions = image.instructionsAt(address);
     const form = barrierAt(instructions, image.readUpTo(address, image.arch.maxSite), 0);

@@ -1,13 +1,14 @@
 // Static calls at boot and run time (kernel/static_call_inline.c, arch/x86/kernel/static_call.c).
 import { type CallKind, type CallSiteBytes, type CallTarget, placeOf } from '../arch/arch.ts';
-import { hex, parseAddress } from '../bytes/integer.ts';
+import { hex, parseAddress, sameBytes } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image, Pointer } from '../image/image.ts';
-import { type CallSite, findSymbol, type StaticCall } from '../image/sites.ts';
-import { encodeImageEntry } from '../image/tables.ts';
+import { findSymbol } from '../image/names.ts';
+import type { CallSite, StaticCall } from '../image/sites.ts';
 import { callInit, callTail, staticCallSites } from '../tables/schema.ts';
-import { type Runtime, requireKey } from './runtime.ts';
+import { type Module, type Runtime, requireKey } from './runtime.ts';
+import { sortTable } from './sort-table.ts';
 import type { Allowed, Patch } from './text-poke.ts';
 
 /** What a call is to do; `external` is a function of another object, whose address only the loader knows. */
@@ -174,45 +175,87 @@ export function isTrampolineAt(image: Image, pointer: number): boolean {
   return isTrampoline(image.readUpTo(placeOf(image.arch, pointer), trampolineSize), 0);
 }
 
-function storeTable(runtime: Runtime): void {
-  const { image, poker } = runtime;
-  const places = runtime.callSites.map((site) => site.entry.address).sort((a, b) => a - b);
-  const order = (a: CallSite, b: CallSite) =>
-    a.key - b.key || a.address - b.address || a.entry.address - b.entry.address;
-  runtime.callSites = [...runtime.callSites].sort(order).map((site, i) => {
-    const address = places[i] as number;
-    const init = image.isInitText(site.address);
-    const fields = [site.address, site.key + (site.tail ? callTail : 0) + (init ? callInit : 0)];
-    poker.store(
-      address,
-      encodeImageEntry(image, staticCallSites, address, fields),
-      'sort .static_call_sites',
-    );
-    return { ...site, init, entry: { address, fields } };
-  });
+/** The entry of a site with its init bit as it is at run time. */
+function flagged(runtime: Runtime, site: CallSite): { site: CallSite; fields: readonly number[] } {
+  const init = runtime.image.isInitText(site.address);
+  const flags = (site.tail ? callTail : 0) + (init ? callInit : 0);
+  return { site: { ...site, init }, fields: [site.address, site.key + flags] };
+}
+
+/** Throws unless every site lies in code and holds what the runtime can patch: `table-malformed`, `kernel-bug`. */
+function checkSites(runtime: Runtime, sites: readonly CallSite[]): void {
+  const { image, profile } = runtime;
+  for (const site of sites) {
+    if (!image.codeAt(site.address)) {
+      throw new TextpokeError(
+        'table-malformed',
+        `the site ${image.describe(site.address)} of a static call entry does not lie in executable code`,
+        { file: image.file.path, section: staticCallSites.name, offset: site.entry.address },
+      );
+    }
+    if (!profile.conditionalTails && kindOfSite(image, site) === 'conditional tail') {
+      const [opcode] = image.readUpTo(site.address, 1);
+      runtime.bug(
+        `unexpected static_call insn opcode 0x${opcode?.toString(16)} at ${image.describe(site.address)}`,
+      );
+    }
+  }
 }
 
 /** static_call_init: sort by key, mark init sites, bring every site from its trampoline to its function. */
 export function staticCallInit(runtime: Runtime): void {
   const { image, poker } = runtime;
   poker.phase = 'static_call_init';
-  for (const site of runtime.callSites) {
-    if (image.codeAt(site.address)) continue;
-    throw new TextpokeError(
-      'table-malformed',
-      `the site ${image.describe(site.address)} of a static call entry does not lie in executable code`,
-      { file: image.file.path, section: staticCallSites.name, offset: site.entry.address },
-    );
-  }
+  checkSites(runtime, runtime.callSites);
   poker.poke(
     runtime.callSites.map((site) => {
       const value = readCallValue(runtime, site.key);
       return patchTo(runtime, site, [value], value);
     }),
   );
-  storeTable(runtime);
+  runtime.callSites = sortTable(image, poker, staticCallSites, runtime.callSites, (site) =>
+    flagged(runtime, site),
+  );
   settleSymbolic(runtime);
-  settleTrampolines(runtime);
+  if (runtime.profile.settlesTrampolines) settleTrampolines(runtime, runtime.calls.values());
+}
+
+/**
+ * static_call_force_reinit, and the static_call_init behind it: every site is made anew. Error `step-refused` where
+ * the kernel does not have it, or init text is gone.
+ */
+export function forceReinit(runtime: Runtime): void {
+  const { profile, poker } = runtime;
+  const why = !profile.forceReinit
+    ? `profile ${profile.name} does not have it`
+    : runtime.initFreed
+      ? 'it lies in init text, which is gone'
+      : undefined;
+  if (why) throw new TextpokeError('step-refused', `static_call_force_reinit: ${why}`);
+  const { phase, live } = poker;
+  poker.live = false;
+  try {
+    staticCallInit(runtime);
+  } finally {
+    Object.assign(poker, { phase, live });
+  }
+}
+
+/** static_call_add_module: what `staticCallInit` does, for the sites of a module. Returns them with new entries. */
+export function addModuleCalls(runtime: Runtime, module: Module): CallSite[] {
+  const { poker } = runtime;
+  checkSites(runtime, module.callSites);
+  const patches = module.callSites.map((site) => {
+    const value = readCallValue(runtime, site.key);
+    return patchTo(runtime, site, [value], value);
+  });
+  poker.check(patches);
+  const sorted = sortTable(module.image, poker, staticCallSites, module.callSites, (site) =>
+    flagged(runtime, site),
+  );
+  poker.poke(patches);
+  if (runtime.profile.settlesTrampolines) settleTrampolines(runtime, module.calls.values());
+  return sorted;
 }
 
 /**
@@ -234,9 +277,9 @@ function settleSymbolic(runtime: Runtime): void {
  * would run by the one way and not by the other. A NULL trampoline takes the form that an update to NULL writes:
  * from here on the bytes of a trampoline follow from the value of its key alone.
  */
-function settleTrampolines(runtime: Runtime): void {
+function settleTrampolines(runtime: Runtime, calls: Iterable<StaticCall>): void {
   const patches: Patch[] = [];
-  for (const call of runtime.calls.values()) {
+  for (const call of calls) {
     if (call.trampoline === undefined || !runtime.image.contains(call.key, 2 * runtime.image.arch.wordSize))
       continue;
     const value = readCallValue(runtime, call.key);
@@ -258,16 +301,13 @@ export function parseCallValue(runtime: Runtime, text: string): CallTarget {
   const { image, returnZero } = runtime;
   if (text === 'NULL') return { kind: 'null' };
   if (text === 'RET0') {
-    if (returnZero === undefined) {
-      throw new TextpokeError(
-        'unknown-key',
-        'RET0 needs __static_call_return0, which the image does not have',
-        {
-          file: image.file.path,
-        },
-      );
-    }
-    return { kind: 'return 0', address: returnZero };
+    const address = image.symbols.addressOf('__static_call_return0');
+    if (address !== undefined) return callValue({ kind: 'address', address }, returnZero) as CallTarget;
+    throw new TextpokeError(
+      'unknown-key',
+      'RET0 needs __static_call_return0, which the image does not have',
+      { file: image.file.path },
+    );
   }
   const address = parseAddress(text) ?? findSymbol(image, text, 'function');
   if (!image.codeAt(address)) {
@@ -278,18 +318,35 @@ export function parseCallValue(runtime: Runtime, text: string): CallTarget {
   return callValue({ kind: 'address', address }, returnZero) as CallTarget;
 }
 
+function sameValue(a: CallValue, b: CallValue): boolean {
+  return a.kind === b.kind && ('address' in a ? a.address : 0) === ('address' in b ? b.address : 0);
+}
+
 /** static_call_update: key, then trampoline, then every site. Errors: `site-mismatch`, `store-refused`, `branch-range`. */
 export function updateStaticCall(runtime: Runtime, call: StaticCall, value: CallTarget): void {
   const before = readCallValue(runtime, call.key);
+  // A kernel looks at nothing else then.
+  if (runtime.profile.version !== undefined && sameValue(before, value)) return;
   const patches: Patch[] = [];
+  if (call.trampoline !== undefined) checkSignature(runtime, call.trampoline);
   if (call.trampoline !== undefined)
     patches.push(trampolinePatch(runtime, call, call.trampoline, before, value));
-  const sites = runtime.callSites.filter((site) => site.key === call.key);
+  const sites = runtime.callSitesOf(call.key).filter((site) => runtime.isPatched(site.address, site.init));
   if (sites.length === 0) runtime.notes.push(`no site calls ${call.name}`);
   for (const site of sites) patches.push(patchTo(runtime, site, [before], value));
   runtime.poker.check(patches);
   storeFunction(runtime, call, value);
   runtime.poker.poke(patches);
+}
+
+/** __static_call_validate of a trampoline: error `kernel-bug` where the bytes behind it are not this kernel's. */
+function checkSignature(runtime: Runtime, trampoline: number): void {
+  const { image, profile } = runtime;
+  if (profile.signature === 'any' || profile.signature === undefined) return;
+  const { branchSizes } = image.arch.instructionsOf(trampoline);
+  const at = placeOf(image.arch, trampoline) + Math.max(...branchSizes);
+  if (sameBytes(image.readUpTo(at, profile.signature.length), profile.signature)) return;
+  runtime.bug(`trampoline signature fail at ${image.describe(trampoline)}`);
 }
 
 function trampolinePatch(
@@ -316,7 +373,8 @@ function trampolinePatch(
   }
   const current = image.readUpTo(place, image.arch.trampolineSize);
   const allowed: Allowed[] = [];
-  if (isTrampolineAt(image, trampoline) && trampolineDoes(runtime, call.key, trampoline, before)) {
+  const signed = runtime.profile.signature === undefined || isTrampolineAt(image, trampoline);
+  if (signed && trampolineDoes(runtime, call.key, trampoline, before)) {
     allowed.push({
       bytes: current.slice(0, bytes.length),
       meaning: `the trampoline of ${call.name} = ${describeValue(image, before)}`,

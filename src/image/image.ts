@@ -36,6 +36,12 @@ export interface CodeRange {
 /** Bytes of the longest PLT entry or veneer of any machine. */
 const longestStub = 32;
 
+/** An image that is mapped beside another one: a module. */
+export interface Guest {
+  readonly name: string;
+  readonly image: Image;
+}
+
 export class Image {
   readonly file: ElfFile;
   readonly arch: Arch;
@@ -45,6 +51,9 @@ export class Image {
   private dynamicTable: DynamicTable | undefined;
   private ranges: CodeRange[] | undefined;
   private readonly maps = new Map<CodeRange, CodeMap>();
+  /** Bytes written where the file has none (.bss), by address. */
+  private readonly written = new Map<number, number>();
+  private readonly mapped: Guest[] = [];
 
   /** Errors: `not-an-image` for an object or a file without loadable segments, `machine-unsupported`. */
   constructor(file: ElfFile) {
@@ -92,9 +101,35 @@ export class Image {
     return this.loads.find((s) => address >= s.vaddr && address + length <= s.vaddr + s.memsz);
   }
 
+  /** Modules mapped beside the image, oldest first: their addresses can be asked for here as well. */
+  get guests(): readonly Guest[] {
+    return this.mapped;
+  }
+  map(guest: Guest): void {
+    this.mapped.push(guest);
+  }
+  unmap(guest: Guest): void {
+    this.mapped.splice(this.mapped.indexOf(guest), 1);
+  }
+
+  private guestAt(address: number): Image | undefined {
+    if (this.mapped.length === 0) return undefined;
+    return this.mapped.find(({ image }) => image.contains(address))?.image;
+  }
+
+  /** Where the memory ends that lies on the same side of address 0 as the code. */
+  get end(): number {
+    const isHigh = (this.code[0]?.address ?? 0) < 0;
+    const own = this.loads.filter((s) => s.vaddr < 0 === isHigh).map((s) => s.vaddr + s.memsz);
+    return Math.max(...own, ...this.mapped.map(({ image }) => image.end));
+  }
+
   /** True when [address, address + length) lies in a loaded segment. */
   contains(address: number, length = 1): boolean {
-    return this.segmentOf(address, length) !== undefined;
+    return (
+      this.segmentOf(address, length) !== undefined ||
+      this.mapped.some(({ image }) => image.contains(address, length))
+    );
   }
 
   /** File offset of an address; undefined where the file has no byte for it (.bss). */
@@ -108,6 +143,8 @@ export class Image {
   read(address: number, length: number): Uint8Array {
     const segment = this.segmentOf(address, length);
     if (!segment) {
+      const guest = this.guestAt(address);
+      if (guest) return guest.read(address, length);
       throw new TextpokeError('elf-malformed', `${length} bytes at ${hex(address)} are outside the image`, {
         file: this.file.path,
       });
@@ -121,13 +158,35 @@ export class Image {
     if (at + length <= segment.filesz) return bytes.subarray(at, at + length);
     const padded = new Uint8Array(length);
     if (at < segment.filesz) padded.set(bytes.subarray(at, segment.filesz));
+    if (this.written.size > 0) {
+      for (let i = Math.max(segment.filesz - at, 0); i < length; i++) {
+        padded[i] = this.written.get(address + i) ?? 0;
+      }
+    }
     return padded;
+  }
+
+  /** Writes to memory: to the file's bytes, or beside them where it has none. `elf-malformed` outside the image. */
+  write(address: number, bytes: Uint8Array): void {
+    const guest = this.segmentOf(address, 1) ? undefined : this.guestAt(address);
+    if (guest) guest.write(address, bytes);
+    else if (this.fileOffset(address, bytes.length) !== undefined)
+      this.read(address, bytes.length).set(bytes);
+    else
+      for (const [i, byte] of this.read(address, bytes.length).entries()) {
+        this.written.set(address + i, bytes[i] ?? byte);
+      }
+  }
+
+  /** True for memory that `write` changes in the file, or in a module, which is in no file. */
+  isStored(address: number, length: number): boolean {
+    return this.fileOffset(address, length) !== undefined || this.guestAt(address) !== undefined;
   }
 
   /** At most `length` bytes at an address, fewer where the segment ends. */
   readUpTo(address: number, length: number): Uint8Array {
     const segment = this.segmentOf(address, 1);
-    if (!segment) return new Uint8Array(0);
+    if (!segment) return this.guestAt(address)?.readUpTo(address, length) ?? new Uint8Array(0);
     return this.read(address, Math.min(length, segment.vaddr + segment.memsz - address));
   }
 
@@ -282,6 +341,8 @@ export class Image {
 
   /** The section that holds an address, if the image has section headers. */
   sectionAt(address: number): Section | undefined {
+    const guest = this.guestAt(address);
+    if (guest) return guest.sectionAt(address);
     this.alloc ??= this.file.sections
       .filter((s) => (s.flags & SHF_ALLOC) !== 0 && s.size > 0 && (s.flags & SHF_TLS) === 0)
       .sort((a, b) => a.addr - b.addr);
@@ -314,10 +375,15 @@ export class Image {
   }
 
   codeAt(address: number): CodeRange | undefined {
-    return this.code.find((r) => address >= r.address && address < r.address + r.code.length);
+    return (
+      this.code.find((r) => address >= r.address && address < r.address + r.code.length) ??
+      this.guestAt(address)?.codeAt(address)
+    );
   }
 
   codeMap(range: CodeRange): CodeMap {
+    const guest = this.guestAt(range.address);
+    if (guest) return guest.codeMap(range);
     let map = this.maps.get(range);
     if (!map) {
       const { table } = this.symbols;
@@ -354,6 +420,8 @@ export class Image {
 
   /** `symbol+0x1c` (or `symbol`), else the bare address. */
   describe(pointer: number): string {
+    const guest = this.guestAt(pointer);
+    if (guest) return guest.describe(pointer);
     const address = this.codeAt(pointer) ? placeOf(this.arch, pointer) : pointer;
     const near = this.symbols.nearest(address);
     if (!near || !this.contains(address)) return hex(address);
@@ -363,12 +431,28 @@ export class Image {
     return near.offset === 0 ? near.name : `${near.name}+0x${near.offset.toString(16)}`;
   }
 
+  private initText: readonly (readonly [start: number, end: number])[] | undefined;
+
   /** True for code that is freed after start-up: .init.text, .exit.text or between _sinittext and _einittext. */
   isInitText(address: number): boolean {
-    const start = this.symbols.addressOf('_sinittext');
-    const end = this.symbols.addressOf('_einittext');
-    if (start !== undefined && end !== undefined && address >= start && address < end) return true;
-    const name = this.sectionAt(address)?.name;
-    return name === '.init.text' || name === '.exit.text';
+    const guest = this.guestAt(address);
+    // A module keeps its .exit.text as long as it is loaded (kernel/module/main.c, module_init_section).
+    if (guest) return guest.sectionAt(address)?.name.startsWith('.init') ?? false;
+    if (!this.initText) {
+      const start = this.symbols.addressOf('_sinittext');
+      const end = this.symbols.addressOf('_einittext');
+      this.initText = [
+        ...(start !== undefined && end !== undefined ? [[start, end] as const] : []),
+        ...this.file.sections
+          .filter(({ name, size }) => (name === '.init.text' || name === '.exit.text') && size > 0)
+          .map(({ addr, size }) => [addr, addr + size] as const),
+      ];
+    }
+    return this.initText.some(([start, end]) => address >= start && address < end);
+  }
+
+  /** True for .exit.text: a kernel that is linked as one image never runs it. */
+  isExitText(address: number): boolean {
+    return this.guestAt(address) === undefined && this.sectionAt(address)?.name === '.exit.text';
   }
 }

@@ -82,6 +82,14 @@ function outputName(name: string): string {
   return match ? match[0] : name;
 }
 
+/** What lies around an in-memory link: where it goes, and what symbols exist already. */
+export interface LinkPlace {
+  /** Virtual address of the first byte, a multiple of the largest page. */
+  readonly base: number;
+  /** The code pointer or address of a symbol that lies outside; undefined where there is none. */
+  readonly external?: ((name: string) => number | undefined) | undefined;
+}
+
 export class LinkInput {
   readonly objects: LinkObject[] = [];
   readonly outputs = new Map<string, Output>();
@@ -95,13 +103,16 @@ export class LinkInput {
   /** Symbols that relocations fill fields with, over all objects. */
   readonly referencedCount: number;
   private readonly groups = new Set<string>();
+  private readonly external: LinkPlace['external'];
+  private readonly outside = new Map<string, number>();
 
   get little(): boolean {
     return (this.objects[0] as LinkObject).file.header.little;
   }
 
   /** Errors: `link-failed`, `not-relocatable`, `machine-unsupported`. */
-  constructor(files: readonly ElfFile[]) {
+  constructor(files: readonly ElfFile[], external?: LinkPlace['external']) {
+    this.external = external;
     this.arch = archOf((files[0] as ElfFile).header);
     for (const file of files) inFile(file.path, () => this.addObject(file));
     this.makeCommons();
@@ -271,8 +282,11 @@ export class LinkInput {
       for (const symbol of filled) {
         const name = symbols.name(symbol);
         const missing = symbols.isUndefined(symbol) && !this.globals.has(name) && !this.made.has(name);
-        if (!missing || symbols.binding(symbol) !== STB_GLOBAL) continue;
-        if (listed.has(symbol)) {
+        if (!missing) continue;
+        const address = this.external?.(name);
+        if (address !== undefined) this.outside.set(name, address);
+        if (address !== undefined || symbols.binding(symbol) !== STB_GLOBAL) continue;
+        if (listed.has(symbol) && !this.external) {
           throw new TextpokeError('link-failed', `${name} is a key, but no object defines it`, {
             file: object.file.path,
           });
@@ -281,6 +295,11 @@ export class LinkInput {
       }
     }
     const sorted = [...names].sort();
+    if (this.external && sorted.length > 0) {
+      throw new TextpokeError('link-failed', `unknown symbol ${sorted.join(', ')}`, {
+        file: this.objects[0]?.file.path,
+      });
+    }
     for (const name of sorted) {
       const stubs = this.output(stubSection, SHF_ALLOC | SHF_EXECINSTR, SHT_PROGBITS);
       stubs.align = stubSize;
@@ -297,7 +316,7 @@ export class LinkInput {
     if (symbols.binding(symbol) !== STB_LOCAL) {
       const name = symbols.name(symbol);
       const definition = this.made.has(name) ? undefined : this.globals.get(name);
-      if (!definition) return false;
+      if (!definition) return (this.outside.get(name) ?? 0) % 2 !== 0;
       if (definition.object !== object || definition.symbol !== symbol)
         return this.isThumb(definition.object, definition.symbol);
     }
@@ -314,6 +333,7 @@ export class LinkInput {
       const made = this.made.get(name);
       if (made) return made.output.address + made.offset;
       const definition = this.globals.get(name);
+      if (!definition && this.outside.has(name)) return this.outside.get(name);
       if (!definition)
         return symbols.binding(symbol) === STB_WEAK || section === sectionUndefined ? 0 : undefined;
       if (definition.object !== object || definition.symbol !== symbol) {

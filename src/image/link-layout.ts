@@ -18,9 +18,8 @@ import { Ehdr, identSize, Phdr } from '../elf/records.ts';
 import { inFile, TextpokeError } from '../errors.ts';
 import type { LinkInput, LinkObject, Output, Piece } from './link-input.ts';
 
-const base = 0x400000;
-/** The small code model's 2 GiB, less some room for addends (psABI section 3.5.1). */
-const limit = 0x7fff_0000;
+/** Bytes that the small code model reaches from 0x400000, less some room for addends (psABI section 3.5.1). */
+const room = 0x7fbf_0000;
 
 /** Pointers to symbols for relocations that go through a global offset table. */
 export class OffsetTable {
@@ -66,7 +65,11 @@ export class OffsetTable {
 }
 
 /** Outputs in order of segment: read-only, code, data, zeros; with their addresses. */
-export function layOut(input: LinkInput, got: Output): { order: Output[]; segments: Segment[] } {
+export function layOut(
+  input: LinkInput,
+  got: Output,
+  base: number,
+): { order: Output[]; segments: Segment[] } {
   const rank = (o: Output) =>
     (o.flags & SHF_EXECINSTR) !== 0 ? 1 : (o.flags & SHF_WRITE) === 0 ? 0 : o.type === SHT_NOBITS ? 3 : 2;
   const order = [...input.outputs.values(), got].sort((a, b) => rank(a) - rank(b));
@@ -74,6 +77,7 @@ export function layOut(input: LinkInput, got: Output): { order: Output[]; segmen
   const headers = identSize + Ehdr[bits].size + 3 * Phdr[bits].size;
   const segments: Segment[] = [];
   let address = base + headers;
+  const limit = base + room;
   for (const [ranks, flags] of [
     [[0], PF_R],
     [[1], PF_R | PF_X],

@@ -1,7 +1,7 @@
 // Links objects in memory, as the kernel's module loader would, so that no linker is needed to see patching at
 // work. The result is an ordinary ELF executable that the rest of textpoke reads like any other.
 import type { ElfFile } from '../elf/file.ts';
-import { LinkInput } from './link-input.ts';
+import { LinkInput, type LinkPlace } from './link-input.ts';
 import { layOut, OffsetTable, relocate } from './link-layout.ts';
 import { writeImage } from './link-output.ts';
 
@@ -11,14 +11,21 @@ export interface Linked {
   readonly undefinedSymbols: readonly string[];
 }
 
+/** Where programs begin that are linked alone. */
+const programBase = 0x400000;
+
 /**
- * Links relocatable objects to one executable image at 0x400000. Errors: `link-failed` (a duplicate or an
- * unsupported relocation), `not-relocatable`, `machine-unsupported`.
+ * Links relocatable objects to one executable image, at 0x400000 unless `place` says otherwise. Errors: `link-failed`
+ * (a duplicate, an unsupported relocation; beside another image also a symbol that neither defines),
+ * `not-relocatable`, `machine-unsupported`.
  */
-export function linkObjects(files: readonly ElfFile[]): Linked {
-  const input = new LinkInput(files);
+export function linkObjects(
+  files: readonly ElfFile[],
+  { base, external }: LinkPlace = { base: programBase },
+): Linked {
+  const input = new LinkInput(files, external);
   const got = new OffsetTable(input);
-  const { order, segments } = layOut(input, got.output);
+  const { order, segments } = layOut(input, got.output, base);
   // From here on every address is final.
   relocate(input, got);
   return { bytes: writeImage(input, got, order, segments), undefinedSymbols: input.undefinedNames };

@@ -1,7 +1,5 @@
 // The sites of an image, decoded from its tables, and the keys they belong to.
-import { hex, parseAddress } from '../bytes/integer.ts';
 import { STB_LOCAL, STT_FILE } from '../elf/constants.ts';
-import { TextpokeError } from '../errors.ts';
 import { keyPrefix, trampolinePrefix } from '../sites/trampolines.ts';
 import {
   altSmp,
@@ -153,54 +151,4 @@ export function readStaticCalls(image: Image): Map<number, StaticCall> {
 /** Byte offset of `type` (static keys) and of the union (static calls) behind the first member. */
 export function unionOffset(image: Image): number {
   return image.arch.wordSize;
-}
-
-/**
- * The address that a person's name for a key means: a symbol, `symbol[index]` of an array of static keys,
- * `symbol+0x10`, or an address. Errors: `unknown-key`, `ambiguous-name`.
- */
-export function findStaticKey(image: Image, text: string): number {
-  const match = /^(0x[0-9a-f]+)$|^([^[+]+)(?:\[(\d+)\]|\+(0x[0-9a-f]+|\d+))?$/i.exec(text);
-  if (!match)
-    throw new TextpokeError(
-      'usage',
-      `${JSON.stringify(text)} is not a key: SYMBOL, SYMBOL[INDEX] or 0xADDRESS`,
-    );
-  if (match[1]) return Number(BigInt.asIntN(64, BigInt(match[1])));
-  const offset = match[3] ? Number(match[3]) * 2 * image.arch.wordSize : Number(match[4] ?? 0);
-  return findSymbol(image, match[2] as string, 'key') + offset;
-}
-
-/** The address of a symbol by name. Errors: `unknown-key`, `ambiguous-name` (file-local names that repeat). */
-export function findSymbol(image: Image, name: string, what: string): number {
-  const addresses = [...new Set(image.symbols.addressesOf(name))];
-  if (addresses.length === 0) {
-    const table = image.symbols.table ? '' : ' (the image has no symbol table; give an address)';
-    throw new TextpokeError('unknown-key', `no symbol ${name} for the ${what}${table}`, {
-      file: image.file.path,
-    });
-  }
-  if (addresses.length > 1) {
-    throw new TextpokeError(
-      'ambiguous-name',
-      `${addresses.length} symbols are called ${name} (${addresses.map(hex).join(', ')}); give the address of one`,
-      { file: image.file.path },
-    );
-  }
-  return addresses[0] as number;
-}
-
-/** The static call that a person's name means: `name`, `__SCK__name` or the key's address. */
-export function findStaticCall(
-  image: Image,
-  calls: ReadonlyMap<number, StaticCall>,
-  text: string,
-): StaticCall {
-  const address = parseAddress(text);
-  if (address !== undefined) {
-    return calls.get(address) ?? { name: hex(address), key: address, trampoline: undefined };
-  }
-  const name = text.replace(/^__SC[KT]__/, '');
-  const key = findSymbol(image, keyPrefix + name, 'static call');
-  return calls.get(key) ?? { name, key, trampoline: undefined };
 }

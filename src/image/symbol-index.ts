@@ -5,6 +5,7 @@ import { countUpTo } from '../bytes/search.ts';
 import {
   SHT_DYNSYM,
   STB_GLOBAL,
+  STB_LOCAL,
   STT_FILE,
   STT_FUNC,
   STT_OBJECT,
@@ -29,6 +30,7 @@ export class SymbolIndex {
   /** True when only dynamic symbols are known. */
   readonly dynamicOnly: boolean;
   private names: Map<string, number[]> | undefined;
+  private files: number[] | undefined;
   private order: Uint32Array | undefined;
   private addresses: Float64Array | undefined;
   /** Mapping symbols and compilers' labels, which name nothing. */
@@ -65,6 +67,41 @@ export class SymbolIndex {
       }
     }
     return (this.names.get(name) ?? []).map((i) => table.value[i] as number);
+  }
+
+  /** The same for symbols that are local to a source file, by the name that its STT_FILE symbol has. */
+  addressesIn(source: string, name: string): number[] {
+    const { table } = this;
+    if (!table || this.addressesOf(name).length === 0) return [];
+    if (!this.files) {
+      this.files = [];
+      for (let i = 1; i < table.firstGlobal; i++) if (table.type(i) === STT_FILE) this.files.push(i);
+    }
+    const files = this.files;
+    return (this.names?.get(name) ?? [])
+      .filter((i) => {
+        const file = files[countUpTo(files, i) - 1];
+        if (i >= table.firstGlobal || file === undefined) return false;
+        const path = table.name(file);
+        return path === source || path.endsWith(`/${source}`);
+      })
+      .map((i) => table.value[i] as number);
+  }
+
+  /** The value of a global or weak symbol; undefined when no such symbol has the name. */
+  globalAddressOf(name: string): number | undefined {
+    const { table } = this;
+    if (!table || this.addressesOf(name).length === 0) return undefined;
+    const global = this.names?.get(name)?.find((i) => table.binding(i) !== STB_LOCAL);
+    return global === undefined ? undefined : (table.value[global] as number);
+  }
+
+  private exports: boolean | undefined;
+
+  /** True for a kernel and its modules where they say which symbols others may use (EXPORT_SYMBOL). */
+  get hasExports(): boolean {
+    this.exports ??= !this.named((name) => name.startsWith('__ksymtab_')).next().done;
+    return this.exports;
   }
 
   /** The value of a symbol; undefined when no symbol has the name. */

@@ -1,8 +1,9 @@
 // The record of a boot for people: phases with counts, then each write with before, after, reason, disassembly.
 import type { Disassemblers } from '../arch/disassembler.ts';
 import type { Runtime } from '../boot/runtime.ts';
+import type { PlaceStates } from '../boot/states.ts';
 import type { PokeRecord } from '../boot/text-poke.ts';
-import { hex, hexBytes } from '../bytes/integer.ts';
+import { hex, hexBytes, sameBytes } from '../bytes/integer.ts';
 import type { MismatchError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { count, outputColours } from './console.ts';
@@ -93,35 +94,65 @@ export function traceText(runtime: Runtime, disassemblers: Disassemblers): strin
   return lines.length > 0 ? `${lines.join('\n')}\n` : '';
 }
 
-/** Phases with counts, and what a person has to know. */
-export function bootSummary(runtime: Runtime): string {
-  const { poker, branches, callSites, locks, barriers, alternatives } = runtime;
+/** What each phase of boot deals with. */
+function phaseSubjects({ branches, callSites, locks, barriers, alternatives }: Runtime): Map<string, string> {
+  const barrierCount = barriers.length + alternatives.length;
   const forOneCpu = [
-    ...(locks.length > 0 || barriers.length + alternatives.length === 0
-      ? [count(locks.length, 'lock prefix')]
-      : []),
-    ...(barriers.length + alternatives.length > 0
-      ? [count(barriers.length + alternatives.length, 'barrier')]
-      : []),
+    locks.length > 0 || barrierCount === 0 ? count(locks.length, 'lock prefix') : '',
+    barrierCount > 0 ? count(barrierCount, 'barrier') : '',
   ];
-  const phases = new Map<string, { text: number; data: number }>();
-  for (const name of ['jump_label_init', 'static_call_init', 'SMP alternatives', 'run time']) {
-    phases.set(name, { text: 0, data: 0 });
-  }
+  return new Map([
+    ['jump_label_init', count(branches.length, 'static branch')],
+    ['static_call_init', count(callSites.length, 'static call')],
+    ['SMP alternatives', forOneCpu.filter((text) => text !== '').join(', ')],
+    ['run time', 'steps'],
+  ]);
+}
+
+/** How many keys and calls are named before the rest is only counted. */
+const shownChanges = 8;
+
+/** The keys and calls that are otherwise than they were before boot. */
+function changes({ poker, parts, calls }: Runtime): string[] {
+  const first = new Map<number, PokeRecord>();
+  const last = new Map<number, PokeRecord>();
   for (const record of poker.records) {
+    if (!first.has(record.address)) first.set(record.address, record);
+    last.set(record.address, record);
+  }
+  const keys = new Set(parts.flatMap(({ branches }) => branches.map((site) => site.key)));
+  const texts: string[] = [];
+  for (const [address, { reason, after }] of last) {
+    if (sameBytes((first.get(address) as PokeRecord).before, after)) continue;
+    if (keys.has(address) || calls.has(address)) texts.push(reason);
+  }
+  const more = texts.length - shownChanges;
+  return more > 0 ? [...texts.slice(0, shownChanges), `and ${more} more`] : texts;
+}
+
+/** Phases with counts, modules, and what changed. */
+export function bootSummary(runtime: Runtime): string {
+  const subjects = phaseSubjects(runtime);
+  const phases = new Map(Array.from(subjects.keys(), (name) => [name, { text: 0, data: 0 }]));
+  for (const record of runtime.poker.records) {
     const counts = phases.get(record.phase);
     if (counts) counts[record.what]++;
   }
-  const sites: Record<string, string> = {
-    jump_label_init: count(branches.length, 'static branch'),
-    static_call_init: count(callSites.length, 'static call'),
-    'SMP alternatives': forOneCpu.join(', '),
-    'run time': 'steps',
-  };
   const lines = [...phases].map(
     ([name, { text, data }]) =>
-      `${name.padEnd(16)} ${(sites[name] ?? '').padEnd(22)} ${count(text, 'text write')}, ${count(data, 'data write')}`,
+      `${name.padEnd(16)} ${(subjects.get(name) ?? '').padEnd(22)} ${count(text, 'text write')}, ${count(data, 'data write')}`,
   );
+  const { profile, modules, results } = runtime;
+  if (profile.version) lines.push(`${'profile'.padEnd(16)} ${profile.name}`);
+  for (const { name, branches, callSites, locks } of modules) {
+    const sites = [count(branches.length, 'static branch'), count(callSites.length, 'static call')];
+    lines.push(`${'module'.padEnd(16)} ${name}: ${sites.join(', ')}, ${count(locks.length, 'lock prefix')}`);
+  }
+  for (const { step, reserved } of results) {
+    const owners = Object.entries(reserved).flatMap(([what, is]) => (is ? [what] : []));
+    lines.push(`${'reserved'.padEnd(16)} ${step}: ${owners.length > 0 ? owners.join(', ') : 'no'}`);
+  }
+  lines.push(...changes(runtime).map((text) => `${'changed'.padEnd(16)} ${text}`));
   return `${lines.join('\n')}\n`;
 }
 
@@ -131,12 +162,21 @@ export function bootJson(file: string, runtime: Runtime, undefinedSymbols: reado
   return {
     schema: 'textpoke.boot/1',
     file,
+    profile: runtime.profile.name,
     sites: {
       branches: branches.length,
       calls: callSites.length,
       locks: locks.length,
       barriers: barriers.length + alternatives.length,
     },
+    modules: runtime.modules.map((module) => ({
+      name: module.name,
+      sites: {
+        branches: module.branches.length,
+        calls: module.callSites.length,
+        locks: module.locks.length,
+      },
+    })),
     writes: poker.records.map((record) => ({
       phase: record.phase,
       what: record.what,
@@ -147,9 +187,34 @@ export function bootJson(file: string, runtime: Runtime, undefinedSymbols: reado
       reason: record.reason,
       ...(record.live ? { step: record.live.step } : {}),
     })),
+    reserved: runtime.results,
+    warnings: runtime.warnings,
     notes,
     undefinedSymbols,
   };
+}
+
+/** `textpoke.states/1`, a place a line. */
+export function statesJson(
+  file: string,
+  { image, profile }: Runtime,
+  places: readonly PlaceStates[],
+): string {
+  const head = { schema: 'textpoke.states/1', file, profile: profile.name };
+  const lines = places.map(({ address, kind, key, states }) =>
+    JSON.stringify({
+      address: hex(address),
+      symbol: image.describe(address),
+      kind,
+      ...(key === undefined ? {} : { key: image.describe(key) }),
+      states: states.map(({ bytes, mask, meaning }) => ({
+        bytes: hexBytes(bytes),
+        ...(mask ? { mask: hexBytes(mask) } : {}),
+        meaning,
+      })),
+    }),
+  );
+  return `${JSON.stringify(head).slice(0, -1)},"places":[\n${lines.join(',\n')}\n]}`;
 }
 
 /** How many places are shown before the rest is only counted. */

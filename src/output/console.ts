@@ -1,7 +1,7 @@
 // What every command says the same way: diagnostics to stderr, results to stdout, colour only on a terminal.
 import { Chalk, type ChalkInstance } from 'chalk';
 import { reasonOf } from '../elf/source.ts';
-import { ExitCode, TextpokeError } from '../errors.ts';
+import { ExitCode, printable, TextpokeError } from '../errors.ts';
 
 function colourLevel(stream: { isTTY?: boolean }): 0 | 1 {
   const forced = process.env.FORCE_COLOR;
@@ -56,4 +56,23 @@ export function describeError(error: unknown): { text: string; exitCode: number 
   if (error instanceof TextpokeError) return { text: error.describe(), exitCode: error.exitCode };
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { text: `a defect of textpoke, please report it: ${text} [defect]`, exitCode: 70 };
+}
+
+/** One line on standard error that says what is being done, for a person who waits; nothing where none looks. */
+export class Progress {
+  private readonly start = performance.now();
+  private shown = false;
+
+  /** Says it, unless the command has only just begun: short work needs no word. */
+  show(what: string): void {
+    if (!process.stderr.isTTY || performance.now() - this.start < 300) return;
+    process.stderr.write(`\r\x1b[K${printable(what)} ...`);
+    this.shown = true;
+  }
+
+  /** Takes the line away. */
+  clear(): void {
+    if (this.shown) process.stderr.write('\r\x1b[K');
+    this.shown = false;
+  }
 }

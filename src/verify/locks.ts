@@ -1,6 +1,7 @@
 // Lock prefixes: each listed one is a prefix and in the state that the number of CPUs demands; each other lock
 // of the code is listed.
 import type { Runtime } from '../boot/runtime.ts';
+import { droppedLocks } from '../boot/smp-locks.ts';
 import { hexBytes } from '../bytes/integer.ts';
 import type { Finding } from '../findings.ts';
 import type { VerifyOptions } from './verify.ts';
@@ -14,6 +15,8 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
   if (policy === 'none') return;
   const listed = new Set(locks.map((site) => site.address));
   const kept = new Set(runtime.keptLocks.map((site) => site.address));
+  // A kernel leaves those of its init text alone, whatever the number of CPUs.
+  const droppable = new Set(droppedLocks(runtime, runtime).map((site) => site.address));
   let locked = 0;
   let dropped = 0;
   for (const range of image.code) {
@@ -41,7 +44,7 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
           place,
           message: 'a lock entry names a byte that is no prefix of an instruction',
         };
-      } else if (byte === prefix.lock) locked++;
+      } else if (byte === prefix.lock) locked += droppable.has(address) ? 1 : 0;
       else if (isState(byte)) dropped++;
       else {
         const found = Uint8Array.of(byte);
@@ -54,7 +57,7 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
         };
         continue;
       }
-      const wantsLock = options.cpus === undefined ? undefined : options.cpus > 1;
+      const wantsLock = options.cpus === undefined ? undefined : options.cpus > 1 || !droppable.has(address);
       if (wantsLock !== undefined && wantsLock !== (byte === prefix.lock)) {
         const cpus = options.cpus === 1 ? 'one CPU' : `${options.cpus} CPUs`;
         const state = wantsLock ? 'the lock is missing' : 'the lock is still there';

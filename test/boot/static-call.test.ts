@@ -12,7 +12,8 @@ import {
 } from '../../src/boot/static-call.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { MismatchError, TextpokeError } from '../../src/errors.ts';
-import { findStaticCall, readCallSites } from '../../src/image/sites.ts';
+import { findStaticCall } from '../../src/image/names.ts';
+import { readCallSites } from '../../src/image/sites.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 
 /** clang -Os makes conditional tail calls of the sample, hand.S has every kind. */

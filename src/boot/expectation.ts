@@ -1,0 +1,72 @@
+// What a step is expected to have led to.
+import { hexBytes } from '../bytes/integer.ts';
+import { TextpokeError } from '../errors.ts';
+import { findPlace, findStaticCalls, findStaticKeys } from '../image/names.ts';
+import { readKey } from './jump-label.ts';
+import type { Reserved } from './reserved.ts';
+import type { Runtime, Warning } from './runtime.ts';
+import { describeValue, parseCallValue, readCallValue } from './static-call.ts';
+
+export interface Expectation {
+  /** Counts of static keys, by name. */
+  readonly keys?: Readonly<Record<string, number>> | undefined;
+  /** What static calls go to, by name: a function, `NULL` or `RET0`. */
+  readonly calls?: Readonly<Record<string, string>> | undefined;
+  /** Bytes in hexadecimal digits, by place. */
+  readonly bytes?: Readonly<Record<string, string>> | undefined;
+  /** A part of each warning of this step, in order; an empty list: it warns of nothing. */
+  readonly warnings?: readonly string[] | undefined;
+  /** What a query finds. */
+  readonly reserved?: Partial<Reserved> | undefined;
+  /** The error code that the step is refused with. */
+  readonly refused?: string | undefined;
+}
+
+function require(what: string, expected: string, found: string): void {
+  if (expected === found) return;
+  throw new TextpokeError('expectation-failed', `${what}: ${expected} was expected, found ${found}`);
+}
+
+/** Throws `expectation-failed` with the first thing that is otherwise; `warnings` are those of the step. */
+export function checkExpectation(
+  runtime: Runtime,
+  expected: Expectation,
+  warnings: readonly Warning[],
+  reserved: Reserved | undefined,
+): void {
+  const { image } = runtime;
+  const keys = () => runtime.parts.flatMap(({ branches }) => branches.map((site) => site.key));
+  if (expected.refused !== undefined) {
+    throw new TextpokeError(
+      'expectation-failed',
+      `it was expected to be refused (${expected.refused}), and was not`,
+    );
+  }
+  for (const [name, count] of Object.entries(expected.keys ?? {})) {
+    for (const key of findStaticKeys(image, name, keys())) {
+      require(`count of ${image.describe(key)}`, String(count), String(readKey(image, key).enabled));
+    }
+  }
+  for (const [name, value] of Object.entries(expected.calls ?? {})) {
+    for (const call of findStaticCalls(image, runtime.calls, name)) {
+      const found = describeValue(image, readCallValue(runtime, call.key));
+      require(`function of ${call.name}`, describeValue(image, parseCallValue(runtime, value)), found);
+    }
+  }
+  for (const [name, digits] of Object.entries(expected.bytes ?? {})) {
+    const found = hexBytes(image.readUpTo(findPlace(image, name), digits.length / 2));
+    require(`bytes at ${name}`, digits.toLowerCase(), found);
+  }
+  if (expected.warnings) {
+    const texts = warnings.map(({ warning, about }) => `${warning}: ${about}`);
+    const list = (all: readonly string[]) => (all.length > 0 ? all.join('; ') : 'no warning');
+    const { length } = expected.warnings;
+    if (texts.length !== length || !expected.warnings.every((part, i) => texts[i]?.includes(part))) {
+      require('warnings', list(expected.warnings), list(texts));
+    }
+  }
+  for (const [what, is] of Object.entries(expected.reserved ?? {})) {
+    const found = reserved?.[what as keyof Reserved];
+    require(`reserved for ${what}`, String(is), found === undefined ? 'no query' : String(found));
+  }
+}

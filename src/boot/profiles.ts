@@ -1,0 +1,105 @@
+// Kernels differ: what a runtime does, one row a version (arch/x86/kernel/{jump_label,static_call}.c and
+// kernel/{jump_label,static_call_inline}.c of each). Kernels between two rows go by the earlier one.
+import { TextpokeError } from '../errors.ts';
+import type { Image } from '../image/image.ts';
+import { kernelBanner } from '../image/kernel.ts';
+
+export interface Profile {
+  /** As `--profile` takes it. */
+  readonly name: string;
+  /** A kernel's major and minor version; undefined for textpoke's own runtime. */
+  readonly version: readonly [major: number, minor: number] | undefined;
+  /** Static branches may be short (2 bytes on x86). */
+  readonly shortBranches: boolean;
+  /** jump_label_init brings sites to what their keys say; else it leaves text alone. */
+  readonly initWrites: boolean;
+  /** jump_label_init stops at a site that should hold a NOP and does not. */
+  readonly initChecksNops: boolean;
+  /** Bit 1 of a jump entry that was left set outside init text stays, and means init for ever. */
+  readonly keepsBit1: boolean;
+  /** What a call of __static_call_return0 is: a call like any other, or the clear of this kernel. */
+  readonly returnZero: 'call' | 'clear';
+  readonly conditionalTails: boolean;
+  /** Bytes behind a trampoline's jump that an update wants; `any` of those known; undefined: it does not look. */
+  readonly signature: Uint8Array | 'any' | undefined;
+  readonly forceReinit: boolean;
+  /** Calls of __WARN_trap become an undefined instruction. */
+  readonly warnTrap: boolean;
+  /** static_call_init brings trampolines to their keys' values as well. */
+  readonly settlesTrampolines: boolean;
+  /** What the decrement of a count of 0 does (static_key_slow_try_dec, since then static_key_dec_not_one). */
+  readonly underflow: 'goes below' | 'warns';
+}
+
+const before517 = {
+  shortBranches: false,
+  initWrites: false,
+  initChecksNops: true,
+  keepsBit1: true,
+  returnZero: 'call',
+  conditionalTails: false,
+  signature: undefined,
+  forceReinit: false,
+  warnTrap: false,
+  settlesTrampolines: false,
+  underflow: 'goes below',
+} as const;
+const v517 = {
+  ...before517,
+  shortBranches: true,
+  initChecksNops: false,
+  keepsBit1: false,
+  returnZero: 'clear',
+  signature: Uint8Array.of(0x53, 0x43, 0x54), // "SCT"
+} as const;
+const v61 = { ...v517, underflow: 'warns' } as const;
+const v66 = {
+  ...v61,
+  conditionalTails: true,
+  signature: Uint8Array.of(0x0f, 0xb9, 0xcc), // ud1 %esp, %ecx
+  forceReinit: true,
+} as const;
+
+/** Oldest first; textpoke's own is the last. */
+export const profiles: readonly Profile[] = [
+  { name: '5.10', version: [5, 10], ...before517 },
+  { name: '5.17', version: [5, 17], ...v517 },
+  { name: '6.1', version: [6, 1], ...v61 },
+  { name: '6.6', version: [6, 6], ...v66 },
+  // From here on keys in .data..ro_after_init are sealed: static_key_init_ro tells modules not to link to them.
+  { name: '6.12', version: [6, 12], ...v66 },
+  { name: '7.0', version: [7, 0], ...v66, warnTrap: true },
+  {
+    name: 'textpoke',
+    version: undefined,
+    ...v66,
+    initWrites: true,
+    signature: 'any',
+    settlesTrampolines: true,
+  },
+];
+
+const own = profiles.at(-1) as Profile;
+
+/** The profile of a name. Error `usage`. */
+export function profileNamed(name: string): Profile {
+  const found = profiles.find((profile) => profile.name === name);
+  if (found) return found;
+  const names = profiles.map((profile) => profile.name).join(', ');
+  throw new TextpokeError('usage', `there is no profile ${name}; there are ${names}`);
+}
+
+/** The profile that an image's banner asks for; textpoke's own where there is none. */
+export function profileOf(image: Image): Profile {
+  const banner = /^Linux version (\d+)\.(\d+)/.exec(kernelBanner(image) ?? '');
+  if (!banner) return own;
+  const version = [Number(banner[1]), Number(banner[2])] as const;
+  const isUpTo = ({ version: of }: Profile) =>
+    of !== undefined && (of[0] < version[0] || (of[0] === version[0] && of[1] <= version[1]));
+  const profile = profiles.findLast(isUpTo) ?? (profiles[0] as Profile);
+  // Stable kernels took over what 6.6 does; its return for conditional tail calls shows it.
+  const isLater = image.symbols.addressOf('__static_call_return') !== undefined;
+  return isLater && !profile.conditionalTails
+    ? { ...profile, conditionalTails: true, signature: 'any' }
+    : profile;
+}

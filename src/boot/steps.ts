@@ -1,0 +1,202 @@
+// What happens to a program once it runs, one operation a step, and what a step may be expected to lead to.
+import type { CallTarget } from '../arch/arch.ts';
+import type { ElfFile } from '../elf/file.ts';
+import { printable, TextpokeError } from '../errors.ts';
+import { findPlace, findStaticCalls, findStaticKeys } from '../image/names.ts';
+import type { StaticCall } from '../image/sites.ts';
+import { checkExpectation, type Expectation } from './expectation.ts';
+import { cpuDown, cpuUp } from './hotplug.ts';
+import { exported, loadModule, unloadModule } from './modules.ts';
+import { type Reserved, textReserved } from './reserved.ts';
+import type { Runtime } from './runtime.ts';
+import type { UpFill } from './smp-locks.ts';
+import { forceReinit, parseCallValue, updateStaticCall } from './static-call.ts';
+import {
+  advance,
+  decrementKey,
+  decrementKeyLater,
+  disableKey,
+  enableKey,
+  flushKey,
+  incrementKey,
+} from './static-key.ts';
+
+const keyOperations = {
+  enable: enableKey,
+  disable: disableKey,
+  inc: incrementKey,
+  dec: decrementKey,
+  flush: flushKey,
+} as const;
+
+/** An operation. Keys and calls are names, `file.c:name`, addresses or patterns (image/names.ts). */
+export type Operation =
+  | { readonly do: keyof typeof keyOperations; readonly key: string }
+  | { readonly do: 'decDeferred'; readonly key: string; readonly timeout: number }
+  | {
+      readonly do: 'update';
+      readonly call: string;
+      /** A function, `NULL` or `RET0`. */
+      readonly value: string;
+      /** The module that asks for it, which may have been given the trampoline alone. */
+      readonly by?: string | undefined;
+    }
+  | { readonly do: 'forceReinit' | 'freeInit' | 'expect' }
+  | { readonly do: 'load'; readonly file: string }
+  | { readonly do: 'unload'; readonly module: string }
+  | { readonly do: 'cpuUp'; readonly cpu: number }
+  | { readonly do: 'cpuDown'; readonly cpu: number; readonly dropLocks?: boolean | undefined }
+  | { readonly do: 'advance'; readonly milliseconds: number }
+  | { readonly do: 'queryReserved'; readonly start: string; readonly size: number };
+
+export type BootStep = Operation & {
+  /** How messages call the step: `step 3`. */
+  readonly place?: string | undefined;
+  readonly expect?: Expectation | undefined;
+};
+
+export interface StepSurroundings {
+  readonly upFill: UpFill;
+  /** Opens a module's file. */
+  readonly openModule: (file: string) => ElfFile;
+}
+
+/** The step in a few words: `dec off_key`. */
+export function describeStep(step: BootStep): string {
+  switch (step.do) {
+    case 'update':
+      return `update ${step.call}=${step.value}`;
+    case 'load':
+      return `load ${step.file}`;
+    case 'unload':
+      return `unload ${step.module}`;
+    case 'cpuUp':
+    case 'cpuDown':
+      return `${step.do} ${step.cpu}`;
+    case 'advance':
+      return `advance ${step.milliseconds} ms`;
+    case 'queryReserved':
+      return `queryReserved ${step.start}`;
+    case 'forceReinit':
+    case 'freeInit':
+    case 'expect':
+      return step.do;
+    default:
+      return `${step.do} ${step.key}`;
+  }
+}
+
+/**
+ * Carries out a step and holds it against its expectation. A step that is refused has changed nothing. Errors:
+ * `expectation-failed`, and those of the operation, all of them named by the step's place.
+ */
+export function runStep(runtime: Runtime, step: BootStep, surroundings: StepSurroundings): void {
+  const { poker } = runtime;
+  const marks = { records: poker.records.length, warnings: runtime.warnings.length };
+  const before = runtime.state;
+  runtime.step = step.place;
+  let reserved: Reserved | undefined;
+  try {
+    try {
+      reserved = carryOut(runtime, step, surroundings);
+    } catch (error) {
+      poker.rollBack(marks.records);
+      runtime.state = before;
+      if (!(error instanceof TextpokeError) || error.code !== step.expect?.refused) throw error;
+      runtime.notes.push(`refused, as expected: ${error.message}`);
+      return;
+    }
+    if (reserved) runtime.results.push({ step: step.place ?? describeStep(step), reserved });
+    if (step.expect) checkExpectation(runtime, step.expect, runtime.warnings.slice(marks.warnings), reserved);
+  } catch (error) {
+    if (error instanceof TextpokeError && step.place !== undefined) {
+      error.message = printable(`${step.place} (${describeStep(step)}): ${error.message}`);
+    }
+    throw error;
+  } finally {
+    runtime.step = undefined;
+  }
+}
+
+function carryOut(
+  runtime: Runtime,
+  step: BootStep,
+  { upFill, openModule }: StepSurroundings,
+): Reserved | undefined {
+  const { image } = runtime;
+  switch (step.do) {
+    case 'update':
+      for (const call of findStaticCalls(image, runtime.calls, step.call)) {
+        if (step.by !== undefined) requireKeyOf(runtime, step.by, call);
+        updateStaticCall(runtime, call, parseCallValue(runtime, step.value));
+      }
+      break;
+    case 'decDeferred':
+      for (const key of keysOf(runtime, step.key)) decrementKeyLater(runtime, key, step.timeout);
+      break;
+    case 'load':
+      loadModule(runtime, openModule(step.file), upFill);
+      break;
+    case 'unload':
+      unloadModule(runtime, step.module);
+      break;
+    case 'cpuUp':
+      cpuUp(runtime, step.cpu);
+      break;
+    case 'cpuDown':
+      cpuDown(runtime, step.cpu, step.dropLocks ?? false, upFill);
+      break;
+    case 'advance':
+      advance(runtime, step.milliseconds);
+      break;
+    case 'freeInit':
+      runtime.initFreed = true;
+      break;
+    case 'forceReinit':
+      forceReinit(runtime);
+      break;
+    case 'queryReserved': {
+      const start = findPlace(image, step.start);
+      return textReserved(runtime, start, start + step.size - 1);
+    }
+    case 'expect':
+      break;
+    default:
+      for (const key of keysOf(runtime, step.key)) keyOperations[step.do](runtime, key);
+  }
+  return undefined;
+}
+
+function keysOf({ image, parts }: Runtime, text: string): number[] {
+  return findStaticKeys(
+    image,
+    text,
+    parts.flatMap(({ branches }) => branches.map((site) => site.key)),
+  );
+}
+
+/** A module that was given the trampoline alone may call, but not update. Error `step-refused`. */
+function requireKeyOf({ image, modules }: Runtime, name: string, call: StaticCall): void {
+  const module = modules.find((m) => m.name === name);
+  if (!module) throw new TextpokeError('step-refused', `no module ${name} is loaded`);
+  if (module.image.contains(call.key)) return;
+  if ([image, ...modules.map((m) => m.image)].some((of) => exported(of, `__SCK__${call.name}`) === call.key))
+    return;
+  throw new TextpokeError(
+    'step-refused',
+    `the key of ${call.name} is not exported, so the module ${name} may call it but not update it`,
+  );
+}
+
+/** The values that steps give to static calls, by the address of the key. Errors of the names. */
+export function listedValues(runtime: Runtime, steps: readonly BootStep[]): Map<number, CallTarget[]> {
+  const listed = new Map<number, CallTarget[]>();
+  for (const step of steps) {
+    if (step.do !== 'update') continue;
+    const value = parseCallValue(runtime, step.value);
+    for (const { key } of findStaticCalls(runtime.image, runtime.calls, step.call)) {
+      listed.set(key, [...(listed.get(key) ?? []), value]);
+    }
+  }
+  return listed;
+}

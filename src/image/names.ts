@@ -1,0 +1,114 @@
+// What people call keys, calls and places: a symbol, `file.c:symbol` where file-local names repeat, `module:symbol`,
+// an address, or a pattern for many.
+import { hex, parseAddress } from '../bytes/integer.ts';
+import { TextpokeError } from '../errors.ts';
+import { keyPrefix } from '../sites/trampolines.ts';
+import type { Image } from './image.ts';
+import type { StaticCall } from './sites.ts';
+
+const isPattern = (text: string) => /[*?]/.test(text);
+
+function matcher(pattern: string): (name: string) => boolean {
+  const literal = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&');
+  const expression = new RegExp(`^${literal.replaceAll('*', '.*').replaceAll('?', '.')}$`);
+  return (name) => expression.test(name);
+}
+
+/**
+ * The address that a person's name for a key means: a symbol, `symbol[index]` of an array of static keys,
+ * `symbol+0x10`, or an address. Errors: `unknown-key`, `ambiguous-name`, `usage`.
+ */
+export function findStaticKey(image: Image, text: string): number {
+  const address = parseAddress(text);
+  if (address !== undefined) return address;
+  const match = /^([^[+]+)(?:\[(\d+)\]|\+(0x[0-9a-f]+|\d+))?$/i.exec(text);
+  if (!match) {
+    throw new TextpokeError(
+      'usage',
+      `${JSON.stringify(text)} is not a key: SYMBOL, SYMBOL[INDEX], FILE.c:SYMBOL or 0xADDRESS`,
+    );
+  }
+  const offset = match[2] ? Number(match[2]) * 2 * image.arch.wordSize : Number(match[3] ?? 0);
+  return findSymbol(image, match[1] as string, 'key') + offset;
+}
+
+/** The keys of a name or, in order of address, of a pattern (* and ?) among `keys`. Errors as `findStaticKey`. */
+export function findStaticKeys(image: Image, text: string, keys: Iterable<number>): number[] {
+  if (!isPattern(text)) return [findStaticKey(image, text)];
+  const matches = matcher(text);
+  const found = [...new Set(keys)].filter((key) => matches(image.describe(key))).sort((a, b) => a - b);
+  if (found.length === 0) throw new TextpokeError('unknown-key', `no static key matches ${text}`);
+  return found;
+}
+
+/** A place in the image: `symbol`, `symbol+0x1c` or an address. Errors as `findStaticKey`. */
+export function findPlace(image: Image, text: string): number {
+  const address = parseAddress(text);
+  if (address !== undefined) return address;
+  const [, name, offset] = /^(.+?)(?:\+(0x[0-9a-f]+|\d+))?$/i.exec(text) ?? [];
+  return findSymbol(image, name ?? text, 'place') + Number(offset ?? 0);
+}
+
+/**
+ * The address of a symbol of the image or of a module: `name`, `file.c:name` or `module:name`. Errors: `unknown-key`,
+ * `ambiguous-name` (file-local names that repeat).
+ */
+export function findSymbol(image: Image, text: string, what: string): number {
+  const addresses = [...new Set(addressesOf(image, text))];
+  if (addresses.length === 0) {
+    const table = image.symbols.table ? '' : ' (the image has no symbol table; give an address)';
+    throw new TextpokeError('unknown-key', `no symbol ${text} for the ${what}${table}`, {
+      file: image.file.path,
+    });
+  }
+  if (addresses.length > 1) {
+    throw new TextpokeError(
+      'ambiguous-name',
+      `${addresses.length} symbols are called ${text} (${addresses.map(hex).join(', ')}); give FILE.c:${text} or the address of one`,
+      { file: image.file.path },
+    );
+  }
+  return addresses[0] as number;
+}
+
+function addressesOf(image: Image, text: string): number[] {
+  const images = [image, ...image.guests.map((guest) => guest.image)];
+  const colon = text.lastIndexOf(':');
+  if (colon < 0) return images.flatMap(({ symbols }) => symbols.addressesOf(text));
+  const [scope, name] = [text.slice(0, colon), text.slice(colon + 1)];
+  const guest = image.guests.find((g) => g.name === scope);
+  if (guest) return guest.image.symbols.addressesOf(name);
+  return images.flatMap(({ symbols }) => symbols.addressesIn(scope, name));
+}
+
+/** `file.c:name` or `name` with a static call's key in place of the name. */
+function keySymbol(text: string): string {
+  return text.replace(/([^:]+)$/, (name) => keyPrefix + name.replace(/^__SC[KT]__/, ''));
+}
+
+/** The static call that a person's name means: `name`, `__SCK__name`, `file.c:name` or the key's address. */
+export function findStaticCall(
+  image: Image,
+  calls: ReadonlyMap<number, StaticCall>,
+  text: string,
+): StaticCall {
+  const address = parseAddress(text);
+  if (address !== undefined) {
+    return calls.get(address) ?? { name: hex(address), key: address, trampoline: undefined };
+  }
+  const key = findSymbol(image, keySymbol(text), 'static call');
+  return calls.get(key) ?? { name: text, key, trampoline: undefined };
+}
+
+/** The static calls of a name or, in order of address, of a pattern. Errors as `findStaticCall`. */
+export function findStaticCalls(
+  image: Image,
+  calls: ReadonlyMap<number, StaticCall>,
+  text: string,
+): StaticCall[] {
+  if (!isPattern(text)) return [findStaticCall(image, calls, text)];
+  const matches = matcher(text);
+  const found = [...calls.values()].filter(({ name }) => matches(name)).sort((a, b) => a.key - b.key);
+  if (found.length === 0) throw new TextpokeError('unknown-key', `no static call matches ${text}`);
+  return found;
+}

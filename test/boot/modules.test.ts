@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { profileNamed } from '../../src/boot/profiles.ts';
+import type { BootStep } from '../../src/boot/steps.ts';
+import { hexBytes } from '../../src/bytes/integer.ts';
+import { readElf } from '../../src/elf/read.ts';
+import { TextpokeError } from '../../src/errors.ts';
+import { Image } from '../../src/image/image.ts';
+import { linkObjects } from '../../src/image/link.ts';
+import { findStaticCall, findStaticKey, findSymbol } from '../../src/image/names.ts';
+import { boot } from '../../src/pipeline.ts';
+import { annotated, imageOf, linkedBytes, programUnits } from '../samples.ts';
+import { toolTest } from '../tools.ts';
+import { compiledObject } from './compiled.ts';
+
+const machines = ['gcc-O2', 'clang-O2', 'aarch64-gcc-O2', 'arm-gcc-O2', 'thumb-gcc-O2'];
+const users = programUnits.filter((unit) => unit !== 'key-use');
+
+interface Setting {
+  readonly image: Uint8Array;
+  readonly modules: Readonly<Record<string, Uint8Array>>;
+}
+
+/** The image defines the keys, the module has the sites. */
+const keyed = (set: string): Setting => ({
+  image: linkedBytes(set, users),
+  modules: { 'key-use.ko': annotated(set, 'key-use') },
+});
+
+function start({ image, modules }: Setting, steps: readonly BootStep[], cpus?: number, profile?: string) {
+  return boot(imageOf(image), {
+    cpus,
+    upFill: 'ds',
+    steps,
+    profile: profile === undefined ? undefined : profileNamed(profile),
+    openModule: (file) => readElf(file, modules[file] as Uint8Array),
+  });
+}
+
+const load = (file = 'key-use.ko'): BootStep => ({ do: 'load', file });
+const unload = (module = 'key_use'): BootStep => ({ do: 'unload', module });
+
+/** The kinds of instruction at the sites of a key. */
+function kinds(runtime: ReturnType<typeof boot>, key: string): string[] {
+  const { image } = runtime;
+  const found = runtime.branchesOf(findStaticKey(image, key)).map((site) => {
+    return `${image.instructionAt(site.address).kind} of ${site.branch ? 'likely' : 'unlikely'}`;
+  });
+  return [...new Set(found)];
+}
+
+for (const set of machines) {
+  test(`${set}: sites of a module follow the image's key, loaded before or after it changed`, () => {
+    const enable: BootStep = { do: 'enable', key: 'shared_false' };
+    for (const steps of [
+      [load(), enable],
+      [enable, load()],
+    ]) {
+      const runtime = start(keyed(set), steps);
+      assert.deepEqual(kinds(runtime, 'shared_false'), ['jump of unlikely']);
+      assert.deepEqual(kinds(runtime, 'shared_true'), ['nop of likely']);
+    }
+  });
+
+  test(`${set}: calls of a module go to what the image's call goes to`, () => {
+    const update: BootStep = { do: 'update', call: 'shared_call', value: 'shared_other' };
+    for (const steps of [
+      [load(), update],
+      [update, load()],
+    ]) {
+      const { image, modules, calls } = start(keyed(set), steps);
+      const sites = modules[0]!.callSites;
+      const { key } = findStaticCall(image, calls, 'shared_call');
+      assert.ok(sites.length >= 2 && sites.every((site) => site.key === key));
+      const wanted = findSymbol(image, 'shared_other', 'function');
+      for (const site of sites) {
+        const { displacement } = image.instructionAt(site.address);
+        assert.equal(image.addressAt(site.address, displacement), wanted);
+      }
+    }
+  });
+}
+
+test('after unload a change of the key touches the image alone', () => {
+  const runtime = start(keyed('gcc-O2'), [load(), unload(), { do: 'enable', key: 'shared_false' }]);
+  assert.deepEqual(runtime.modules, []);
+  assert.deepEqual(kinds(runtime, 'shared_false'), []);
+  assert.match(runtime.notes.join(), /no site uses the key shared_false/);
+});
+
+test('loading and unloading leaves the image as it was', () => {
+  const contents = (steps: readonly BootStep[]) => {
+    const { file } = start(keyed('gcc-O2'), steps).image;
+    return hexBytes(file.source.read(0, file.source.size));
+  };
+  assert.equal(contents([load(), unload(), load(), unload()]), contents([]));
+});
+
+test('a module keyed to another one, which stays as long as it is used', () => {
+  const setting: Setting = {
+    image: linkedBytes(
+      'gcc-O2',
+      programUnits.filter((unit) => !unit.startsWith('key-')),
+    ),
+    modules: { 'key-def.ko': annotated('gcc-O2', 'key-def'), 'key-use.ko': annotated('gcc-O2', 'key-use') },
+  };
+  const both = [load('key-def.ko'), load('key-use.ko')];
+  const runtime = start(setting, [...both, { do: 'inc', key: 'key_def:shared_false' }]);
+  assert.deepEqual(kinds(runtime, 'shared_false'), ['jump of unlikely']);
+  assert.throws(
+    () => start(setting, [...both, unload('key_def')]),
+    /the module key_def is in use by key_use/,
+  );
+  assert.deepEqual(start(setting, [...both, unload('key_use'), unload('key_def')]).modules, []);
+});
+
+test('a symbol that nobody has is an error by name, and so is a module that is loaded twice or not at all', () => {
+  const alone: Setting = {
+    image: linkedBytes('gcc-O2', ['branch']),
+    modules: { 'key-use.ko': annotated('gcc-O2', 'key-use') },
+  };
+  assert.throws(
+    () => start(alone, [load()]),
+    (e) =>
+      e instanceof TextpokeError &&
+      e.code === 'link-failed' &&
+      e.place.file === 'key-use.ko' &&
+      /unknown symbol __SCK__shared_call, __SCT__shared_call, shared_false, shared_keys, shared_true/.test(
+        e.message,
+      ),
+  );
+  assert.throws(() => start(keyed('gcc-O2'), [load(), load()]), /key_use is loaded already/);
+  assert.throws(() => start(keyed('gcc-O2'), [unload()]), /no module key_use is loaded/);
+});
+
+test('locks of a module are dropped where those of the image are, and come back with them', () => {
+  const setting: Setting = {
+    image: linkedBytes('gcc-O2', ['branch']),
+    modules: { 'lock.ko': annotated('gcc-O2', 'lock') },
+  };
+  const states = (cpus: number | undefined, steps: readonly BootStep[]) => {
+    const { image, modules } = start(setting, steps, cpus);
+    return new Set(modules[0]!.locks.map(({ address }) => hexBytes(image.read(address, 1))));
+  };
+  assert.deepEqual(states(1, [load('lock.ko')]), new Set(['3e']));
+  assert.deepEqual(states(2, [load('lock.ko')]), new Set(['f0']));
+  assert.deepEqual(states(undefined, [load('lock.ko')]), new Set(['f0']));
+  assert.deepEqual(states(1, [load('lock.ko'), { do: 'cpuUp', cpu: 1 }]), new Set(['f0']));
+});
+
+test("a module's own init text is patched while it loads and never again", () => {
+  const setting: Setting = {
+    image: linkedBytes('gcc-O2', ['branch']),
+    modules: { 'entries.ko': annotated('gcc-O2', 'kernel-entries') },
+  };
+  const { image, modules, poker } = start(setting, [
+    load('entries.ko'),
+    { do: 'enable', key: 'kernel_false' },
+  ]);
+  const init = modules[0]!.branches.filter((site) => site.bit1).map((site) => site.address);
+  assert.ok(init.length > 0 && init.every((address) => image.isInitText(address)));
+  assert.ok(!poker.records.some((r) => r.what === 'text' && init.includes(r.address)));
+});
+
+toolTest('a module that was given the trampoline alone may call, but not update', ['gcc'], (t) => {
+  const header = '#include <textpoke/static_call.h>\nvoid plain(void); void other(void);\n';
+  const body = 'DEFINE_STATIC_CALL(deed, plain); void plain(void) {} void other(void) {}';
+  const build = (exported: string) =>
+    linkObjects([
+      readElf('image.o', compiledObject(t, `#define TEXTPOKE_EXPORTED_CALLS\n${header}${body}\n${exported}`)),
+    ]).bytes;
+  const caller = compiledObject(
+    t,
+    `${header}DECLARE_STATIC_CALL(deed, plain);\nint call(int a) { static_call(deed)(); return a; }`,
+    {
+      module: true,
+    },
+  );
+  const modules = { 'caller.ko': caller };
+  const steps: BootStep[] = [load('caller.ko'), { do: 'update', call: 'deed', value: 'other' }];
+  const runtime = start({ image: build('EXPORT_STATIC_CALL_TRAMP(deed);'), modules }, steps);
+  const [site] = runtime.modules[0]!.callSites;
+  const { displacement } = runtime.image.instructionAt(site!.address);
+  assert.equal(site!.address + displacement, findSymbol(runtime.image, 'other', 'function'));
+  assert.throws(
+    () => start({ image: build(''), modules }, steps),
+    /Failed to fixup __raw_static_call\(\) usage at: call\+0x\w+ \(__SCT__deed has no entry/,
+  );
+  const byCaller: BootStep[] = [
+    load('caller.ko'),
+    { do: 'update', call: 'deed', value: 'other', by: 'caller' },
+  ];
+  const kernel = `${'EXPORT_STATIC_CALL_TRAMP(deed);'} const int __ksymtab___SCT__deed = 1;`;
+  assert.throws(() => start({ image: build(kernel), modules }, byCaller), /may call it but not update it/);
+  start({ image: build(`${kernel} const int __ksymtab___SCK__deed = 1;`), modules }, byCaller);
+});
+
+toolTest('a kernel gives modules only what it exports', ['gcc'], (t) => {
+  const setting = (kernel: string): Setting => ({
+    image: linkObjects([readElf('image.o', compiledObject(t, kernel))]).bytes,
+    modules: { 'm.ko': compiledObject(t, 'void deed(void); int use(int a) { deed(); return a; }') },
+  });
+  const kernel = 'void deed(void) {} void shown(void) {} const int __ksymtab_shown = 1;';
+  assert.throws(() => start(setting(kernel), [load('m.ko')]), /unknown symbol deed/);
+  start(setting(`${kernel} const int __ksymtab_deed = 1;`), [load('m.ko')]);
+});
+
+test('a module has an address range of its own, in reach of the image', () => {
+  const { image, modules } = start(keyed('gcc-O2'), [load()]);
+  const guest = modules[0]!.image;
+  assert.ok(guest instanceof Image);
+  assert.ok(
+    guest.code.every((range) => image.file.segments.every((s) => range.address >= s.vaddr + s.memsz)),
+  );
+});
