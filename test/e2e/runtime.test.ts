@@ -18,8 +18,9 @@ import { done, fresh, hex, plain, units } from './programs.ts';
 
 const runtime = fileURLToPath(new URL('../../samples/runtime', import.meta.url));
 const include = fileURLToPath(new URL('../../include', import.meta.url));
-/** Sequences of steps a machine; an emulator takes its time for each. */
-const sequences = { native: 1000, emulated: 250 };
+/** Sequences of steps a machine; an emulator takes its time for each. TEXTPOKE_SEQUENCES asks for more or fewer. */
+const asked = Number(process.env.TEXTPOKE_SEQUENCES) || undefined;
+const sequences = { native: asked ?? 1000, emulated: asked ?? 250 };
 
 interface Row {
   readonly name: string;
@@ -83,7 +84,7 @@ function start({ emulator }: Row, program: string, input: string) {
 
 /** One sequence: the lines that the driver is given, and the same for boot. */
 interface Sequence {
-  readonly cpus: number | undefined;
+  readonly cpus: number;
   readonly steps: readonly BootStep[];
   readonly line: string;
 }
@@ -107,21 +108,29 @@ function subjectOf(image: Image): Subject {
   };
 }
 
+const keySteps = ['enable', 'disable', 'inc', 'dec'] as const;
+
 function makeSequence({ keys, calls, functions, returnZero }: Subject, random: () => number): Sequence {
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
-  const cpus = pick([undefined, 1, 2]);
+  const cpus = pick([1, 2]);
+  let up = cpus;
   const steps: BootStep[] = [];
-  const words: string[] = cpus === undefined ? [] : [`cpus ${cpus}`];
+  const words = [`cpus ${cpus}`];
   for (let left = 1 + Math.floor(random() * 12); left > 0; left--) {
-    if (random() < 0.5) {
-      const [key, what] = [hex(pick(keys)), pick(['enable', 'disable'] as const)];
+    const kind = pick(['key', 'key', 'call', 'call', 'cpus']);
+    if (kind === 'key') {
+      const [key, what] = [hex(pick(keys)), pick(keySteps)];
       steps.push({ do: what, key });
       words.push(`${what} ${key}`);
-    } else {
+    } else if (kind === 'call') {
       const call = pick(calls);
       const value = pick([...functions, 0, returnZero]);
       steps.push({ do: 'update', call: hex(call.key), value: value === 0 ? 'NULL' : hex(value) });
       words.push(`update ${hex(call.key)} ${hex(call.trampoline as number)} ${value.toString(16)}`);
+    } else {
+      steps.push(up === 1 ? { do: 'cpuUp', cpu: 1 } : { do: 'cpuDown', cpu: 1, dropLocks: true });
+      up = 3 - up;
+      words.push(`cpus ${up}`);
     }
   }
   return { cpus, steps, line: words.join('; ') };
