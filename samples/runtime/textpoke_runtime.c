@@ -264,11 +264,10 @@ void static_key_slow_dec(struct static_key *key) {
     set_key(key, 0);
     return;
   }
-  if (key->enabled <= 0) {
+  if (key->enabled <= 0)
     fprintf(stderr, "textpoke: decrementing a key with count %d\n", key->enabled);
-    return;
-  }
-  key->enabled--;
+  if (key->enabled != 0 && key->enabled != -1)
+    key->enabled--;
 }
 
 void textpoke_update_call(struct static_call_key *key, void *trampoline, void *function) {

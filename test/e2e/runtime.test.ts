@@ -31,7 +31,11 @@ interface Row {
   readonly emulator: readonly string[];
 }
 
-const arm = { compiler: 'arm-linux-gnueabihf-gcc', machine: 'ARM', emulator: ['qemu-arm'] };
+const arm = {
+  compiler: 'arm-linux-gnueabihf-gcc',
+  machine: 'ARM',
+  emulator: ['qemu-arm', '-L', '/usr/arm-linux-gnueabihf'],
+};
 const rows: readonly Row[] = [
   { name: 'x86-64', set: 'gcc-O2', compiler: ['gcc'], machine: 'x86-64', emulator: [] },
   {
@@ -46,7 +50,7 @@ const rows: readonly Row[] = [
     set: 'aarch64-gcc-O2',
     compiler: ['aarch64-linux-gnu-gcc'],
     machine: 'AArch64',
-    emulator: ['qemu-aarch64'],
+    emulator: ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu'],
   },
   { ...arm, name: 'A32', set: 'arm-gcc-O2', compiler: [arm.compiler, '-marm'] },
   { ...arm, name: 'T32', set: 'thumb-gcc-O2', compiler: [arm.compiler, '-mthumb'] },
@@ -72,7 +76,7 @@ function build({ set, compiler, machine }: Row, main: string, names: readonly st
   writeFileSync(script, done(['ldscript', '--machine', machine]));
   const program = join(directory, 'program');
   const source = join(runtime, 'textpoke_runtime.c');
-  const link = ['-static', '-no-pie', `-Wl,-T,${script}`, '-o', program];
+  const link = ['-no-pie', `-Wl,-T,${script}`, '-o', program];
   run(driver, [...flags, '-O2', '-fno-pie', ...warnings, ...includes, source, own, ...objects, ...link]);
   return program;
 }
@@ -174,7 +178,7 @@ function difference(theirs: Image, ours: Image): string | undefined {
 }
 
 for (const row of rows) {
-  const tools = [row.compiler[0] as string, ...row.emulator];
+  const tools = [row.compiler[0] as string, ...row.emulator.slice(0, 1)];
   const count = row.emulator.length > 0 ? sequences.emulated : sequences.native;
   toolTest(`${row.name}: programs patch themselves as boot does, ${count} sequences of steps`, tools, () => {
     const program = build(
