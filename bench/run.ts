@@ -131,3 +131,4 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 await import('./lock-walk.ts');
+await import('./boot-growth.ts');

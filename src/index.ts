@@ -1,6 +1,13 @@
 // The library: what the command line is made of.
 export type { Arch } from './arch/arch.ts';
 export { architectures, archOf } from './arch/registry.ts';
+export type { Expectation } from './boot/expectation.ts';
+export { patchedFile } from './boot/patched-file.ts';
+export { type Profile, profileNamed, profileOf, profiles } from './boot/profiles.ts';
+export type { Runtime, Warning } from './boot/runtime.ts';
+export { parseScenario } from './boot/scenario.ts';
+export { type PlaceStates, patchableStates, type State } from './boot/states.ts';
+export { type BootStep, listedValues } from './boot/steps.ts';
 export type { ElfFile, Section, Segment } from './elf/file.ts';
 export { readElf } from './elf/read.ts';
 export { type ErrorCode, ExitCode, errorCodes, MismatchError, TextpokeError } from './errors.ts';
@@ -14,7 +21,6 @@ export {
   type AnnotateStats,
   annotate,
   type BootOptions,
-  type BootStep,
   boot,
   type LockPolicy,
 } from './pipeline.ts';

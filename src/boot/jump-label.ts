@@ -7,7 +7,7 @@ import { type BranchSite, unionOffset } from '../image/sites.ts';
 import { jumpBit1, jumpBranch, jumpTable } from '../tables/schema.ts';
 import { type Module, type Runtime, requireKey } from './runtime.ts';
 import { sortTable } from './sort-table.ts';
-import type { Allowed, Patch } from './text-poke.ts';
+import { type Allowed, made, type Patch } from './text-poke.ts';
 
 /** JUMP_TYPE_TRUE: the key's initial value, in bit 0 of its `type`. */
 const initiallyTrue = 1;
@@ -156,7 +156,7 @@ export function jumpLabelInit(runtime: Runtime): void {
   const { image, poker, profile } = runtime;
   poker.phase = 'jump_label_init';
   checkSites(runtime, runtime.branches);
-  const patches = runtime.branches.map((site) => {
+  const patchOf = (site: BranchSite): Patch => {
     const key = readKey(image, site.key);
     const enabled = isEnabled(key);
     if (!profile.initWrites) {
@@ -172,8 +172,8 @@ export function jumpLabelInit(runtime: Runtime): void {
     if (found?.kind !== 'jump') return patch;
     const left = branchBytes(image, site, found.size, true);
     return { ...patch, allowed: [...patch.allowed, { bytes: left, meaning: 'jump left by the compiler' }] };
-  });
-  poker.poke(patches);
+  };
+  poker.poke(made(runtime.branches, patchOf));
   runtime.branches = sortTable(image, poker, jumpTable, runtime.branches, (site) => flagged(runtime, site));
 }
 

@@ -2,7 +2,7 @@
 import { TextpokeError } from '../errors.ts';
 import type { LockSite } from '../image/sites.ts';
 import type { Runtime, Sites } from './runtime.ts';
-import type { Patch } from './text-poke.ts';
+import { made } from './text-poke.ts';
 
 /** What replaces a lock on one CPU: a DS prefix, or a NOP. */
 export type UpFill = 'ds' | 'nop';
@@ -29,15 +29,9 @@ export function setLocksOf(runtime: Runtime, part: Sites, cpus: number, fill: Up
     { bytes: one(prefix.up), meaning: 'ds (dropped lock)' },
     { bytes: one(prefix.nop), meaning: 'nop (dropped lock)' },
   ];
-  const patches = locks.map(
-    ({ address }): Patch => ({
-      address,
-      allowed,
-      bytes: one(cpus === 1 ? up : prefix.lock),
-      reason: cpus === 1 ? `one CPU: lock becomes ${name}` : `${cpus} CPUs: lock`,
-    }),
-  );
-  poker.poke(patches);
+  const bytes = one(cpus === 1 ? up : prefix.lock);
+  const reason = cpus === 1 ? `one CPU: lock becomes ${name}` : `${cpus} CPUs: lock`;
+  poker.poke(made(locks, ({ address }) => ({ address, allowed, bytes, reason })));
 }
 
 /** The locks that are dropped at all: a kernel leaves those alone that lie outside _text to _etext, or a module's .text. */

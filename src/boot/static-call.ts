@@ -9,7 +9,7 @@ import type { CallSite, StaticCall } from '../image/sites.ts';
 import { callInit, callTail, staticCallSites } from '../tables/schema.ts';
 import { type Module, type Runtime, requireKey } from './runtime.ts';
 import { sortTable } from './sort-table.ts';
-import type { Allowed, Patch } from './text-poke.ts';
+import { type Allowed, made, type Patch } from './text-poke.ts';
 
 /** What a call is to do; `external` is a function of another object, whose address only the loader knows. */
 export type CallValue = CallTarget | { readonly kind: 'external'; readonly name: string };
@@ -208,7 +208,7 @@ export function staticCallInit(runtime: Runtime): void {
   poker.phase = 'static_call_init';
   checkSites(runtime, runtime.callSites);
   poker.poke(
-    runtime.callSites.map((site) => {
+    made(runtime.callSites, (site) => {
       const value = readCallValue(runtime, site.key);
       return patchTo(runtime, site, [value], value);
     }),

@@ -20,6 +20,11 @@ export interface Patch {
   readonly reason: string;
 }
 
+/** The patches of sites, each made when it is its turn. */
+export function* made<S>(sites: Iterable<S>, patchOf: (site: S) => Patch): Generator<Patch> {
+  for (const site of sites) yield patchOf(site);
+}
+
 export interface PokeRecord {
   readonly phase: string;
   readonly address: number;
@@ -62,7 +67,7 @@ export class TextPoker {
       address,
       symbol: this.image.describe(address),
       before: before.slice(),
-      after: after.slice(),
+      after,
       reason,
       live,
       what,
@@ -77,7 +82,7 @@ export class TextPoker {
   }
 
   /** Writes those of `patches` that differ from what is there, after `check` has passed all of them. */
-  poke(patches: readonly Patch[]): void {
+  poke(patches: Iterable<Patch>): void {
     for (const { address, bytes, reason } of this.check(patches)) {
       // Folded code has several entries for one site; the first of them has written it.
       if (!sameBytes(this.image.read(address, bytes.length), bytes)) this.write(address, bytes, reason);
@@ -86,9 +91,10 @@ export class TextPoker {
 
   /**
    * Returns the patches that would change something. Errors: `site-mismatch` for all that find something else
-   * than they allow, `store-refused`; nothing is written.
+   * than they allow, `store-refused`; nothing is written. Patches may be made one by one as they are asked for: what
+   * needs no change is not kept.
    */
-  check(patches: readonly Patch[]): Patch[] {
+  check(patches: Iterable<Patch>): Patch[] {
     const mismatches: Mismatch[] = [];
     const writes: Patch[] = [];
     for (const patch of patches) {

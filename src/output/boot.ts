@@ -114,17 +114,18 @@ const shownChanges = 8;
 
 /** The keys and calls that are otherwise than they were before boot. */
 function changes({ poker, parts, calls }: Runtime): string[] {
+  const keys = new Set(calls.keys());
+  for (const { branches } of parts) for (const site of branches) keys.add(site.key);
   const first = new Map<number, PokeRecord>();
   const last = new Map<number, PokeRecord>();
   for (const record of poker.records) {
+    if (record.what !== 'data' || !keys.has(record.address)) continue;
     if (!first.has(record.address)) first.set(record.address, record);
     last.set(record.address, record);
   }
-  const keys = new Set(parts.flatMap(({ branches }) => branches.map((site) => site.key)));
   const texts: string[] = [];
   for (const [address, { reason, after }] of last) {
-    if (sameBytes((first.get(address) as PokeRecord).before, after)) continue;
-    if (keys.has(address) || calls.has(address)) texts.push(reason);
+    if (!sameBytes((first.get(address) as PokeRecord).before, after)) texts.push(reason);
   }
   const more = texts.length - shownChanges;
   return more > 0 ? [...texts.slice(0, shownChanges), `and ${more} more`] : texts;
