@@ -16,6 +16,7 @@ const layers = [
   ['sites/'],
   ['tables/'],
   ['image/'],
+  ['memory/'],
   ['boot/'],
   ['verify/'],
   ['dump/'],
