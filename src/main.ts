@@ -2,6 +2,7 @@
 // status here.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { profiles } from './boot/profiles.ts';
+import { parseAddress } from './bytes/integer.ts';
 import { type AnnotateArguments, runAnnotate, workerFlag } from './commands/annotate.ts';
 import { type BootArguments, runBoot } from './commands/boot.ts';
 import { type DumpArguments, runDump } from './commands/dump.ts';
@@ -16,6 +17,16 @@ import { version } from './version.ts';
 function positive(text: string): number {
   if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('A whole number from 1 is required.');
   return Number(text);
+}
+
+/** An address or a distance: hexadecimal with 0x, or decimal. */
+function address(text: string): number {
+  if (!/^(0x[0-9a-f]{1,16}|\d{1,15})$/i.test(text)) throw new InvalidArgumentError('An address is required.');
+  return parseAddress(text) ?? Number(text);
+}
+
+function slide(text: string): number | undefined {
+  return text === 'auto' ? undefined : address(text);
 }
 
 function updateStep(text: string): BootStep {
@@ -116,6 +127,9 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .option('--cpus <n>', 'number of CPUs that locks and barriers must fit', positive)
     .addOption(new Option('--locks <which>', 'which locks need an entry').choices(['all', 'listed', 'none']))
     .option('--linked', 'the image is as the linker left it, not booted yet')
+    .option('--memory <dump>', 'compare the memory of a running system: an ELF core, a kdump or a raw dump')
+    .option('--slide <n>', 'how far that system has moved the image (KASLR): a distance or auto', slide)
+    .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
     .addOption(
       new Option('--format <format>', 'how to print findings').choices(['text', 'json']).default('text'),
     )

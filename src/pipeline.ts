@@ -141,7 +141,7 @@ export interface BootOptions {
 export function boot(image: Image, options: BootOptions): Runtime {
   const { upFill, progress = () => {} } = options;
   progress('reading the tables');
-  const runtime = new Runtime(image, options.profile);
+  const runtime = new Runtime(image, { profile: options.profile });
   progress('jump_label_init');
   jumpLabelInit(runtime);
   progress('static_call_init');

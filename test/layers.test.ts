@@ -17,6 +17,7 @@ const layers = [
   ['sites/'],
   ['tables/'],
   ['image/'],
+  ['memory/'],
   ['boot/'],
   ['verify/'],
   ['dump/'],

@@ -3,6 +3,7 @@
 import type { CallSupport } from '../arch/arch.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Guest, Image } from '../image/image.ts';
+import { isFreed, kernelBanner } from '../image/kernel.ts';
 import {
   type AlternativeSite,
   type BarrierSite,
@@ -69,16 +70,22 @@ type RuntimeState = Pick<
   | 'locksListed'
 >;
 
+export interface RuntimeSource {
+  /** Where tables are read from, when the image is the memory of a system that has freed some of its own. */
+  readonly tables?: Image;
+  readonly profile?: Profile | undefined;
+}
+
 export class Runtime implements Sites {
   readonly image: Image;
   readonly profile: Profile;
   readonly poker: TextPoker;
   branches: readonly BranchSite[];
   callSites: readonly CallSite[];
-  readonly locks: readonly LockSite[];
-  readonly barriers: readonly BarrierSite[];
+  locks: readonly LockSite[];
+  barriers: readonly BarrierSite[];
   /** The kernel's sites for one CPU. */
-  readonly alternatives: readonly AlternativeSite[];
+  alternatives: readonly AlternativeSite[];
   /** Locks that are never dropped. */
   readonly keptLocks: readonly LockSite[];
   /** Static calls of image and modules, by the address of their key. */
@@ -108,20 +115,20 @@ export class Runtime implements Sites {
   locksListed = false;
 
   /** `image` must lie in memory of its own: it is written to. Errors: `table-malformed`. */
-  constructor(image: Image, profile: Profile = profileOf(image)) {
+  constructor(image: Image, { tables = image, profile = profileOf(tables) }: RuntimeSource = {}) {
     this.image = image;
     this.profile = profile;
     this.poker = new TextPoker(image);
-    this.branches = readBranchSites(image);
-    this.callSites = readCallSites(image);
-    this.locks = readLockSites(image, smpLocks);
-    this.keptLocks = readLockSites(image, keptLocks);
-    this.barriers = readBarrierSites(image);
-    this.alternatives = readAlternatives(image);
+    this.branches = readBranchSites(tables);
+    this.callSites = readCallSites(tables);
+    this.locks = readLockSites(tables, smpLocks);
+    this.keptLocks = readLockSites(tables, keptLocks);
+    this.barriers = readBarrierSites(tables);
+    this.alternatives = readAlternatives(tables);
     if (this.entryCount > 0 && image.unreadable !== undefined)
       throw new TextpokeError('elf-unsupported', image.unreadable, { file: image.file.path });
     this.calls = readStaticCalls(image);
-    this.support = callSupport(image, profile);
+    this.support = callSupport(image, profile, tables);
     this.returnZero =
       profile.returnZero === 'clear' ? image.symbols.addressOf('__static_call_return0') : undefined;
   }
@@ -216,10 +223,29 @@ export function requireKey(image: Image, key: number, table: TableRow): void {
 }
 
 /** Code of the image's own that encodings go to: see `CallSupport`. */
-export function callSupport(image: Image, profile: Profile): CallSupport {
+export function callSupport(image: Image, profile: Profile, tables = image): CallSupport {
   return {
     returnStub: image.symbols.addressOf('__static_call_return'),
-    returnThunk: image.symbols.addressOf('__x86_return_thunk'),
+    returnThunk: returnThunk(image, tables),
     warnTrap: profile.warnTrap ? image.symbols.addressOf('__WARN_trap') : undefined,
   };
+}
+
+/**
+ * What the image returns through. A kernel lists its returns: at start-up each becomes a plain one, or a jump to
+ * what the processor needs (arch/x86/kernel/alternative.c, apply_returns), so one of them tells. A kernel without the
+ * list (no CONFIG_RETHUNK) has no use for the thunk; in a program the symbol says enough.
+ */
+function returnThunk(image: Image, tables: Image): number | undefined {
+  const start = image.symbols.addressOf('__return_sites');
+  const end = image.symbols.addressOf('__return_sites_end');
+  if (start === undefined || end === undefined)
+    return kernelBanner(tables) === undefined ? image.symbols.addressOf('__x86_return_thunk') : undefined;
+  for (let entry = start; entry + 4 <= end; entry += 4) {
+    const site = entry + tables.readS32(entry);
+    if (isFreed(tables, site) || !tables.codeAt(site)) continue;
+    const found = image.instructionAt(site);
+    return found.kind === 'jump' ? image.addressAt(site, found.displacement) : undefined;
+  }
+  return undefined;
 }

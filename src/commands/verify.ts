@@ -1,8 +1,13 @@
 // textpoke verify: proves a patched image.
 import { loadDisassemblers } from '../arch/disassembler.ts';
-import { ExitCode } from '../errors.ts';
+import { ExitCode, inFile } from '../errors.ts';
+import type { Image } from '../image/image.ts';
+import { locate } from '../memory/locate.ts';
+import { openDump } from '../memory/open.ts';
 import { print } from '../output/console.ts';
+import { memoryJson, memoryText } from '../output/memory.ts';
 import { verifyJson, verifyText } from '../output/verify.ts';
+import { verifyMemory } from '../verify/memory.ts';
 import { type LockCheck, verifyImage } from '../verify/verify.ts';
 import { readImage } from './input.ts';
 
@@ -11,12 +16,16 @@ export interface VerifyArguments {
   cpus?: number;
   locks?: LockCheck;
   linked?: boolean;
+  memory?: string;
+  base?: number;
+  slide?: number;
   format?: 'text' | 'json';
 }
 
 /** Runs the command; 1 when there are findings. A good image prints nothing. */
 export async function runVerify(file: string, args: VerifyArguments): Promise<number> {
   const image = readImage(file);
+  if (args.memory !== undefined) return compareMemory(file, image, args.memory, args);
   const verified = verifyImage(image, {
     state: args.linked ? 'linked' : 'booted',
     cpus: args.cpus,
@@ -27,4 +36,18 @@ export async function runVerify(file: string, args: VerifyArguments): Promise<nu
   if (args.format === 'json') print(JSON.stringify(verifyJson(file, verified), null, 2));
   else if (found) print(verifyText(file, image, verified, await loadDisassemblers(image.arch)));
   return found ? ExitCode.findings : ExitCode.done;
+}
+
+/** The image against the memory of a running system; says what was compared even when all is well. */
+async function compareMemory(
+  file: string,
+  image: Image,
+  memory: string,
+  { base, slide, cpus, format }: VerifyArguments,
+): Promise<number> {
+  const place = inFile(memory, () => locate(image, openDump(memory, image, base), slide));
+  const verified = inFile(memory, () => verifyMemory(image, place, cpus));
+  if (format === 'json') print(JSON.stringify(memoryJson(file, memory, verified), null, 2));
+  else print(memoryText(file, memory, verified, await loadDisassemblers(image.arch)));
+  return verified.findings.length > 0 ? ExitCode.findings : ExitCode.done;
 }

@@ -243,6 +243,35 @@ export function readElfFrom(path: string, source: ByteSource): ElfFile {
   });
 }
 
+/** The program headers of a file that may have millions of them: a field of one at a time. */
+export interface ProgramHeaders {
+  readonly header: ElfHeader;
+  readonly count: number;
+  /** A field as a number; a 64-bit one as the signed reading of its bits (NaN where that is not exact). */
+  readonly field: (index: number, name: 'type' | 'offset' | 'vaddr' | 'paddr' | 'filesz') => number;
+}
+
+/** Reads the header and the segments' table. Errors: `not-elf`, `elf-truncated`, `elf-malformed`. */
+export function readProgramHeaders(path: string, source: ByteSource): ProgramHeaders {
+  return inFile(path, () => {
+    const header = readHeader(source);
+    const { phnum } = readCounts(source, header);
+    const count = header.phoff === 0 ? 0 : phnum;
+    const format = Phdr[header.class];
+    if (count > 0) requireEntsize(header.phentsize, format.size, 'e_phentsize');
+    const view = new ByteView(
+      readTable(source, header.phoff, count, format.size, 'program header'),
+      header.little,
+    );
+    const { offsets } = format;
+    const field = (index: number, name: keyof typeof offsets) => {
+      const at = index * format.size + offsets[name];
+      return header.class === 32 || name === 'type' ? view.u32(at) : view.s64(at);
+    };
+    return { header, count, field };
+  });
+}
+
 function checkSection(source: ByteSource, section: Section): void {
   const { type, offset, size, addralign } = section;
   if (type === SHT_NULL) return;

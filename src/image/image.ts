@@ -55,8 +55,11 @@ export class Image {
   private readonly written = new Map<number, number>();
   private readonly mapped: Guest[] = [];
 
-  /** Errors: `not-an-image` for an object or a file without loadable segments, `machine-unsupported`. */
-  constructor(file: ElfFile) {
+  /**
+   * `symbols` are the file's, where another image of it has read them already.
+   * Errors: `not-an-image` for an object or a file without loadable segments, `machine-unsupported`.
+   */
+  constructor(file: ElfFile, symbols?: SymbolIndex) {
     this.file = file;
     this.arch = archOf(file.header);
     if (file.header.type !== ET_EXEC && file.header.type !== ET_DYN) {
@@ -79,7 +82,7 @@ export class Image {
         );
       }
     }
-    this.symbols = new SymbolIndex(file, this.arch);
+    this.symbols = symbols ?? new SymbolIndex(file, this.arch);
   }
 
   get dynamic(): DynamicTable {

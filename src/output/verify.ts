@@ -10,7 +10,7 @@ import { count, outputColours } from './console.ts';
 export function verifyText(
   file: string,
   image: Image,
-  verified: Verified,
+  verified: Pick<Verified, 'findings'>,
   disassemblers: Disassemblers | undefined,
 ): string {
   const colour = outputColours();
@@ -39,15 +39,19 @@ export function verifyJson(file: string, verified: Verified): unknown {
     schema: 'textpoke.verify/1',
     file,
     counts: verified.counts,
-    findings: verified.findings.map((finding) => ({
-      rule: finding.rule,
-      name: rules[finding.rule].name,
-      severity: rules[finding.rule].severity,
-      address: hex(finding.address),
-      place: finding.place,
-      message: finding.message,
-      ...(finding.found ? { found: hexBytes(finding.found) } : {}),
-      ...(finding.expected ? { expected: hexBytes(finding.expected) } : {}),
-    })),
+    findings: verified.findings.map(findingJson),
+  };
+}
+
+export function findingJson(finding: Finding): unknown {
+  return {
+    rule: finding.rule,
+    name: rules[finding.rule].name,
+    severity: rules[finding.rule].severity,
+    address: hex(finding.address),
+    place: finding.place,
+    message: finding.message,
+    ...(finding.found ? { found: hexBytes(finding.found) } : {}),
+    ...(finding.expected ? { expected: hexBytes(finding.expected) } : {}),
   };
 }

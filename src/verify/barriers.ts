@@ -7,7 +7,7 @@ import { barrierAt } from '../sites/smp-barriers.ts';
 import type { VerifyOptions } from './verify.ts';
 
 /** TP017. */
-export function* checkBarriers(runtime: Runtime, { cpus }: VerifyOptions): Generator<Finding> {
+export function* checkBarriers(runtime: Runtime, { cpus, original }: VerifyOptions): Generator<Finding> {
   const { image, barriers, alternatives } = runtime;
   const make = (address: number, message: string, expected?: Uint8Array): Finding => {
     const found = image.readUpTo(address, 4).slice();
@@ -37,10 +37,12 @@ export function* checkBarriers(runtime: Runtime, { cpus }: VerifyOptions): Gener
       'some barriers are in place and others are dropped; all have to be in one state',
     );
   }
-  if (cpus !== 1) return; // what stood at the kernel's sites for several CPUs is not known
+  if (cpus === undefined) return;
   for (const { address, replacement } of alternatives) {
+    // What stood at the kernel's sites for several CPUs, only the image before patching knows.
+    const demanded = cpus === 1 ? replacement : original?.read(address, replacement.length);
     const isThere = image.codeAt(address) !== undefined || image.isData(address, replacement.length);
-    if (!isThere || sameBytes(image.readUpTo(address, replacement.length), replacement)) continue;
-    yield make(address, `the instruction is not the one for ${forCpus}`, replacement);
+    if (!demanded || !isThere || sameBytes(image.readUpTo(address, demanded.length), demanded)) continue;
+    yield make(address, `the instruction is not the one for ${forCpus}`, demanded);
   }
 }

@@ -2,6 +2,7 @@
 import type { Runtime } from '../boot/runtime.ts';
 import { PF_W } from '../elf/constants.ts';
 import type { Finding, RuleId } from '../findings.ts';
+import { isReadOnlyAfterInit } from '../image/kernel.ts';
 import type { VerifyOptions } from './verify.ts';
 
 interface ListedSite {
@@ -86,7 +87,8 @@ function* checkKeys(runtime: Runtime): Generator<Finding> {
     }
     const size = 2 * image.arch.wordSize;
     const segment = image.file.segments.find((s) => key >= s.vaddr && key + size <= s.vaddr + s.memsz);
-    if (!segment || (segment.flags & PF_W) === 0) {
+    const writable = segment && (segment.flags & PF_W) !== 0;
+    if (!writable && !(segment && isReadOnlyAfterInit(image, key))) {
       yield make(runtime, 'TP006', key, 'an entry names a key that does not lie in writable data');
     }
   }

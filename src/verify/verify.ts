@@ -17,7 +17,7 @@ export interface VerifyOptions {
   readonly state: 'linked' | 'booted';
   /** Number of CPUs the locks must fit; undefined: all in one state, whichever. */
   readonly cpus: number | undefined;
-  /** Undefined: `all` where the image has a lock table, else `none`. */
+  /** Undefined: `all` where the image has a lock table (`listed` in a kernel), else `none`. */
   readonly locks: LockCheck | undefined;
   readonly original: Image | undefined;
 }
@@ -33,6 +33,10 @@ export interface Verified {
   };
 }
 
+export function byRuleAndAddress(a: Finding, b: Finding): number {
+  return a.rule < b.rule ? -1 : a.rule > b.rule ? 1 : a.address - b.address;
+}
+
 /** Runs every check. Errors: `table-malformed` when a table cannot be read at all. */
 export function verifyImage(image: Image, options: VerifyOptions): Verified {
   const runtime = new Runtime(image);
@@ -44,7 +48,7 @@ export function verifyImage(image: Image, options: VerifyOptions): Verified {
     ...checkBarriers(runtime, options),
     ...(options.original ? checkOriginal(runtime, new Runtime(options.original)) : []),
   ];
-  findings.sort((a, b) => (a.rule < b.rule ? -1 : a.rule > b.rule ? 1 : a.address - b.address));
+  findings.sort(byRuleAndAddress);
   return {
     findings,
     counts: {

@@ -24,7 +24,7 @@ class Booted {
 
   constructor(profile: Profile | undefined = undefined, count = 0) {
     const image = imageOf(bytes);
-    this.runtime = new Runtime(image, profile);
+    this.runtime = new Runtime(image, { profile });
     this.key = findStaticKey(image, 'off_key');
     jumpLabelInit(this.runtime);
     // A count that no operation led to: what is under test is what follows from it.

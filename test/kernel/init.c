@@ -40,6 +40,19 @@ static void with_module(const char *path, const char *name, const char *events) 
   printf("unload %s: %ld\n", name, syscall(SYS_delete_module, name, 0));
 }
 
+/* Stands still in a known state until a line comes in on the console, where the command line says so: the kernel
+ * hands words that it does not know on to init. */
+static int rests;
+static void rest(const char *state) {
+  char line[8];
+  if (!rests)
+    return;
+  sync();
+  printf("at rest: %s\n", state);
+  if (read(0, line, sizeof line) < 1)
+    perror("console");
+}
+
 static int complaints(void) {
   static char log[1 << 20];
   static const char *const words[] = {"WARNING", "BUG", "Oops", "jump_label", "static_call"};
@@ -55,9 +68,11 @@ static int complaints(void) {
   return count;
 }
 
-int main(void) {
+int main(int count, char **words) {
   static const char *const places[][2] = {
       {"/proc", "proc"}, {"/sys", "sysfs"}, {"/tracing", "tracefs"}, {"/debug", "debugfs"}};
+  for (int i = 1; i < count; i++)
+    rests |= strcmp(words[i], "rest") == 0;
   setvbuf(stdout, NULL, _IONBF, 0);
   for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
     mkdir(places[i][0], 0755);
@@ -65,6 +80,7 @@ int main(void) {
       perror(places[i][1]);
   }
   printf("init runs\ncpus %ld\n", sysconf(_SC_NPROCESSORS_ONLN));
+  rest("booted");
   put("/tracing/events/sched/sched_switch/enable", "1");
   usleep(300000);
   put("/tracing/events/sched/sched_switch/enable", "0");
@@ -72,6 +88,11 @@ int main(void) {
   put("/debug/sched/features", "NO_WAKEUP_PREEMPTION");
   put("/debug/sched/features", "WAKEUP_PREEMPTION");
   put("/debug/sched/preempt", "none");
+  if (rests) {
+    put("/tracing/events/irq/enable", "1");
+    rest("switched");
+    put("/tracing/events/irq/enable", "0");
+  }
   put("/debug/sched/preempt", "full");
   show("preempt: ", "/debug/sched/preempt");
   with_module("/trace-events-sample.ko", "trace_events_sample", "/tracing/events/sample-trace/enable");

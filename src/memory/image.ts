@@ -1,0 +1,55 @@
+// An image as it stands in a dump: its symbols and its geometry are the file's, its bytes are the memory's.
+import { Image, type Pointer } from '../image/image.ts';
+import type { Place } from './locate.ts';
+
+/** Bytes that are read at once. */
+const blockSize = 1 << 16;
+
+export class MemoryImage extends Image {
+  readonly place: Place;
+  private readonly blocks = new Map<number, Uint8Array>();
+
+  constructor(image: Image, place: Place) {
+    super(image.file, image.symbols);
+    this.place = place;
+  }
+
+  /** Where the dump has what is linked at an address. */
+  private at(address: number): number {
+    return address + this.place.offset;
+  }
+
+  /** True when the dump has all of [address, address + length). */
+  has(address: number, length: number): boolean {
+    return this.place.memory.read(this.at(address), new Uint8Array(length));
+  }
+
+  /** Bytes at an address as linked; zeros where the dump has none. `elf-malformed` outside the image. */
+  override read(address: number, length: number): Uint8Array {
+    if (!this.contains(address, length)) return super.read(address, length);
+    const first = Math.floor(address / blockSize);
+    if (address + length <= (first + 1) * blockSize) {
+      const at = address - first * blockSize;
+      return this.block(first).subarray(at, at + length);
+    }
+    const bytes = new Uint8Array(length);
+    this.place.memory.read(this.at(address), bytes);
+    return bytes;
+  }
+
+  private block(number: number): Uint8Array {
+    let bytes = this.blocks.get(number);
+    if (!bytes) {
+      bytes = new Uint8Array(blockSize);
+      this.place.memory.read(this.at(number * blockSize), bytes);
+      this.blocks.set(number, bytes);
+    }
+    return bytes;
+  }
+
+  /** A pointer in memory leads to where the code was moved to; here it is read as it was linked. */
+  override readPointer(address: number): Pointer {
+    const value = this.readWord(address);
+    return { kind: 'address', address: value === 0 ? 0 : this.addressAt(value, -this.place.slide) };
+  }
+}

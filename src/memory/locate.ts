@@ -1,0 +1,153 @@
+// Finds an image in a dump: where its bytes lie, and how far the addresses in its pointers were moved (KASLR).
+import { hex, sameBytes } from '../bytes/integer.ts';
+import { TextpokeError } from '../errors.ts';
+import type { Image } from '../image/image.ts';
+import { bannerPrefix, kernelBannerAt } from '../image/kernel.ts';
+import { readStaticCalls } from '../image/sites.ts';
+import { type Dump, findBytes, type Memory } from './memory.ts';
+
+/** Where the dump has an image. */
+export interface Place {
+  readonly memory: Memory;
+  /** What is linked at A lies at A + offset in the dump's addresses. */
+  readonly offset: number;
+  /** What is linked at A runs at A + slide. */
+  readonly slide: number;
+  /** How the slide was found. */
+  readonly slideFrom: string;
+}
+
+interface Candidate {
+  readonly offset: number;
+  readonly slide: number | undefined;
+  readonly from: string;
+}
+
+/** Finds the image; `slide` is what the user says of it. Error `memory-mismatch` when the dump is of something else. */
+export function locate(image: Image, dump: Dump, slide: number | undefined): Place {
+  const banner = kernelBannerAt(image);
+  if (!banner) return locateProgram(image, dump, slide);
+  for (const memory of dump.spaces) {
+    for (const candidate of candidates(image, memory, dump, banner, slide)) {
+      const found = new Uint8Array(banner.bytes.length);
+      if (!memory.read(banner.address + candidate.offset, found) || !sameBytes(found, banner.bytes)) continue;
+      return { memory, offset: candidate.offset, ...settleSlide(image, memory, candidate, slide) };
+    }
+  }
+  throw new TextpokeError('memory-mismatch', describeOther(dump, banner.bytes, slide));
+}
+
+function* candidates(
+  image: Image,
+  memory: Memory,
+  { vmcoreinfo }: Dump,
+  banner: { address: number; bytes: Uint8Array },
+  slide: number | undefined,
+): Generator<Candidate> {
+  const noted = vmcoreinfo === undefined ? undefined : notedPlace(image, vmcoreinfo);
+  const known = slide ?? noted?.slide;
+  if (memory.space === 'virtual') {
+    if (known !== undefined) yield { offset: known, slide: known, from: 'VMCOREINFO' };
+    if (slide !== undefined) return;
+    yield { offset: 0, slide: 0, from: 'the banner, which lies where it is linked' };
+  } else if (noted?.physical !== undefined)
+    yield { offset: noted.physical, slide: noted.slide, from: 'VMCOREINFO' };
+  const near = memory.space === 'virtual' ? banner.address : 0;
+  for (const address of findBytes(memory, banner.bytes, near)) {
+    const offset = address - banner.address;
+    // Pages are moved whole; the same text elsewhere is another copy (the kernel's log, for one).
+    if (offset % 4096 !== 0) continue;
+    yield { offset, slide: known, from: known === undefined ? 'locating the banner' : 'VMCOREINFO' };
+  }
+}
+
+/** What VMCOREINFO says: KERNELOFFSET, and with phys_base (x86) or kimage_voffset (arm64) the physical place. */
+function notedPlace(image: Image, text: string): { slide: number; physical: number | undefined } | undefined {
+  const value = (name: string, radix: 10 | 16): number | undefined => {
+    const line = text.split('\n').find((l) => l.startsWith(`${name}=`));
+    const digits = line?.slice(name.length + 1).replace(/^0x/, '');
+    if (digits === undefined || !(radix === 16 ? /^[0-9a-f]{1,16}$/i : /^-?\d{1,20}$/).test(digits))
+      return undefined;
+    return Number(BigInt.asIntN(64, BigInt(radix === 16 ? `0x${digits}` : digits)));
+  };
+  const slide = value('KERNELOFFSET', 16);
+  if (slide === undefined) return undefined;
+  const base = value('NUMBER(phys_base)', 10);
+  const voffset = value('NUMBER(kimage_voffset)', 16);
+  // x86: __pa_symbol subtracts __START_KERNEL_map, 2 GiB below the end of all addresses.
+  if (voffset !== undefined) return { slide, physical: slide - voffset };
+  if (base !== undefined && image.arch.class === 64) return { slide, physical: slide + base + 2 ** 31 };
+  return { slide, physical: undefined };
+}
+
+/**
+ * How far pointers were moved. A dump by physical addresses does not say, and in one by virtual addresses the banner
+ * may have been found in another mapping of the same memory; but most static calls still hold the function that they
+ * were linked with, so the distance that most of them agree on is the slide.
+ */
+function settleSlide(
+  image: Image,
+  memory: Memory,
+  candidate: Candidate,
+  slide: number | undefined,
+): { slide: number; slideFrom: string } {
+  if (slide !== undefined) return { slide, slideFrom: '--slide' };
+  if (candidate.slide !== undefined) return { slide: candidate.slide, slideFrom: candidate.from };
+  const size = image.arch.wordSize;
+  const votes = new Map<number, number>();
+  for (const key of readStaticCalls(image).keys()) {
+    const word = new Uint8Array(size);
+    if (!image.contains(key, size) || !memory.read(key + candidate.offset, word)) continue;
+    const linked = image.readPointer(key);
+    const view = new DataView(word.buffer);
+    const { little } = image.file.header;
+    const now = size === 8 ? Number(view.getBigInt64(0, little)) : view.getUint32(0, little);
+    if (linked.kind !== 'address' || linked.address === 0 || now === 0) continue;
+    const moved = image.distance(linked.address, now);
+    votes.set(moved, (votes.get(moved) ?? 0) + 1);
+  }
+  const [most] = [...votes].sort((a, b) => b[1] - a[1]);
+  if (most) return { slide: most[0], slideFrom: `${candidate.from}, and the functions of static calls` };
+  const slid = memory.space === 'virtual' ? candidate.offset : 0;
+  return { slide: slid, slideFrom: memory.space === 'virtual' ? candidate.from : 'no pointer that needs it' };
+}
+
+/** A program: its core says where it starts, if it is no position-dependent one anyway. */
+function locateProgram(image: Image, { spaces, entry }: Dump, slide: number | undefined): Place {
+  const memory = spaces[0];
+  if (memory?.space !== 'virtual') {
+    throw new TextpokeError(
+      'memory-unsupported',
+      'the image is no kernel, and the dump has no virtual addresses to find it by',
+    );
+  }
+  if (slide !== undefined) return { memory, offset: slide, slide, slideFrom: '--slide' };
+  const { entry: linked } = image.file.header;
+  if (entry === undefined || !image.isPositionIndependent)
+    return { memory, offset: 0, slide: 0, slideFrom: 'nothing said otherwise' };
+  const moved = entry - linked;
+  return { memory, offset: moved, slide: moved, slideFrom: 'AT_ENTRY of the core' };
+}
+
+function describeOther(dump: Dump, banner: Uint8Array, slide: number | undefined): string {
+  const text = (bytes: Uint8Array) =>
+    JSON.stringify(
+      Buffer.from(bytes)
+        .toString('latin1')
+        .replace(/[\n\0]*$/, ''),
+    );
+  const prefix = Buffer.from(bannerPrefix);
+  for (const memory of dump.spaces) {
+    for (const address of findBytes(memory, prefix, 0)) {
+      const line = Buffer.alloc(512);
+      memory.read(address, line);
+      const found = line.toString('latin1').split(/[\n\0]/)[0] as string;
+      // `Linux version %s` and the like are text of the kernel, too.
+      if (!/^Linux version \d/.test(found)) continue;
+      if (text(Buffer.from(found)) === text(banner)) continue;
+      return `the dump is of another kernel, ${JSON.stringify(found)}; the image is ${text(banner)}`;
+    }
+  }
+  const where = slide === undefined ? '' : ` with a slide of ${hex(slide)}`;
+  return `the dump does not hold the kernel ${text(banner)}${where}`;
+}

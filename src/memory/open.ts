@@ -1,0 +1,58 @@
+// Opens a dump of memory, whose format its first bytes tell.
+import { isElf } from '../elf/read.ts';
+import { type ByteSource, fileSource } from '../elf/source.ts';
+import { inFile, TextpokeError } from '../errors.ts';
+import type { Image } from '../image/image.ts';
+import { readCore } from './core.ts';
+import { flatSignature, kdumpSignature, readKdump, unflatten } from './kdump.ts';
+import type { Dump } from './memory.ts';
+
+/**
+ * Opens the dump of a system that runs `image`; `base` is the virtual address of a raw dump's first byte.
+ * Errors: `read-failed`, `memory-unsupported`, `memory-malformed`, `memory-mismatch`, `elf-truncated`.
+ */
+export function openDump(path: string, image: Image, base: number | undefined): Dump {
+  const source = fileSource(path);
+  return inFile(path, () => readDump(path, source, image, base));
+}
+
+/** The same for an open source. */
+export function readDump(path: string, source: ByteSource, image: Image, base: number | undefined): Dump {
+  if (base !== undefined) return rawDump(source, base);
+  const start = source.read(0, Math.min(16, source.size));
+  const text = Buffer.from(start).toString('latin1');
+  const { header } = image.file;
+  if (isElf(start)) return readCore(path, source, header.machine);
+  if (text.startsWith(kdumpSignature)) return readKdump(path, source, header);
+  if (text.startsWith(flatSignature)) {
+    const flat = unflatten(source);
+    const inner = Buffer.from(flat.read(0, Math.min(16, flat.size)));
+    if (isElf(inner)) return readCore(path, flat, header.machine);
+    if (inner.toString('latin1').startsWith(kdumpSignature)) return readKdump(path, flat, header);
+  }
+  throw new TextpokeError(
+    'memory-unsupported',
+    'the file is neither an ELF core nor a kdump; a raw dump needs --base with the address of its first byte',
+  );
+}
+
+function rawDump(source: ByteSource, base: number): Dump {
+  const end = base + source.size;
+  return {
+    spaces: [
+      {
+        format: 'a raw dump',
+        space: 'virtual',
+        runs: { starts: Float64Array.of(base), ends: Float64Array.of(end) },
+        read(address, into) {
+          const from = Math.max(address, base);
+          const to = Math.min(address + into.length, end);
+          if (from < to) into.set(source.read(from - base, to - from), from - address);
+          return from === address && to === address + into.length;
+        },
+      },
+    ],
+    vmcoreinfo: undefined,
+    entry: undefined,
+  };
+}

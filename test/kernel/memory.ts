@@ -1,0 +1,196 @@
+// Holds the memory of running kernels against their tables: boots one to init.c, has QEMU dump its memory where
+// init.c stands still, and lets `verify --memory` compare every site.
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { rmSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Report } from './report.ts';
+
+const textpoke = fileURLToPath(new URL('../../bin/textpoke.js', import.meta.url));
+
+/** How QEMU runs a kernel, and which dumps it can make: only x86 walks page tables. */
+const machines = {
+  x86: {
+    qemu: ['qemu-system-x86_64'],
+    console: 'ttyS0',
+    image: 'arch/x86/boot/bzImage',
+    compiler: 'gcc',
+    paging: true,
+  },
+  arm64: {
+    qemu: ['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a53'],
+    console: 'ttyAMA0',
+    image: 'arch/arm64/boot/Image',
+    compiler: 'aarch64-linux-gnu-gcc',
+    paging: false,
+  },
+  arm: {
+    qemu: ['qemu-system-arm', '-M', 'virt', '-cpu', 'cortex-a15'],
+    console: 'ttyAMA0',
+    image: 'arch/arm/boot/zImage',
+    compiler: 'arm-linux-gnueabihf-gcc',
+    paging: false,
+  },
+} as const;
+
+export type MachineName = keyof typeof machines;
+
+const moments = ['booted', 'switched'];
+
+/** Forms of dumps, as QMP's dump-guest-memory is asked for them. */
+const forms = [
+  { name: 'virtual', paging: true, format: 'elf' },
+  { name: 'physical', paging: false, format: 'elf' },
+  { name: 'kdump', paging: false, format: 'kdump-zlib' },
+] as const;
+
+interface Memory {
+  readonly memory: { readonly format: string; readonly slide: string; readonly slideFrom: string };
+  readonly tables: readonly {
+    readonly name: string;
+    readonly compared: number;
+    readonly init: number;
+    readonly missing: number;
+    readonly mismatches: number;
+  }[];
+  readonly findings: readonly unknown[];
+}
+
+/** Boots the kernel built in `out` with that many CPUs and expects no mismatch in any dump of it. */
+export async function compareMemory(
+  report: Report,
+  directory: string,
+  out: string,
+  arch: MachineName,
+  cpus: number,
+): Promise<void> {
+  const machine = machines[arch];
+  const archive = minimalInitramfs(directory, machine.compiler);
+  const socket = join(directory, 'qmp');
+  rmSync(socket, { force: true });
+  const [command, ...rest] = machine.qemu;
+  const guest = spawn(
+    command,
+    [
+      ...[...rest, '-accel', 'tcg,thread=single', '-smp', `${cpus}`, '-m', '256', '-nographic', '-no-reboot'],
+      ...['-kernel', join(out, machine.image), '-initrd', archive, '-device', 'vmcoreinfo'],
+      ...['-append', `console=${machine.console} panic=-1 rest`, '-qmp', `unix:${socket},server=on,wait=off`],
+    ],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  );
+  try {
+    for (const moment of moments) {
+      await lineOf(guest, `at rest: ${moment}`);
+      const qmp = await Qmp.open(socket);
+      await qmp.run('stop');
+      for (const { name, paging, format } of forms) {
+        if (paging && !machine.paging) continue;
+        const dump = join(directory, `${name}.dump`);
+        rmSync(dump, { force: true });
+        await qmp.run('dump-guest-memory', { protocol: `file:${dump}`, paging, format });
+        reportOn(report, `${arch}, ${cpus} CPUs, ${moment}, ${name}`, join(out, 'vmlinux'), dump);
+      }
+      await qmp.run('cont');
+      qmp.close();
+      guest.stdin?.write('\n');
+    }
+  } finally {
+    guest.kill();
+    await once(guest, 'exit');
+  }
+}
+
+function reportOn(report: Report, what: string, vmlinux: string, dump: string): void {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [textpoke, 'verify', vmlinux, '--memory', dump, '--format', 'json'],
+    { encoding: 'utf8', maxBuffer: 1 << 28 },
+  );
+  if (stdout === '') {
+    report.expect(false, `${what}: exit status ${status}, ${stderr.trim()}`);
+    return;
+  }
+  const { tables, findings, memory } = JSON.parse(stdout) as Memory;
+  const counts = tables.map(
+    (t) =>
+      `${t.name} ${t.compared} compared, ${t.init} init, ${t.missing} missing, ${t.mismatches} mismatches`,
+  );
+  report.say(`${what}: slide ${memory.slide} (${memory.slideFrom}); ${counts.join('; ')}`);
+  report.expect(status === 0 && findings.length === 0, `${what}: ${findings.length} findings`);
+}
+
+/** An initial file system with init.c alone; the modules that it loads elsewhere lie outside of the image. */
+function minimalInitramfs(directory: string, compiler: string): string {
+  const init = join(directory, 'init');
+  const source = join(import.meta.dirname, 'init.c');
+  execFileSync(compiler, ['-static', '-O2', source, '-o', init]);
+  const archive = join(directory, 'memory.gz');
+  writeFileSync(
+    archive,
+    execFileSync('sh', ['-c', 'echo init | cpio -o -H newc --quiet | gzip'], { cwd: directory }),
+  );
+  return archive;
+}
+
+/** Waits until the guest has printed a line; an error when it ends without or takes too long. */
+function lineOf(guest: ChildProcess, line: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const timer = setTimeout(() => end(new Error(`no "${line}" in time:\n${text.slice(-2000)}`)), 300_000);
+    const onData = (bytes: Buffer) => {
+      text += bytes.toString('latin1');
+      if (text.includes(line)) end();
+    };
+    const onExit = () => end(new Error(`the guest ended without "${line}":\n${text.slice(-2000)}`));
+    const end = (error?: Error) => {
+      clearTimeout(timer);
+      guest.stdout?.off('data', onData);
+      guest.off('exit', onExit);
+      if (error) reject(error);
+      else resolve();
+    };
+    guest.stdout?.on('data', onData);
+    guest.on('exit', onExit);
+  });
+}
+
+/** QEMU's machine protocol: a line of JSON each way (QEMU, docs/interop/qmp-spec.rst). */
+class Qmp {
+  private readonly socket: Socket;
+  private text = '';
+  private constructor(socket: Socket) {
+    this.socket = socket;
+    socket.setEncoding('utf8');
+  }
+
+  static async open(path: string): Promise<Qmp> {
+    const socket = connect(path);
+    await once(socket, 'connect');
+    const qmp = new Qmp(socket);
+    await qmp.run('qmp_capabilities');
+    return qmp;
+  }
+
+  /** Sends a command and waits until it is done. */
+  async run(execute: string, args: Record<string, unknown> = {}): Promise<void> {
+    this.socket.write(`${JSON.stringify({ execute, arguments: args })}\n`);
+    for (;;) {
+      const end = this.text.indexOf('\n');
+      if (end < 0) {
+        const [more] = (await once(this.socket, 'data')) as [string];
+        this.text += more;
+        continue;
+      }
+      const answer = JSON.parse(this.text.slice(0, end)) as { return?: unknown; error?: { desc: string } };
+      this.text = this.text.slice(end + 1);
+      if (answer.error) throw new Error(`${execute}: ${answer.error.desc}`);
+      if ('return' in answer) return;
+    }
+  }
+
+  close(): void {
+    this.socket.end();
+  }
+}
