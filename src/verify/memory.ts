@@ -34,7 +34,13 @@ export interface VerifiedMemory {
   readonly findings: readonly Finding[];
   readonly tables: readonly Compared[];
   readonly keys: readonly { readonly address: number; readonly enabled: number }[];
-  readonly calls: readonly { readonly name: string; readonly address: number; readonly value: string }[];
+  /** `code` is where a function lies as linked. */
+  readonly calls: readonly {
+    readonly name: string;
+    readonly address: number;
+    readonly value: string;
+    readonly code: number | undefined;
+  }[];
   /** One or several, as the locks or the kernel's sites for one CPU have it; undefined without such sites. */
   readonly cpus: 'one' | 'several' | undefined;
 }
@@ -82,6 +88,7 @@ export function verifyMemory(linked: Image, place: Place, cpus: number | undefin
   const runtime = new Runtime(image, { tables: linked });
   const sifter = new Sifter(image);
   const { maxSite, trampolineSize } = image.arch;
+  const keySize = 2 * image.arch.wordSize;
   runtime.branches = sifter.sift(jumpTable.name, runtime.branches, maxSite, (site) => site.key);
   runtime.callSites = sifter.sift(staticCallSites.name, runtime.callSites, maxSite, (site) => site.key);
   runtime.locks = sifter.sift(smpLocks.name, runtime.locks, 1);
@@ -114,12 +121,12 @@ export function verifyMemory(linked: Image, place: Place, cpus: number | undefin
       .sort((a, b) => a - b)
       .map((address) => ({ address, enabled: readKey(image, address).enabled })),
     calls: [...runtime.calls.values()]
-      .filter(({ key }) => image.contains(key, 8) && image.has(key, 8))
-      .map(({ name, key }) => ({
-        name,
-        address: key,
-        value: describeValue(image, readCallValue(runtime, key)),
-      })),
+      .filter(({ key }) => image.contains(key, keySize) && image.has(key, keySize))
+      .map(({ name, key }) => {
+        const value = readCallValue(runtime, key);
+        const code = value.kind === 'function' ? value.address : undefined;
+        return { name, address: key, value: describeValue(image, value), code };
+      }),
     cpus: running === undefined ? undefined : running === 1 ? 'one' : 'several',
   };
 }

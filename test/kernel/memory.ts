@@ -2,10 +2,21 @@
 // init.c stands still, and lets `verify --memory` compare every site.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readKey } from '../../src/boot/jump-label.ts';
+import type { BootStep } from '../../src/boot/steps.ts';
+import { hex, sameBytes } from '../../src/bytes/integer.ts';
+import { readElf } from '../../src/elf/read.ts';
+import { Image } from '../../src/image/image.ts';
+import { isFreed } from '../../src/image/kernel.ts';
+import { locate } from '../../src/memory/locate.ts';
+import { openDump } from '../../src/memory/open.ts';
+import { boot } from '../../src/pipeline.ts';
+import { verifyMemory } from '../../src/verify/memory.ts';
+import type { Kernel } from './build.ts';
 import type { Report } from './report.ts';
 
 const textpoke = fileURLToPath(new URL('../../bin/textpoke.js', import.meta.url));
@@ -35,8 +46,6 @@ const machines = {
   },
 } as const;
 
-export type MachineName = keyof typeof machines;
-
 const moments = ['booted', 'switched'];
 
 /** Forms of dumps, as QMP's dump-guest-memory is asked for them. */
@@ -63,7 +72,7 @@ export async function compareMemory(
   report: Report,
   directory: string,
   out: string,
-  arch: MachineName,
+  arch: Kernel['arch'],
   cpus: number,
 ): Promise<void> {
   const machine = machines[arch];
@@ -74,7 +83,17 @@ export async function compareMemory(
   const guest = spawn(
     command,
     [
-      ...[...rest, '-accel', 'tcg,thread=single', '-smp', `${cpus}`, '-m', '256', '-nographic', '-no-reboot'],
+      ...[
+        ...rest,
+        '-accel',
+        `tcg,thread=${arch === 'arm' ? 'multi' : 'single'}`,
+        '-smp',
+        `${cpus}`,
+        '-m',
+        '256',
+        '-nographic',
+        '-no-reboot',
+      ],
       ...['-kernel', join(out, machine.image), '-initrd', archive, '-device', 'vmcoreinfo'],
       ...['-append', `console=${machine.console} panic=-1 rest`, '-qmp', `unix:${socket},server=on,wait=off`],
     ],
@@ -90,7 +109,9 @@ export async function compareMemory(
         const dump = join(directory, `${name}.dump`);
         rmSync(dump, { force: true });
         await qmp.run('dump-guest-memory', { protocol: `file:${dump}`, paging, format });
-        reportOn(report, `${arch}, ${cpus} CPUs, ${moment}, ${name}`, join(out, 'vmlinux'), dump);
+        const what = `${arch}, ${cpus} CPUs, ${moment}, ${name}`;
+        reportOn(report, what, join(out, 'vmlinux'), dump);
+        if (name === 'physical') replay(report, what, join(out, 'vmlinux'), dump);
       }
       await qmp.run('cont');
       qmp.close();
@@ -119,6 +140,49 @@ function reportOn(report: Report, what: string, vmlinux: string, dump: string): 
   );
   report.say(`${what}: slide ${memory.slide} (${memory.slideFrom}); ${counts.join('; ')}`);
   report.expect(status === 0 && findings.length === 0, `${what}: ${findings.length} findings`);
+}
+
+/** The other way round: what keys and calls hold in the memory, given to boot, makes the bytes that it has. */
+function replay(report: Report, what: string, vmlinux: string, dump: string): void {
+  const bytes = readFileSync(vmlinux);
+  const linked = new Image(readElf(vmlinux, bytes));
+  const {
+    image: running,
+    keys,
+    calls,
+    cpus,
+  } = verifyMemory(linked, locate(linked, openDump(dump, linked, undefined), undefined), undefined);
+  const steps: BootStep[] = [
+    ...keys.flatMap(({ address, enabled }) => {
+      const more = enabled - readKey(linked, address).enabled;
+      const step = { do: more > 0 ? 'inc' : 'dec', key: hex(address) } as const;
+      return Array.from({ length: Math.abs(more) }, () => step);
+    }),
+    ...calls.map(({ address, value, code }) => ({
+      do: 'update' as const,
+      call: hex(address),
+      value: code === undefined ? value : hex(code),
+    })),
+  ];
+  const image = new Image(readElf(vmlinux, Uint8Array.from(bytes)));
+  const booted = boot(image, { cpus: cpus === 'one' ? 1 : 2, upFill: 'ds', steps });
+  const { branches, callSites, locks, alternatives } = booted;
+  const call = image.arch.lockPrefix ? 5 : 4;
+  const sites = [
+    ...branches.map(({ address }) => ({ address, size: image.instructionAt(address).size })),
+    ...callSites.map(({ address }) => ({ address, size: call })),
+    ...locks.map(({ address }) => ({ address, size: 1 })),
+    ...alternatives.map(({ address, replacement }) => ({ address, size: replacement.length })),
+  ].filter(({ address }) => !isFreed(linked, address));
+  const other = sites.filter(
+    ({ address, size }) => !sameBytes(image.read(address, size), running.read(address, size)),
+  );
+  for (const { address } of other) report.say(`differs: ${image.describe(address)}`);
+  const enabled = keys.filter((key) => key.enabled > 0).length;
+  report.expect(
+    other.length === 0,
+    `${what}: boot with ${keys.length} keys (${enabled} enabled) and ${calls.length} calls as in memory makes all but ${other.length} of ${sites.length} sites the same`,
+  );
 }
 
 /** An initial file system with init.c alone; the modules that it loads elsewhere lie outside of the image. */

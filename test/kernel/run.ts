@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bootAndSwitch } from './boot.ts';
 import { buildKernel, buildObjects, type Kernel, kernels, unpack } from './build.ts';
+import { compareMemory } from './memory.ts';
 import { dumpPackage } from './package.ts';
 import { compareKept, keepSections } from './passes.ts';
 import { comparePrelink } from './prelink.ts';
@@ -20,24 +21,31 @@ mkdirSync(directory, { recursive: true });
 const report = new Report();
 const source = unpack(directory);
 
+/** The memory of a running kernel, with one CPU and with two. */
+async function memory(out: string, kernel: Kernel): Promise<void> {
+  for (const cpus of [1, 2]) await compareMemory(report, directory, out, kernel.arch, cpus);
+}
+
 /** x86-64: every object against objtool, then a kernel made by textpoke runs. */
-function x86(kernel: Kernel): void {
+async function x86(kernel: Kernel): Promise<void> {
   const keep = join(directory, `${kernel.name}-kept`);
   const out = buildKernel(source, directory, kernel, { keep });
   compareKept(report, keep, join(out, 'tools/objtool/objtool'));
   const made = buildKernel(source, directory, { ...kernel, name: `${kernel.name}-textpoke` }, {});
   for (const cpus of [1, 2]) bootAndSwitch(report, directory, made, cpus);
+  await memory(made, kernel);
 }
 
-const runs: Record<string, () => void> = {
+/** Another machine: tables against the object before the link, then the memory. */
+async function arm(kernel: Kernel): Promise<void> {
+  const out = buildKernel(source, directory, kernel, {});
+  comparePrelink(report, out, kernel.tables);
+  await memory(out, kernel);
+}
+
+const runs: Record<string, () => void | Promise<void>> = {
   ...Object.fromEntries(
-    kernels.map((kernel) => [
-      kernel.name,
-      () => {
-        if (kernel.arch === 'x86') x86(kernel);
-        else comparePrelink(report, buildKernel(source, directory, kernel, {}), kernel.tables);
-      },
-    ]),
+    kernels.map((kernel) => [kernel.name, () => (kernel.arch === 'x86' ? x86(kernel) : arm(kernel))]),
   ),
   package: () => dumpPackage(report, directory),
   // What .ci/run has the time for: some directories of the first kernel, every object against objtool.
@@ -53,7 +61,7 @@ for (const name of names) {
   const run = runs[name];
   if (!run) throw new Error(`there is no ${name}; known: ${Object.keys(runs).join(', ')}`);
   report.say(`\n## ${name}\n`);
-  run();
+  await run();
 }
 writeFileSync(join(directory, 'report.md'), report.text);
 process.exitCode = report.failed ? 1 : 0;
