@@ -27,9 +27,13 @@ const longestNotes = 16 << 20;
 export function readCore(path: string, source: ByteSource, machine: number): Dump {
   const { header, count, field } = readProgramHeaders(path, source);
   if (header.type !== ET_CORE) {
-    throw new TextpokeError('memory-unsupported', `e_type is ${header.type}, which is no core's`, {
-      file: path,
-    });
+    throw new TextpokeError(
+      'memory-unsupported',
+      `e_type is ${header.type}, which is no core's; a raw dump needs --base`,
+      {
+        file: path,
+      },
+    );
   }
   if (header.machine !== machine) {
     throw new TextpokeError(

@@ -10,7 +10,7 @@ import type { Image } from '../image/image.ts';
 import { isFreed } from '../image/kernel.ts';
 import { MemoryImage } from '../memory/image.ts';
 import type { Place } from '../memory/locate.ts';
-import { altSmp, jumpTable, smpBarriers, smpLocks, staticCallSites } from '../tables/schema.ts';
+import { altSmp, jumpTable, keptLocks, smpBarriers, smpLocks, staticCallSites } from '../tables/schema.ts';
 import { checkBarriers } from './barriers.ts';
 import { checkEntries } from './entries.ts';
 import { checkInstructions } from './instructions.ts';
@@ -53,6 +53,8 @@ interface Site {
 class Sifter {
   readonly counts: { name: string; compared: number; init: number; missing: number; places: Set<number> }[] =
     [];
+  /** Places that cannot be compared. */
+  readonly leftOut = new Set<number>();
   private readonly image: MemoryImage;
 
   constructor(image: MemoryImage) {
@@ -71,6 +73,7 @@ class Sifter {
         count.places.add(site.address);
         return true;
       }
+      this.leftOut.add(site.address);
       return false;
     });
     if (sites.length > 0) this.counts.push(count);
@@ -92,6 +95,7 @@ export function verifyMemory(linked: Image, place: Place, cpus: number | undefin
   runtime.branches = sifter.sift(jumpTable.name, runtime.branches, maxSite, (site) => site.key);
   runtime.callSites = sifter.sift(staticCallSites.name, runtime.callSites, maxSite, (site) => site.key);
   runtime.locks = sifter.sift(smpLocks.name, runtime.locks, 1);
+  sifter.sift(keptLocks.name, runtime.keptLocks, 1);
   runtime.barriers = sifter.sift(smpBarriers.name, runtime.barriers, maxSite);
   runtime.alternatives = sifter.sift(altSmp.name, runtime.alternatives, 4);
   const called = new Set(runtime.callSites.map((site) => site.key));
@@ -107,7 +111,7 @@ export function verifyMemory(linked: Image, place: Place, cpus: number | undefin
     ...checkInstructions(runtime, options),
     ...checkLocks(runtime, options),
     ...checkBarriers(runtime, options),
-  ];
+  ].filter(({ address }) => !sifter.leftOut.has(address));
   findings.sort(byRuleAndAddress);
   const wrong = new Set(findings.map((finding) => finding.address));
   return {
