@@ -1,7 +1,7 @@
 // The kdump-compressed format of makedumpfile and QEMU's `dump-guest-memory -z`: pages by number, each compressed by
 // itself (makedumpfile, IMPLEMENTATION and diskdump_mod.h; QEMU, include/sysemu/dump.h), and its flattened form, which
 // comes through a pipe: blocks that each say where they belong.
-import { inflateSync } from 'node:zlib';
+import { inflate, unzstd } from '../bytes/decompress.ts';
 import { countUpTo } from '../bytes/search.ts';
 import { ByteView } from '../bytes/view.ts';
 import type { ByteSource } from '../elf/source.ts';
@@ -17,8 +17,13 @@ const flatHeaderSize = 4096;
 const mostRewritten = 1024;
 /** Bytes of a page descriptor: s64 offset, u32 size, u32 flags, u64 page_flags. */
 const descriptorSize = 24;
-const compressions: Readonly<Record<number, string>> = { 2: 'lzo', 4: 'snappy', 32: 'zstd' };
-const zlibFlag = 1;
+/** Flags of a page descriptor: how the page is compressed (diskdump_mod.h). */
+const readers: Readonly<Record<number, (bytes: Uint8Array, size: number) => Uint8Array>> = {
+  0: (bytes) => bytes,
+  1: inflate,
+  32: unzstd,
+};
+const unread: Readonly<Record<number, string>> = { 2: 'lzo', 4: 'snappy' };
 /** Decompressed pages that are kept. */
 const keptPages = 256;
 
@@ -154,7 +159,8 @@ export function readKdump(
   };
   return {
     spaces: [{ format: 'a kdump-compressed dump', space: 'physical', runs, read }],
-    vmcoreinfo: readVmcoreinfo(source, pageSize, bits, little),
+    // 32-bit kernels do not move, and what they say of themselves is not needed.
+    vmcoreinfo: bits === 64 ? readVmcoreinfo(source, pageSize, little) : undefined,
     entry: undefined,
   };
 }
@@ -195,35 +201,30 @@ function readPage(
   flags: number,
   pageSize: number,
 ): Uint8Array | undefined {
-  const kind = compressions[flags & ~zlibFlag];
-  if (kind) {
+  const unreadable = unread[flags & 0x3f];
+  if (unreadable) {
     throw new TextpokeError(
       'memory-unsupported',
-      `the pages are compressed with ${kind}; zlib is supported (makedumpfile -c, dump-guest-memory -z)`,
+      `the pages are compressed with ${unreadable}; zlib (makedumpfile -c, dump-guest-memory -z) and zstd (makedumpfile -z) are supported`,
       { file: path },
     );
   }
-  if (!(offset >= 0 && size <= 2 * pageSize && offset + size <= source.size)) return undefined;
-  const bytes = source.read(offset, size);
-  if ((flags & zlibFlag) === 0) return size === pageSize ? bytes : undefined;
+  const reader = readers[flags & 0x3f];
+  if (!reader || !(offset >= 0 && size <= 2 * pageSize && offset + size <= source.size)) return undefined;
   try {
-    const page = inflateSync(bytes, { maxOutputLength: pageSize });
+    const page = reader(source.read(offset, size), pageSize);
     return page.length === pageSize ? page : undefined;
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof TextpokeError && error.code === 'compressed-malformed') return undefined;
+    throw error;
   }
 }
 
-/** struct kdump_sub_header, of which only the place of the VMCOREINFO note matters. */
-function readVmcoreinfo(
-  source: ByteSource,
-  pageSize: number,
-  bits: 32 | 64,
-  little: boolean,
-): string | undefined {
+/** struct kdump_sub_header of 64-bit machines, of which only the place of the VMCOREINFO note matters. */
+function readVmcoreinfo(source: ByteSource, pageSize: number, little: boolean): string | undefined {
   if (pageSize + 64 > source.size) return undefined;
   const view = new ByteView(source.read(pageSize, 64), little);
-  const [offset, size] = bits === 64 ? [view.s64(32), view.s64(40)] : [view.s64(20), view.u32(28)];
+  const [offset, size] = [view.s64(32), view.s64(40)];
   if (!(offset > 0 && size > 0 && size < 1 << 20 && offset + size <= source.size)) return undefined;
   return Buffer.from(source.read(offset, size)).toString('latin1');
 }
