@@ -266,3 +266,10 @@ test('init text is patched until it is freed, and never again', () => {
   assert.ok(initWrites(flips(false)) > 0);
   assert.equal(initWrites(flips(true)), 0);
 });
+
+test('the scenario of docs/boot.md has every field right', () => {
+  const text = readFileSync(fileURLToPath(new URL('../../docs/boot.md', import.meta.url)), 'utf8');
+  const example = /```json\n([^`]*)```/.exec(text)?.[1] as string;
+  assert.ok(parseScenario(example).length > 10);
+  assert.ok(conforms(JSON.parse(example)), JSON.stringify(conforms.errors));
+});
