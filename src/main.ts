@@ -25,10 +25,6 @@ function address(text: string): number {
   return parseAddress(text) ?? Number(text);
 }
 
-function slide(text: string): number | undefined {
-  return text === 'auto' ? undefined : address(text);
-}
-
 function updateStep(text: string): BootStep {
   const at = text.indexOf('=');
   if (at <= 0 || at === text.length - 1)
@@ -128,7 +124,11 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .addOption(new Option('--locks <which>', 'which locks need an entry').choices(['all', 'listed', 'none']))
     .option('--linked', 'the image is as the linker left it, not booted yet')
     .option('--memory <dump>', 'compare the memory of a running system: an ELF core, a kdump or a raw dump')
-    .option('--slide <n>', 'how far that system has moved the image (KASLR): a distance or auto', slide)
+    .option(
+      '--slide <n>',
+      'how far that system has moved the image (KASLR), when the dump does not tell',
+      address,
+    )
     .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
     .addOption(
       new Option('--format <format>', 'how to print findings').choices(['text', 'json']).default('text'),

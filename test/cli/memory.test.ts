@@ -1,0 +1,68 @@
+// verify --memory as a user runs it.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type TestContext } from 'node:test';
+import { readBranchSites } from '../../src/image/sites.ts';
+import { core, kernelBytes, type Page, run } from '../memory/dumps.ts';
+import { imageOf } from '../samples.ts';
+import { scratch, tryRun } from '../tools.ts';
+
+const cli = join(import.meta.dirname, '..', '..', 'bin', 'textpoke.js');
+const kernel = kernelBytes('gcc-O2');
+const pages = run(kernel, 0x200000);
+
+function files(t: TestContext, memory: readonly Page[]): { directory: string; args: string[] } {
+  const directory = scratch(t);
+  writeFileSync(join(directory, 'vmlinux'), kernel);
+  writeFileSync(join(directory, 'core'), core(memory, { addresses: ['virtual'] }));
+  return { directory, args: [cli, 'verify', 'vmlinux', '--memory', 'core'] };
+}
+
+test('a good dump: where the kernel lies, a line for each table, status 0', (t) => {
+  const { directory, args } = files(t, pages);
+  const { status, stdout, stderr } = tryRun(process.execPath, args, directory);
+  assert.equal(stderr, '');
+  assert.match(stdout, /^core: an ELF core by virtual addresses; slide 0x200000, from locating the banner/);
+  for (const table of ['__jump_table', '.static_call_sites', '.smp_locks'])
+    assert.match(stdout, new RegExp(`^  ${table}: \\d+ compared, 0 wrong$`, 'm'));
+  assert.equal(status, 0);
+});
+
+test('a site that was tampered with: a finding with its name, status 1', (t) => {
+  const image = imageOf(kernel);
+  const site = readBranchSites(image)[0]?.address as number;
+  const broken = pages.map((page) => ({ ...page, bytes: page.bytes.slice() }));
+  const at = site + 0x200000;
+  const page = broken.find(({ virtual, bytes }) => at >= virtual && at < virtual + bytes.length) as Page;
+  page.bytes[at - page.virtual] = 0x90;
+  const { directory, args } = files(t, broken);
+  const text = tryRun(process.execPath, args, directory);
+  assert.equal(text.status, 1);
+  assert.ok(text.stdout.includes(image.describe(site)));
+  const json = tryRun(process.execPath, [...args, '--format', 'json'], directory);
+  assert.equal(json.status, 1);
+  const { schema, memory, findings } = JSON.parse(json.stdout);
+  assert.deepEqual([schema, memory.slide, findings.length], ['textpoke.memory/1', '0x200000', 1]);
+  assert.equal(findings[0].place, image.describe(site));
+});
+
+for (const [what, extra, status, message] of [
+  ['a slide where the kernel is not', ['--slide', '0x1000'], 3, /memory-mismatch/],
+  ['the right slide', ['--slide', '0x200000'], 0, /^$/],
+  ['a slide that is no number', ['--slide', 'far'], 2, /slide/],
+] as const) {
+  test(`${what} ends with status ${status}`, (t) => {
+    const { directory, args } = files(t, pages);
+    const result = tryRun(process.execPath, [...args, ...extra], directory);
+    assert.equal(result.status, status, result.stderr);
+    assert.match(result.stderr, message);
+  });
+}
+
+test('a dump that is not there is status 4', (t) => {
+  const { directory, args } = files(t, pages);
+  const result = tryRun(process.execPath, [...args.slice(0, -1), 'nothing'], directory);
+  assert.equal(result.status, 4);
+  assert.match(result.stderr, /nothing.*\[read-failed\]/);
+});
