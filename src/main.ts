@@ -1,6 +1,6 @@
 // The command line: options and their help; what a command does is in commands/, its outcome becomes the exit
 // status here.
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { profiles } from './boot/profiles.ts';
 import { parseAddress } from './bytes/integer.ts';
 import { type AnnotateArguments, runAnnotate, workerFlag } from './commands/annotate.ts';
@@ -9,7 +9,10 @@ import { type DumpArguments, runDump } from './commands/dump.ts';
 import { runLdscript } from './commands/ldscript.ts';
 import { runVerify, type VerifyArguments } from './commands/verify.ts';
 import { ExitCode } from './errors.ts';
+import { partsOf } from './output/command-line.ts';
+import { completionScript, type Shell, shells } from './output/completion.ts';
 import { describeError, print, printError } from './output/console.ts';
+import { manPage } from './output/man.ts';
 import { discardPending } from './output/publish.ts';
 import type { BootStep } from './pipeline.ts';
 import { version } from './version.ts';
@@ -123,7 +126,12 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .option('--cpus <n>', 'number of CPUs that locks and barriers must fit', positive)
     .addOption(new Option('--locks <which>', 'which locks need an entry').choices(['all', 'listed', 'none']))
     .option('--linked', 'the image is as the linker left it, not booted yet')
-    .option('--memory <dump>', 'compare the memory of a running system: an ELF core, a kdump or a raw dump')
+    .addOption(
+      new Option(
+        '--memory <dump>',
+        'compare the memory of a running system: an ELF core, a kdump or a raw dump',
+      ).conflicts(['original', 'linked', 'locks']),
+    )
     .option(
       '--slide <n>',
       'how far that system has moved the image (KASLR), when the dump does not tell',
@@ -143,6 +151,22 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .option('--gc-sections', 'without KEEP: entries of dead functions go with them')
     .addHelpText('after', '\nExample:\n  textpoke ldscript > textpoke.ld && gcc *.o -Wl,-T,textpoke.ld')
     .action((args: { machine: string; gcSections?: boolean }) => finish(runLdscript(args)));
+
+  program
+    .command('completion')
+    .description('print a script with which a shell completes commands and options')
+    .addArgument(new Argument('<shell>', 'which shell').choices(shells))
+    .addHelpText(
+      'after',
+      '\nExample:\n  textpoke completion bash > ~/.local/share/bash-completion/completions/textpoke',
+    )
+    .action((shell: Shell) => print(completionScript(partsOf(program), shell)));
+
+  program
+    .command('man')
+    .description('print the manual page')
+    .addHelpText('after', '\nExample:\n  textpoke man | man -l -')
+    .action(() => print(manPage(program.description(), partsOf(program))));
 
   for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'show help');
   return program;

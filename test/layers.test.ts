@@ -36,7 +36,7 @@ const adapters: Record<string, RegExp> = {
   fzstd: /^bytes\/decompress\.ts$/,
   'xz-decompress': /^bytes\/decompress\.ts$/,
   chalk: /^(output\/.*|main\.ts)$/,
-  commander: /^main\.ts$/,
+  commander: /^(main|output\/command-line)\.ts$/,
 };
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(

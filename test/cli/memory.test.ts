@@ -50,6 +50,7 @@ test('a site that was tampered with: a finding with its name, status 1', (t) => 
 for (const [what, extra, status, message] of [
   ['a slide where the kernel is not', ['--slide', '0x1000'], 3, /memory-mismatch/],
   ['the right slide', ['--slide', '0x200000'], 0, /^$/],
+  ['--original beside --memory', ['--original', 'vmlinux'], 2, /cannot be used with option '--original/],
   ['a slide that is no number', ['--slide', 'far'], 2, /slide/],
 ] as const) {
   test(`${what} ends with status ${status}`, (t) => {

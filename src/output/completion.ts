@@ -1,0 +1,115 @@
+// Completion scripts for shells, made from the command line itself.
+import { type Choice, isFileValue, type Part } from './command-line.ts';
+
+export const shells = ['bash', 'zsh', 'fish'] as const;
+export type Shell = (typeof shells)[number];
+
+const flagsOf = ({ short, long }: Choice): string[] => (short ? [short, long] : [long]);
+const completesFiles = ({ value }: Choice) => value !== undefined && isFileValue(value);
+const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+
+function bash(parts: readonly Part[]): string {
+  const values = parts.flatMap((part) =>
+    part.options
+      .filter((option) => option.value !== undefined)
+      .map((option) => {
+        const patterns = flagsOf(option).map((flag) => `${part.name},${flag}`);
+        const words = completesFiles(option)
+          ? 'compgen -f -- "$cur"'
+          : `compgen -W ${quote(option.choices.join(' '))} -- "$cur"`;
+        return `    ${patterns.join(' | ')}) mapfile -t COMPREPLY < <(${words}); return ;;`;
+      }),
+  );
+  const options = parts.map(
+    (part) =>
+      `    ${part.name}) options=${quote(part.options.flatMap(flagsOf).join(' '))} words=${quote(part.words.join(' '))} ;;`,
+  );
+  const names = parts.map(({ name }) => name).join(' ');
+  return `# bash completion of textpoke
+_textpoke() {
+  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD - 1]} command= options= words= word
+  for word in "\${COMP_WORDS[@]:1:COMP_CWORD - 1}"; do
+    case $word in -*) ;; *) command=$word && break ;; esac
+  done
+  case $command,$prev in
+${values.join('\n')}
+  esac
+  case $command in
+    '') options='--help --version' words=${quote(names)} ;;
+${options.join('\n')}
+  esac
+  if [[ $cur == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+  elif [[ -n $words ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+  else
+    mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+  fi
+}
+complete -o filenames -F _textpoke textpoke
+`;
+}
+
+function zsh(parts: readonly Part[]): string {
+  const text = (value: string) => value.replace(/[\\[\]:]/g, '\\$&');
+  const spec = (option: Choice) => {
+    const action = completesFiles(option) ? '_files' : `(${option.choices.join(' ')})`;
+    const value = option.value === undefined ? '' : `:${text(option.value)}:${action}`;
+    return flagsOf(option).map((flag) => quote(`*${flag}[${text(option.description)}]${value}`));
+  };
+  const cases = parts.map((part) => {
+    const words = part.words.length > 0 ? [quote(`1:word:(${part.words.join(' ')})`)] : [];
+    const files = part.takesFiles ? [quote('*:file:_files')] : [];
+    const specs = [...part.options.flatMap(spec), ...words, ...files];
+    return `        ${part.name})\n          _arguments \\\n            ${specs.join(' \\\n            ')} ;;`;
+  });
+  const commands = parts.map(({ name, description }) => quote(`${name}:${description}`));
+  return `#compdef textpoke
+_textpoke() {
+  local curcontext=$curcontext state line
+  local -a commands=(
+    ${commands.join('\n    ')}
+  )
+  _arguments -C '--help[show help]' '--version[show the version]' '1:command:->command' '*::argument:->argument'
+  case $state in
+    command) _describe -t commands command commands ;;
+    argument)
+      case $line[1] in
+${cases.join('\n')}
+      esac ;;
+  esac
+}
+if [[ $funcstack[1] == _textpoke ]]; then _textpoke "$@"; else compdef _textpoke textpoke; fi
+`;
+}
+
+function fish(parts: readonly Part[]): string {
+  const lines = ['# fish completion of textpoke', 'complete -c textpoke -n __fish_use_subcommand -f'];
+  lines.push('complete -c textpoke -n __fish_use_subcommand -l version -d "show the version"');
+  for (const part of parts) {
+    const within = `-n ${quote(`__fish_seen_subcommand_from ${part.name}`)}`;
+    lines.push(`complete -c textpoke -n __fish_use_subcommand -a ${part.name} -d ${quote(part.description)}`);
+    if (!part.takesFiles) lines.push(`complete -c textpoke ${within} -f`);
+    if (part.words.length > 0) lines.push(`complete -c textpoke ${within} -a ${quote(part.words.join(' '))}`);
+    for (const option of part.options) {
+      const short = option.short ? ` -s ${option.short.slice(1)}` : '';
+      const value =
+        option.value === undefined
+          ? ''
+          : completesFiles(option)
+            ? ' -r -F'
+            : ` -x -a ${quote(option.choices.join(' '))}`;
+      lines.push(
+        `complete -c textpoke ${within}${short} -l ${option.long.slice(2)}${value} -d ${quote(option.description)}`,
+      );
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+const makers: Readonly<Record<Shell, (parts: readonly Part[]) => string>> = { bash, zsh, fish };
+
+/** The script for a shell. */
+export function completionScript(parts: readonly Part[], shell: Shell): string {
+  return makers[shell](parts);
+}

@@ -1,0 +1,99 @@
+// Completion by the shells themselves, and the man page by a formatter.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type TestContext } from 'node:test';
+import { run, scratch, toolTest, tryRun } from '../tools.ts';
+
+const cli = join(import.meta.dirname, '..', '..', 'bin', 'textpoke.js');
+const textpoke = (...args: string[]) => run(process.execPath, [cli, ...args]);
+
+/** A directory with a shell's script and files to complete. */
+function prepared(t: TestContext, shell: string): string {
+  const directory = scratch(t);
+  writeFileSync(join(directory, 'script'), textpoke('completion', shell));
+  for (const name of ['prog', 'prog.up']) writeFileSync(join(directory, name), '');
+  return directory;
+}
+
+/** Runs a shell's own program in `directory`; what it printed, by line, sorted. */
+function said(directory: string, shell: string, program: string, ...args: string[]): string[] {
+  const { stdout, stderr } = spawnSync(shell, [program, ...args], { cwd: directory, encoding: 'utf8' });
+  assert.equal(stderr, '');
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .sort();
+}
+
+const bashProgram = `source ./script
+eval "COMP_WORDS=($1)"
+COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)) COMPREPLY=()
+_textpoke
+printf '%s\\n' "\${COMPREPLY[@]}"
+`;
+
+const fishProgram = 'source ./script\ncomplete -C $argv[1] | string replace -r "\\t.*" ""\n';
+
+// A zsh on a terminal of its own; matches are caught where it is told of them.
+const zshProgram = `zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "PS1= PS2=; unsetopt beep; autoload -Uz compinit; compinit -u -D; source ./script; compadd() { local -a matches; builtin compadd -O matches \\"\\$@\\"; print -rl -- \\\${matches} >> matches; builtin compadd \\"\\$@\\"; }; compdef _textpoke textpoke; : > matches; echo REA''DY"
+while zpty -r z line; do [[ $line == *READY* ]] && break; done
+zpty -n -w z "$1"$'\\t'
+for i in {1..100}; do sleep 0.1; [[ -s matches ]] && break; done
+sleep 0.2
+zpty -d z
+cat matches
+`;
+
+for (const [shell, program, end] of [
+  ['bash', bashProgram, "''"],
+  ['fish', fishProgram, ''],
+  ['zsh', zshProgram, ''],
+] as const) {
+  for (const [line, expected] of [
+    ['textpoke ver', ['verify']],
+    [`textpoke boot --up-fill ${end}`, ['ds', 'nop']],
+    ['textpoke boot --sta', ['--states']],
+    [`textpoke completion ${end}`, ['bash', 'fish', 'zsh']],
+    ['textpoke verify --original pro', ['prog', 'prog.up']],
+    ['textpoke dump pro', ['prog', 'prog.up']],
+  ] as const) {
+    toolTest(`${shell} completes "${line.replace("''", '')}" to ${expected.join(', ')}`, [shell], (t) => {
+      const directory = prepared(t, shell);
+      writeFileSync(join(directory, 'ask'), program);
+      assert.deepEqual([...new Set(said(directory, shell, 'ask', line))], [...expected]);
+    });
+  }
+}
+
+toolTest('the man page is one that mandoc has no complaint about', ['mandoc'], (t) => {
+  const page = join(scratch(t), 'textpoke.1');
+  writeFileSync(page, textpoke('man'));
+  const { status, stdout } = tryRun('mandoc', ['-T', 'lint', '-W', 'warning', page]);
+  assert.deepEqual([status, stdout.replace(/^.*missing date.*\n/m, '')], [status, '']);
+});
+
+test('the man page has every option that help has', () => {
+  const page = textpoke('man')
+    .replaceAll('\\-', '-')
+    .replace(/\\f[BIR]/g, '');
+  const commands = [...textpoke('--help').matchAll(/^ {2}(\w+) /gm)].map((match) => match[1] as string);
+  assert.ok(commands.length >= 7);
+  for (const command of commands.filter((name) => name !== 'help')) {
+    const options = textpoke(command, '--help').match(/^ {2}(-\w, )?--[\w-]+/gm) ?? [];
+    assert.ok(options.length > 0, command);
+    for (const option of options) assert.ok(page.includes(`\n${option.trim()}`), `${command} ${option}`);
+  }
+});
+
+test('the exit statuses of the man page are those of the README', () => {
+  const readme = readFileSync(join(import.meta.dirname, '..', '..', 'README.md'), 'utf8');
+  const rows = [...readme.matchAll(/^\| (\d+) \| (.*) \|$/gm)].map((match) => [match[1], match[2]]);
+  const page = textpoke('man').replaceAll('\\-', '-');
+  const statuses = [...page.matchAll(/^\.TP\n\\fB(\d+)\\fR\n(.*)$/gm)].map((match) => [match[1], match[2]]);
+  assert.ok(rows.length > 4);
+  assert.deepEqual(statuses, rows);
+});
