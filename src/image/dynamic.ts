@@ -16,6 +16,10 @@ import {
   DT_RELRSZ,
   DT_RELSZ,
   PT_DYNAMIC,
+  SHF_ALLOC,
+  SHT_REL,
+  SHT_RELA,
+  SHT_RELR,
 } from '../elf/constants.ts';
 import { Rel, Rela } from '../elf/records.ts';
 import { readRelocations } from '../elf/relocations.ts';
@@ -50,7 +54,10 @@ export class DynamicTable {
   constructor(image: Image) {
     this.image = image;
     const segment = image.file.segments.find((s) => s.type === PT_DYNAMIC);
-    if (!segment) return;
+    if (!segment) {
+      this.main = this.readSections();
+      return;
+    }
     const word = image.arch.wordSize;
     const tags = new Map<number, { value: number; at: number }>();
     for (let at = segment.vaddr; at + 2 * word <= segment.vaddr + segment.filesz; at += 2 * word) {
@@ -69,6 +76,17 @@ export class DynamicTable {
     for (const found of [lazy, this.main]) if (found) this.read(found);
     const relr = table(DT_RELR, DT_RELRSZ, false);
     if (relr) this.readRelr(relr);
+  }
+
+  /** An arm64 kernel moves itself: it has relocations in memory, and no dynamic segment that says where. */
+  private readSections(): Table | undefined {
+    const inMemory = this.image.file.sections.filter((s) => (s.flags & SHF_ALLOC) !== 0 && s.size > 0);
+    const tables = inMemory.filter(({ type }) => type === SHT_RELA || type === SHT_REL);
+    const found = tables.map(({ addr, size, type }) => ({ address: addr, size, rela: type === SHT_RELA }));
+    for (const table of found) this.read(table);
+    const packed = inMemory.find(({ type }) => type === SHT_RELR);
+    if (packed) this.readRelr({ address: packed.addr, size: packed.size, rela: false });
+    return found[0];
   }
 
   private records({ address, size, rela }: Table): ReturnType<typeof readRelocations> {
@@ -107,8 +125,9 @@ export class DynamicTable {
     for (let at = 0; at + word <= table.size; at += word) {
       const bits = word === 8 ? view.u64(at) : BigInt(view.u32(at));
       if ((bits & 1n) === 0n) {
-        this.packed.add(Number(bits));
-        next = Number(bits) + word;
+        const place = word === 8 ? Number(BigInt.asIntN(64, bits)) : Number(bits);
+        this.packed.add(place);
+        next = place + word;
         continue;
       }
       for (let bit = 1; bit < 8 * word; bit++)
