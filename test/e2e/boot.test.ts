@@ -2,6 +2,9 @@
 // calls and locks, in every kind of image.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readElf } from '../../src/elf/read.ts';
+import { Image } from '../../src/image/image.ts';
+import { readStaticCalls } from '../../src/image/sites.ts';
 import { run, toolTest, tryRun } from '../tools.ts';
 import {
   addressOf,
@@ -402,6 +405,34 @@ for (const linker of ['bfd', 'lld'] as const) {
         if (linker === 'bfd') assert.ok(canRun);
         thereAndBackPacked(request, canRun);
       }
+    },
+  );
+}
+
+for (const packed of [false, true]) {
+  const form = packed ? 'packed (SHT_RELR)' : 'SHT_RELA';
+  toolTest(
+    `without a dynamic segment, as an arm64 kernel is, relocations are known by section: ${form}`,
+    tools,
+    () => {
+      const flags = packed ? [packing.bfd] : [];
+      const { image } = link({ set: 'gcc-O2', linker: 'bfd', kind: 'PIE', script: 'ldscript', flags });
+      const bytes = Uint8Array.from(readFileSync(image));
+      const whole = new Image(readElf('whole', bytes.slice()));
+      const view = new DataView(bytes.buffer);
+      const at = Number(view.getBigUint64(32, true));
+      for (let i = 0; i < view.getUint16(56, true); i++)
+        if (view.getUint32(at + i * 56, true) === 2) view.setUint32(at + i * 56, 0, true);
+      const without = new Image(readElf('without', bytes));
+      const keys = [...readStaticCalls(whole).keys()];
+      assert.ok(keys.length > 3);
+      for (const key of keys) assert.deepEqual(without.readPointer(key), whole.readPointer(key));
+      const places = keys.map((key) => whole.dynamic.isPacked(key));
+      assert.deepEqual(
+        keys.map((key) => without.dynamic.isPacked(key)),
+        places,
+      );
+      assert.equal(places.includes(true), packed);
     },
   );
 }
