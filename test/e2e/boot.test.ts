@@ -416,7 +416,13 @@ for (const packed of [false, true]) {
     tools,
     () => {
       const flags = packed ? [packing.bfd] : [];
-      const { image } = link({ set: 'gcc-O2', linker: 'bfd', kind: 'PIE', script: 'ldscript', flags });
+      const { image } = link({
+        set: 'gcc-O2-ffunction-sections',
+        linker: 'bfd',
+        kind: 'PIE',
+        script: 'ldscript',
+        flags,
+      });
       const bytes = Uint8Array.from(readFileSync(image));
       const whole = new Image(readElf('whole', bytes.slice()));
       const view = new DataView(bytes.buffer);
