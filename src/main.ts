@@ -5,6 +5,7 @@ import { profiles } from './boot/profiles.ts';
 import { parseAddress } from './bytes/integer.ts';
 import { type AnnotateArguments, runAnnotate, workerFlag } from './commands/annotate.ts';
 import { type BootArguments, runBoot } from './commands/boot.ts';
+import { type DiffArguments, runDiff } from './commands/diff.ts';
 import { type DumpArguments, runDump } from './commands/dump.ts';
 import { runLdscript } from './commands/ldscript.ts';
 import { runVerify, type VerifyArguments } from './commands/verify.ts';
@@ -143,6 +144,19 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     )
     .addHelpText('after', '\nExample:\n  textpoke verify prog.up --original prog --cpus 1')
     .action(async (file: string, args: VerifyArguments) => finish(await runVerify(file, args)));
+
+  program
+    .command('diff')
+    .description('compare the sites of two builds by function and order; 1 when one is gone')
+    .argument('<old-file>', 'object, archive or image')
+    .argument('<new-file>')
+    .addOption(
+      new Option('--format <format>', 'how to print it')
+        .choices(['text', 'json', 'markdown'])
+        .default('text'),
+    )
+    .addHelpText('after', '\nExample:\n  textpoke diff release/prog build/prog --format markdown')
+    .action(async (old: string, now: string, args: DiffArguments) => finish(await runDiff(old, now, args)));
 
   program
     .command('ldscript')
