@@ -106,18 +106,14 @@ toolTest('archives are compared member by member', tools, (t) => {
   assert.equal(found.status, 1);
 });
 
-toolTest(
-  'an image has no difference from itself, nor from the object it was linked of',
-  tools,
-  (t) => {
-    const directory = scratch(t);
-    const main = `${source}int ten(void) { return 10; }\nint main(void) { return work() - 15; }\n`;
-    const object = build(directory, 'one', main);
-    run('gcc', [object, '-o', 'image'], directory);
-    assert.deepEqual(diff(directory, 'image', 'image'), { status: 0, stdout: '' });
-    assert.deepEqual(diff(directory, object, 'image'), { status: 0, stdout: '' });
-  },
-);
+toolTest('an image has no difference from itself, nor from the object it was linked of', tools, (t) => {
+  const directory = scratch(t);
+  const main = `${source}int ten(void) { return 10; }\nint main(void) { return work() - 15; }\n`;
+  const object = build(directory, 'one', main);
+  run('gcc', [object, '-o', 'image'], directory);
+  assert.deepEqual(diff(directory, 'image', 'image'), { status: 0, stdout: '' });
+  assert.deepEqual(diff(directory, object, 'image'), { status: 0, stdout: '' });
+});
 
 toolTest('a file that is not there is status 4, one that is no ELF file status 3', tools, (t) => {
   const directory = scratch(t);
