@@ -24,12 +24,16 @@ const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 /** Runs the compiler on this process's own files; whatever asks this process to end is passed on to it. */
 async function runCompiler(words: readonly string[]): Promise<Ended> {
-  const { spawn } = await import('node:child_process');
+  const { spawn } = await import('node:child_process'); // what annotate does not load
   const [command, ...args] = words as [string, ...string[]];
-  const child = spawn(command, args, { stdio: 'inherit' });
   const forward = (signal: NodeJS.Signals) => child.kill(signal);
   const others = forwarded.map((signal) => process.listeners(signal) as NodeJS.SignalsListener[]);
-  for (const signal of forwarded) process.removeAllListeners(signal).on(signal, forward);
+  // One listener or the other is there at any time, or a signal would be lost.
+  forwarded.forEach((signal, i) => {
+    process.on(signal, forward);
+    for (const listener of others[i] ?? []) process.removeListener(signal, listener);
+  });
+  const child = spawn(command, args, { stdio: 'inherit' });
   const ended = await new Promise<Ended>((resolve) => {
     child.on('error', (error: NodeJS.ErrnoException) => {
       printError(`cannot run ${command}: ${error.code}`);
@@ -38,8 +42,8 @@ async function runCompiler(words: readonly string[]): Promise<Ended> {
     child.on('exit', (status, signal) => resolve({ status: status ?? 0, signal: signal ?? undefined }));
   });
   forwarded.forEach((signal, i) => {
-    process.removeListener(signal, forward);
     for (const listener of others[i] ?? []) process.on(signal, listener);
+    process.removeListener(signal, forward);
   });
   return ended;
 }

@@ -56,7 +56,7 @@ export function readCompilerLine(words: readonly string[]): CompilerLine {
   const expanded = expandWords(words);
   const isPlain = expanded.length === words.length && expanded.every((word, i) => word === words[i]);
   const inputs: string[] = [];
-  const unknown: string[] = [];
+  let unknown = 0;
   const seen = { compile: false, end: false, name: false, dependencies: false, MF: false, target: false };
   let output: { readonly at: number; readonly end: number; readonly path: string } | undefined;
   let language = 'none';
@@ -71,7 +71,7 @@ export function readCompilerLine(words: readonly string[]): CompilerLine {
     else if (word === '-' || !word.startsWith('-')) {
       if (language === 'none' ? source.test(word) : !language.endsWith('-header')) inputs.push(word);
       // A launcher's words and the compiler's own name stand in front of every option.
-      else if (inputs.length > 0 || expanded.slice(1, i).some((w) => w.startsWith('-'))) unknown.push(word);
+      else if (inputs.length > 0 || expanded.slice(1, i).some((w) => w.startsWith('-'))) unknown++;
     } else {
       seen.end ||= endsBefore.test(word);
       seen.name ||= usesName.test(word);
@@ -86,7 +86,8 @@ export function readCompilerLine(words: readonly string[]): CompilerLine {
   if (output?.path === '-') return { objects: [], linkedAtOnce: [] };
   const paths = output ? [output.path] : inputs.map((input) => `${stem(basename(input))}.o`);
   const [path] = paths;
-  if (path === undefined || !isPlain || seen.name || inputs.length + unknown.length > 1) {
+  const isOne = inputs.length === 1 && (output !== undefined || unknown === 0);
+  if (path === undefined || !isPlain || seen.name || !isOne) {
     return { objects: paths.map((one) => ({ path: one })), linkedAtOnce: [] };
   }
   const { at, end } = output ?? { at: words.length, end: words.length };
