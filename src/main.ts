@@ -11,7 +11,7 @@ import { runLdscript } from './commands/ldscript.ts';
 import { runVerify, type VerifyArguments } from './commands/verify.ts';
 import { ExitCode } from './errors.ts';
 import { describeError, print, printError } from './output/console.ts';
-import { discardPending } from './output/publish.ts';
+import { abandon } from './output/publish.ts';
 import type { BootStep } from './pipeline.ts';
 import { version } from './version.ts';
 
@@ -200,8 +200,8 @@ export async function start(): Promise<void> {
     return serveAnnotate();
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => {
-      discardPending();
+    process.once(signal, async () => {
+      await abandon();
       process.kill(process.pid, signal);
     });
   }

@@ -1,9 +1,8 @@
 // textpoke annotate: objects and archives, in place or to -o.
 import { realpathSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { TextpokeError } from '../errors.ts';
 import { count, print, warn } from '../output/console.ts';
-import { backUp, expectSiblings, publish } from '../output/publish.ts';
+import { backUp, publish } from '../output/publish.ts';
 import {
   type Annotated,
   type AnnotateOptions,
@@ -103,6 +102,9 @@ function writeDepfile(
   publish(depfile, new TextEncoder().encode(line), output);
 }
 
+/** Lets handlers of signals run, so that a long list can be interrupted. */
+const signalsHeard = () => new Promise((resolve) => setImmediate(resolve));
+
 /** Runs the command. Errors: those of `annotate`, `read-failed`, `write-failed`, `usage`. */
 export async function runAnnotate(words: readonly string[], args: AnnotateArguments): Promise<number> {
   const files = inputsOf(words, args);
@@ -112,10 +114,12 @@ export async function runAnnotate(words: readonly string[], args: AnnotateArgume
   const stats: AnnotateStats[] = [];
   if (workers > 1) {
     const { annotateInWorkers } = await import('./annotate-workers.ts');
-    expectSiblings(files.map((file) => dirname(file)));
     stats.push(...(await annotateInWorkers(files, args, workers)));
   } else {
-    for (const file of files) stats.push(...annotateFile(file, args, crossCheck).stats);
+    for (const file of files) {
+      stats.push(...annotateFile(file, args, crossCheck).stats);
+      await signalsHeard();
+    }
   }
   if (args.depfile !== undefined && !args.dryRun) {
     writeDepfile(args.depfile, args.output as string, words, files);

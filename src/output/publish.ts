@@ -19,9 +19,6 @@ import { TextpokeError } from '../errors.ts';
 /** Siblings of this thread that exist right now. */
 const pending = new Set<string>();
 
-/** Directories in which other threads of this process have theirs. */
-const shared = new Set<string>();
-
 /** `.NAME.PID.COUNT`: nobody else's files are called so. */
 const siblingName = /^\..+\.(\d+)\.\d+\.textpoke\.tmp$/;
 
@@ -48,16 +45,26 @@ function removeSiblings(directory: string, unwanted: (pid: number, path: string)
   }
 }
 
-/** Worker threads are going to publish in these directories; see `discardPending`. */
-export function expectSiblings(directories: Iterable<string>): void {
-  for (const directory of directories) shared.add(directory);
-}
-
-/** Removes every unfinished sibling; for failures, and for handlers of signals. */
+/** Removes every unfinished sibling of this thread. */
 export function discardPending(): void {
   for (const path of pending) removeQuietly(path);
   pending.clear();
-  for (const directory of shared) removeSiblings(directory, (pid) => pid === process.pid);
+}
+
+/** Threads that publish: where, and how they are stopped. */
+let threads: { readonly directories: ReadonlySet<string>; readonly stop: () => Promise<unknown> } | undefined;
+
+/** Says that other threads of this process are going to publish; see `abandon`. */
+export function publishInThreads(directories: Iterable<string>, stop: () => Promise<unknown>): void {
+  threads = { directories: new Set(directories), stop };
+}
+
+/** For handlers of signals: ends all writing and removes every unfinished sibling of this process. */
+export async function abandon(): Promise<void> {
+  discardPending();
+  if (!threads) return;
+  await threads.stop();
+  for (const directory of threads.directories) removeSiblings(directory, (pid) => pid === process.pid);
 }
 
 /** A process that waits between writing and renaming waits for milliseconds. */
