@@ -83,11 +83,13 @@ function inputsOf(words: readonly string[], { output, filesFrom, depfile }: Anno
   return eachOnce(files);
 }
 
-/** A name as Make and Ninja read it in a dependency file. */
+/** A name as Make and Ninja read it in a dependency file, escaped as gcc does it (mkdeps.cc). */
 function escapeName(name: string): string {
+  const blank = (at: string) => `${at.slice(0, -1).repeat(2)}\\${at.at(-1)}`;
   return name
     .replaceAll('$', '$$$$')
-    .replace(/\\*[ #]/g, (at) => `${at.slice(0, -1).repeat(2)}\\${at.at(-1)}`);
+    .replace(/\\*[ \t]/g, blank)
+    .replaceAll('#', '\\#');
 }
 
 /** Says which files the output was made of, in a Makefile's syntax. */
