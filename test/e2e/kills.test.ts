@@ -73,19 +73,22 @@ for (const [signal, jobs] of [
     const objects = objectsOf(t);
     const args = [program, 'annotate', '-j', jobs, '--files-from', `${objects.directory}.list`];
     restore(objects);
-    const start = performance.now();
+    let start = performance.now();
     spawnSync(process.execPath, args);
-    const whole = performance.now() - start;
+    let whole = performance.now() - start;
     const random = seeded(jobs === '1' ? 97 : 79);
     let inTheMiddle = 0;
     for (let round = 0; round < kills; round++) {
       restore(objects);
+      start = performance.now();
       const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
       const said = child.stderr.toArray();
       const ended = once(child, 'exit');
       await setTimeout(whole * (0.3 + 0.7 * random()));
       child.kill(signal);
       const [status, by] = await ended;
+      // Too late: the machine has become faster since it was measured.
+      if (by !== signal) whole = Math.min(whole, performance.now() - start);
       assert.ok(by === signal || status === 0, `${status} ${by}`);
       assert.equal(Buffer.concat(await said).toString(), '');
       const { changed, others } = inspect(objects, `round ${round}`);
