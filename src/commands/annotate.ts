@@ -11,12 +11,15 @@ import {
   type LockPolicy,
 } from '../pipeline.ts';
 import { readBytes } from './input.ts';
+import { expandWords, readList } from './response-file.ts';
 
 /** Argument that tells a worker thread of -j what it is. */
 export const workerFlag = '--textpoke-annotate-worker';
 
 export interface AnnotateArguments {
   output?: string;
+  filesFrom?: string;
+  depfile?: string;
   staticCall?: boolean;
   staticBranch?: boolean;
   smpLocks?: boolean;
@@ -33,9 +36,9 @@ export interface AnnotateArguments {
 }
 
 /** What annotate does with these arguments: all three kinds of site unless some are named. */
-function annotateOptions(
+export function annotateOptions(
   args: AnnotateArguments,
-  crossCheck: AnnotateOptions['crossCheck'],
+  crossCheck?: AnnotateOptions['crossCheck'],
 ): AnnotateOptions {
   const all = !args.staticCall && !args.staticBranch && !args.smpLocks;
   return {
@@ -66,29 +69,75 @@ export function annotateFile(
   return result;
 }
 
-/** Runs the command. Errors: those of `annotate`, `read-failed`, `write-failed`, `usage`. */
-export async function runAnnotate(files: readonly string[], args: AnnotateArguments): Promise<number> {
-  if (args.output !== undefined && files.length !== 1) {
+/** The files that a command line names: its words, what its response files hold, and what a list holds. */
+function inputsOf(words: readonly string[], { output, filesFrom, depfile }: AnnotateArguments): string[] {
+  const files = [...expandWords(words), ...(filesFrom === undefined ? [] : readList(filesFrom))];
+  if (words.length === 0 && filesFrom === undefined)
+    throw new TextpokeError('usage', 'no input file is given');
+  if (output !== undefined && files.length !== 1) {
     throw new TextpokeError('usage', `-o takes one input file, but ${files.length} are given`);
   }
-  const once = eachOnce(files);
+  if (depfile !== undefined && output === undefined) {
+    throw new TextpokeError('usage', '--depfile needs -o: a file rewritten in place depends on nothing else');
+  }
+  return eachOnce(files);
+}
+
+/** A name as Make and Ninja read it in a dependency file, escaped as gcc does it (mkdeps.cc). */
+function escapeName(name: string): string {
+  const blank = (at: string) => `${at.slice(0, -1).repeat(2)}\\${at.at(-1)}`;
+  return name
+    .replaceAll('$', '$$$$')
+    .replace(/\\*[ \t]/g, blank)
+    .replaceAll('#', '\\#');
+}
+
+/** Says which files the output was made of, in a Makefile's syntax. */
+function writeDepfile(
+  depfile: string,
+  output: string,
+  words: readonly string[],
+  files: readonly string[],
+): void {
+  const lists = words.filter((word) => word.startsWith('@') && !files.includes(word)).map((w) => w.slice(1));
+  const line = `${escapeName(output)}: ${[...files, ...lists].map(escapeName).join(' ')}\n`;
+  publish(depfile, new TextEncoder().encode(line), output);
+}
+
+/** Lets handlers of signals run, so that a long list can be interrupted. */
+const signalsHeard = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Runs the command. Errors: those of `annotate`, `read-failed`, `write-failed`, `usage`. */
+export async function runAnnotate(words: readonly string[], args: AnnotateArguments): Promise<number> {
+  const files = inputsOf(words, args);
   // The engines of a cross-check live in this thread.
   const crossCheck = args.crossCheck ? await (await import('./cross-check.ts')).makeCrossCheck() : undefined;
-  const workers = crossCheck ? 1 : Math.min(args.jobs ?? 1, Math.ceil(once.length / filesPerWorker));
+  const workers = crossCheck ? 1 : Math.min(args.jobs ?? 1, Math.ceil(files.length / filesPerWorker));
   const stats: AnnotateStats[] = [];
   if (workers > 1) {
     const { annotateInWorkers } = await import('./annotate-workers.ts');
-    stats.push(...(await annotateInWorkers(once, args, workers)));
+    stats.push(...(await annotateInWorkers(files, args, workers)));
   } else {
-    for (const file of once) stats.push(...annotateFile(file, args, crossCheck).stats);
+    for (const file of files) {
+      stats.push(...annotateFile(file, args, crossCheck).stats);
+      await signalsHeard();
+    }
+  }
+  if (args.depfile !== undefined && !args.dryRun) {
+    writeDepfile(args.depfile, args.output as string, words, files);
   }
   if (args.json) print(JSON.stringify({ schema: 'textpoke.annotate/1', files: stats }, null, 2));
   else if (args.stats || args.dryRun) print(statsText(stats, args.dryRun === true));
+  tellUnlisted(stats);
+  return 0;
+}
+
+/** Says which locks an object's own table does not list. */
+export function tellUnlisted(stats: readonly AnnotateStats[]): void {
   for (const { file, unlistedLocks } of stats) {
     if (unlistedLocks > 0)
       warn(`${file}: ${unlistedLocks} lock prefixes are not in .smp_locks; --locks all would list them`);
   }
-  return 0;
 }
 
 /** A worker costs its start-up; with fewer files each it saves nothing. */
