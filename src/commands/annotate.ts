@@ -1,7 +1,7 @@
 // textpoke annotate: objects and archives, in place or to -o.
 import { realpathSync } from 'node:fs';
-import { TextpokeError } from '../errors.ts';
-import { count, print, warn } from '../output/console.ts';
+import { type ErrorCode, type ErrorPlace, ExitCode, TextpokeError } from '../errors.ts';
+import { count, describeError, print, printError, warn } from '../output/console.ts';
 import { backUp, publish } from '../output/publish.ts';
 import {
   type Annotated,
@@ -69,6 +69,41 @@ export function annotateFile(
   return result;
 }
 
+/** What became of a file; a worker thread can hand it on. */
+export type Outcome =
+  | { readonly stats: readonly AnnotateStats[] }
+  | { readonly error: { code: ErrorCode; message: string; place: ErrorPlace } }
+  | { readonly defect: string };
+
+/** Annotates one file, whatever comes of it. */
+export function tryAnnotateFile(
+  path: string,
+  args: AnnotateArguments,
+  crossCheck?: AnnotateOptions['crossCheck'],
+): Outcome {
+  try {
+    return { stats: annotateFile(path, args, crossCheck).stats };
+  } catch (error) {
+    if (error instanceof TextpokeError)
+      return { error: { code: error.code, message: error.message, place: error.place } };
+    return { defect: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
+
+/** Says what failed; returns the exit status of the first of them. */
+function tellFailures(outcomes: readonly Outcome[]): number {
+  let exitCode: number = ExitCode.done;
+  for (const outcome of outcomes) {
+    if ('stats' in outcome) continue;
+    if ('defect' in outcome) throw new Error(outcome.defect);
+    const { code, message, place } = outcome.error;
+    const { text, exitCode: failed } = describeError(new TextpokeError(code, message, place));
+    printError(text);
+    if (exitCode === ExitCode.done) exitCode = failed;
+  }
+  return exitCode;
+}
+
 /** The files that a command line names: its words, what its response files hold, and what a list holds. */
 function inputsOf(words: readonly string[], { output, filesFrom, depfile }: AnnotateArguments): string[] {
   const files = [...expandWords(words), ...(filesFrom === undefined ? [] : readList(filesFrom))];
@@ -107,29 +142,34 @@ function writeDepfile(
 /** Lets handlers of signals run, so that a long list can be interrupted. */
 const signalsHeard = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Runs the command. Errors: those of `annotate`, `read-failed`, `write-failed`, `usage`. */
+/**
+ * Runs the command. A file that fails stops no other, so that any number of jobs leaves the same files; the status is
+ * that of the first one in the order of the command line. Errors: `usage`, `read-failed` for a list.
+ */
 export async function runAnnotate(words: readonly string[], args: AnnotateArguments): Promise<number> {
   const files = inputsOf(words, args);
   // The engines of a cross-check live in this thread.
   const crossCheck = args.crossCheck ? await (await import('./cross-check.ts')).makeCrossCheck() : undefined;
   const workers = crossCheck ? 1 : Math.min(args.jobs ?? 1, Math.ceil(files.length / filesPerWorker));
-  const stats: AnnotateStats[] = [];
+  const outcomes: Outcome[] = [];
   if (workers > 1) {
     const { annotateInWorkers } = await import('./annotate-workers.ts');
-    stats.push(...(await annotateInWorkers(files, args, workers)));
+    outcomes.push(...(await annotateInWorkers(files, args, workers)));
   } else {
     for (const file of files) {
-      stats.push(...annotateFile(file, args, crossCheck).stats);
+      outcomes.push(tryAnnotateFile(file, args, crossCheck));
       await signalsHeard();
     }
   }
-  if (args.depfile !== undefined && !args.dryRun) {
+  const exitCode = tellFailures(outcomes);
+  const stats = outcomes.flatMap((outcome) => ('stats' in outcome ? outcome.stats : []));
+  if (args.depfile !== undefined && !args.dryRun && exitCode === ExitCode.done) {
     writeDepfile(args.depfile, args.output as string, words, files);
   }
   if (args.json) print(JSON.stringify({ schema: 'textpoke.annotate/1', files: stats }, null, 2));
-  else if (args.stats || args.dryRun) print(statsText(stats, args.dryRun === true));
+  else if ((args.stats || args.dryRun) && stats.length > 0) print(statsText(stats, args.dryRun === true));
   tellUnlisted(stats);
-  return 0;
+  return exitCode;
 }
 
 /** Says which locks an object's own table does not list. */
