@@ -94,6 +94,7 @@ function finish(made: string, path: string, args: AnnotateArguments): void {
 const leftAlone: Readonly<Record<string, string>> = {
   'lto-object': 'it has no machine code before the link; annotate what `ld -r` makes of it',
   'not-elf': 'it is no ELF object',
+  'machine-unsupported': 'its machine has no self-patching code',
 };
 
 /** Finishes one object; returns the exit status. */
