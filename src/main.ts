@@ -81,7 +81,8 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     program
       .command('cc')
       .description('run a compiler, then annotate the objects it made')
-      .argument('[compiler...]', 'the compiler and its arguments, behind --'),
+      .usage('[options] -- <compiler> [argument...]')
+      .argument('[compiler...]', 'the compiler and its arguments'),
   )
     .passThroughOptions()
     .addHelpText(

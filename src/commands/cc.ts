@@ -27,7 +27,7 @@ async function runCompiler(words: readonly string[]): Promise<Ended> {
   const { spawn } = await import('node:child_process'); // what annotate does not load
   const [command, ...args] = words as [string, ...string[]];
   const forward = (signal: NodeJS.Signals) => child.kill(signal);
-  const others = forwarded.map((signal) => process.listeners(signal) as NodeJS.SignalsListener[]);
+  const others = forwarded.map((signal) => process.rawListeners(signal) as NodeJS.SignalsListener[]);
   // One listener or the other is there at any time, or a signal would be lost.
   forwarded.forEach((signal, i) => {
     process.on(signal, forward);
@@ -69,8 +69,14 @@ function isReplaceable(path: string): boolean {
 function takeAway(path: string): string | undefined {
   if (!isFile(path)) return undefined;
   const sibling = siblingOf(path);
-  renameSync(path, sibling);
-  return sibling;
+  try {
+    renameSync(path, sibling);
+    return sibling;
+  } catch (error) {
+    discard(sibling);
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined; // another build has been faster
+    throw new TextpokeError('write-failed', `cannot write: ${reasonOf(error)}`, { file: path });
+  }
 }
 
 /** Annotates what was made and gives it its name. An object without sites stays the file that the compiler made. */
@@ -94,6 +100,7 @@ function finish(made: string, path: string, args: AnnotateArguments): void {
 const leftAlone: Readonly<Record<string, string>> = {
   'lto-object': 'it has no machine code before the link; annotate what `ld -r` makes of it',
   'not-elf': 'it is no ELF object',
+  'machine-unsupported': 'its machine has no self-patching code',
 };
 
 /** Finishes one object; returns the exit status. */

@@ -20,14 +20,17 @@ const source =
 
 /** Work that ends before there is an object, or that only tells something. */
 const endsBefore =
-  /^(-S|-E|-M|-MM|-###|-fsyntax-only|--help.*|--version|-dumpversion|-dumpmachine|-print-.*|--print-.*|--preprocess|--assemble|-emit-llvm|--analyze)$/;
+  /^(-S|-E|-M|-MM|-###|-fsyntax-only|--help.*|--version|-dumpversion|-dumpmachine|-print-.*|--print-.*|--preprocess|--assemble|-emit-.*|--precompile|--analyze)$/;
 
 /**
  * Options that name further files after the object, or write its name into it: debug information and notes of its own
  * (-gsplit-dwarf, --coverage), dumps, statistics, command lines. Under another name the object would not be the same.
  */
 const usesName =
-  /^(--$|-gsplit-dwarf|-[fg]record-|--?coverage$|--?save-temps|-d|-f(profile|test-coverage|dump|stack-usage|callgraph-info|opt-info|save-opt|time-trace|module-output|diagnostics-format|compare-debug|plugin|proc-stat-report)|-MJ|-wrapper|-specs|-Xclang$)/;
+  /^(--$|-gsplit-dwarf|-[fg]record-|--?coverage$|--?save-|-d|-f(profile|test-coverage|dump|stack-usage|callgraph-info|opt-info|save-opt|time-trace|module-output|diagnostics-format|compare-debug|embed-bitcode|plugin|proc-stat-report)|-MJ|-wrapper|-specs|-Xclang$)/;
+
+/** Ada's compiler writes what it knows of a unit (.ali) beside the object. */
+const writesBeside = /\.ad[sb]$/;
 
 /** An object that a line makes. */
 export interface CompiledObject {
@@ -69,6 +72,7 @@ export function readCompilerLine(words: readonly string[]): CompilerLine {
     } else if (word === '-x') language = expanded[++i] ?? 'none';
     else if (/^-x./.test(word)) language = word.slice(2);
     else if (word === '-' || !word.startsWith('-')) {
+      seen.name ||= writesBeside.test(word);
       if (language === 'none' ? source.test(word) : !language.endsWith('-header')) inputs.push(word);
       // A launcher's words and the compiler's own name stand in front of every option.
       else if (inputs.length > 0 || expanded.slice(1, i).some((w) => w.startsWith('-'))) unknown++;

@@ -82,7 +82,8 @@ function isAbandoned(pid: number, path: string): boolean {
 }
 
 const swept = new Set<string>();
-let counter = 0;
+/** Threads of one process begin at different numbers. */
+let counter = Math.floor(Math.random() * 1e9);
 
 /**
  * A name beside `path` for what shall replace it, to be settled or discarded. What processes that were killed have
@@ -92,7 +93,9 @@ export function siblingOf(path: string): string {
   const directory = dirname(path);
   if (!swept.has(directory)) removeSiblings(directory, isAbandoned);
   swept.add(directory);
-  const sibling = join(directory, `.${basename(path)}.${process.pid}.${counter++}.textpoke.tmp`);
+  // A name may be 255 bytes long, with all that is added to it.
+  const name = basename(path).slice(-50);
+  const sibling = join(directory, `.${name}.${process.pid}.${counter++}.textpoke.tmp`);
   pending.add(sibling);
   return sibling;
 }

@@ -171,6 +171,13 @@ test('an object without sites stays the file that the compiler made, to the time
   assert.deepEqual(siblings(directory), []);
 });
 
+test('an object may have as long a name as there can be', (t) => {
+  const directory = scratch(t);
+  const name = `${'\u20ac'.repeat(84)}.o`;
+  const said = cc(directory, [...copying('gcc-O2/call.o'), '-c', 'x.c', '-o', name]);
+  assert.deepEqual([said.status, said.stderr, readdirSync(directory)], [0, '', [name]]);
+});
+
 test('an object that cannot be annotated is removed, and so is an older one; the status is annotate\u2019s', (t) => {
   const directory = scratch(t);
   writeFileSync(join(directory, 'x.o'), 'old');
@@ -251,7 +258,7 @@ test('killed between compiler and annotate, it leaves no object that make would 
   const said = cc(directory, [...copying('gcc-O2/call.o', 'kill -9 $PPID'), ...sampled]);
   assert.equal(said.signal, 'SIGKILL');
   const [left, ...more] = readdirSync(directory);
-  assert.match(left as string, /^\.x\.o\.\d+\.0\.textpoke\.tmp$/);
+  assert.match(left as string, /^\.x\.o\.\d+\.\d+\.textpoke\.tmp$/);
   assert.deepEqual(more, []);
   // It is removed by whoever comes by a minute later, unless it belongs to a process that runs.
   const own = join(directory, `.y.o.${process.pid}.0.textpoke.tmp`);
@@ -293,12 +300,17 @@ toolTest(
   },
 );
 
-test('what is compiled and linked at once is named, and what is no ELF object left', (t) => {
+test('what is compiled and linked at once is named, and what textpoke knows nothing of is left', (t) => {
   const directory = scratch(t);
   const linked = cc(directory, ['true', 'x.c', '-o', 'x']);
   assert.match(linked.stderr, /^textpoke: x\.c: compiled and linked at once, so not annotated; .*\n$/);
+  const foreign = readFileSync(join(samples, 'gcc-O2/call.o'));
+  foreign.writeUInt16LE(3, 18); // EM_386
+  writeFileSync(join(directory, 'foreign'), foreign);
+  const small = cc(directory, [...sh('mv foreign "$4"'), ...sampled]);
+  assert.match(small.stderr, /^textpoke: x\.o: left as the compiler made it: its machine .*\n$/);
   const other = cc(directory, [...sh('echo coff > "$4"'), ...sampled]);
-  assert.deepEqual([linked.status, other.status], [0, 0]);
+  assert.deepEqual([linked.status, small.status, other.status], [0, 0, 0]);
   assert.equal(other.stderr, 'textpoke: x.o: left as the compiler made it: it is no ELF object\n');
   assert.deepEqual(readdirSync(directory), ['x.o']);
 });
