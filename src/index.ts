@@ -11,7 +11,7 @@ export { type BootStep, listedValues } from './boot/steps.ts';
 export type { ElfFile, Section, Segment } from './elf/file.ts';
 export { readElf } from './elf/read.ts';
 export { type ErrorCode, ExitCode, errorCodes, MismatchError, TextpokeError } from './errors.ts';
-export { type Finding, type RuleId, rules } from './findings.ts';
+export type { Finding } from './findings.ts';
 export { Image } from './image/image.ts';
 export { type Linked, linkObjects } from './image/link.ts';
 export { linkerScript } from './output/ldscript.ts';
@@ -24,4 +24,5 @@ export {
   boot,
   type LockPolicy,
 } from './pipeline.ts';
+export { type RuleId, rules, type Severity } from './rules.ts';
 export { type Verified, type VerifyOptions, verifyImage } from './verify/verify.ts';

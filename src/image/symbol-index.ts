@@ -22,7 +22,14 @@ export interface NearSymbol {
   readonly offset: number;
   /** Number of the section that the symbol lies in. */
   readonly section: number;
+  /** STT_FUNC and so on. */
+  readonly type: number;
+  /** In bytes, 0 where nothing says. */
+  readonly size: number;
 }
+
+/** How many symbols in front of an address are looked at for the function that holds it: assembly has many labels. */
+const longestSearch = 64;
 
 export class SymbolIndex {
   /** The static symbol table, or the dynamic one of a stripped image; undefined when there is neither. */
@@ -153,7 +160,28 @@ export class SymbolIndex {
       name: table.name(at),
       offset: address - (addresses[low - 1] as number),
       section: table.section[at] as number,
+      type: table.type(at),
+      size: table.size[at] as number,
     };
+  }
+
+  /** Names of the function that holds an address: several where identical code was folded; none where no size says. */
+  functionsAt(address: number): string[] {
+    this.sort();
+    const { order, addresses, table } = this;
+    if (!order || !addresses || !table) return [];
+    const last = countUpTo(addresses, address) - 1;
+    const names: string[] = [];
+    let start: number | undefined;
+    for (let i = last; i >= 0 && i > last - longestSearch; i--) {
+      const symbol = order[i] as number;
+      const begin = addresses[i] as number;
+      if (start !== undefined && begin !== start) break;
+      if (table.type(symbol) !== STT_FUNC || begin + (table.size[symbol] as number) <= address) continue;
+      start = begin;
+      names.push(table.name(symbol));
+    }
+    return names;
   }
 
   /** True when mapping symbols say which code is in which state, and what is data. */

@@ -1,8 +1,10 @@
 // Findings for people and for machines.
 import type { Disassemblers } from '../arch/disassembler.ts';
 import { hex, hexBytes } from '../bytes/integer.ts';
-import { type Finding, rules } from '../findings.ts';
+import type { Finding } from '../findings.ts';
+
 import type { Image } from '../image/image.ts';
+import { rules } from '../rules.ts';
 import type { Verified } from '../verify/verify.ts';
 import { count, outputColours } from './console.ts';
 

@@ -1,10 +1,12 @@
-// Calls to trampolines that no entry lists: they would go on through the trampoline for ever.
+// Sites that no entry lists: calls of trampolines, which would go through them for ever, and marked branches. And the
+// other way round: static calls that no entry lists a site of.
 import { placeOf } from '../arch/arch.ts';
 import type { Runtime } from '../boot/runtime.ts';
 import type { Finding } from '../findings.ts';
-import { trampolinePrefix } from '../sites/trampolines.ts';
+import { type CallSite, readCallSites } from '../image/sites.ts';
+import { keyPrefix, trampolinePrefix } from '../sites/trampolines.ts';
 
-/** TP009. */
+/** TP009, TP021 (a call that no entry could list), TP024. */
 export function* checkCoverage(runtime: Runtime): Generator<Finding> {
   const { image } = runtime;
   const trampolines = new Map<number, string>();
@@ -12,12 +14,15 @@ export function* checkCoverage(runtime: Runtime): Generator<Finding> {
     trampolines.set(placeOf(image.arch, address), name);
   }
   if (trampolines.size === 0) return;
-  const listed = new Set(runtime.callSites.map((site) => site.address));
+  const entries = readCallSites(image);
+  const listed = new Set(entries.map((site) => site.address));
+  const astray = countAstray(runtime, entries);
   const stubs = new Map<number, number>();
   const findings: Finding[] = [];
+  const called = new Set<number>();
   for (const range of image.code) {
     const stubRange = range.name.startsWith('.plt');
-    image.arch.forEachBranch(range.code, image.codeMap(range), (offset, to) => {
+    image.arch.forEachBranch(range.code, image.codeMap(range), (offset, to, _, short) => {
       const address = range.address + offset;
       const pointer = image.addressAt(range.address, to);
       let target = placeOf(image.arch, pointer);
@@ -35,14 +40,59 @@ export function* checkCoverage(runtime: Runtime): Generator<Finding> {
         if (!trampolines.has(through)) return;
         target = through;
       }
+      called.add(target);
       if (image.jumpsOverVeneers(address) || image.isInVeneer(address)) return;
+      // An entry of this call's key that names no site was made for it: one defect, which is said already.
+      const left = astray.get(target) ?? 0;
+      if (left > 0) {
+        astray.set(target, left - 1);
+        return;
+      }
+      const name = trampolines.get(target);
+      const why = short
+        ? image.instructionsAt(address).explainShort(range.code, offset)
+        : 'has no entry in .static_call_sites; annotate its object';
       findings.push({
-        rule: 'TP009',
+        rule: short ? 'TP021' : 'TP009',
         address,
         place: image.describe(address),
-        message: `the branch to ${trampolines.get(target)} has no entry in .static_call_sites; annotate the object it comes from`,
+        message: `the branch to ${name} ${why}`,
       });
     });
   }
   yield* findings;
+  yield* checkUse(runtime, entries, called);
+}
+
+/** Entries that were left out as faulty and name no branch, by their key's trampoline. */
+function countAstray(runtime: Runtime, entries: readonly CallSite[]): Map<number, number> {
+  const { image } = runtime;
+  const sound = new Set(runtime.callSites.map((site) => site.address));
+  const astray = new Map<number, number>();
+  for (const { address, key } of entries) {
+    const trampoline = runtime.calls.get(key)?.trampoline;
+    if (sound.has(address) || trampoline === undefined) continue;
+    const place = placeOf(image.arch, trampoline);
+    astray.set(place, (astray.get(place) ?? 0) + 1);
+  }
+  return astray;
+}
+
+/** Says nothing of calls that others may use: those of a shared object, and a kernel's, whose modules bring sites. */
+function* checkUse(runtime: Runtime, entries: readonly CallSite[], called: Set<number>): Generator<Finding> {
+  const { image } = runtime;
+  const used = new Set(entries.map((site) => site.key));
+  if (image.symbols.hasExports) return;
+  const { dynsym } = image.file;
+  const dynamic = dynsym && image.file.symbols(dynsym);
+  const exported = new Set<string>();
+  for (let i = 1; dynamic && i < dynamic.count; i++) exported.add(dynamic.name(i));
+  for (const { name, key, trampoline } of runtime.calls.values()) {
+    if (used.has(key) || (trampoline !== undefined && called.has(placeOf(image.arch, trampoline)))) continue;
+    const names = [keyPrefix + name, trampolinePrefix + name];
+    if (names.some((n) => exported.has(n) || image.symbols.addressOf(`__ksymtab_${n}`) !== undefined))
+      continue;
+    const message = `the static call ${name} has no site`;
+    yield { rule: 'TP024', address: key, place: image.describe(key), message };
+  }
 }

@@ -1,47 +1,85 @@
-// Entries by themselves: in code, on instructions, keys in data, in order, not overlapping.
+// Entries by themselves: in code, on instructions, keys in data, within their function. An entry with a fault is left
+// out of what is checked after it, so that one defect is said once.
 import type { Runtime } from '../boot/runtime.ts';
-import { PF_W } from '../elf/constants.ts';
-import type { Finding, RuleId } from '../findings.ts';
+import { PF_W, STT_OBJECT } from '../elf/constants.ts';
+import type { Finding } from '../findings.ts';
+import type { Image } from '../image/image.ts';
 import { isReadOnlyAfterInit } from '../image/kernel.ts';
+import type { RuleId } from '../rules.ts';
+import { checkInitFlags, checkInitReferences } from './init.ts';
+import { checkOrder } from './order.ts';
+import { checkOverlaps } from './overlaps.ts';
 import type { VerifyOptions } from './verify.ts';
 
-interface ListedSite {
+/** Addresses of entries that something is wrong with. */
+export type Faulty = Set<number>;
+
+interface Listed {
   readonly address: number;
-  readonly size: number;
-  /** What entries of one site must agree on. */
-  readonly meaning: string;
-  readonly what: string;
+  readonly entry: { readonly address: number };
 }
 
-/** TP001, TP002, TP003, TP004, TP005, TP006, TP015, TP016. */
+/** TP001 to TP006, TP015, TP016, TP018 to TP020, TP023. Takes entries with a fault out of the runtime's lists. */
 export function* checkEntries(runtime: Runtime, options: VerifyOptions): Generator<Finding> {
   if (runtime.entryCount === 0) {
     const message = 'no table has an entry: was the program annotated, and did the link keep its tables?';
     yield { rule: 'TP016', address: 0, place: runtime.image.file.path, message };
+    return;
   }
-  yield* checkPlaces(runtime);
-  yield* checkKeys(runtime);
-  yield* checkOverlaps(runtime);
+  for (const check of [checkPlaces, checkKeys, checkTargets, checkOverlaps]) {
+    const faulty: Faulty = new Set();
+    yield* check(runtime, faulty);
+    leaveOut(runtime, faulty);
+  }
   if (options.state === 'booted') {
     yield* checkOrder(runtime);
     yield* checkInitFlags(runtime);
   }
+  const faulty: Faulty = new Set();
+  yield* checkInitReferences(runtime, faulty);
+  leaveOut(runtime, faulty);
 }
 
-function make(runtime: Runtime, rule: RuleId, address: number, message: string): Finding {
-  return { rule, address, place: runtime.image.describe(address), message };
+function leaveOut(runtime: Runtime, faulty: Faulty): void {
+  if (faulty.size === 0) return;
+  const isSound = ({ entry }: Listed) => !faulty.has(entry.address);
+  runtime.branches = runtime.branches.filter(isSound);
+  runtime.callSites = runtime.callSites.filter(isSound);
+  runtime.locks = runtime.locks.filter(isSound);
+  runtime.barriers = runtime.barriers.filter(isSound);
+  runtime.alternatives = runtime.alternatives.filter(isSound);
 }
 
-function* checkPlaces(runtime: Runtime): Generator<Finding> {
+/** A finding about an entry and the place it names. */
+export function entryFinding(
+  { image }: Runtime,
+  rule: RuleId,
+  { entry }: Listed,
+  address: number,
+  message: string,
+): Finding {
+  return { rule, address, place: image.describe(address), message, entry: entry.address };
+}
+
+/** Why no code can be at an address; undefined where some is. */
+function whyNoCode(image: Image, address: number): string | undefined {
+  if (image.codeAt(address)) return undefined;
+  if (!image.contains(address)) return 'that lies outside the image';
+  const section = image.sectionAt(address)?.name;
+  return `that is not in executable code${section === undefined ? '' : ` but in ${section}`}`;
+}
+
+function* checkPlaces(runtime: Runtime, faulty: Faulty): Generator<Finding> {
   const { image } = runtime;
   const { startsInstruction, startsBranch } = image.arch;
-  const places = [
-    ...runtime.branches.flatMap((s) => [
-      { address: s.address, what: 'a jump entry names a site', starts: startsInstruction },
-      { address: s.target, what: 'a jump entry names a target', starts: startsInstruction },
+  type Starts = typeof startsInstruction;
+  const places: { site: Listed; what: string; starts?: Starts; target?: number }[] = [
+    ...runtime.branches.flatMap((site) => [
+      { site, what: 'a jump entry names a site', starts: startsInstruction },
+      { site, what: 'a jump entry names a target', starts: startsInstruction, target: site.target },
     ]),
-    ...runtime.callSites.map((s) => ({
-      address: s.address,
+    ...runtime.callSites.map((site) => ({
+      site,
       what: 'a static call entry names a site',
       starts: startsBranch,
     })),
@@ -49,125 +87,89 @@ function* checkPlaces(runtime: Runtime): Generator<Finding> {
       ...runtime.barriers,
       // The ARM kernel's tables of functions and processors hold words for one CPU too.
       ...runtime.alternatives.filter((s) => !image.isData(s.address, s.replacement.length)),
-    ].map((s) => ({
-      address: s.address,
-      what: 'an entry for one CPU names a site',
-      starts: startsInstruction,
-    })),
+    ].map((site) => ({ site, what: 'an entry for one CPU names a site', starts: startsInstruction })),
+    ...runtime.locks.map((site) => ({ site, what: 'a lock entry names a place' })),
   ];
-  for (const { address, what, starts } of places) {
-    const range = image.codeAt(address);
-    if (!range) yield make(runtime, 'TP001', address, `${what} that is not in executable code`);
-    else if (!starts(range.code, image.codeMap(range), address - range.address)) {
-      yield make(runtime, 'TP002', address, `${what} inside an instruction`);
+  for (const { site, what, starts, target } of places) {
+    const { entry } = site;
+    if (faulty.has(entry.address)) continue;
+    const address = target ?? site.address;
+    const find = (rule: RuleId, at: number, message: string) => {
+      faulty.add(entry.address);
+      return entryFinding(runtime, rule, site, at, message);
+    };
+    const why = whyNoCode(image, address);
+    // What a linker leaves of the entry of discarded code: zeros, which name the field itself, or address 0.
+    if (why !== undefined && (address === entry.address || address === 0)) {
+      yield find('TP018', entry.address, 'the entry holds zeros: the linker discarded the code it listed');
+      continue;
     }
-  }
-  for (const { address } of runtime.locks) {
-    if (!image.codeAt(address)) {
-      yield make(runtime, 'TP001', address, 'a lock entry names a place that is not in executable code');
+    if (why !== undefined) yield find('TP001', address, `${what} ${why}`);
+    else if (starts) {
+      const range = image.codeAt(address);
+      if (range && !starts(range.code, image.codeMap(range), address - range.address))
+        yield find('TP002', address, `${what} inside an instruction`);
     }
   }
 }
 
-function* checkKeys(runtime: Runtime): Generator<Finding> {
+/** Each key is judged once, and with it every entry that names it. */
+function* checkKeys(runtime: Runtime, faulty: Faulty): Generator<Finding> {
   const { image } = runtime;
-  const keys = new Set([...runtime.branches.map((s) => s.key), ...runtime.callSites.map((s) => s.key)]);
+  const judged = new Map<number, Finding | undefined>();
+  for (const site of [...runtime.branches, ...runtime.callSites]) {
+    const known = judged.has(site.key);
+    const finding = known ? judged.get(site.key) : judgeKey(image, site.key);
+    judged.set(site.key, finding);
+    if (!finding) continue;
+    faulty.add(site.entry.address);
+    if (!known) yield { ...finding, entry: site.entry.address };
+  }
+}
+
+function judgeKey(image: Image, key: number): Finding | undefined {
+  const make = (rule: RuleId, address: number, message: string): Finding => ({
+    rule,
+    address,
+    place: image.describe(address),
+    message,
+  });
+  const size = 2 * image.arch.wordSize;
   // Flags were split off as the low two bits, so an unaligned key shows as one that no symbol starts at.
-  for (const key of keys) {
-    const near = image.symbols.nearest(key + 3);
-    if (
-      near &&
-      near.offset > 0 &&
-      near.offset < 4 &&
-      image.symbols.addressOf(near.name) === key + 3 - near.offset
-    ) {
-      const address = key + 3 - near.offset;
-      if (address % 4 !== 0)
-        yield make(runtime, 'TP005', address, `the key ${near.name} is not aligned to 4 bytes`);
-    }
-    const size = 2 * image.arch.wordSize;
-    const segment = image.file.segments.find((s) => key >= s.vaddr && key + size <= s.vaddr + s.memsz);
-    const writable = segment && (segment.flags & PF_W) !== 0;
-    if (!writable && !(segment && isReadOnlyAfterInit(image, key))) {
-      yield make(runtime, 'TP006', key, 'an entry names a key that does not lie in writable data');
-    }
+  const above = image.symbols.nearest(key + 3);
+  const start = above && key + 3 - above.offset;
+  if (above && start !== undefined && start > key && image.symbols.addressOf(above.name) === start) {
+    return make('TP005', start, `the key ${above.name} is not aligned to 4 bytes`);
   }
+  const segment = image.file.segments.find((s) => key >= s.vaddr && key + size <= s.vaddr + s.memsz);
+  const isWritable = segment && (segment.flags & PF_W) !== 0;
+  if (image.codeAt(key) || (!isWritable && !(segment && isReadOnlyAfterInit(image, key)))) {
+    return make('TP006', key, 'an entry names a key that does not lie in writable data');
+  }
+  const near = image.symbols.nearest(key);
+  if (near?.type === STT_OBJECT && near.offset < near.size && near.offset + size > near.size) {
+    const message = `a key takes ${size} bytes, but ${near.name} has ${near.size - near.offset} here`;
+    return make('TP006', key, message);
+  }
+  return undefined;
 }
 
-/** Sites by address; a lock prefix is one byte, other sites their instruction's size. */
-function* checkOverlaps(runtime: Runtime): Generator<Finding> {
+/** Compilers split functions: `f.cold`, `f.part.0`; what stands in front of the first dot is the function. */
+function rootOf(name: string): string {
+  const dot = name.indexOf('.', 1);
+  return dot < 0 ? name : name.slice(0, dot);
+}
+
+function* checkTargets(runtime: Runtime, faulty: Faulty): Generator<Finding> {
   const { image } = runtime;
-  const sizeAt = (address: number) => Math.max(image.instructionAt(address).size, 1);
-  const sites: ListedSite[] = [
-    ...runtime.branches.map((s) => ({
-      address: s.address,
-      size: sizeAt(s.address),
-      meaning: `${s.key} ${s.branch} ${s.target}`,
-      what: `static branch of ${image.describe(s.key)}`,
-    })),
-    ...runtime.callSites.map((s) => ({
-      address: s.address,
-      size: sizeAt(s.address),
-      meaning: `${s.key} ${s.tail}`,
-      what: `static call of ${image.describe(s.key)}`,
-    })),
-    ...[...runtime.barriers, ...runtime.alternatives].map((s) => ({
-      address: s.address,
-      size: sizeAt(s.address),
-      meaning: '',
-      what: 'site for one CPU',
-    })),
-    ...runtime.locks.map((s) => ({ address: s.address, size: 1, meaning: '', what: 'lock prefix' })),
-  ];
-  sites.sort((a, b) => a.address - b.address);
-  let last: ListedSite | undefined;
-  for (const site of sites) {
-    // Linkers that fold identical code leave identical entries: they say the same and are one site.
-    const same =
-      last && site.address === last.address && site.meaning === last.meaning && site.what === last.what;
-    if (last && !same && site.address < last.address + last.size) {
-      yield make(
-        runtime,
-        'TP003',
-        site.address,
-        `${site.what} overlaps the ${last.what} at ${image.describe(last.address)}`,
-      );
-    }
-    if (!last || site.address + site.size > last.address + last.size) last = site;
-  }
-}
-
-function* checkOrder(runtime: Runtime): Generator<Finding> {
-  const { image } = runtime;
-  const tables = [
-    { name: '__jump_table', sites: runtime.branches },
-    { name: '.static_call_sites', sites: runtime.callSites },
-  ];
-  for (const { name, sites } of tables) {
-    for (let i = 1; i < sites.length; i++) {
-      const before = sites[i - 1] as (typeof sites)[number];
-      const here = sites[i] as (typeof sites)[number];
-      const inOrder = before.key < here.key || (before.key === here.key && before.address <= here.address);
-      if (inOrder) continue;
-      yield make(
-        runtime,
-        'TP004',
-        here.entry.address,
-        `entry ${i} of ${name} (${image.describe(here.address)}) belongs in front of entry ${i - 1}; tables are sorted by key, then code`,
-      );
-      break;
-    }
-  }
-}
-
-function* checkInitFlags(runtime: Runtime): Generator<Finding> {
-  const flagged = [
-    ...runtime.branches.map((s) => ({ address: s.address, init: s.bit1 })),
-    ...runtime.callSites.map((s) => ({ address: s.address, init: s.init })),
-  ];
-  for (const { address, init } of flagged) {
-    if (init === runtime.image.isInitText(address)) continue;
-    const where = init ? 'is flagged init but does not lie' : 'lies in init text but is not flagged';
-    yield make(runtime, 'TP015', address, `the site ${where}${init ? ' in init text' : ''}`);
+  for (const site of runtime.branches) {
+    const target = image.symbols.functionsAt(site.target);
+    const own = image.symbols.functionsAt(site.address);
+    if (own.length === 0 || target.length === 0) continue;
+    const roots = new Set(own.map(rootOf));
+    if (target.some((name) => roots.has(rootOf(name)))) continue;
+    faulty.add(site.entry.address);
+    const message = `the static branch goes to ${image.describe(site.target)}, which is in another function`;
+    yield entryFinding(runtime, 'TP020', site, site.address, message);
   }
 }

@@ -16,9 +16,10 @@ import { sameBytes } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Finding } from '../findings.ts';
 import type { BranchSite, CallSite } from '../image/sites.ts';
+import type { RuleId } from '../rules.ts';
 import type { VerifyOptions } from './verify.ts';
 
-/** TP007, TP008, TP012. */
+/** TP007, TP008, TP012, TP021. */
 export function* checkInstructions(runtime: Runtime, options: VerifyOptions): Generator<Finding> {
   const { image } = runtime;
   const seen = new Set<number>();
@@ -28,16 +29,18 @@ export function* checkInstructions(runtime: Runtime, options: VerifyOptions): Ge
     const finding = attempt(() => checkBranch(runtime, site));
     if (finding) yield finding;
   }
-  const keys = new Set<number>();
+  const wrongKeys = new Set<number>();
   for (const site of runtime.callSites) {
-    if (!seen.has(site.address) && image.codeAt(site.address)) {
-      seen.add(site.address);
-      const finding = attempt(() => checkCall(runtime, site, options));
-      if (finding) yield finding;
-    }
-    if (keys.has(site.key)) continue;
-    keys.add(site.key);
-    const finding = attempt(() => checkTrampoline(runtime, site.key));
+    if (seen.has(site.address) || !image.codeAt(site.address)) continue;
+    seen.add(site.address);
+    const finding = attempt(() => checkCall(runtime, site, options));
+    if (!finding) continue;
+    wrongKeys.add(site.key);
+    yield finding;
+  }
+  // Where sites contradict the key, its trampoline may be as right as they are.
+  for (const key of new Set(runtime.callSites.map((site) => site.key))) {
+    const finding = wrongKeys.has(key) ? undefined : attempt(() => checkTrampoline(runtime, key));
     if (finding) yield finding;
   }
 }
@@ -52,13 +55,21 @@ function attempt(check: () => Finding | undefined): Finding | undefined {
   }
 }
 
-function wrong(runtime: Runtime, address: number, message: string, expected: Uint8Array): Finding {
+/** `rule`, or TP008 where the place starts with a breakpoint. */
+function wrong(
+  runtime: Runtime,
+  rule: RuleId,
+  address: number,
+  message: string,
+  expected: Uint8Array | undefined,
+  length = expected?.length ?? 1,
+): Finding {
   const { image } = runtime;
-  const found = image.readUpTo(address, Math.max(expected.length, 1)).slice();
+  const found = image.readUpTo(address, Math.max(length, 1)).slice();
   const { breakpoint } = image.arch;
   const half = breakpoint !== undefined && sameBytes(found.subarray(0, breakpoint.length), breakpoint);
   return {
-    rule: half ? 'TP008' : 'TP007',
+    rule: half ? 'TP008' : rule,
     address,
     place: image.describe(address),
     message: half ? `${message}; it starts with a breakpoint` : message,
@@ -72,14 +83,20 @@ function checkBranch(runtime: Runtime, site: BranchSite): Finding | undefined {
   const { enabled } = readKey(image, site.key);
   const jump = wantsJump(site, enabled > 0);
   const found = branchAt(image, site);
-  if (!jump && found?.kind === 'nop') return undefined;
   const size = found?.size ?? Math.max(...branchSizes(image, site));
+  const distance = image.distance(site.address, site.target);
+  if (!image.instructionsAt(site.address).jump(size, distance)) {
+    const message = `a jump of ${size} bytes does not reach ${image.describe(site.target)}, ${distance} bytes away`;
+    return wrong(runtime, 'TP021', site.address, message, undefined, size);
+  }
+  if (!jump && found?.kind === 'nop') return undefined;
   const expected = branchBytes(image, site, size, jump);
   if (sameBytes(image.readUpTo(site.address, size), expected)) return undefined;
   const state = enabled > 0 ? 'enabled' : 'disabled';
   const wanted = jump ? `a jump to ${image.describe(site.target)}` : 'a NOP';
   return wrong(
     runtime,
+    'TP007',
     site.address,
     `${image.describe(site.key)} is ${state}, so ${wanted} is required`,
     expected,
@@ -91,21 +108,26 @@ function checkCall(runtime: Runtime, site: CallSite, options: VerifyOptions): Fi
   const call = runtime.calls.get(site.key);
   const value = readCallValue(runtime, site.key);
   const name = call?.name ?? image.describe(site.key);
+  const current = image.readUpTo(site.address, image.arch.maxSite);
+  const instructions = image.instructionsAt(site.address);
+  const { short, size } = instructions.readInstruction(current, 0, site.address);
+  if (short) {
+    const message = `the branch of ${name} ${instructions.explainShort(current, 0)}`;
+    return wrong(runtime, 'TP021', site.address, message, undefined, size);
+  }
   const encoded = reachableBytes(runtime, site, value, call?.trampoline);
   if (!encoded) {
     const message = `neither ${describeValue(image, value)} nor the trampoline of ${name} is in reach, and the site goes elsewhere`;
-    return wrong(runtime, site.address, message, new Uint8Array(0));
+    return wrong(runtime, 'TP021', site.address, message, undefined, size);
   }
   const { bytes, onTrampoline } = encoded;
-  const current = image.readUpTo(site.address, bytes.length);
-  if (sameBytes(current, bytes)) return undefined;
+  if (sameBytes(current.subarray(0, bytes.length), bytes)) return undefined;
   const mayStay = options.state === 'linked' || onTrampoline;
-  const valid = image
-    .instructionsAt(site.address)
-    .isCallSite(image.readUpTo(site.address, image.arch.maxSite), kindOfSite(image, site));
+  const valid = instructions.isCallSite(current, kindOfSite(image, site));
   if (mayStay && valid && onOwnTrampoline(runtime, site, call)) return undefined;
   return wrong(
     runtime,
+    'TP007',
     site.address,
     `${name} = ${describeValue(image, value)}; the site holds something else`,
     bytes,
@@ -119,11 +141,7 @@ function checkTrampoline(runtime: Runtime, key: number): Finding | undefined {
   const value: CallValue = readCallValue(runtime, key);
   if (isTrampolineAt(image, call.trampoline) && trampolineDoes(runtime, key, call.trampoline, value))
     return undefined;
-  return {
-    rule: 'TP012',
-    address: placeOf(image.arch, call.trampoline),
-    place: image.describe(call.trampoline),
-    message: `the trampoline of ${call.name} does not go to ${describeValue(image, value)}`,
-    found: image.readUpTo(placeOf(image.arch, call.trampoline), image.arch.trampolineSize).slice(),
-  };
+  const place = placeOf(image.arch, call.trampoline);
+  const message = `the trampoline of ${call.name} does not go to ${describeValue(image, value)}`;
+  return wrong(runtime, 'TP012', place, message, undefined, image.arch.trampolineSize);
 }

@@ -5,9 +5,11 @@ import { droppedLocks } from '../boot/smp-locks.ts';
 import { hexBytes } from '../bytes/integer.ts';
 import type { Finding } from '../findings.ts';
 import { kernelBanner } from '../image/kernel.ts';
+import { type LockSite, readLockSites } from '../image/sites.ts';
+import { smpLocks } from '../tables/schema.ts';
 import type { VerifyOptions } from './verify.ts';
 
-/** TP002 (a listed place is no prefix), TP010, TP011. */
+/** TP002 (a listed place is no prefix), TP010, TP011, TP025. */
 export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator<Finding> {
   const { image, locks } = runtime;
   const prefix = image.arch.lockPrefix;
@@ -16,8 +18,11 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
   const usual = kernelBanner(image) === undefined ? 'all' : 'listed';
   const policy = options.locks ?? (locks.length > 0 ? usual : 'none');
   if (policy === 'none') return;
-  const listed = new Set(locks.map((site) => site.address));
+  const entryOf = new Map(locks.map((site) => [site.address, site.entry.address]));
+  const listed = new Set(entryOf.keys());
   const kept = new Set(runtime.keptLocks.map((site) => site.address));
+  const misplaced = new Set<number>();
+  const unlisted: number[] = [];
   // A kernel leaves those of its init text alone, whatever the number of CPUs.
   const droppable = new Set(droppedLocks(runtime, runtime).map((site) => site.address));
   let locked = 0;
@@ -41,12 +46,9 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
       const place = image.describe(address);
       const byte = byteAt(address);
       if (!prefixes.has(address) && !(besides.has(address) && !isState(byte))) {
-        yield {
-          rule: 'TP002',
-          address,
-          place,
-          message: 'a lock entry names a byte that is no prefix of an instruction',
-        };
+        misplaced.add(address);
+        const message = 'a lock entry names a byte that is no prefix of an instruction';
+        yield { rule: 'TP002', address, place, message, entry: entryOf.get(address) };
       } else if (byte === prefix.lock) locked += droppable.has(address) ? 1 : 0;
       else if (isState(byte)) dropped++;
       else {
@@ -68,27 +70,27 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
       }
     }
     for (const address of kept) {
-      if (image.codeAt(address) !== range || (prefixes.has(address) && !listed.has(address))) continue;
-      const message =
-        'the lock is to be kept whatever the number of CPUs, but it is not there or listed as one to drop';
-      yield {
-        rule: 'TP011',
-        address,
-        place: image.describe(address),
-        message,
-        found: Uint8Array.of(byteAt(address)),
-      };
+      if (image.codeAt(address) !== range) continue;
+      const place = image.describe(address);
+      if (listed.has(address)) {
+        const message = 'the lock is to be kept whatever the number of CPUs, but is listed as one to drop';
+        yield { rule: 'TP025', address, place, message, entry: entryOf.get(address) };
+      } else if (!prefixes.has(address)) {
+        const message = 'the lock is to be kept whatever the number of CPUs, but it is not there';
+        yield { rule: 'TP011', address, place, message, found: Uint8Array.of(byteAt(address)) };
+      }
     }
     if (policy === 'listed') continue;
-    for (const address of prefixes) {
-      if (listed.has(address) || kept.has(address)) continue;
-      yield {
-        rule: 'TP010',
-        address,
-        place: image.describe(address),
-        message: 'the lock prefix has no entry in .smp_locks',
-      };
-    }
+    for (const address of prefixes) if (!listed.has(address) && !kept.has(address)) unlisted.push(address);
+  }
+  const astray = new Astray(
+    readLockSites(image, smpLocks),
+    (site) => misplaced.has(site.address) || !listed.has(site.address),
+  );
+  for (const address of unlisted) {
+    if (astray.takes(address)) continue;
+    const message = 'the lock prefix has no entry in .smp_locks';
+    yield { rule: 'TP010', address, place: image.describe(address), message };
   }
   if (options.cpus === undefined && locked > 0 && dropped > 0) {
     const first = locks[0]?.address ?? 0;
@@ -98,5 +100,27 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
       place: image.describe(first),
       message: `${locked} locks are in place and ${dropped} are dropped; all have to be in one state`,
     };
+  }
+}
+
+/** Entries that name no lock: each stands for one lock without entry, between those its neighbours in the table list. */
+class Astray {
+  private readonly gaps: { readonly after: number; readonly before: number }[] = [];
+
+  constructor(sites: readonly LockSite[], isAstray: (site: LockSite) => boolean) {
+    const sound = (site: LockSite | undefined) => (site && !isAstray(site) ? site.address : undefined);
+    for (const [i, site] of sites.entries()) {
+      if (!isAstray(site)) continue;
+      const after = sound(sites[i - 1]) ?? Number.NEGATIVE_INFINITY;
+      const before = sound(sites[i + 1]) ?? Number.POSITIVE_INFINITY;
+      this.gaps.push({ after, before });
+    }
+  }
+
+  /** True for a lock that such an entry was made for; asked of one lock after the other, in order of address. */
+  takes(address: number): boolean {
+    const i = this.gaps.findIndex(({ after, before }) => address > after && address < before);
+    if (i >= 0) this.gaps.splice(i, 1);
+    return i >= 0;
   }
 }

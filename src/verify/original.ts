@@ -2,10 +2,10 @@
 // site's, a table's, a key's, a trampoline's or a key's relocation's.
 import { placeOf } from '../arch/arch.ts';
 import type { Runtime } from '../boot/runtime.ts';
-import { hex } from '../bytes/integer.ts';
+import { hex, hexBytes } from '../bytes/integer.ts';
 import type { Finding } from '../findings.ts';
 import { tableRanges } from '../image/tables.ts';
-import { jumpTable, staticCallSites } from '../tables/schema.ts';
+import { altSmp, jumpTable, keptLocks, smpBarriers, smpLocks, staticCallSites } from '../tables/schema.ts';
 
 /** How many changed places are named before the rest is only counted. */
 const shownChanges = 20;
@@ -16,43 +16,65 @@ export function* checkOriginal(runtime: Runtime, original: Runtime): Generator<F
   yield* compareBytes(runtime, original);
 }
 
-function entrySet(runtime: Runtime): Map<string, number> {
-  const set = new Map<string, number>();
-  for (const s of runtime.branches) {
-    set.set(
-      `static branch ${hex(s.address)} to ${hex(s.target)}, key ${hex(s.key)}, ${s.branch ? 'likely' : 'unlikely'}`,
-      s.address,
-    );
-  }
-  for (const s of runtime.callSites)
-    set.set(`static call ${hex(s.address)}, key ${hex(s.key)}, ${s.tail ? 'tail' : 'call'}`, s.address);
-  for (const s of runtime.barriers) set.set(`barrier ${hex(s.address)}`, s.address);
-  for (const s of runtime.alternatives) set.set(`site for one CPU ${hex(s.address)}`, s.address);
-  for (const s of runtime.locks) set.set(`lock ${hex(s.address)}`, s.address);
-  for (const s of runtime.keptLocks) set.set(`kept lock ${hex(s.address)}`, s.address);
-  return set;
+interface Entry {
+  readonly address: number;
+  readonly kind: string;
+  readonly text: string;
 }
 
+function entriesOf(runtime: Runtime): Map<string, Entry> {
+  const entries: Entry[] = [
+    ...runtime.branches.map(({ address, target, key, branch }) => ({
+      address,
+      kind: `branch ${key}`,
+      text: `static branch ${hex(address)} to ${hex(target)}, key ${hex(key)}, ${branch ? 'likely' : 'unlikely'}`,
+    })),
+    ...runtime.callSites.map(({ address, key, tail }) => ({
+      address,
+      kind: `call ${key}`,
+      text: `static call ${hex(address)}, key ${hex(key)}, ${tail ? 'tail' : 'call'}`,
+    })),
+    ...runtime.barriers.map(({ address }) => ({
+      address,
+      kind: 'barrier',
+      text: `barrier ${hex(address)}`,
+    })),
+    ...runtime.alternatives.map(({ address, replacement }) => ({
+      address,
+      kind: 'site for one CPU',
+      text: `site for one CPU ${hex(address)}, which holds ${hexBytes(replacement)} there`,
+    })),
+    ...runtime.locks.map(({ address }) => ({ address, kind: 'lock', text: `lock ${hex(address)}` })),
+    ...runtime.keptLocks.map(({ address }) => ({
+      address,
+      kind: 'kept lock',
+      text: `kept lock ${hex(address)}`,
+    })),
+  ];
+  return new Map(entries.map((entry) => [entry.text, entry]));
+}
+
+/** A site that both list, but otherwise, is one finding. */
 function* compareEntries(runtime: Runtime, original: Runtime): Generator<Finding> {
-  const now = entrySet(runtime);
-  const then = entrySet(original);
-  for (const [text, address] of then) {
+  const { image } = runtime;
+  const now = entriesOf(runtime);
+  const then = entriesOf(original);
+  const gained = new Map(Array.from(now.values(), (entry) => [entry.address, entry]));
+  const make = (address: number, message: string): Finding => ({
+    rule: 'TP014',
+    address,
+    place: image.describe(address),
+    message,
+  });
+  for (const [text, { address }] of then) {
     if (now.has(text)) continue;
-    yield {
-      rule: 'TP014',
-      address,
-      place: runtime.image.describe(address),
-      message: `the original lists: ${text}`,
-    };
+    const instead = gained.get(address);
+    const isOther = instead !== undefined && !then.has(instead.text);
+    if (isOther) gained.delete(address);
+    yield make(address, `the original lists: ${text}${isOther ? `; this one: ${instead.text}` : ''}`);
   }
-  for (const [text, address] of now) {
-    if (then.has(text)) continue;
-    yield {
-      rule: 'TP014',
-      address,
-      place: runtime.image.describe(address),
-      message: `the original does not list: ${text}`,
-    };
+  for (const [text, { address }] of now) {
+    if (!then.has(text) && gained.has(address)) yield make(address, `the original does not list: ${text}`);
   }
 }
 
@@ -81,12 +103,12 @@ function changeable(runtime: Runtime, size: number): Uint8Array {
     if (relocation) allow(relocation.record, relocation.size);
     const trampoline = runtime.calls.get(key)?.trampoline;
     if (trampoline === undefined) continue;
-    const place = placeOf(image.arch, trampoline);
-    allow(place, longest(place));
+    allow(placeOf(image.arch, trampoline), image.arch.trampolineSize);
   }
   for (const site of runtime.locks) allow(site.address, 1);
   for (const site of [...runtime.barriers, ...runtime.alternatives]) allow(site.address, 4);
-  for (const row of [jumpTable, staticCallSites]) {
+  // What tables list was compared entry by entry.
+  for (const row of [jumpTable, staticCallSites, smpLocks, keptLocks, smpBarriers, altSmp]) {
     for (const { start, end } of tableRanges(image, row)) allow(start, end - start);
   }
   const count = image.dynamic.relativeCount(image.arch);

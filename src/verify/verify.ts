@@ -2,11 +2,13 @@
 import { Runtime } from '../boot/runtime.ts';
 import type { Finding } from '../findings.ts';
 import type { Image } from '../image/image.ts';
+import type { RuleId } from '../rules.ts';
 import { checkBarriers } from './barriers.ts';
 import { checkCoverage } from './coverage.ts';
 import { checkEntries } from './entries.ts';
 import { checkInstructions } from './instructions.ts';
 import { checkLocks } from './locks.ts';
+import { checkMarkers } from './markers.ts';
 import { checkOriginal } from './original.ts';
 
 /** Which locks need an entry: all, none but those listed, or locks are not looked at. */
@@ -37,25 +39,43 @@ export function byRuleAndAddress(a: Finding, b: Finding): number {
   return a.rule < b.rule ? -1 : a.rule > b.rule ? 1 : a.address - b.address;
 }
 
+/** Comparisons say that something differs; where a rule says what is wrong with it, they say no more. */
+const comparisons: ReadonlySet<RuleId> = new Set(['TP013', 'TP014']);
+
+const unlisted: ReadonlySet<RuleId> = new Set(['TP009', 'TP010', 'TP022']);
+
+/** In order of rule and address, without comparisons at places that are known to be wrong. */
+export function settle(findings: readonly Finding[]): Finding[] {
+  // An entry that was turned to another site leaves that one listed twice and its own not at all.
+  const isLost = findings.some(({ rule }) => unlisted.has(rule));
+  const wrong = new Set(findings.filter(({ rule }) => !comparisons.has(rule)).map(({ address }) => address));
+  return findings
+    .filter(({ rule, address }) => !comparisons.has(rule) || !wrong.has(address))
+    .filter(({ rule }) => rule !== 'TP019' || !isLost)
+    .sort(byRuleAndAddress);
+}
+
 /** Runs every check. Errors: `table-malformed` when a table cannot be read at all. */
 export function verifyImage(image: Image, options: VerifyOptions): Verified {
   const runtime = new Runtime(image);
-  const findings: Finding[] = [
-    ...checkEntries(runtime, options),
-    ...checkInstructions(runtime, options),
-    ...checkCoverage(runtime),
-    ...checkLocks(runtime, options),
-    ...checkBarriers(runtime, options),
-    ...(options.original ? checkOriginal(runtime, new Runtime(options.original)) : []),
-  ];
-  findings.sort(byRuleAndAddress);
-  return {
-    findings,
-    counts: {
-      branches: runtime.branches.length,
-      calls: runtime.callSites.length,
-      locks: runtime.locks.length,
-      barriers: runtime.barriers.length + runtime.alternatives.length,
-    },
+  const counts = {
+    branches: runtime.branches.length,
+    calls: runtime.callSites.length,
+    locks: runtime.locks.length,
+    barriers: runtime.barriers.length + runtime.alternatives.length,
   };
+  const isEmpty = runtime.entryCount === 0;
+  // From here on the runtime holds only entries that nothing is wrong with.
+  const findings = [...checkEntries(runtime, options)];
+  if (!isEmpty) {
+    findings.push(
+      ...checkInstructions(runtime, options),
+      ...checkCoverage(runtime),
+      ...checkMarkers(runtime),
+      ...checkLocks(runtime, options),
+      ...checkBarriers(runtime, options),
+      ...(options.original ? checkOriginal(new Runtime(image), new Runtime(options.original)) : []),
+    );
+  }
+  return { findings: settle(findings), counts };
 }

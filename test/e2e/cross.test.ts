@@ -21,6 +21,7 @@ import {
 } from './cross.ts';
 import {
   addressOf,
+  alone,
   annotated,
   assertVerified,
   boot,
@@ -353,7 +354,7 @@ toolTest('every sample that defines its keys links in memory and verifies', ['re
       const result = textpoke(['boot', annotated(set, name), '-o', image]);
       assert.equal(result.status, 0, `${set}/${name}: ${result.stderr}`);
       if (countEntries(image).every((count) => count === 0)) continue;
-      assertVerified(image, [], `${set}/${name}`);
+      assertVerified(image, [], `${set}/${name}`, alone);
     }
   }
 });

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { statSync, writeFileSync } from 'node:fs';
 import { run, toolTest, tryRun } from '../tools.ts';
 import {
+  alone,
   annotated,
   assertVerified,
   comdatUnits,
@@ -205,7 +206,7 @@ toolTest(
             findings(image).map((f) => f.rule),
             ['TP016'],
           );
-        } else assertVerified(image, [], `${set}/${name}`);
+        } else assertVerified(image, [], `${set}/${name}`, alone);
       }
     }
   },

@@ -1,6 +1,7 @@
 // Rules about entries by themselves, on images linked in memory and broken by hand.
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { STT_FUNC } from '../../src/elf/constants.ts';
 import { readElf } from '../../src/elf/read.ts';
 import type { Image } from '../../src/image/image.ts';
 import { linkObjects } from '../../src/image/link.ts';
@@ -30,14 +31,26 @@ test('a booted image has no findings, with its original or without', () => {
   assert.deepEqual(rulesOf(good(), imageOf(linked)), []);
 });
 
-test('identical entries, as folded code leaves them, are one site', () => {
+test('identical entries are TP019, unless the function has two names, as folded code has', () => {
   const image = good();
   const [first, second] = readBranchSites(image);
   const fields = [...first!.entry.fields];
   image
     .read(second!.entry.address, 16)
     .set(encodeImageEntry(image, jumpTable, second!.entry.address, fields));
-  assert.deepEqual(rulesOf(image), []);
+  assert.deepEqual(rulesOf(image), ['TP019']);
+  const folded = imageOf(image.file.source.read(0, image.file.source.size));
+  const { table } = folded.symbols;
+  const functions = Array.from({ length: table!.count }, (_, i) => i).filter(
+    (i) => table!.type(i) === STT_FUNC,
+  );
+  const home = functions.find(
+    (i) => first!.address - table!.value[i]! < table!.size[i]! && first!.address >= table!.value[i]!,
+  );
+  const other = functions.find((i) => table!.name(i) === 'main');
+  table!.value[other!] = table!.value[home!]!;
+  table!.size[other!] = table!.size[home!]!;
+  assert.deepEqual(rulesOf(folded), []);
 });
 
 test('entries of one site that contradict each other are TP003', () => {
@@ -49,17 +62,16 @@ test('entries of one site that contradict each other are TP003', () => {
   image
     .read(second!.entry.address, 16)
     .set(encodeImageEntry(image, jumpTable, second!.entry.address, fields));
-  assert.ok(rulesOf(image).includes('TP003'));
+  assert.deepEqual(rulesOf(image), ['TP003']);
 });
 
-test('a static call site inside a static branch site is TP003, and inside an instruction TP002', () => {
+test('a static call site inside a static branch site is inside an instruction: TP002', () => {
   const image = good();
   const branch = readBranchSites(image)[0]!;
   const call = readCallSites(image)[0]!;
   const fields = [branch.address + 2, call.entry.fields[1] as number];
   image.read(call.entry.address, 8).set(encodeImageEntry(image, staticCallSites, call.entry.address, fields));
-  const rules = rulesOf(image);
-  assert.ok(rules.includes('TP002') && rules.includes('TP003'), rules.join());
+  assert.deepEqual(rulesOf(image), ['TP002']);
 });
 
 test('a key that is not aligned to 4 bytes is TP005', () => {
@@ -72,10 +84,10 @@ test('a key that is not aligned to 4 bytes is TP005', () => {
   const fields = [...site.entry.fields];
   fields[2] = (fields[2] as number) + 2;
   image.read(site.entry.address, 16).set(encodeImageEntry(image, jumpTable, site.entry.address, fields));
-  assert.ok(rulesOf(image).includes('TP005'));
+  assert.deepEqual(rulesOf(image), ['TP005']);
 });
 
 test('an image whose tables are empty is TP016, not a success', () => {
   const image = imageOf(linkObjects([readElf('branch.o', sampleBytes('gcc-O2', 'branch'))]).bytes);
-  assert.ok(rulesOf(image).includes('TP016'));
+  assert.deepEqual(rulesOf(image), ['TP016']);
 });

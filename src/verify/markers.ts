@@ -1,0 +1,75 @@
+// Static branches that are marked and have no entry. Markers are relocations, so an image has them only where the
+// linker was told to keep those (--emit-relocs).
+import type { Runtime } from '../boot/runtime.ts';
+import { SHF_ALLOC, SHF_EXECINSTR } from '../elf/constants.ts';
+import type { Section } from '../elf/file.ts';
+import type { Finding } from '../findings.ts';
+import type { Image } from '../image/image.ts';
+import { readBranchSites } from '../image/sites.ts';
+import { keepLockSymbol } from '../sites/markers.ts';
+
+interface Mark {
+  /** Address of the marked place. */
+  readonly place: number;
+  /** What its relocation names. */
+  readonly value: number;
+}
+
+/** TP022. */
+export function* checkMarkers(runtime: Runtime): Generator<Finding> {
+  const { image } = runtime;
+  const code = image.file.sections.filter(
+    ({ flags }) => (flags & SHF_EXECINSTR) !== 0 && (flags & SHF_ALLOC) !== 0,
+  );
+  const marked = code.flatMap((section) => markedBranches(image, section));
+  if (marked.length === 0) return;
+  const entries = readBranchSites(image);
+  const listed = new Set(entries.map((site) => site.address));
+  const sound = new Set(runtime.branches.map((site) => site.address));
+  // An entry of the same key that names no site was made for it: one defect, which is said already.
+  const astray = entries.filter(({ address }) => !sound.has(address));
+  for (const { place, value } of marked) {
+    if (listed.has(place)) continue;
+    const made = astray.findIndex(({ key }) => key === value);
+    if (made >= 0) {
+      astray.splice(made, 1);
+      continue;
+    }
+    const key = image.arch.relocations.rela ? ` of ${image.describe(value)}` : '';
+    const message = `the static branch${key} has no entry in __jump_table; annotate its object`;
+    yield { rule: 'TP022', address: place, place: image.describe(place), message };
+  }
+}
+
+/** The marked branches of one section: their places, with their keys as values. */
+function markedBranches(image: Image, section: Section): Mark[] {
+  const marks = image.file
+    .relocationSections(section.index)
+    .filter(({ flags }) => (flags & SHF_ALLOC) === 0)
+    .flatMap((relocations) => marksOf(image, relocations))
+    .sort((a, b) => a.place - b.place);
+  const branches: Mark[] = [];
+  for (let i = 0; i + 1 < marks.length; i++) {
+    const [first, second] = [marks[i] as Mark, marks[i + 1] as Mark];
+    const distance = second.place - first.place;
+    if ((distance !== 2 && distance !== 3) || !image.codeAt(first.value)) continue;
+    branches.push({ place: first.place, value: second.value });
+    i++;
+  }
+  return branches;
+}
+
+function marksOf(image: Image, section: Section): Mark[] {
+  const { none } = image.arch.relocations;
+  const { symbols } = image;
+  const { count, type, offset, symbol, addend } = image.file.relocations(section);
+  const marks: Mark[] = [];
+  for (let i = 0; i < count; i++) {
+    const named = symbol[i] as number;
+    if (type[i] !== none || named === 0 || !symbols.table || symbols.table.name(named) === keepLockSymbol)
+      continue;
+    const value = (symbols.table.value[named] as number) + (addend[i] as number);
+    marks.push({ place: offset[i] as number, value });
+  }
+  return marks;
+}
