@@ -149,6 +149,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .description('prove that every site of a patched image is what it must be')
     .argument('<image>')
     .option('--original <image>', 'the image before patching: nothing else may have changed')
+    .option('--baseline <file>', 'an earlier build: its sites must still be there')
     .option('--cpus <n>', 'number of CPUs that locks and barriers must fit', positive)
     .addOption(new Option('--locks <which>', 'which locks need an entry').choices(['all', 'listed', 'none']))
     .option('--linked', 'the image is as the linker left it, not booted yet')
@@ -156,7 +157,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       new Option(
         '--memory <dump>',
         'compare the memory of a running system: an ELF core, a kdump or a raw dump',
-      ).conflicts(['original', 'linked', 'locks']),
+      ).conflicts(['original', 'baseline', 'linked', 'locks']),
     )
     .option(
       '--slide <n>',

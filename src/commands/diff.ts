@@ -12,7 +12,7 @@ export interface DiffArguments {
 }
 
 /** The sites of a file, or of an archive by member; several members of one name are numbered. */
-async function sitesOf(path: string): Promise<Map<string | undefined, SitesByFunction>> {
+export async function sitesOf(path: string): Promise<Map<string | undefined, SitesByFunction>> {
   const source = fileSource(path);
   try {
     const members = new Map<string | undefined, SitesByFunction>();

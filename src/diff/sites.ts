@@ -1,4 +1,5 @@
 // The sites of a file as a build changes them: by function and order, whatever their addresses are.
+import { parseAddress } from '../bytes/integer.ts';
 import { type DumpedFile, type DumpedPlace, isDead, placeName, sourceName } from '../dump/model.ts';
 import { keyPrefix } from '../sites/trampolines.ts';
 
@@ -18,12 +19,19 @@ export interface ComparedSite {
   readonly flags: string;
   /** `symbol+0x1c`, as this build has it. */
   readonly place: string;
+  /** Virtual address, or byte offset in the section of an object. */
+  readonly address: number;
   /** `file.c:12`, where DWARF has it. */
   readonly source: string | undefined;
 }
 
 /** Sites by function, in order of address; functions in order of their first site. */
 export type SitesByFunction = ReadonlyMap<string, readonly ComparedSite[]>;
+
+/** `static branch of tracing (unlikely)`. */
+export function describeSite({ kind, key, flags }: ComparedSite): string {
+  return `${kind}${key === undefined ? '' : ` of ${key}`}${flags === '' ? '' : ` (${flags})`}`;
+}
 
 /** What compilers put behind the names of functions that they split, clone or rename. */
 const suffix = /(\.(constprop|isra|part|cold|llvm|lto_priv|localalias|specialized|warm|hot|\d+)(\.\d+)*)+$/;
@@ -36,7 +44,6 @@ export function baseName(name: string): string {
 interface Placed extends ComparedSite {
   readonly function: string;
   readonly section: string;
-  readonly at: bigint;
 }
 
 /** The sites of a dumped file; entries that cannot be read, and those of discarded code, are not among them. */
@@ -48,10 +55,10 @@ export function sitesByFunction({ tables }: DumpedFile): SitesByFunction {
       key,
       flags,
       place: placeName(place),
+      address: parseAddress(place.address ?? '0x0') ?? 0,
       source: sourceName(place),
       function: place.symbol === undefined ? (place.section ?? '') : baseName(place.symbol),
       section: place.section ?? '',
-      at: BigInt(place.address ?? 0),
     });
   };
   for (const entry of tables.jumpTable?.entries ?? [])
@@ -68,9 +75,7 @@ export function sitesByFunction({ tables }: DumpedFile): SitesByFunction {
   for (const entry of tables.smpBarriers?.entries ?? []) if (!isDead(entry)) add('barrier', entry.site);
   for (const entry of tables.altSmp?.entries ?? []) if (!isDead(entry)) add('site for one CPU', entry.site);
   // A section of a function's own is of one function; among others, what is cold lies behind.
-  sites.sort((a, b) =>
-    a.section !== b.section ? (a.section < b.section ? -1 : 1) : a.at < b.at ? -1 : a.at > b.at ? 1 : 0,
-  );
+  sites.sort((a, b) => (a.section !== b.section ? (a.section < b.section ? -1 : 1) : a.address - b.address));
   const functions = new Map<string, ComparedSite[]>();
   for (const site of sites) {
     const group = functions.get(site.function);

@@ -1,6 +1,6 @@
 // What diff found: for people, for machines, and for a comment on a pull request.
 import type { Compared, Difference } from '../diff/compare.ts';
-import type { ComparedSite, SiteKind } from '../diff/sites.ts';
+import { type ComparedSite, describeSite, type SiteKind } from '../diff/sites.ts';
 import { printable } from '../errors.ts';
 import { count, outputColours } from './console.ts';
 
@@ -19,14 +19,10 @@ const plurals: Readonly<Record<SiteKind, string>> = {
   'site for one CPU': 'sites for one CPU',
 };
 
-function describe({ kind, key, flags }: ComparedSite): string {
-  return `${kind}${key === undefined ? '' : ` of ${key}`}${flags === '' ? '' : ` (${flags})`}`;
-}
-
 function sentence(difference: Difference): string {
-  if (difference.what === 'added') return describe(difference.after);
-  if (difference.what === 'removed') return describe(difference.before);
-  return `${describe(difference.before)} is ${difference.after.flags} now`;
+  if (difference.what === 'added') return describeSite(difference.after);
+  if (difference.what === 'removed') return describeSite(difference.before);
+  return `${describeSite(difference.before)} is ${difference.after.flags} now`;
 }
 
 const siteOf = (difference: Difference): ComparedSite =>

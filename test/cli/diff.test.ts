@@ -115,6 +115,28 @@ toolTest('an image has no difference from itself, nor from the object it was lin
   assert.deepEqual(diff(directory, object, 'image'), { status: 0, stdout: '' });
 });
 
+toolTest('verify --baseline: a site that was lost is TP027, one that is new TP028', tools, (t) => {
+  const directory = scratch(t);
+  const rest = 'int ten(void) { return 10; }\nint main(void) { return work() - 15; }\n';
+  const image = (name: string, text: string) => {
+    const object = build(directory, name, `${text}${rest}`);
+    run(process.execPath, [cli, 'boot', object, '-o', name], directory);
+    return name;
+  };
+  const verify = (file: string, baseline: string) =>
+    tryRun(process.execPath, [cli, 'verify', file, '--baseline', baseline, '--format', 'json'], directory);
+  const old = image('old', source);
+  const less = image('less', source.replace('if (static_branch_unlikely(&tracing))', 'if (count)'));
+  const findings = (file: string, baseline: string) =>
+    JSON.parse(verify(file, baseline).stdout).findings.map(
+      (finding: { rule: string; place: string }) => `${finding.rule} ${finding.place.replace(/\+.*/, '')}`,
+    );
+  assert.deepEqual(findings(old, old), []);
+  assert.deepEqual(findings(less, old), ['TP027 work']);
+  assert.equal(verify(less, old).status, 1);
+  assert.deepEqual(findings(old, less), ['TP028 work']);
+});
+
 toolTest('a file that is not there is status 4, one that is no ELF file status 3', tools, (t) => {
   const directory = scratch(t);
   const object = build(directory, 'one', source);

@@ -9,6 +9,7 @@ const site = (kind: ComparedSite['kind'], key?: string, flags = ''): ComparedSit
   key,
   flags,
   place: 'f',
+  address: 0,
   source: undefined,
 });
 const branch = (key: string, flags = 'unlikely') => site('static branch', key, flags);
