@@ -37,6 +37,7 @@ const adapters: Record<string, RegExp> = {
   'xz-decompress': /^bytes\/decompress\.ts$/,
   chalk: /^(output\/.*|main\.ts)$/,
   commander: /^(main|output\/command-line)\.ts$/,
+  sarif: /^output\/sarif\.ts$/, // types alone
 };
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
