@@ -30,6 +30,7 @@ export const errorCodes = {
   'step-refused': ExitCode.findings,
   'expectation-failed': ExitCode.findings,
   'scenario-malformed': ExitCode.malformed,
+  'config-malformed': ExitCode.malformed,
   'field-range': ExitCode.malformed,
   'memory-unsupported': ExitCode.malformed,
   'memory-malformed': ExitCode.malformed,

@@ -3,8 +3,8 @@ import type { RuleId } from './rules.ts';
 
 export interface Finding {
   readonly rule: RuleId;
-  /** Virtual address of the place. */
-  readonly address: number;
+  /** Virtual address of the place; undefined for what is about a file as a whole. */
+  readonly address: number | undefined;
   /** `symbol+0x1c`. */
   readonly place: string;
   readonly message: string;

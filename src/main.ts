@@ -8,8 +8,9 @@ import { type BootArguments, runBoot } from './commands/boot.ts';
 import { runCc } from './commands/cc.ts';
 import { type DiffArguments, runDiff } from './commands/diff.ts';
 import { type DumpArguments, runDump } from './commands/dump.ts';
+import { runExplain } from './commands/explain.ts';
 import { runLdscript } from './commands/ldscript.ts';
-import { runVerify, type VerifyArguments } from './commands/verify.ts';
+import { runVerify, type VerifyArguments, verifyFormats } from './commands/verify.ts';
 import { ExitCode } from './errors.ts';
 import { partsOf } from './output/command-line.ts';
 import { completionScript, type Shell, shells } from './output/completion.ts';
@@ -17,6 +18,7 @@ import { describeError, print, printError } from './output/console.ts';
 import { manPage } from './output/man.ts';
 import { abandon } from './output/publish.ts';
 import type { BootStep } from './pipeline.ts';
+import { ruleIds } from './rules.ts';
 import { version } from './version.ts';
 
 function positive(text: string): number {
@@ -35,6 +37,11 @@ function updateStep(text: string): BootStep {
   if (at <= 0 || at === text.length - 1)
     throw new InvalidArgumentError('CALL=FUNCTION, CALL=NULL or CALL=RET0 is required.');
   return { do: 'update', call: text.slice(0, at), value: text.slice(at + 1) };
+}
+
+/** Ids for completion; the command itself suggests what a misspelt one means. */
+function ruleArgument(): Argument {
+  return new Argument('[rule]', 'id or name').choices(ruleIds).argParser((text: string) => text);
 }
 
 /** Options that say which sites are listed, and how. */
@@ -165,11 +172,27 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       address,
     )
     .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
+    .option('--config <file>', 'findings that are known and accepted, as JSON (docs/config.schema.json)')
     .addOption(
-      new Option('--format <format>', 'how to print findings').choices(['text', 'json']).default('text'),
+      new Option('--fail-on <severity>', 'what ends in status 1')
+        .choices(['error', 'warning'])
+        .default('error'),
     )
-    .addHelpText('after', '\nExample:\n  textpoke verify prog.up --original prog --cpus 1')
+    .addOption(
+      new Option('--format <format>', 'how to print findings').choices(verifyFormats).default('text'),
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  textpoke verify prog.up --original prog --cpus 1\n  textpoke verify vmlinux --linked --format sarif > textpoke.sarif',
+    )
     .action(async (file: string, args: VerifyArguments) => finish(await runVerify(file, args)));
+
+  program
+    .command('explain')
+    .description('say what a rule of verify means; without a rule, list them')
+    .addArgument(ruleArgument())
+    .addHelpText('after', '\nExample:\n  textpoke explain TP007')
+    .action((rule: string | undefined) => finish(runExplain(rule)));
 
   program
     .command('diff')

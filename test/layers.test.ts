@@ -39,6 +39,7 @@ const adapters: Record<string, RegExp> = {
   diff: /^diff\/compare\.ts$/,
   chalk: /^(output\/.*|main\.ts)$/,
   commander: /^(main|output\/command-line)\.ts$/,
+  sarif: /^output\/sarif\.ts$/, // types alone
 };
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(

@@ -1,7 +1,7 @@
 // Reads the files that a command line names.
 import { readFileSync, statSync } from 'node:fs';
-import { readElf } from '../elf/read.ts';
-import { reasonOf } from '../elf/source.ts';
+import { readElfFrom } from '../elf/read.ts';
+import { fileSource, reasonOf } from '../elf/source.ts';
 import { TextpokeError } from '../errors.ts';
 import { Image } from '../image/image.ts';
 
@@ -17,7 +17,7 @@ export function readBytes(path: string): Uint8Array {
   }
 }
 
-/** A linked image in memory of its own. Errors: `read-failed`, `not-an-image`, those of reading ELF. */
-export function readImage(path: string): Image {
-  return new Image(readElf(path, readBytes(path)));
+/** A linked image, of which only what is looked at is read. Errors: `read-failed`, `not-an-image`, those of reading ELF. */
+export function openImage(path: string): Image {
+  return new Image(readElfFrom(path, fileSource(path)));
 }

@@ -1,19 +1,26 @@
-// textpoke verify: proves a patched image.
+// textpoke verify: proves a patched image, or the memory of a system that runs it.
 import { loadDisassemblers } from '../arch/disassembler.ts';
 import { checkBaseline } from '../diff/baseline.ts';
 import { compareSites } from '../diff/compare.ts';
 import { ExitCode, inFile, TextpokeError } from '../errors.ts';
 import type { Finding } from '../findings.ts';
-import type { Image } from '../image/image.ts';
 import { locate } from '../memory/locate.ts';
 import { openDump } from '../memory/open.ts';
-import { print } from '../output/console.ts';
+import { print, warn } from '../output/console.ts';
+import { githubText } from '../output/github.ts';
+import { junitXml } from '../output/junit.ts';
 import { memoryJson, memoryText } from '../output/memory.ts';
+import { sarifLog } from '../output/sarif.ts';
 import { verifyJson, verifyText } from '../output/verify.ts';
+import { rules, type Severity } from '../rules.ts';
 import { verifyMemory } from '../verify/memory.ts';
+import { makeReport, type Report } from '../verify/report.ts';
+import { parseConfig, type Suppression } from '../verify/suppressions.ts';
 import { type LockCheck, verifyImage } from '../verify/verify.ts';
 import { sitesOf } from './diff.ts';
-import { readImage } from './input.ts';
+import { openImage, readBytes } from './input.ts';
+
+export const verifyFormats = ['text', 'json', 'sarif', 'junit', 'github'] as const;
 
 export interface VerifyArguments {
   original?: string;
@@ -21,28 +28,49 @@ export interface VerifyArguments {
   locks?: LockCheck;
   linked?: boolean;
   baseline?: string;
+  config?: string;
+  failOn?: Severity;
   memory?: string;
   base?: number;
   slide?: number;
-  format?: 'text' | 'json';
+  format?: (typeof verifyFormats)[number];
 }
 
-/** Runs the command; 1 when there are findings. A good image prints nothing. */
+/** What the formats differ in between an image and a memory. */
+interface Subject {
+  readonly json: (report: Report) => unknown;
+  /** Said as text even when all is well. */
+  readonly text: string;
+}
+
+/** Runs the command; 1 when there are findings of the severity to fail on. A good image prints nothing. */
 export async function runVerify(file: string, args: VerifyArguments): Promise<number> {
-  const image = readImage(file);
-  if (args.memory !== undefined) return compareMemory(file, image, args.memory, args);
-  const inItself = verifyImage(image, {
+  const image = openImage(file);
+  const configuration =
+    args.config === undefined ? undefined : { path: args.config, suppressions: readConfig(args.config) };
+  if (args.memory !== undefined) {
+    const { memory } = args;
+    const verified = inFile(memory, () => {
+      const place = locate(image, openDump(memory, image, args.base), args.slide);
+      return verifyMemory(image, place, args.cpus);
+    });
+    const report = makeReport(file, verified.image, verified.findings, { configuration, compared: false });
+    const json = (all: Report) => memoryJson(all, memory, verified);
+    return show(report, args, { json, text: memoryText(memory, verified) });
+  }
+  const original = args.original === undefined ? undefined : openImage(args.original);
+  const { findings, counts } = verifyImage(image, {
     state: args.linked ? 'linked' : 'booted',
     cpus: args.cpus,
     locks: args.locks,
-    original: args.original === undefined ? undefined : readImage(args.original),
+    original,
   });
   const besides = args.baseline === undefined ? [] : await againstBaseline(args.baseline, file);
-  const verified = { ...inItself, findings: [...inItself.findings, ...besides] };
-  const found = verified.findings.length > 0;
-  if (args.format === 'json') print(JSON.stringify(verifyJson(file, verified), null, 2));
-  else if (found) print(verifyText(file, image, verified, await loadDisassemblers(image.arch)));
-  return found ? ExitCode.findings : ExitCode.done;
+  const report = makeReport(file, image, [...findings, ...besides], {
+    configuration,
+    compared: original !== undefined,
+  });
+  return show(report, args, { json: (all) => verifyJson(all, counts), text: '' });
 }
 
 /** What an earlier build had that this one has not, and the other way round. */
@@ -56,16 +84,39 @@ async function againstBaseline(baseline: string, file: string): Promise<Finding[
   return [...checkBaseline(compareSites(before, after))];
 }
 
-/** The image against the memory of a running system; says what was compared even when all is well. */
-async function compareMemory(
-  file: string,
-  image: Image,
-  memory: string,
-  { base, slide, cpus, format }: VerifyArguments,
-): Promise<number> {
-  const place = inFile(memory, () => locate(image, openDump(memory, image, base), slide));
-  const verified = inFile(memory, () => verifyMemory(image, place, cpus));
-  if (format === 'json') print(JSON.stringify(memoryJson(file, memory, verified), null, 2));
-  else print(memoryText(file, memory, verified, await loadDisassemblers(image.arch)));
-  return verified.findings.length > 0 ? ExitCode.findings : ExitCode.done;
+function readConfig(path: string): Suppression[] {
+  return inFile(path, () => parseConfig(Buffer.from(readBytes(path)).toString('utf8')));
+}
+
+async function show(report: Report, args: VerifyArguments, subject: Subject): Promise<number> {
+  const failsOn: readonly Severity[] = args.failOn === 'warning' ? ['error', 'warning'] : ['error'];
+  const fails = report.findings.some(({ rule }) => failsOn.includes(rules[rule].severity));
+  const text = await inFormat(report, args.format ?? 'text', failsOn, subject);
+  if (text !== '') print(text);
+  if (report.linesProblem !== undefined) warn(`${report.file}: ${report.linesProblem}`);
+  return fails ? ExitCode.findings : ExitCode.done;
+}
+
+async function inFormat(
+  report: Report,
+  format: (typeof verifyFormats)[number],
+  failsOn: readonly Severity[],
+  subject: Subject,
+): Promise<string> {
+  switch (format) {
+    case 'text': {
+      const found = report.findings.length > 0;
+      return (
+        verifyText(report, found ? await loadDisassemblers(report.image.arch) : undefined) + subject.text
+      );
+    }
+    case 'json':
+      return JSON.stringify(subject.json(report), null, 2);
+    case 'sarif':
+      return JSON.stringify(sarifLog(report), null, 2);
+    case 'junit':
+      return junitXml(report, failsOn);
+    case 'github':
+      return githubText(report, process.env.GITHUB_WORKSPACE);
+  }
 }

@@ -8,7 +8,8 @@ import type { StaticCall } from './sites.ts';
 
 const isPattern = (text: string) => /[*?]/.test(text);
 
-function matcher(pattern: string): (name: string) => boolean {
+/** Whether a text matches a pattern with * and ?. */
+export function globMatcher(pattern: string): (name: string) => boolean {
   const literal = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&');
   const expression = new RegExp(`^${literal.replaceAll('*', '.*').replaceAll('?', '.')}$`);
   return (name) => expression.test(name);
@@ -35,7 +36,7 @@ export function findStaticKey(image: Image, text: string): number {
 /** The keys of a name or, in order of address, of a pattern (* and ?) among `keys`. Errors as `findStaticKey`. */
 export function findStaticKeys(image: Image, text: string, keys: Iterable<number>): number[] {
   if (!isPattern(text)) return [findStaticKey(image, text)];
-  const matches = matcher(text);
+  const matches = globMatcher(text);
   const found = [...new Set(keys)].filter((key) => matches(image.describe(key))).sort((a, b) => a - b);
   if (found.length === 0) throw new TextpokeError('unknown-key', `no static key matches ${text}`);
   return found;
@@ -107,7 +108,7 @@ export function findStaticCalls(
   text: string,
 ): StaticCall[] {
   if (!isPattern(text)) return [findStaticCall(image, calls, text)];
-  const matches = matcher(text);
+  const matches = globMatcher(text);
   const found = [...calls.values()].filter(({ name }) => matches(name)).sort((a, b) => a.key - b.key);
   if (found.length === 0) throw new TextpokeError('unknown-key', `no static call matches ${text}`);
   return found;

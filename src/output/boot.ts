@@ -4,9 +4,11 @@ import type { Runtime } from '../boot/runtime.ts';
 import type { PlaceStates } from '../boot/states.ts';
 import type { PokeRecord } from '../boot/text-poke.ts';
 import { hex, hexBytes, sameBytes } from '../bytes/integer.ts';
+import { linesOfAddresses, type SourceLine } from '../dwarf/source-lines.ts';
 import type { MismatchError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { count, outputColours } from './console.ts';
+import { sourceText } from './verify.ts';
 
 /** One instruction as text; a breakpoint's or a prefix's single byte reads as what it is. */
 function disassemble(disassemblers: Disassemblers, image: Image, bytes: Uint8Array, address: number): string {
@@ -64,11 +66,23 @@ function instructionText(
 /** A live patch never lets another CPU run half an instruction (text_poke_bp). */
 const liveSteps = { 1: 'breakpoint', 2: 'tail', 3: 'head' } as const;
 
-/** The trace of every write. */
+/** Source lines of the places in code that were written to, of the image: a module's are not looked at. */
+function sourcesOf({ image, poker }: Runtime): Map<number, SourceLine> {
+  const addresses = [
+    ...new Set(poker.records.flatMap(({ what, address }) => (what === 'text' ? [address] : []))),
+  ];
+  const { lines } = linesOfAddresses(image.file, addresses);
+  const sources = new Map<number, SourceLine>();
+  for (const [i, line] of lines.entries()) if (line) sources.set(addresses[i] as number, line);
+  return sources;
+}
+
+/** The trace of every write, with source lines where the image has them. */
 export function traceText(runtime: Runtime, disassemblers: Disassemblers): string {
   const { image, poker } = runtime;
   const colour = outputColours();
   const lines: string[] = [];
+  const sources = sourcesOf(runtime);
   let phase = '';
   for (const record of poker.records) {
     if (record.phase !== phase) {
@@ -81,7 +95,9 @@ export function traceText(runtime: Runtime, disassemblers: Disassemblers): strin
     };
     const { live } = record;
     if (!live || live.step === 1) {
-      lines.push(`  ${hex(record.address)} ${colour.cyan(record.symbol)}: ${record.reason}`);
+      const source = sources.get(record.address);
+      const at = source ? ` (${sourceText(source)})` : '';
+      lines.push(`  ${hex(record.address)} ${colour.cyan(record.symbol)}${at}: ${record.reason}`);
       show('-', live?.before ?? record.before);
       show('+', live?.after ?? record.after);
     }

@@ -1,9 +1,9 @@
 // What verify --memory found, for people and for machines.
-import type { Disassemblers } from '../arch/disassembler.ts';
 import { hex } from '../bytes/integer.ts';
 import type { Compared, VerifiedMemory } from '../verify/memory.ts';
+import type { Report } from '../verify/report.ts';
 import { count } from './console.ts';
-import { findingJson, verifyText } from './verify.ts';
+import { findingJson } from './verify.ts';
 
 /** A distance with its sign: an image may lie below the place it was linked for. */
 function distance(value: number): string {
@@ -16,13 +16,8 @@ function tableLine({ name, compared, init, missing, mismatches }: Compared): str
   return `  ${name}: ${compared} compared, ${mismatches} wrong${leftOut ? ` (left out: ${leftOut})` : ''}`;
 }
 
-/** The findings, where the image was found, and a line for each table. */
-export function memoryText(
-  file: string,
-  dump: string,
-  verified: VerifiedMemory,
-  disassemblers: Disassemblers | undefined,
-): string {
+/** Where the image was found, and a line for each table. */
+export function memoryText(dump: string, verified: VerifiedMemory): string {
   const { memory, slide, slideFrom } = verified.image.place;
   const cpus = verified.cpus === undefined ? '' : `; ${verified.cpus === 'one' ? 'one CPU' : 'several CPUs'}`;
   const lines = [
@@ -30,16 +25,16 @@ export function memoryText(
     ...verified.tables.map(tableLine),
     `  ${count(verified.keys.filter((key) => key.enabled > 0).length, 'key')} of ${verified.keys.length} enabled`,
   ];
-  return `${verifyText(file, verified.image, verified, disassemblers)}${lines.join('\n')}\n`;
+  return `${lines.join('\n')}\n`;
 }
 
 /** `textpoke.memory/1`. */
-export function memoryJson(file: string, dump: string, verified: VerifiedMemory): unknown {
-  const { image, tables, keys, calls, cpus, findings } = verified;
+export function memoryJson(report: Report, dump: string, verified: VerifiedMemory): unknown {
+  const { image, tables, keys, calls, cpus } = verified;
   const { memory, offset, slide, slideFrom } = image.place;
   return {
     schema: 'textpoke.memory/1',
-    file,
+    file: report.file,
     memory: {
       file: dump,
       format: memory.format,
@@ -56,6 +51,7 @@ export function memoryJson(file: string, dump: string, verified: VerifiedMemory)
       enabled,
     })),
     calls: calls.map(({ name, address, value }) => ({ call: name, address: hex(address), function: value })),
-    findings: findings.map(findingJson),
+    findings: report.findings.map(findingJson),
+    suppressed: report.suppressed.map(({ finding, reason }) => ({ ...findingJson(finding), reason })),
   };
 }

@@ -1,59 +1,76 @@
-// Findings for people and for machines.
+// Findings for people, and as JSON for machines.
 import type { Disassemblers } from '../arch/disassembler.ts';
 import { hex, hexBytes } from '../bytes/integer.ts';
-import type { Finding } from '../findings.ts';
-
-import type { Image } from '../image/image.ts';
+import type { SourceLine } from '../dwarf/source-lines.ts';
+import { printable } from '../errors.ts';
 import { rules } from '../rules.ts';
+import { countOf, type Located, type Report } from '../verify/report.ts';
 import type { Verified } from '../verify/verify.ts';
 import { count, outputColours } from './console.ts';
 
-/** One line a finding, with found and expected bytes below it; nothing for a good image. */
-export function verifyText(
-  file: string,
-  image: Image,
-  verified: Pick<Verified, 'findings'>,
-  disassemblers: Disassemblers | undefined,
-): string {
+/** `file.c:12`. */
+export function sourceText({ file, line }: SourceLine): string {
+  return `${printable(file)}:${line}`;
+}
+
+/** A heading for each rule, below it a line a finding with found and expected bytes; nothing for a good image. */
+export function verifyText(report: Report, disassemblers: Disassemblers | undefined): string {
+  const { file, image, findings, suppressed } = report;
+  if (findings.length === 0) return '';
   const colour = outputColours();
   const lines: string[] = [];
-  const show = (label: string, bytes: Uint8Array | undefined, finding: Finding) => {
-    if (!bytes) return;
-    const disassembler = disassemblers?.(image.instructionsAt(finding.address));
-    const text = disassembler?.one(bytes, finding.address, (target) => image.describe(target))?.text;
+  const show = (label: string, bytes: Uint8Array | undefined, address: number | undefined) => {
+    if (!bytes || address === undefined) return;
+    const disassembler = disassemblers?.(image.instructionsAt(address));
+    const text = disassembler?.one(bytes, address, (target) => image.describe(target))?.text;
     lines.push(`    ${label.padEnd(8)} ${hexBytes(bytes)}${text ? `  ${text}` : ''}`);
   };
-  for (const finding of verified.findings) {
-    const rule = rules[finding.rule];
-    lines.push(
-      `${file}: ${hex(finding.address)} ${colour.cyan(finding.place)}: ${finding.message} ${colour.red(`[${finding.rule} ${rule.name}]`)}`,
-    );
-    show('found', finding.found, finding);
-    show('expected', finding.expected, finding);
+  let last: string | undefined;
+  for (const { rule, address, place, source, message, found, expected } of findings) {
+    const { name, severity, summary } = rules[rule];
+    if (rule !== last) {
+      const paint = severity === 'error' ? colour.red : colour.yellow;
+      lines.push(`${file}: ${paint(`${severity} ${rule} ${name}`)}: ${summary}`);
+    }
+    last = rule;
+    const at = address === undefined ? '' : `${hex(address)} `;
+    const line = source ? ` (${sourceText(source)})` : '';
+    lines.push(`  ${at}${colour.cyan(printable(place))}${line}: ${printable(message)}`);
+    show('found', found, address);
+    show('expected', expected, address);
   }
-  if (lines.length > 0) lines.push(count(verified.findings.length, 'finding'));
-  return lines.length > 0 ? `${lines.join('\n')}\n` : '';
+  const counts = [count(countOf(report, 'error'), 'error'), count(countOf(report, 'warning'), 'warning')];
+  if (suppressed.length > 0) counts.push(`${suppressed.length} suppressed`);
+  lines.push(`${counts.join(', ')}; textpoke explain ${findings[0]?.rule} says more of the first`);
+  return `${lines.join('\n')}\n`;
 }
 
-/** `textpoke.verify/1`. */
-export function verifyJson(file: string, verified: Verified): unknown {
+/** `textpoke.verify/1` (docs/verify.schema.json). */
+export function verifyJson(report: Report, counts: Verified['counts']): unknown {
   return {
     schema: 'textpoke.verify/1',
-    file,
-    counts: verified.counts,
-    findings: verified.findings.map(findingJson),
+    file: report.file,
+    counts,
+    errors: countOf(report, 'error'),
+    warnings: countOf(report, 'warning'),
+    findings: report.findings.map(findingJson),
+    suppressed: report.suppressed.map(({ finding, reason }) => ({ ...findingJson(finding), reason })),
+    ...(report.linesProblem === undefined ? {} : { linesProblem: report.linesProblem }),
   };
 }
 
-export function findingJson(finding: Finding): unknown {
+export function findingJson({ rule, address, place, message, ...more }: Located): object {
+  const { entry, source, found, expected } = more;
   return {
-    rule: finding.rule,
-    name: rules[finding.rule].name,
-    severity: rules[finding.rule].severity,
-    address: hex(finding.address),
-    place: finding.place,
-    message: finding.message,
-    ...(finding.found ? { found: hexBytes(finding.found) } : {}),
-    ...(finding.expected ? { expected: hexBytes(finding.expected) } : {}),
+    rule,
+    name: rules[rule].name,
+    severity: rules[rule].severity,
+    ...(address === undefined ? {} : { address: hex(address) }),
+    place,
+    ...(source ? { source: { file: source.file, line: source.line } } : {}),
+    message,
+    ...(entry === undefined ? {} : { entry: hex(entry) }),
+    ...(found ? { found: hexBytes(found) } : {}),
+    ...(expected ? { expected: hexBytes(expected) } : {}),
   };
 }

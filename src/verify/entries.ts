@@ -23,7 +23,7 @@ interface Listed {
 export function* checkEntries(runtime: Runtime, options: VerifyOptions): Generator<Finding> {
   if (runtime.entryCount === 0) {
     const message = 'no table has an entry: was the program annotated, and did the link keep its tables?';
-    yield { rule: 'TP016', address: 0, place: runtime.image.file.path, message };
+    yield { rule: 'TP016', address: undefined, place: runtime.image.file.path, message };
     return;
   }
   for (const check of [checkPlaces, checkKeys, checkTargets, checkOverlaps]) {

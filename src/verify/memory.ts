@@ -111,7 +111,7 @@ export function verifyMemory(linked: Image, place: Place, cpus: number | undefin
     ...checkInstructions(runtime, options),
     ...checkLocks(runtime, options),
     ...checkBarriers(runtime, options),
-  ].filter(({ address }) => !sifter.leftOut.has(address));
+  ].filter(({ address }) => address === undefined || !sifter.leftOut.has(address));
   findings.sort(byRuleAndAddress);
   const wrong = new Set(findings.map((finding) => finding.address));
   return {

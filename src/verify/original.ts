@@ -122,7 +122,7 @@ function* compareBytes(runtime: Runtime, original: Runtime): Generator<Finding> 
   if (now.size !== then.size) {
     yield {
       rule: 'TP013',
-      address: 0,
+      address: undefined,
       place: 'file',
       message: `the file has ${now.size} bytes, the original ${then.size}; patching keeps the size`,
     };
@@ -148,7 +148,7 @@ function* compareBytes(runtime: Runtime, original: Runtime): Generator<Finding> 
   }
   if (runs > shownChanges) {
     const message = `${runs - shownChanges} further places differ from the original`;
-    yield { rule: 'TP013', address: Number.MAX_SAFE_INTEGER, place: 'file', message };
+    yield { rule: 'TP013', address: undefined, place: 'file', message };
   }
 }
 
@@ -163,11 +163,11 @@ function changed(
   const segment = image.file.segments.find(
     (s) => s.type === 1 && offset >= s.offset && offset < s.offset + s.filesz,
   );
-  const address = segment ? segment.vaddr + (offset - segment.offset) : 0;
+  const address = segment ? segment.vaddr + (offset - segment.offset) : undefined;
   return {
     rule: 'TP013',
     address,
-    place: segment ? image.describe(address) : `file offset ${hex(offset)}`,
+    place: address !== undefined ? image.describe(address) : `file offset ${hex(offset)}`,
     message: `${length} bytes at file offset ${hex(offset)} differ from the original, outside every site, table and key`,
     found,
     expected,

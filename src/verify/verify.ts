@@ -36,7 +36,11 @@ export interface Verified {
 }
 
 export function byRuleAndAddress(a: Finding, b: Finding): number {
-  return a.rule < b.rule ? -1 : a.rule > b.rule ? 1 : a.address - b.address;
+  if (a.rule !== b.rule) return a.rule < b.rule ? -1 : 1;
+  if (a.address === undefined || b.address === undefined) {
+    return Number(a.address === undefined) - Number(b.address === undefined);
+  }
+  return a.address - b.address;
 }
 
 /** Comparisons say that something differs; where a rule says what is wrong with it, they say no more. */

@@ -50,7 +50,7 @@ function image(t: TestContext): string {
   return path;
 }
 
-const commands = ['annotate', 'dump', 'boot', 'verify', 'ldscript'];
+const commands = ['annotate', 'dump', 'boot', 'verify', 'explain', 'ldscript'];
 
 test('--version prints the version of package.json', () => {
   const said = textpoke(['--version']);
@@ -66,7 +66,7 @@ test('--help and -h print help to stdout, for the program and for each command, 
       const help = textpoke([command, flag]);
       assert.deepEqual([help.status, help.stderr], [0, ''], command);
       assert.match(help.stdout, new RegExp(`^Usage: textpoke ${command} `));
-      assert.match(help.stdout, /^Example:\n {2}\S*.*textpoke/m);
+      assert.match(help.stdout, /^Examples?:\n {2}\S*.*textpoke/m);
     }
   }
 });
@@ -106,7 +106,7 @@ test('status 1 is a finding or a refused patch', (t) => {
   assert.equal(textpoke(['verify', path]).status, 0);
   const found = textpoke(['verify', path, '--cpus', '1']);
   assert.deepEqual([found.status, found.stderr], [1, '']);
-  assert.match(found.stdout, /\[TP011 wrong-lock\]/);
+  assert.match(found.stdout, /error TP011 wrong-lock/);
   const short = join(scratch(t), 'short.o');
   copyFileSync(sample('objects/gcc-O2/short.o'), short);
   const refused = textpoke(['annotate', short]);

@@ -335,11 +335,11 @@ toolTest(
     assert.equal(result.stderr, '');
     assert.match(
       result.stdout,
-      new RegExp(`${hex(site)} call_\\w+\\+0x[0-9a-f]+: .*\\[TP007 wrong-instruction\\]`),
+      new RegExp(`error TP007 wrong-instruction: .*\n  ${hex(site)} call_\\w+\\+0x[0-9a-f]+(?: \\(.*\\))?: `),
     );
     assert.match(result.stdout, /found +9090909090 +nop/);
     assert.match(result.stdout, /expected +e8[0-9a-f]{8} +call add_one/);
-    assert.match(result.stdout, /^1 findings?$/m);
+    assert.match(result.stdout, /^1 error, 0 warnings;/m);
     const good = textpoke(['verify', image, ...lockPolicyFor(image)]);
     assert.equal(`${good.stdout}${good.stderr}`, '');
   },

@@ -1,0 +1,43 @@
+// textpoke explain: what a rule of verify means.
+import { TextpokeError } from '../errors.ts';
+import { print } from '../output/console.ts';
+import { explainRule, listRules } from '../output/explain.ts';
+import { type RuleId, ruleIds, rules } from '../rules.ts';
+
+/** Single letters to change, put in or take out to make one word of another. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] as number) + Number(a[i - 1] !== b[j - 1]);
+      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}
+
+/** The rule that an id or a name means, in either case. Error `usage`, with the nearest one. */
+function ruleNamed(text: string): RuleId {
+  const wanted = text.slice(0, 64).toLowerCase();
+  const words = ruleIds.flatMap((id) => [
+    { id, word: id.toLowerCase() },
+    { id, word: rules[id].name as string },
+  ]);
+  const known = words.find(({ word }) => word === wanted);
+  if (known) return known.id;
+  const away = words.map(({ word }) => distance(wanted, word));
+  const nearest = Math.min(...away);
+  const meant = nearest <= 3 ? words[away.indexOf(nearest)] : undefined;
+  const advice = meant
+    ? `did you mean ${meant.word === rules[meant.id].name ? meant.word : meant.id}?`
+    : 'textpoke explain lists them';
+  throw new TextpokeError('usage', `there is no rule ${JSON.stringify(text)}; ${advice}`);
+}
+
+/** Runs the command. */
+export function runExplain(rule: string | undefined): number {
+  print(rule === undefined ? listRules() : explainRule(ruleNamed(rule)));
+  return 0;
+}

@@ -1,0 +1,30 @@
+// The rules of verify for people.
+import { type RuleId, ruleIds, rules } from '../rules.ts';
+import { outputColours } from './console.ts';
+
+/** Columns of a paragraph. */
+const width = 79;
+
+function wrap(text: string): string {
+  const lines: string[] = [''];
+  for (const word of text.split(' ')) {
+    const last = lines[lines.length - 1] as string;
+    if (last !== '' && last.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = last === '' ? word : `${last} ${word}`;
+  }
+  return lines.join('\n');
+}
+
+/** A line a rule. */
+export function listRules(): string {
+  return ruleIds
+    .map((id) => `${id} ${rules[id].severity.padEnd(7)} ${rules[id].name.padEnd(24)} ${rules[id].summary}\n`)
+    .join('');
+}
+
+/** Name, severity, summary and explanation. */
+export function explainRule(id: RuleId): string {
+  const { name, severity, summary, help } = rules[id];
+  const paint = severity === 'error' ? outputColours().red : outputColours().yellow;
+  return `${id} ${name} (${paint(severity)})\n\n${wrap(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)}\n\n${wrap(help)}\n`;
+}

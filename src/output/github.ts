@@ -1,0 +1,34 @@
+// Findings as annotations of a GitHub workflow: commands that the runner reads from the output ("Workflow commands").
+import { isAbsolute, relative } from 'node:path';
+import { hex } from '../bytes/integer.ts';
+import { rules } from '../rules.ts';
+import type { Located, Report } from '../verify/report.ts';
+
+function data(text: string): string {
+  return text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
+}
+
+function property(text: string): string {
+  return data(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
+}
+
+/** Annotations are shown at files of the repository: what lies in the workspace is named from there. */
+function fileInWorkspace(file: string, workspace: string | undefined): string {
+  if (!isAbsolute(file) || !workspace) return file;
+  const inside = relative(workspace, file);
+  return inside.startsWith('..') ? file : inside;
+}
+
+/** One line a finding; nothing for a good image. */
+export function githubText({ file, findings }: Report, workspace: string | undefined): string {
+  const annotate = ({ rule, address, place, source, message }: Located) => {
+    const { name, severity } = rules[rule];
+    const properties = [
+      ...(source ? [`file=${property(fileInWorkspace(source.file, workspace))}`, `line=${source.line}`] : []),
+      `title=${property(`${rule} ${name}`)}`,
+    ];
+    const at = address === undefined ? '' : `${hex(address)} `;
+    return `::${severity} ${properties.join(',')}::${data(`${file}: ${at}${place}: ${message}`)}\n`;
+  };
+  return findings.map(annotate).join('');
+}

@@ -1,0 +1,69 @@
+// Findings as JUnit XML: a rule is a test case, which fails where there are findings that count.
+import { hex, hexBytes } from '../bytes/integer.ts';
+import { type RuleId, ruleIds, rules, type Severity } from '../rules.ts';
+import type { Located, Report } from '../verify/report.ts';
+import { sourceText } from './verify.ts';
+
+/** Text for XML 1.0, which has no place for most control characters at all. */
+function xml(text: string): string {
+  return (
+    text
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to be replaced
+      .replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])/g, '\ufffd')
+      .replace(/(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ufffd')
+      .replaceAll('&', '&amp;')
+      .replaceAll('<', '&lt;')
+      .replaceAll('>', '&gt;')
+      .replaceAll('"', '&quot;')
+      .replace(/[\t\n\r]/g, (c) => `&#${c.charCodeAt(0)};`)
+  );
+}
+
+function describe({ address, place, source, message, found, expected }: Located): string {
+  const at = address === undefined ? '' : `${hex(address)} `;
+  const bytes = (label: string, value: Uint8Array | undefined) =>
+    value ? `; ${label} ${hexBytes(value)}` : '';
+  const line = source ? ` (${sourceText(source)})` : '';
+  return `${at}${place}${line}: ${message}${bytes('found', found)}${bytes('expected', expected)}`;
+}
+
+function testCase(report: Report, id: RuleId, failsOn: readonly Severity[]): string {
+  const { name, severity, summary } = rules[id];
+  const found = report.findings.filter(({ rule }) => rule === id);
+  const open = `    <testcase classname="textpoke verify" name="${xml(`${id} ${name}`)}"`;
+  const lines: string[] = [];
+  if ('needs' in rules[id] && found.length === 0 && !isChecked(report, id)) lines.push('      <skipped/>');
+  const say = (finding: Located) => xml(describe(finding));
+  if (failsOn.includes(severity)) {
+    for (const finding of found) {
+      lines.push(`      <failure type="${id}" message="${xml(summary)}">${say(finding)}</failure>`);
+    }
+  } else if (found.length > 0) {
+    lines.push(`      <system-out>${found.map(say).join('&#10;')}</system-out>`);
+  }
+  return lines.length === 0 ? `${open}/>` : `${open}>\n${lines.join('\n')}\n    </testcase>`;
+}
+
+/** False for a rule that needs an option which was not given. */
+function isChecked(report: Report, id: RuleId): boolean {
+  const rule = rules[id];
+  return !('needs' in rule) || (rule.needs === 'original' ? report.compared : report.configured);
+}
+
+/** The document; findings of the severities of `failsOn` are failures. */
+export function junitXml(report: Report, failsOn: readonly Severity[]): string {
+  const failing = new Set(
+    report.findings.map(({ rule }) => rule).filter((r) => failsOn.includes(rules[r].severity)),
+  );
+  const skipped = ruleIds.filter((id) => !isChecked(report, id) && !failing.has(id)).length;
+  const counts = `tests="${ruleIds.length}" failures="${failing.size}"`;
+  return [
+    '<?xml version="1.0" encoding="UTF-8"?>',
+    `<testsuites ${counts}>`,
+    `  <testsuite name="${xml(report.file)}" ${counts} errors="0" skipped="${skipped}">`,
+    ...ruleIds.map((id) => testCase(report, id, failsOn)),
+    '  </testsuite>',
+    '</testsuites>',
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,111 @@
+// Findings as SARIF 2.1.0 (OASIS): places in source where DWARF has them, and places in the image.
+import type { Location, Log, PhysicalLocation, ReportingDescriptor, Result } from 'sarif';
+import { hex } from '../bytes/integer.ts';
+import { PT_LOAD } from '../elf/constants.ts';
+import type { Image } from '../image/image.ts';
+import { type RuleId, ruleIds, rules } from '../rules.ts';
+import type { Located, Report } from '../verify/report.ts';
+import { version } from '../version.ts';
+
+const schema = 'https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json';
+
+/** `entry-outside-code` as EntryOutsideCode: names of rules have no other form (section 3.49.7). */
+function pascalCase(name: string): string {
+  return name.replace(/(?:^|-)(.)/g, (_, first: string) => first.toUpperCase());
+}
+
+function descriptor(id: RuleId): ReportingDescriptor {
+  const { name, severity, summary, help } = rules[id];
+  return {
+    id,
+    name: pascalCase(name),
+    shortDescription: { text: `${summary}.` },
+    fullDescription: { text: help },
+    help: { text: help, markdown: help },
+    defaultConfiguration: { level: severity },
+  };
+}
+
+/** A path as a URI: relative ones stay so. */
+function uriOf(path: string): string {
+  const encoded = path.split('/').map(encodeURIComponent).join('/');
+  return path.startsWith('/') ? `file://${encoded}` : encoded;
+}
+
+/** Virtual address of the image's first byte. */
+function baseOf({ file }: Image): number {
+  return Math.min(...file.segments.filter(({ type }) => type === PT_LOAD).map(({ vaddr }) => vaddr));
+}
+
+/**
+ * The place in the image. Kernel addresses do not fit SARIF's numbers, which readers take for 64 bits with a sign at
+ * most: they are counted from the image's start, and stand in full in the name.
+ */
+function binaryLocation(report: Report, { address, offset, place, found }: Located, base: number): Location {
+  const physicalLocation: PhysicalLocation = { artifactLocation: { uri: uriOf(report.file), index: 0 } };
+  if (offset !== undefined) {
+    physicalLocation.region = { byteOffset: offset, byteLength: Math.max(found?.length ?? 1, 1) };
+  }
+  if (address === undefined) return { physicalLocation };
+  physicalLocation.address = {
+    relativeAddress: address - base,
+    name: place,
+    fullyQualifiedName: hex(address),
+    kind: 'instruction',
+    ...(address >= 0 ? { absoluteAddress: address } : {}),
+  };
+  return { physicalLocation, logicalLocations: [{ fullyQualifiedName: place }] };
+}
+
+function resultOf(report: Report, finding: Located, base: number, reason: string | undefined): Result {
+  const { rule, source, place, message } = finding;
+  const binary = binaryLocation(report, finding, base);
+  const result: Result = {
+    ruleId: rule,
+    ruleIndex: ruleIds.indexOf(rule),
+    level: rules[rule].severity,
+    message: { text: `${place}: ${message}` },
+    analysisTarget: { uri: uriOf(report.file), index: 0 },
+    locations: [binary],
+  };
+  if (source) {
+    result.locations = [
+      {
+        physicalLocation: {
+          artifactLocation: { uri: uriOf(source.file) },
+          region: { startLine: source.line },
+        },
+        logicalLocations: [{ fullyQualifiedName: place }],
+      },
+    ];
+    result.relatedLocations = [binary];
+  }
+  if (reason !== undefined) {
+    result.suppressions = [{ kind: 'external', status: 'accepted', justification: reason }];
+  }
+  return result;
+}
+
+export function sarifLog(report: Report): Log {
+  const base = baseOf(report.image);
+  return {
+    $schema: schema,
+    version: '2.1.0',
+    runs: [
+      {
+        tool: {
+          driver: {
+            name: 'textpoke',
+            semanticVersion: version,
+            rules: ruleIds.map(descriptor),
+          },
+        },
+        artifacts: [{ location: { uri: uriOf(report.file) }, roles: ['analysisTarget'] }],
+        results: [
+          ...report.findings.map((finding) => resultOf(report, finding, base, undefined)),
+          ...report.suppressed.map(({ finding, reason }) => resultOf(report, finding, base, reason)),
+        ],
+      },
+    ],
+  };
+}

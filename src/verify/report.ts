@@ -1,0 +1,71 @@
+// What verify has to say about a file, for every form of output: findings with their places in source and image, the
+// most important first, and what was suppressed.
+import { linesOfAddresses, type SourceLine } from '../dwarf/source-lines.ts';
+import type { Finding } from '../findings.ts';
+import type { Image } from '../image/image.ts';
+import { rules, type Severity } from '../rules.ts';
+import { type Suppressed, type Suppression, suppress } from './suppressions.ts';
+
+/** A finding, and where its place comes from. */
+export interface Located extends Finding {
+  /** In the image's file. */
+  readonly offset?: number | undefined;
+  readonly source?: SourceLine | undefined;
+}
+
+export interface Report {
+  readonly file: string;
+  readonly image: Image;
+  /** Errors first, then by rule and address. */
+  readonly findings: readonly Located[];
+  readonly suppressed: readonly Suppressed[];
+  /** Whether the image was compared with an original. */
+  readonly compared: boolean;
+  /** Whether there was a configuration. */
+  readonly configured: boolean;
+  /** Why some findings have no source line, where line tables cannot be read. */
+  readonly linesProblem?: string | undefined;
+}
+
+export interface Configuration {
+  readonly path: string;
+  readonly suppressions: readonly Suppression[];
+}
+
+/** Adds what is known of each place, and takes out what is suppressed. */
+export function makeReport(
+  file: string,
+  image: Image,
+  findings: readonly Finding[],
+  { configuration, compared }: { configuration?: Configuration | undefined; compared: boolean },
+): Report {
+  const { lines, problem } = linesOfAddresses(
+    image.file,
+    findings.map(({ address = Number.NaN }) => address),
+  );
+  const located = findings.map(
+    (finding, i): Located => ({
+      ...finding,
+      offset: finding.address === undefined ? undefined : image.fileOffset(finding.address, 1),
+      source: lines[i],
+    }),
+  );
+  const { suppressions = [], path = '' } = configuration ?? {};
+  const { kept, suppressed } = suppress(located, suppressions, path);
+  const rank = ({ rule }: Located) => (rules[rule].severity === 'error' ? 0 : 1);
+  const ordered = [...kept].sort((a, b) => rank(a) - rank(b));
+  return {
+    file,
+    image,
+    findings: ordered,
+    suppressed,
+    compared,
+    configured: configuration !== undefined,
+    linesProblem: problem,
+  };
+}
+
+/** How many findings have a severity. */
+export function countOf({ findings }: Report, severity: Severity): number {
+  return findings.filter(({ rule }) => rules[rule].severity === severity).length;
+}

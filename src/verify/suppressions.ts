@@ -1,0 +1,106 @@
+// Findings that a project knows of and accepts (docs/config.schema.json): by rule, and by symbol and source file if
+// given, each with its reason. What is wrong in the file is said with its place.
+import { TextpokeError } from '../errors.ts';
+import { globMatcher } from '../image/names.ts';
+import { type RuleId, rules } from '../rules.ts';
+import type { Located } from './report.ts';
+
+export const configSchema = 'textpoke.config/1';
+
+export interface Suppression {
+  readonly rule: RuleId;
+  /** Pattern (* and ?) of the symbol that the place is named by. */
+  readonly symbol?: string;
+  /** Pattern of the source file, or of the last parts of its path. */
+  readonly file?: string;
+  readonly reason: string;
+}
+
+export interface Suppressed {
+  readonly finding: Located;
+  readonly reason: string;
+}
+
+const fields = ['rule', 'symbol', 'file', 'reason'] as const;
+
+function fail(where: string, message: string): never {
+  throw new TextpokeError('config-malformed', `${where}: ${message}`);
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function objectWith(where: string, value: unknown, known: readonly string[]): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    fail(where, 'an object is required');
+  const stranger = Object.keys(value).find((name) => !known.includes(name));
+  if (stranger !== undefined)
+    fail(where, `there is no field ${JSON.stringify(stranger)}; there are ${known.join(', ')}`);
+  return value as Fields;
+}
+
+/** Reads a configuration. Error `config-malformed`. */
+export function parseConfig(text: string): Suppression[] {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (error) {
+    fail('the configuration', `it is no JSON: ${(error as Error).message}`);
+  }
+  const config = objectWith('the configuration', document, ['$schema', 'schema', 'suppress']);
+  if (config.schema !== configSchema) fail('schema', `${JSON.stringify(configSchema)} is required`);
+  if (!Array.isArray(config.suppress)) fail('suppress', 'a list is required');
+  return config.suppress.map((value, i) => readSuppression(`suppress[${i}]`, value));
+}
+
+function readSuppression(where: string, value: unknown): Suppression {
+  const found = objectWith(where, value, fields);
+  for (const name of fields) {
+    const text = found[name];
+    if (text === undefined && (name === 'symbol' || name === 'file')) continue;
+    if (typeof text !== 'string' || text.trim() === '')
+      fail(`${where}.${name}`, 'a text that is not empty is required');
+  }
+  if (!((found.rule as string) in rules))
+    fail(`${where}.rule`, `there is no rule ${JSON.stringify(found.rule)}; textpoke explain lists them`);
+  return found as unknown as Suppression;
+}
+
+function matcherOf({ rule, symbol, file }: Suppression): (finding: Located) => boolean {
+  const isSymbol = symbol === undefined ? () => true : globMatcher(symbol);
+  const isFile = file === undefined ? () => true : globMatcher(file);
+  return (finding) => {
+    if (finding.rule !== rule) return false;
+    if (!isSymbol(finding.place) && !isSymbol(finding.place.replace(/\+0x[0-9a-f]+$/, ''))) return false;
+    if (file === undefined) return true;
+    // `lib/atomic.c` is /src/lib/atomic.c as well.
+    const parts = finding.source?.file.split('/') ?? [];
+    return parts.some((_, i) => isFile(parts.slice(i).join('/')));
+  };
+}
+
+/** Parts findings into those that stay and those that are suppressed; `path` names the configuration. */
+export function suppress(
+  findings: readonly Located[],
+  suppressions: readonly Suppression[],
+  path: string,
+): { readonly kept: readonly Located[]; readonly suppressed: readonly Suppressed[] } {
+  const matchers = suppressions.map(matcherOf);
+  const used = new Set<Suppression>();
+  const suppressed: Suppressed[] = [];
+  const kept: Located[] = [];
+  for (const finding of findings) {
+    const by = suppressions.find((_, i) => matchers[i]?.(finding));
+    if (by) {
+      used.add(by);
+      suppressed.push({ finding, reason: by.reason });
+    } else kept.push(finding);
+  }
+  for (const [i, suppression] of suppressions.entries()) {
+    if (used.has(suppression)) continue;
+    const { rule, symbol, file } = suppression;
+    const what = [rule, symbol === undefined ? '' : `in ${symbol}`, file === undefined ? '' : `of ${file}`];
+    const message = `suppress[${i}] (${what.filter((word) => word !== '').join(' ')}) matches no finding`;
+    kept.push({ rule: 'TP026', address: undefined, place: path, message });
+  }
+  return { kept, suppressed };
+}
