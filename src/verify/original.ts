@@ -10,72 +10,77 @@ import { altSmp, jumpTable, keptLocks, smpBarriers, smpLocks, staticCallSites } 
 /** How many changed places are named before the rest is only counted. */
 const shownChanges = 20;
 
-/** TP013, TP014. */
-export function* checkOriginal(runtime: Runtime, original: Runtime): Generator<Finding> {
-  yield* compareEntries(runtime, original);
+/** TP013, TP014; nothing of entries that are `faulty`, by their addresses: what is wrong with them was said. */
+export function* checkOriginal(
+  runtime: Runtime,
+  original: Runtime,
+  faulty: ReadonlySet<number>,
+): Generator<Finding> {
+  yield* compareEntries(runtime, original, faulty);
   yield* compareBytes(runtime, original);
 }
 
 interface Entry {
   readonly address: number;
-  readonly kind: string;
+  readonly entry: number;
+  readonly table: string;
   readonly text: string;
 }
 
+type Site = { readonly address: number; readonly entry: { readonly address: number } };
+
 function entriesOf(runtime: Runtime): Map<string, Entry> {
-  const entries: Entry[] = [
-    ...runtime.branches.map(({ address, target, key, branch }) => ({
-      address,
-      kind: `branch ${key}`,
-      text: `static branch ${hex(address)} to ${hex(target)}, key ${hex(key)}, ${branch ? 'likely' : 'unlikely'}`,
-    })),
-    ...runtime.callSites.map(({ address, key, tail }) => ({
-      address,
-      kind: `call ${key}`,
-      text: `static call ${hex(address)}, key ${hex(key)}, ${tail ? 'tail' : 'call'}`,
-    })),
-    ...runtime.barriers.map(({ address }) => ({
-      address,
-      kind: 'barrier',
-      text: `barrier ${hex(address)}`,
-    })),
-    ...runtime.alternatives.map(({ address, replacement }) => ({
-      address,
-      kind: 'site for one CPU',
-      text: `site for one CPU ${hex(address)}, which holds ${hexBytes(replacement)} there`,
-    })),
-    ...runtime.locks.map(({ address }) => ({ address, kind: 'lock', text: `lock ${hex(address)}` })),
-    ...runtime.keptLocks.map(({ address }) => ({
-      address,
-      kind: 'kept lock',
-      text: `kept lock ${hex(address)}`,
-    })),
-  ];
+  const entries: Entry[] = [];
+  const add = <S extends Site>(table: string, sites: readonly S[], more: (site: S) => string = () => '') => {
+    for (const site of sites) {
+      const { address, entry } = site;
+      entries.push({ address, entry: entry.address, table, text: `${table} ${hex(address)}${more(site)}` });
+    }
+  };
+  add('static branch', runtime.branches, ({ target, key, branch }) => {
+    return ` to ${hex(target)}, key ${hex(key)}, ${branch ? 'likely' : 'unlikely'}`;
+  });
+  add('static call', runtime.callSites, ({ key, tail }) => `, key ${hex(key)}, ${tail ? 'tail' : 'call'}`);
+  add('barrier', runtime.barriers);
+  add('site for one CPU', runtime.alternatives, ({ replacement }) => `, then ${hexBytes(replacement)}`);
+  add('lock', runtime.locks);
+  add('kept lock', runtime.keptLocks);
   return new Map(entries.map((entry) => [entry.text, entry]));
 }
 
-/** A site that both list, but otherwise, is one finding. */
-function* compareEntries(runtime: Runtime, original: Runtime): Generator<Finding> {
+/** A site that both list, but otherwise, is one finding; so is an entry at fault and the one that it was. */
+function* compareEntries(
+  runtime: Runtime,
+  original: Runtime,
+  faulty: ReadonlySet<number>,
+): Generator<Finding> {
   const { image } = runtime;
   const now = entriesOf(runtime);
   const then = entriesOf(original);
-  const gained = new Map(Array.from(now.values(), (entry) => [entry.address, entry]));
+  const gained = [...now.values()].filter(({ text }) => !then.has(text));
+  const astray = new Map<string, number>();
+  for (const { table, entry } of gained) {
+    if (faulty.has(entry)) astray.set(table, (astray.get(table) ?? 0) + 1);
+  }
+  const unknown = new Map(
+    gained.filter(({ entry }) => !faulty.has(entry)).map((entry) => [entry.address, entry]),
+  );
   const make = (address: number, message: string): Finding => ({
     rule: 'TP014',
     address,
     place: image.describe(address),
     message,
   });
-  for (const [text, { address }] of then) {
+  for (const { text, table, address } of then.values()) {
     if (now.has(text)) continue;
-    const instead = gained.get(address);
-    const isOther = instead !== undefined && !then.has(instead.text);
-    if (isOther) gained.delete(address);
-    yield make(address, `the original lists: ${text}${isOther ? `; this one: ${instead.text}` : ''}`);
+    const instead = unknown.get(address);
+    unknown.delete(address);
+    const left = astray.get(table) ?? 0;
+    if (!instead && left > 0) astray.set(table, left - 1);
+    else yield make(address, `the original lists: ${text}${instead ? `; this one: ${instead.text}` : ''}`);
   }
-  for (const [text, { address }] of now) {
-    if (!then.has(text) && gained.has(address)) yield make(address, `the original does not list: ${text}`);
-  }
+  for (const { text, address } of unknown.values())
+    yield make(address, `the original does not list: ${text}`);
 }
 
 /** File ranges that patching may change, as flags on the file's bytes. */

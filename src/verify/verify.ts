@@ -78,8 +78,11 @@ export function verifyImage(image: Image, options: VerifyOptions): Verified {
       ...checkMarkers(runtime),
       ...checkLocks(runtime, options),
       ...checkBarriers(runtime, options),
-      ...(options.original ? checkOriginal(new Runtime(image), new Runtime(options.original)) : []),
     );
+    const { original } = options;
+    const faulty = new Set(findings.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
+    // The tables are read once more, with the entries that were left out.
+    if (original) findings.push(...checkOriginal(new Runtime(image), new Runtime(original), faulty));
   }
   return { findings: settle(findings), counts };
 }

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { run, toolTest } from '../tools.ts';
+import { broken, type Change, callEntry, jumpEntry, s32, s64 } from './broken.ts';
 import {
   addressOf,
   assertVerified,
   boot,
   bytesAt,
-  fileOffset,
   findings,
   fresh,
   hex,
@@ -36,40 +36,14 @@ function booted(request: Link): string {
   });
 }
 
-/** A copy with other bytes at some addresses. */
-function broken(
-  image: string,
-  changes: readonly (readonly [address: number, bytes: Buffer | string])[],
-): string {
-  const contents = readFileSync(image);
-  for (const [address, bytes] of changes) {
-    contents.set(typeof bytes === 'string' ? Buffer.from(bytes, 'hex') : bytes, fileOffset(image, address));
-  }
-  const path = fresh('broken');
-  writeFileSync(path, contents);
-  return path;
-}
-
 /** One change and what has to be found: `rule address`. */
 interface Fault {
   readonly name: string;
-  readonly changes: (image: string, tables: ImageTables) => readonly (readonly [number, Buffer | string])[];
+  readonly changes: (image: string, tables: ImageTables) => readonly Change[];
   readonly finds: (image: string, tables: ImageTables) => readonly string[];
   readonly args?: readonly string[];
   /** Also against the image before it was broken, with the same findings. */
   readonly original?: boolean;
-}
-
-function s32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32LE(value);
-  return bytes;
-}
-
-function s64(value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigInt64LE(BigInt(value));
-  return bytes;
 }
 
 const sitesOfKey = (image: string, tables: ImageTables, key: string) =>
@@ -108,29 +82,13 @@ const faults: readonly Fault[] = [
   },
   {
     name: 'two entries of __jump_table in the wrong order are TP004 at the second',
-    changes: (_, { branches: [a, b] }) => {
-      const write = (entry: number, from: { code: number; target: number; key: number }) =>
-        [
-          [entry, s32(from.code - entry)],
-          [entry + 4, s32(from.target - entry - 4)],
-          [entry + 8, s64(from.key - entry - 8)],
-        ] as const;
-      return [...write(a!.entry, b!), ...write(b!.entry, a!)];
-    },
+    changes: (_, { branches: [a, b] }) => [...jumpEntry(a!.entry, b!), ...jumpEntry(b!.entry, a!)],
     finds: (_, { branches: [, b] }) => [`TP004 ${hex(b!.entry)}`],
     original: true,
   },
   {
     name: 'two entries of .static_call_sites in the wrong order are TP004 at the second',
-    changes: (_, { calls }) => {
-      const [a, b] = [calls[0]!, calls[1]!];
-      const write = (entry: number, from: { site: number; key: number }) =>
-        [
-          [entry, s32(from.site - entry)],
-          [entry + 4, s32(from.key - entry - 4)],
-        ] as const;
-      return [...write(a.entry, b), ...write(b.entry, a)];
-    },
+    changes: (_, { calls: [a, b] }) => [...callEntry(a!.entry, b!), ...callEntry(b!.entry, a!)],
     finds: (_, { calls }) => [`TP004 ${hex(calls[1]!.entry)}`],
     original: true,
   },
