@@ -2,6 +2,9 @@
 
 export type Severity = 'error' | 'warning';
 
+/** What a user may give to have more looked at. */
+export type Need = 'original' | 'config' | 'baseline';
+
 export interface Rule {
   readonly name: string;
   readonly severity: Severity;
@@ -10,7 +13,7 @@ export interface Rule {
   /** What it means, how it comes about and what to do. */
   readonly help: string;
   /** The option without which it is not looked at. */
-  readonly needs?: 'original' | 'config' | 'baseline';
+  readonly needs?: Need;
 }
 
 /** Every rule. An id never changes its meaning. */

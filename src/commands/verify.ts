@@ -54,7 +54,7 @@ export async function runVerify(file: string, args: VerifyArguments): Promise<nu
       const place = locate(image, openDump(memory, image, args.base), args.slide);
       return verifyMemory(image, place, args.cpus);
     });
-    const report = makeReport(file, verified.image, verified.findings, { configuration, compared: false });
+    const report = makeReport(file, verified.image, verified.findings, { configuration });
     const json = (all: Report) => memoryJson(all, memory, verified);
     return show(report, args, { json, text: memoryText(memory, verified) });
   }
@@ -68,7 +68,7 @@ export async function runVerify(file: string, args: VerifyArguments): Promise<nu
   const besides = args.baseline === undefined ? [] : await againstBaseline(args.baseline, file);
   const report = makeReport(file, image, [...findings, ...besides], {
     configuration,
-    compared: original !== undefined,
+    given: (['original', 'baseline'] as const).filter((need) => args[need] !== undefined),
   });
   return show(report, args, { json: (all) => verifyJson(all, counts), text: '' });
 }

@@ -9,7 +9,7 @@ export function* checkBaseline({ differences }: Compared): Generator<Finding> {
     if (difference.what === 'removed') {
       const { before } = difference;
       const message = `the baseline has a ${describeSite(before)} at ${before.place}`;
-      yield { rule: 'TP027', address: 0, place: difference.function, message };
+      yield { rule: 'TP027', address: undefined, place: difference.function, message };
     } else if (difference.what === 'added') {
       const { place, address } = difference.after;
       const message = `the baseline has no such ${describeSite(difference.after)}`;

@@ -47,7 +47,7 @@ function testCase(report: Report, id: RuleId, failsOn: readonly Severity[]): str
 /** False for a rule that needs an option which was not given. */
 function isChecked(report: Report, id: RuleId): boolean {
   const rule = rules[id];
-  return !('needs' in rule) || (rule.needs === 'original' ? report.compared : report.configured);
+  return !('needs' in rule) || report.given.has(rule.needs);
 }
 
 /** The document; findings of the severities of `failsOn` are failures. */
