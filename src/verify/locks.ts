@@ -103,6 +103,9 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
   }
 }
 
+/** Beyond this, a table is no longer told what it was meant to be. */
+const mostAstray = 100;
+
 /** Entries that name no lock: each stands for one lock without entry, between those its neighbours in the table list. */
 class Astray {
   private readonly gaps: { readonly after: number; readonly before: number }[] = [];
@@ -110,7 +113,7 @@ class Astray {
   constructor(sites: readonly LockSite[], isAstray: (site: LockSite) => boolean) {
     const sound = (site: LockSite | undefined) => (site && !isAstray(site) ? site.address : undefined);
     for (const [i, site] of sites.entries()) {
-      if (!isAstray(site)) continue;
+      if (!isAstray(site) || this.gaps.length === mostAstray) continue;
       const after = sound(sites[i - 1]) ?? Number.NEGATIVE_INFINITY;
       const before = sound(sites[i + 1]) ?? Number.POSITIVE_INFINITY;
       this.gaps.push({ after, before });
