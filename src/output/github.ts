@@ -1,11 +1,12 @@
 // Findings as annotations of a GitHub workflow: commands that the runner reads from the output ("Workflow commands").
 import { isAbsolute, relative } from 'node:path';
 import { hex } from '../bytes/integer.ts';
+import { printable } from '../errors.ts';
 import { rules } from '../rules.ts';
 import type { Located, Report } from '../verify/report.ts';
 
 function data(text: string): string {
-  return text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
+  return printable(text).replaceAll('%', '%25');
 }
 
 function property(text: string): string {

@@ -32,7 +32,7 @@ function testCase(report: Report, id: RuleId, failsOn: readonly Severity[]): str
   const found = report.findings.filter(({ rule }) => rule === id);
   const open = `    <testcase classname="textpoke verify" name="${xml(`${id} ${name}`)}"`;
   const lines: string[] = [];
-  if ('needs' in rules[id] && found.length === 0 && !isChecked(report, id)) lines.push('      <skipped/>');
+  if (isSkipped(report, id)) lines.push('      <skipped/>');
   const say = (finding: Located) => xml(describe(finding));
   if (failsOn.includes(severity)) {
     for (const finding of found) {
@@ -44,10 +44,11 @@ function testCase(report: Report, id: RuleId, failsOn: readonly Severity[]): str
   return lines.length === 0 ? `${open}/>` : `${open}>\n${lines.join('\n')}\n    </testcase>`;
 }
 
-/** False for a rule that needs an option which was not given. */
-function isChecked(report: Report, id: RuleId): boolean {
+/** True for a rule that needs an option which was not given. */
+function isSkipped({ findings, given }: Report, id: RuleId): boolean {
   const rule = rules[id];
-  return !('needs' in rule) || report.given.has(rule.needs);
+  if (!('needs' in rule) || findings.some((finding) => finding.rule === id)) return false;
+  return !given.has(rule.needs);
 }
 
 /** The document; findings of the severities of `failsOn` are failures. */
@@ -55,7 +56,7 @@ export function junitXml(report: Report, failsOn: readonly Severity[]): string {
   const failing = new Set(
     report.findings.map(({ rule }) => rule).filter((r) => failsOn.includes(rules[r].severity)),
   );
-  const skipped = ruleIds.filter((id) => !isChecked(report, id) && !failing.has(id)).length;
+  const skipped = ruleIds.filter((id) => isSkipped(report, id)).length;
   const counts = `tests="${ruleIds.length}" failures="${failing.size}"`;
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',

@@ -28,7 +28,7 @@ function descriptor(id: RuleId): ReportingDescriptor {
 
 /** A path as a URI: relative ones stay so. */
 function uriOf(path: string): string {
-  const encoded = path.split('/').map(encodeURIComponent).join('/');
+  const encoded = Buffer.from(path).toString().split('/').map(encodeURIComponent).join('/');
   return path.startsWith('/') ? `file://${encoded}` : encoded;
 }
 

@@ -60,7 +60,7 @@ function readSuppression(where: string, value: unknown): Suppression {
     if (typeof text !== 'string' || text.trim() === '')
       fail(`${where}.${name}`, 'a text that is not empty is required');
   }
-  if (!((found.rule as string) in rules))
+  if (!Object.hasOwn(rules, found.rule as string))
     fail(`${where}.rule`, `there is no rule ${JSON.stringify(found.rule)}; textpoke explain lists them`);
   return found as unknown as Suppression;
 }

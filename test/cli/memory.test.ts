@@ -45,6 +45,12 @@ test('a site that was tampered with: a finding with its name, status 1', (t) => 
   const { schema, memory, findings } = JSON.parse(json.stdout);
   assert.deepEqual([schema, memory.slide, findings.length], ['textpoke.memory/1', '0x200000', 1]);
   assert.equal(findings[0].place, image.describe(site));
+  const printed = (format: string) =>
+    tryRun(process.execPath, [...args, '--format', format], directory).stdout;
+  const { results } = JSON.parse(printed('sarif')).runs[0];
+  assert.deepEqual([results.length, results[0].ruleId], [1, findings[0].rule]);
+  assert.match(printed('junit'), new RegExp(`<failure type="${findings[0].rule}"`));
+  assert.match(printed('github'), /^::error title=TP\d{3} [^:]+::vmlinux: 0x[0-9a-f]+ .*\n$/);
 });
 
 for (const [what, extra, status, message] of [

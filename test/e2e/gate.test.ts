@@ -1,12 +1,13 @@
 // verify as a gate in CI: silence for a good image, and for each of many broken ones the right rule at the right place
 // and nothing else. Every rule is in it.
 import assert from 'node:assert/strict';
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { ruleIds, rules } from '../../src/rules.ts';
-import { run, toolTest } from '../tools.ts';
+import { run, scratch, toolTest } from '../tools.ts';
 import { broken, type Change, callEntry, jumpEntry, s32, s64 } from './broken.ts';
 import {
   addressOf,
@@ -607,3 +608,70 @@ toolTest('the file offset of a finding in SARIF is where its bytes are', tools, 
   assert.equal(source.physicalLocation.artifactLocation.uri, `file://${file}`);
   assert.equal(source.physicalLocation.region.startLine, Number(line));
 });
+
+/** The commands of a step of samples/ci/github.yml. */
+function commandsOf(step: string): string {
+  const text = readFileSync(join(root, 'samples', 'ci', 'github.yml'), 'utf8');
+  const [, body = ''] =
+    new RegExp(`- name: ${step}\\n(?: +if: .*\\n)? +run:(?: \\|\\n)?((?:.*\\n(?! +- ))*.*\\n)`).exec(text) ??
+    [];
+  assert.ok(body.includes('textpoke'), step);
+  return body;
+}
+
+toolTest(
+  'the steps of samples/ci/github.yml do what they say, as a runner starts them',
+  [...tools, 'bash'],
+  (t) => {
+    const directory = scratch(t);
+    const bin = join(directory, 'bin');
+    mkdirSync(bin);
+    const stub = (name: string, text: string) =>
+      writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+    stub('textpoke', `exec "${process.execPath}" "${join(root, 'bin', 'textpoke.js')}" "$@"`);
+    // Where `npm install --global` would have put the package.
+    stub('npm', `echo "${directory}/global"`);
+    mkdirSync(join(directory, 'global'));
+    symlinkSync(root, join(directory, 'global', 'textpoke'));
+    copyFileSync(join(root, 'test', 'e2e', 'gate.c'), join(directory, 'prog.c'));
+    const env = { ...process.env, PATH: `${bin}:${process.env.PATH}`, GITHUB_WORKSPACE: directory };
+    const step = (name: string) =>
+      spawnSync('bash', ['-e', '-c', commandsOf(name)], { cwd: directory, env, encoding: 'utf8' });
+    const built = step('Build');
+    assert.equal(built.status, 0, built.stderr);
+    const good = step('Verify');
+    assert.deepEqual([good.status, good.stdout, good.stderr], [0, '', '']);
+    const image = join(directory, 'prog.up');
+    const { code } = branch(image, readTables(image), 'on_key');
+    copyFileSync(broken(image, [[code, 'cc']]), image);
+    const bad = step('Verify');
+    assert.equal(bad.status, 1);
+    assert.match(
+      bad.stdout,
+      /^::error file=prog\.c,line=25,title=TP008 half-patched::prog\.up: 0x[0-9a-f]+ branches\+0x[0-9a-f]+: .*\n$/,
+    );
+    assert.equal(step('Report').status, 0);
+    const { results } = JSON.parse(readFileSync(join(directory, 'textpoke.sarif'), 'utf8')).runs[0];
+    assert.equal(results[0].ruleId, 'TP008');
+    assert.match(readFileSync(join(directory, 'textpoke.xml'), 'utf8'), /<failure type="TP008"/);
+  },
+);
+
+toolTest(
+  'boot --trace names the source line of each write to code, as addr2line has it',
+  [...tools, 'addr2line'],
+  () => {
+    const image = linked();
+    const { stdout } = textpoke(['boot', image, '--cpus', '1', '--trace']);
+    const lines = [...stdout.matchAll(/^ {2}(0x[0-9a-f]+) \S+ \((.*:\d+)\): /gm)];
+    const { calls, locks } = readTables(image);
+    assert.equal(lines.length, calls.length + locks.length);
+    const wanted = run('addr2line', ['-e', image, ...lines.map((m) => m[1]!)])
+      .trimEnd()
+      .split('\n');
+    assert.deepEqual(
+      lines.map((m) => m[2]),
+      wanted.map((line) => line.replace(/ \(discriminator.*/, '')),
+    );
+  },
+);

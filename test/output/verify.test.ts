@@ -1,0 +1,161 @@
+// What verify prints for machines, for findings with the worst names: held against the published schemas.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { Ajv } from 'ajv';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { Finding } from '../../src/findings.ts';
+import { githubText } from '../../src/output/github.ts';
+import { junitXml } from '../../src/output/junit.ts';
+import { sarifLog } from '../../src/output/sarif.ts';
+import { verifyJson, verifyText } from '../../src/output/verify.ts';
+import { ruleIds, rules } from '../../src/rules.ts';
+import { type Located, makeReport, type Report } from '../../src/verify/report.ts';
+import { imageOf, linkedBytes, programUnits } from '../samples.ts';
+import { run, scratch, toolTest, tryRun } from '../tools.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const image = imageOf(linkedBytes('gcc-O2', programUnits));
+const address = image.code[0]!.address;
+const counts = { branches: 1, calls: 2, locks: 3, barriers: 0 };
+const parse = (path: string) => JSON.parse(readFileSync(path, 'utf8'));
+
+const hostile = 'a<b>&"c"\' ]]>%0A::error::x,y:z\n\r\t\x00\x1b[31m\ud800\ufffe é𝄞';
+
+/** A report with a finding of every rule, and places of every kind. */
+function reportOf(text: string, suppressed = false): Report {
+  const found = Uint8Array.of(0xcc, 0x90);
+  const findings = ruleIds.map(
+    (rule, i): Finding => ({
+      rule,
+      address: i % 3 === 2 ? undefined : i % 3 === 1 ? -0x7f00_0000 : address,
+      place: text,
+      message: text,
+      ...(i % 2 ? { found, expected: found, entry: address } : {}),
+    }),
+  );
+  const report = makeReport(text, image, findings, { given: ['original'] });
+  const located = report.findings.map(
+    (finding, i): Located => (i % 2 ? finding : { ...finding, source: { file: text, line: i + 1 } }),
+  );
+  const accepted = suppressed ? located.map((finding) => ({ finding, reason: text })) : [];
+  return { ...report, findings: located, suppressed: accepted };
+}
+
+const reports = {
+  good: makeReport('image', image, [], {}),
+  plain: reportOf('main+0x10'),
+  hostile: reportOf(hostile, true),
+};
+
+test('a good image is silent in text and as annotations', () => {
+  assert.equal(verifyText(reports.good, undefined) + githubText(reports.good, undefined), '');
+});
+
+test('text has errors in front of warnings, and a heading for each rule', () => {
+  const headings = verifyText(reports.plain, undefined)
+    .split('\n')
+    .filter((line) => /: (error|warning) TP/.test(line));
+  const severities = headings.map((line) => /: (error|warning) /.exec(line)![1]);
+  assert.equal(headings.length, ruleIds.length);
+  assert.deepEqual(severities, [...severities].sort());
+});
+
+for (const [name, report] of Object.entries(reports)) {
+  test(`JSON is as docs/verify.schema.json has it: ${name}`, () => {
+    const schema = parse(join(root, 'docs', 'verify.schema.json'));
+    const conforms = new Ajv2020({ strict: true, strictRequired: false, strictTypes: false }).compile(schema);
+    const document = JSON.parse(JSON.stringify(verifyJson(report, counts)));
+    const isGood: boolean = conforms(document);
+    assert.ok(isGood, JSON.stringify(conforms.errors));
+    if (report.findings.length === 0) return;
+    document.findings[0].address = 4096;
+    assert.ok(!conforms(document));
+  });
+
+  const sarifSchema = join(root, 'test', 'schemas', 'sarif-schema-2.1.0.json');
+  const skip = existsSync(sarifSchema)
+    ? false
+    : 'the schema of SARIF is not here, see test/schemas/README.md';
+  test(`SARIF is as its schema has it: ${name}`, { skip }, () => {
+    // Draft 4 in all but what is taken out here.
+    const { $schema: _, id: __, ...schema } = parse(sarifSchema);
+    const conforms = new Ajv({ strict: false, validateFormats: false }).compile(schema);
+    const log = JSON.parse(JSON.stringify(sarifLog(report)));
+    const isGood: boolean = conforms(log);
+    assert.ok(isGood, JSON.stringify(conforms.errors));
+    log.runs[0].results.push({ ruleId: 7 });
+    assert.ok(!conforms(log));
+  });
+
+  toolTest(`JUnit XML is as test/schemas/junit.xsd has it: ${name}`, ['xmllint'], (t) => {
+    const path = join(scratch(t), 'junit.xml');
+    const lint = () => tryRun('xmllint', ['--noout', '--schema', join(root, 'test/schemas/junit.xsd'), path]);
+    const text = junitXml(report, ['error']);
+    writeFileSync(path, text);
+    const { status, stderr } = lint();
+    assert.equal(status, 0, stderr);
+    const ask = (expression: string) => run('xmllint', ['--xpath', expression, path]).trim();
+    const errors = report.findings.filter(({ rule }) => rules[rule].severity === 'error');
+    assert.equal(Number(ask('count(//testcase)')), ruleIds.length);
+    assert.equal(Number(ask('count(//failure)')), errors.length);
+    assert.equal(ask('string(//testsuite/@failures)'), ask('count(//testcase[failure])'));
+    assert.equal(ask('string(//testsuite/@skipped)'), ask('count(//testcase[skipped])'));
+    writeFileSync(path, text.replace('<testcase ', '<testcase wrong="" '));
+    assert.notEqual(lint().status, 0);
+  });
+}
+
+test('SARIF names every rule with its help, and a result its rule by number', () => {
+  const { tool, results } = sarifLog(reports.plain).runs[0]!;
+  for (const { ruleId, ruleIndex, level } of results!) {
+    const descriptor = tool.driver.rules![ruleIndex!]!;
+    assert.equal(descriptor.id, ruleId);
+    assert.equal(descriptor.defaultConfiguration!.level, level);
+    assert.ok(descriptor.help!.text.length > 100);
+  }
+});
+
+test('SARIF has the source first where there is one, and the place in the image in any case', () => {
+  for (const { locations, relatedLocations = [] } of sarifLog(reports.plain).runs[0]!.results!) {
+    const uris = [...locations!, ...relatedLocations].map((l) => l.physicalLocation!.artifactLocation!.uri);
+    assert.ok(uris.length <= 2 && uris.includes('main%2B0x10'), uris.join());
+    const { absoluteAddress = 0 } = locations![0]!.physicalLocation!.address ?? {};
+    assert.ok(absoluteAddress >= 0 && Number.isSafeInteger(absoluteAddress));
+  }
+});
+
+test('SARIF keeps suppressed findings, with the reason', () => {
+  const { results } = sarifLog(reports.hostile).runs[0]!;
+  const accepted = results!.filter((result) => result.suppressions);
+  assert.equal(accepted.length, ruleIds.length);
+  assert.equal(accepted[0]!.suppressions![0]!.justification, hostile);
+});
+
+test('GitHub annotations stay one line each, whatever names hold', () => {
+  const lines = githubText(reports.hostile, undefined).split('\n');
+  assert.equal(lines.length - 1, ruleIds.length);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is the claim
+  const form = /^::(error|warning) (file=[^,:]*,line=\d+,)?title=TP\d{3} [a-z-]+::[^\x00-\x1f]*$/;
+  for (const line of lines.slice(0, -1)) assert.match(line, form);
+});
+
+test('GitHub annotations name files of the workspace from there', () => {
+  const [finding] = reports.plain.findings;
+  const report = (file: string) => ({
+    ...reports.plain,
+    findings: [{ ...finding!, source: { file, line: 7 } }],
+  });
+  const fileOf = (file: string) => /file=([^,]*),line=7,/.exec(githubText(report(file), '/work/repo'))![1];
+  assert.equal(fileOf('/work/repo/src/a.c'), 'src/a.c');
+  assert.equal(fileOf('/work/repository/a.c'), '/work/repository/a.c');
+  assert.equal(fileOf('src/a.c'), 'src/a.c');
+});
+
+test('what is no failure is told in JUnit all the same, and what was not looked at is skipped', () => {
+  const text = junitXml(reports.plain, ['error']);
+  assert.match(text, /name="TP024 unused-key">\n +<system-out>/);
+  assert.match(junitXml(reports.plain, ['error', 'warning']), /name="TP024 unused-key">\n +<failure /);
+  assert.match(junitXml(reports.good, ['error']), /name="TP013 changed-elsewhere">\n +<skipped\/>/);
+});

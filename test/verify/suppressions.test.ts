@@ -1,0 +1,96 @@
+// Suppressions: what each form takes out, what is said of those that match nothing, and what a configuration may hold.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { TextpokeError } from '../../src/errors.ts';
+import type { Located } from '../../src/verify/report.ts';
+import { parseConfig, suppress } from '../../src/verify/suppressions.ts';
+
+const schema = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'config.schema.json'), 'utf8');
+const conforms = new Ajv2020({ strict: true, strictRequired: false }).compile(JSON.parse(schema));
+const reason = 'known';
+
+const findings: readonly Located[] = [
+  {
+    rule: 'TP010',
+    address: 1,
+    place: 'sync_set_bit+0x4',
+    message: '',
+    source: { file: '/src/lib/sync.c', line: 1 },
+  },
+  { rule: 'TP010', address: 2, place: 'other', message: '', source: { file: 'lib/other.c', line: 2 } },
+  { rule: 'TP009', address: 3, place: 'sync_set_bit+0x9', message: '' },
+];
+
+/** Addresses of what one suppression takes out, and whether it is told to be unused. */
+function effect(suppression: object): { out: (number | undefined)[]; unused: boolean } {
+  const config = { schema: 'textpoke.config/1', suppress: [{ reason, ...suppression }] };
+  assert.ok(conforms(config), JSON.stringify(conforms.errors));
+  const { kept, suppressed } = suppress(findings, parseConfig(JSON.stringify(config)), 'config.json');
+  const out = suppressed.map(({ finding }) => finding.address);
+  const unused = kept.filter(({ rule }) => rule === 'TP026');
+  assert.equal(kept.length + suppressed.length, findings.length + unused.length);
+  for (const { place } of unused) assert.equal(place, 'config.json');
+  return { out, unused: unused.length > 0 };
+}
+
+for (const [suppression, out] of [
+  [{ rule: 'TP010' }, [1, 2]],
+  [{ rule: 'TP010', symbol: 'sync_*' }, [1]],
+  [{ rule: 'TP010', symbol: 'sync_set_bit+0x4' }, [1]],
+  [{ rule: 'TP010', symbol: 'sync_set_bi' }, []],
+  [{ rule: 'TP010', symbol: 'othe?' }, [2]],
+  [{ rule: 'TP010', file: 'lib/*.c' }, [1, 2]],
+  [{ rule: 'TP010', file: 'sync.c' }, [1]],
+  [{ rule: 'TP010', file: 'ync.c' }, []],
+  [{ rule: 'TP010', file: '/src/*' }, [1]],
+  [{ rule: 'TP010', symbol: 'other', file: 'sync.c' }, []],
+  [{ rule: 'TP009', file: '*' }, []],
+  [{ rule: 'TP009' }, [3]],
+] as const) {
+  test(`${JSON.stringify(suppression)} takes out ${out.length} of ${findings.length}`, () => {
+    assert.deepEqual(effect(suppression), { out, unused: out.length === 0 });
+  });
+}
+
+test('the first suppression that matches is the one that is used', () => {
+  const twice = [{ rule: 'TP009', reason: 'a' } as const, { rule: 'TP009', reason: 'b' } as const];
+  const { kept, suppressed } = suppress(findings, twice, 'config.json');
+  assert.deepEqual(
+    suppressed.map((s) => s.reason),
+    ['a'],
+  );
+  assert.match(kept.at(-1)!.message, /^suppress\[1\] \(TP009\) matches no finding$/);
+});
+
+for (const [text, message] of [
+  ['{', /it is no JSON/],
+  ['[]', /an object is required/],
+  ['{"suppress": []}', /schema: "textpoke\.config\/1" is required/],
+  ['{"schema": "textpoke.config/1"}', /suppress: a list is required/],
+  ['{"schema": "textpoke.config/1", "suppress": [], "more": 1}', /there is no field "more"/],
+  ['{"schema": "textpoke.config/1", "suppress": [1]}', /suppress\[0\]: an object is required/],
+  ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009"}]}', /suppress\[0\]\.reason: a text/],
+  ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009", "reason": " "}]}', /\.reason: a text/],
+  ['{"schema": "textpoke.config/1", "suppress": [{"reason": "x"}]}', /suppress\[0\]\.rule: a text/],
+  ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP999", "reason": "x"}]}', /no rule "TP999"/],
+  [
+    '{"schema": "textpoke.config/1", "suppress": [{"rule": "toString", "reason": "x"}]}',
+    /no rule "toString"/,
+  ],
+  [
+    '{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009", "reason": "x", "line": 1}]}',
+    /no field "line"/,
+  ],
+] as const) {
+  test(`refused, and said where: ${text}`, () => {
+    assert.throws(
+      () => parseConfig(text),
+      (e) => e instanceof TextpokeError && e.code === 'config-malformed' && message.test(e.message),
+    );
+    // The schema knows the form of a rule's id, and not which there are.
+    if (text !== '{' && !text.includes('TP999')) assert.ok(!conforms(JSON.parse(text)));
+  });
+}
