@@ -7,6 +7,7 @@ import { Runtime } from './boot/runtime.ts';
 import type { UpFill } from './boot/smp-locks.ts';
 import { staticCallInit } from './boot/static-call.ts';
 import { type BootStep, describeStep, runStep } from './boot/steps.ts';
+import { withSymbolTable } from './elf/add-symbol-table.ts';
 import { isArchive, readArchive, rewriteArchive } from './elf/archive.ts';
 import { isEmptyChange } from './elf/change.ts';
 import { ET_REL, SHF_EXECINSTR } from './elf/constants.ts';
@@ -57,9 +58,10 @@ function refuseSlimLto(file: ElfFile): void {
 /** Annotates one object in memory. `path` names it in messages. */
 function annotateObject(path: string, bytes: Uint8Array, options: AnnotateOptions): Annotated {
   return inFile(path, () => {
-    const file = readElf(path, bytes);
-    const arch = archOf(file.header);
-    refuseSlimLto(file);
+    const read = readElf(path, bytes);
+    const arch = archOf(read.header);
+    refuseSlimLto(read);
+    const file = read.header.type === ET_REL ? withSymbolTable(read) : read;
     // Stripped of everything, an object may have no symbol table; without code there is nothing to miss.
     if (!file.symtab && file.header.type === ET_REL && !hasCode(file)) return { bytes: undefined, stats: [] };
     const plan = new AnnotationPlan(new ObjectCode(file, arch), options);

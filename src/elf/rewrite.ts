@@ -24,7 +24,7 @@ import { identSize, Rel, Rela } from './records.ts';
 import { infoHalves } from './relocations.ts';
 import { packInfo32, renumberSymbols } from './renumber.ts';
 import { rewriteSymbols } from './rewrite-symbols.ts';
-import { StringAppender } from './string-appender.ts';
+import { openStrings, type StringAppender } from './string-appender.ts';
 
 /** Machines whose psABI keeps addends in the relocated field; the others all use SHT_RELA. */
 const relMachines = new Set([EM_386, EM_IAMCU, EM_ARM, EM_MIPS, EM_BPF]);
@@ -158,18 +158,6 @@ function rewrite(file: ElfFile, change: ElfChange): Uint8Array {
     builder.output(),
     original,
   );
-}
-
-/** A string table to append to. New names behind a last one without its zero byte would change that one. */
-function openStrings(file: ElfFile, index: number): StringAppender {
-  const section = file.section(index, 'a string table');
-  const bytes = file.data(section);
-  if (index === 0 || (bytes.length > 0 && (bytes[0] !== 0 || bytes.at(-1) !== 0))) {
-    throw new TextpokeError('elf-malformed', 'a string table has to start and end with a zero byte', {
-      section: section.name,
-    });
-  }
-  return new StringAppender(bytes);
 }
 
 /** Adds a section and, where it has relocations, their section behind it; returns both numbers. */

@@ -1,5 +1,8 @@
 // Grows a string table: what is there keeps its offset.
 
+import { TextpokeError } from '../errors.ts';
+import type { ElfFile } from './file.ts';
+
 /** Bytes of the table that is there to search for new names: thousands of names in megabytes would take long. */
 const searchBudget = 64 << 20;
 
@@ -38,4 +41,16 @@ export class StringAppender {
     if (this.tail.length === 0) return this.original;
     return Buffer.concat([this.original, Buffer.from(`${this.tail.join('\0')}\0`)]);
   }
+}
+
+/** A string table to append to. New names behind a last one without its zero byte would change that one. */
+export function openStrings(file: ElfFile, index: number): StringAppender {
+  const section = file.section(index, 'a string table');
+  const bytes = file.data(section);
+  if (index === 0 || (bytes.length > 0 && (bytes[0] !== 0 || bytes.at(-1) !== 0))) {
+    throw new TextpokeError('elf-malformed', 'a string table has to start and end with a zero byte', {
+      section: section.name,
+    });
+  }
+  return new StringAppender(bytes);
 }

@@ -405,3 +405,29 @@ toolTest(
     assert.ok(existsSync(link({ set: 'gcc-O2', linker: 'bfd', kind: 'no-pie', script: 'none' }).image));
   },
 );
+
+toolTest(
+  'assembler code that names nothing has no symbol table: it gets one when it has a lock, and stays as it is without',
+  ['gcc', 'readelf', 'eu-elflint'],
+  () => {
+    const assembled = (name: string, text: string) => {
+      const source = fresh(`${name}.s`);
+      writeFileSync(source, `.text\n${text}\n\tret\n.section .note.GNU-stack,"",@progbits\n`);
+      const object = fresh(`${name}.o`);
+      run('gcc', ['-c', source, '-o', object]);
+      assert.doesNotMatch(run('readelf', ['-SW', object]), /SYMTAB/);
+      return object;
+    };
+    const plain = assembled('plain', '\tnop');
+    const before = readFileSync(plain);
+    done(['annotate', plain]);
+    assert.deepEqual(readFileSync(plain), before);
+    const locked = assembled('locked', '\tnop\n\tlock; incl (%rax)');
+    done(['annotate', locked]);
+    assert.match(run('eu-elflint', ['--gnu-ld', locked]), /No errors/);
+    assert.match(run('readelf', ['-rW', locked]), /R_X86_64_PC32 .* \.text \+ 1$/m);
+    const once = readFileSync(locked);
+    done(['annotate', locked]);
+    assert.deepEqual(readFileSync(locked), once);
+  },
+);
