@@ -108,7 +108,7 @@ function tellFailures(outcomes: readonly Outcome[]): number {
 function inputsOf(words: readonly string[], { output, filesFrom, depfile }: AnnotateArguments): string[] {
   const files = [...expandWords(words), ...(filesFrom === undefined ? [] : readList(filesFrom))];
   if (words.length === 0 && filesFrom === undefined)
-    throw new TextpokeError('usage', 'no input file is given');
+    throw new TextpokeError('usage', "missing required argument 'object'");
   if (output !== undefined && files.length !== 1) {
     throw new TextpokeError('usage', `-o takes one input file, but ${files.length} are given`);
   }
