@@ -14,8 +14,10 @@ const bundle = `${root}dist/textpoke.cjs`;
 const lazyBuiltins = {
   name: 'lazy-builtins',
   setup({ onLoad, onResolve }) {
-    onResolve({ filter: /^(node:)?(assert|child_process|module)$/ }, ({ path, namespace }) =>
-      namespace === 'lazy' ? { path, external: true } : { path, namespace: 'lazy' },
+    onResolve({ filter: /^(node:)?(assert|child_process|module)$/ }, ({ path, namespace, kind }) =>
+      namespace === 'lazy' || kind === 'dynamic-import'
+        ? { path, external: true }
+        : { path, namespace: 'lazy' },
     );
     onLoad({ filter: /./, namespace: 'lazy' }, ({ path }) => ({
       contents: `module.exports = new Proxy({}, { get: (_, name) => require(${JSON.stringify(path)})[name] });`,

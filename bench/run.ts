@@ -132,3 +132,4 @@ try {
 }
 await import('./lock-walk.ts');
 await import('./boot-growth.ts');
+await import('./cc.ts');

@@ -5,6 +5,8 @@ import { profiles } from './boot/profiles.ts';
 import { parseAddress } from './bytes/integer.ts';
 import { type AnnotateArguments, runAnnotate, workerFlag } from './commands/annotate.ts';
 import { type BootArguments, runBoot } from './commands/boot.ts';
+import { runCc } from './commands/cc.ts';
+import { type DiffArguments, runDiff } from './commands/diff.ts';
 import { type DumpArguments, runDump } from './commands/dump.ts';
 import { runExplain } from './commands/explain.ts';
 import { runLdscript } from './commands/ldscript.ts';
@@ -14,7 +16,7 @@ import { partsOf } from './output/command-line.ts';
 import { completionScript, type Shell, shells } from './output/completion.ts';
 import { describeError, print, printError } from './output/console.ts';
 import { manPage } from './output/man.ts';
-import { discardPending } from './output/publish.ts';
+import { abandon } from './output/publish.ts';
 import type { BootStep } from './pipeline.ts';
 import { ruleIds } from './rules.ts';
 import { version } from './version.ts';
@@ -42,35 +44,59 @@ function ruleArgument(): Argument {
   return new Argument('[rule]', 'id or name').choices(ruleIds).argParser((text: string) => text);
 }
 
-function makeProgram(finish: (exitCode: number) => void): Command {
-  const program = new Command('textpoke')
-    .description('Self-patching ELF code: annotate objects, replay the patching, verify the image.')
-    .version(version, '--version')
-    .helpOption('-h, --help', 'show help')
-    .configureOutput({ writeOut: print })
-    .showHelpAfterError('(textpoke --help shows what there is)')
-    .exitOverride();
-
-  program
-    .command('annotate')
-    .description('find the sites of objects and archives and write the tables that list them')
-    .argument('<object...>', 'relocatable objects or .a archives, rewritten in place')
-    .option('-o, --output <file>', 'write here instead (one input)')
+/** Options that say which sites are listed, and how. */
+function siteOptions(command: Command): Command {
+  return command
     .option('--static-call', 'only static calls (.static_call_sites)')
     .option('--static-branch', 'only static branches (__jump_table)')
     .option('--smp-locks', 'only lock prefixes (.smp_locks)')
     .addOption(new Option('--locks <which>', 'which locks to list').choices(['all', 'listed', 'none']))
     .option('--smp-barriers', 'also barriers between CPUs, on ARM (.smp_barriers)')
     .option('--relative', 'make absolute jump entries (32-bit ARM kernels) PC-relative')
-    .option('--module', 'kernel module rules: a missing key is represented by its trampoline')
+    .option('--module', 'kernel module rules: a missing key is represented by its trampoline');
+}
+
+function makeProgram(finish: (exitCode: number) => void): Command {
+  const program = new Command('textpoke')
+    .description('Self-patching ELF code: annotate objects, replay the patching, verify the image.')
+    .version(version, '--version')
+    .helpOption('-h, --help', 'show help')
+    .configureOutput({ writeOut: print })
+    .enablePositionalOptions()
+    .showHelpAfterError('(textpoke --help shows what there is)')
+    .exitOverride();
+
+  siteOptions(
+    program
+      .command('annotate')
+      .description('find the sites of objects and archives and write the tables that list them')
+      .argument('[object...]', 'relocatable objects or .a archives, rewritten in place; @FILE holds more')
+      .option('-o, --output <file>', 'write here instead (one input)'),
+  )
     .option('--dry-run', 'say what would be done, write nothing')
     .option('--backup', 'keep the old file as FILE.orig')
     .option('--stats', 'say what was found')
     .option('--json', 'say it as JSON')
     .option('-j, --jobs <n>', 'worker threads', positive)
+    .option('--files-from <list>', 'also the files named in a list, a line each; - is standard input')
+    .option('--depfile <file>', 'with -o: say what the output depends on, for Ninja and Make')
     .option('--cross-check', 'check encodings with keystone and results with capstone')
     .addHelpText('after', '\nExample:\n  gcc -c -O2 -Iinclude x.c && textpoke annotate x.o --stats')
     .action(async (files: string[], args: AnnotateArguments) => finish(await runAnnotate(files, args)));
+
+  siteOptions(
+    program
+      .command('cc')
+      .description('run a compiler, then annotate the objects it made')
+      .usage('[options] -- <compiler> [argument...]')
+      .argument('[compiler...]', 'the compiler and its arguments'),
+  )
+    .passThroughOptions()
+    .addHelpText(
+      'after',
+      '\nExamples:\n  textpoke cc -- gcc -c x.c -o x.o\n  make CC="textpoke cc -- gcc"\n  cmake -DCMAKE_C_COMPILER_LAUNCHER="textpoke;cc;--" ...',
+    )
+    .action(async (words: string[], args: AnnotateArguments) => finish(await runCc(words, args)));
 
   program
     .command('dump')
@@ -130,6 +156,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .description('prove that every site of a patched image is what it must be')
     .argument('<image>')
     .option('--original <image>', 'the image before patching: nothing else may have changed')
+    .option('--baseline <file>', 'an earlier build: its sites must still be there')
     .option('--cpus <n>', 'number of CPUs that locks and barriers must fit', positive)
     .addOption(new Option('--locks <which>', 'which locks need an entry').choices(['all', 'listed', 'none']))
     .option('--linked', 'the image is as the linker left it, not booted yet')
@@ -137,7 +164,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       new Option(
         '--memory <dump>',
         'compare the memory of a running system: an ELF core, a kdump or a raw dump',
-      ).conflicts(['original', 'linked', 'locks']),
+      ).conflicts(['original', 'baseline', 'linked', 'locks']),
     )
     .option(
       '--slide <n>',
@@ -166,6 +193,19 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .addArgument(ruleArgument())
     .addHelpText('after', '\nExample:\n  textpoke explain TP007')
     .action((rule: string | undefined) => finish(runExplain(rule)));
+
+  program
+    .command('diff')
+    .description('compare the sites of two builds by function and order; 1 when one is gone')
+    .argument('<old-file>', 'object, archive or image')
+    .argument('<new-file>')
+    .addOption(
+      new Option('--format <format>', 'how to print it')
+        .choices(['text', 'json', 'markdown'])
+        .default('text'),
+    )
+    .addHelpText('after', '\nExample:\n  textpoke diff release/prog build/prog --format markdown')
+    .action(async (old: string, now: string, args: DiffArguments) => finish(await runDiff(old, now, args)));
 
   program
     .command('ldscript')
@@ -223,8 +263,8 @@ export async function start(): Promise<void> {
     return serveAnnotate();
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => {
-      discardPending();
+    process.once(signal, async () => {
+      await abandon();
       process.kill(process.pid, signal);
     });
   }

@@ -2,6 +2,9 @@
 
 export type Severity = 'error' | 'warning';
 
+/** What a user may give to have more looked at. */
+export type Need = 'original' | 'config' | 'baseline';
+
 export interface Rule {
   readonly name: string;
   readonly severity: Severity;
@@ -10,7 +13,7 @@ export interface Rule {
   /** What it means, how it comes about and what to do. */
   readonly help: string;
   /** The option without which it is not looked at. */
-  readonly needs?: 'original' | 'config';
+  readonly needs?: Need;
 }
 
 /** Every rule. An id never changes its meaning. */
@@ -244,6 +247,25 @@ export const rules = {
       'What it was written for is gone, or the pattern is wrong. A suppression that lies around hides the next ' +
       'defect of its kind, so take it out.',
     needs: 'config',
+  },
+  TP027: {
+    name: 'site-lost',
+    severity: 'error',
+    summary: 'a site of the baseline is gone from its function',
+    help:
+      'The build given as --baseline has a site in this function that this build has not: code was removed, inlined ' +
+      'elsewhere or optimised away, or an object was not annotated this time. Where that is as it should be, make ' +
+      'this build the baseline. textpoke diff shows all of it.',
+    needs: 'baseline',
+  },
+  TP028: {
+    name: 'site-gained',
+    severity: 'warning',
+    summary: 'a site is new against the baseline',
+    help:
+      'This build has a site that the one given as --baseline has not. That is how programs grow; it only says that ' +
+      'the baseline is older than the code.',
+    needs: 'baseline',
   },
 } as const satisfies Record<string, Rule>;
 

@@ -21,6 +21,7 @@ const layers = [
   ['boot/'],
   ['verify/'],
   ['dump/'],
+  ['diff/'],
   ['output/'],
   ['pipeline.ts'],
   ['commands/'],
@@ -35,6 +36,7 @@ const adapters: Record<string, RegExp> = {
   'keystone-wasm': /^arch\/assembler\.ts$/,
   fzstd: /^bytes\/decompress\.ts$/,
   'xz-decompress': /^bytes\/decompress\.ts$/,
+  diff: /^diff\/compare\.ts$/,
   chalk: /^(output\/.*|main\.ts)$/,
   commander: /^(main|output\/command-line)\.ts$/,
   sarif: /^output\/sarif\.ts$/, // types alone

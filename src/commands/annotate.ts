@@ -1,7 +1,7 @@
 // textpoke annotate: objects and archives, in place or to -o.
 import { realpathSync } from 'node:fs';
-import { TextpokeError } from '../errors.ts';
-import { count, print, warn } from '../output/console.ts';
+import { type ErrorCode, type ErrorPlace, ExitCode, TextpokeError } from '../errors.ts';
+import { count, describeError, print, printError, warn } from '../output/console.ts';
 import { backUp, publish } from '../output/publish.ts';
 import {
   type Annotated,
@@ -11,12 +11,15 @@ import {
   type LockPolicy,
 } from '../pipeline.ts';
 import { readBytes } from './input.ts';
+import { expandWords, readList } from './response-file.ts';
 
 /** Argument that tells a worker thread of -j what it is. */
 export const workerFlag = '--textpoke-annotate-worker';
 
 export interface AnnotateArguments {
   output?: string;
+  filesFrom?: string;
+  depfile?: string;
   staticCall?: boolean;
   staticBranch?: boolean;
   smpLocks?: boolean;
@@ -33,9 +36,9 @@ export interface AnnotateArguments {
 }
 
 /** What annotate does with these arguments: all three kinds of site unless some are named. */
-function annotateOptions(
+export function annotateOptions(
   args: AnnotateArguments,
-  crossCheck: AnnotateOptions['crossCheck'],
+  crossCheck?: AnnotateOptions['crossCheck'],
 ): AnnotateOptions {
   const all = !args.staticCall && !args.staticBranch && !args.smpLocks;
   return {
@@ -66,29 +69,115 @@ export function annotateFile(
   return result;
 }
 
-/** Runs the command. Errors: those of `annotate`, `read-failed`, `write-failed`, `usage`. */
-export async function runAnnotate(files: readonly string[], args: AnnotateArguments): Promise<number> {
-  if (args.output !== undefined && files.length !== 1) {
+/** What became of a file; a worker thread can hand it on. */
+export type Outcome =
+  | { readonly stats: readonly AnnotateStats[] }
+  | { readonly error: { code: ErrorCode; message: string; place: ErrorPlace } }
+  | { readonly defect: string };
+
+/** Annotates one file, whatever comes of it. */
+export function tryAnnotateFile(
+  path: string,
+  args: AnnotateArguments,
+  crossCheck?: AnnotateOptions['crossCheck'],
+): Outcome {
+  try {
+    return { stats: annotateFile(path, args, crossCheck).stats };
+  } catch (error) {
+    if (error instanceof TextpokeError)
+      return { error: { code: error.code, message: error.message, place: error.place } };
+    return { defect: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
+
+/** Says what failed; returns the exit status of the first of them. */
+function tellFailures(outcomes: readonly Outcome[]): number {
+  let exitCode: number = ExitCode.done;
+  for (const outcome of outcomes) {
+    if ('stats' in outcome) continue;
+    if ('defect' in outcome) throw new Error(outcome.defect);
+    const { code, message, place } = outcome.error;
+    const { text, exitCode: failed } = describeError(new TextpokeError(code, message, place));
+    printError(text);
+    if (exitCode === ExitCode.done) exitCode = failed;
+  }
+  return exitCode;
+}
+
+/** The files that a command line names: its words, what its response files hold, and what a list holds. */
+function inputsOf(words: readonly string[], { output, filesFrom, depfile }: AnnotateArguments): string[] {
+  const files = [...expandWords(words), ...(filesFrom === undefined ? [] : readList(filesFrom))];
+  if (words.length === 0 && filesFrom === undefined)
+    throw new TextpokeError('usage', 'no input file is given');
+  if (output !== undefined && files.length !== 1) {
     throw new TextpokeError('usage', `-o takes one input file, but ${files.length} are given`);
   }
-  const once = eachOnce(files);
+  if (depfile !== undefined && output === undefined) {
+    throw new TextpokeError('usage', '--depfile needs -o: a file rewritten in place depends on nothing else');
+  }
+  return eachOnce(files);
+}
+
+/** A name as Make and Ninja read it in a dependency file, escaped as gcc does it (mkdeps.cc). */
+function escapeName(name: string): string {
+  const blank = (at: string) => `${at.slice(0, -1).repeat(2)}\\${at.at(-1)}`;
+  return name
+    .replaceAll('$', '$$$$')
+    .replace(/\\*[ \t]/g, blank)
+    .replaceAll('#', '\\#');
+}
+
+/** Says which files the output was made of, in a Makefile's syntax. */
+function writeDepfile(
+  depfile: string,
+  output: string,
+  words: readonly string[],
+  files: readonly string[],
+): void {
+  const lists = words.filter((word) => word.startsWith('@') && !files.includes(word)).map((w) => w.slice(1));
+  const line = `${escapeName(output)}: ${[...files, ...lists].map(escapeName).join(' ')}\n`;
+  publish(depfile, new TextEncoder().encode(line), output);
+}
+
+/** Lets handlers of signals run, so that a long list can be interrupted. */
+const signalsHeard = () => new Promise((resolve) => setImmediate(resolve));
+
+/**
+ * Runs the command. A file that fails stops no other, so that any number of jobs leaves the same files; the status is
+ * that of the first one in the order of the command line. Errors: `usage`, `read-failed` for a list.
+ */
+export async function runAnnotate(words: readonly string[], args: AnnotateArguments): Promise<number> {
+  const files = inputsOf(words, args);
   // The engines of a cross-check live in this thread.
   const crossCheck = args.crossCheck ? await (await import('./cross-check.ts')).makeCrossCheck() : undefined;
-  const workers = crossCheck ? 1 : Math.min(args.jobs ?? 1, Math.ceil(once.length / filesPerWorker));
-  const stats: AnnotateStats[] = [];
+  const workers = crossCheck ? 1 : Math.min(args.jobs ?? 1, Math.ceil(files.length / filesPerWorker));
+  const outcomes: Outcome[] = [];
   if (workers > 1) {
     const { annotateInWorkers } = await import('./annotate-workers.ts');
-    stats.push(...(await annotateInWorkers(once, args, workers)));
+    outcomes.push(...(await annotateInWorkers(files, args, workers)));
   } else {
-    for (const file of once) stats.push(...annotateFile(file, args, crossCheck).stats);
+    for (const file of files) {
+      outcomes.push(tryAnnotateFile(file, args, crossCheck));
+      await signalsHeard();
+    }
+  }
+  const exitCode = tellFailures(outcomes);
+  const stats = outcomes.flatMap((outcome) => ('stats' in outcome ? outcome.stats : []));
+  if (args.depfile !== undefined && !args.dryRun && exitCode === ExitCode.done) {
+    writeDepfile(args.depfile, args.output as string, words, files);
   }
   if (args.json) print(JSON.stringify({ schema: 'textpoke.annotate/1', files: stats }, null, 2));
-  else if (args.stats || args.dryRun) print(statsText(stats, args.dryRun === true));
+  else if ((args.stats || args.dryRun) && stats.length > 0) print(statsText(stats, args.dryRun === true));
+  tellUnlisted(stats);
+  return exitCode;
+}
+
+/** Says which locks an object's own table does not list. */
+export function tellUnlisted(stats: readonly AnnotateStats[]): void {
   for (const { file, unlistedLocks } of stats) {
     if (unlistedLocks > 0)
       warn(`${file}: ${unlistedLocks} lock prefixes are not in .smp_locks; --locks all would list them`);
   }
-  return 0;
 }
 
 /** A worker costs its start-up; with fewer files each it saves nothing. */

@@ -1,6 +1,9 @@
 // textpoke verify: proves a patched image, or the memory of a system that runs it.
 import { loadDisassemblers } from '../arch/disassembler.ts';
-import { ExitCode, inFile } from '../errors.ts';
+import { checkBaseline } from '../diff/baseline.ts';
+import { compareSites } from '../diff/compare.ts';
+import { ExitCode, inFile, TextpokeError } from '../errors.ts';
+import type { Finding } from '../findings.ts';
 import { locate } from '../memory/locate.ts';
 import { openDump } from '../memory/open.ts';
 import { print, warn } from '../output/console.ts';
@@ -14,6 +17,7 @@ import { verifyMemory } from '../verify/memory.ts';
 import { makeReport, type Report } from '../verify/report.ts';
 import { parseConfig, type Suppression } from '../verify/suppressions.ts';
 import { type LockCheck, verifyImage } from '../verify/verify.ts';
+import { sitesOf } from './diff.ts';
 import { openImage, readBytes } from './input.ts';
 
 export const verifyFormats = ['text', 'json', 'sarif', 'junit', 'github'] as const;
@@ -23,6 +27,7 @@ export interface VerifyArguments {
   cpus?: number;
   locks?: LockCheck;
   linked?: boolean;
+  baseline?: string;
   config?: string;
   failOn?: Severity;
   memory?: string;
@@ -49,7 +54,7 @@ export async function runVerify(file: string, args: VerifyArguments): Promise<nu
       const place = locate(image, openDump(memory, image, args.base), args.slide);
       return verifyMemory(image, place, args.cpus);
     });
-    const report = makeReport(file, verified.image, verified.findings, { configuration, compared: false });
+    const report = makeReport(file, verified.image, verified.findings, { configuration });
     const json = (all: Report) => memoryJson(all, memory, verified);
     return show(report, args, { json, text: memoryText(memory, verified) });
   }
@@ -60,8 +65,23 @@ export async function runVerify(file: string, args: VerifyArguments): Promise<nu
     locks: args.locks,
     original,
   });
-  const report = makeReport(file, image, findings, { configuration, compared: original !== undefined });
+  const besides = args.baseline === undefined ? [] : await againstBaseline(args.baseline, file);
+  const report = makeReport(file, image, [...findings, ...besides], {
+    configuration,
+    given: (['original', 'baseline'] as const).filter((need) => args[need] !== undefined),
+  });
   return show(report, args, { json: (all) => verifyJson(all, counts), text: '' });
+}
+
+/** What an earlier build had that this one has not, and the other way round. */
+async function againstBaseline(baseline: string, file: string): Promise<Finding[]> {
+  const [before, after] = [await sitesOf(baseline), await sitesOf(file)].map((files) => files.get(undefined));
+  if (!before || !after) {
+    throw new TextpokeError('not-an-image', 'an image or an object is required, found an archive', {
+      file: baseline,
+    });
+  }
+  return [...checkBaseline(compareSites(before, after))];
 }
 
 function readConfig(path: string): Suppression[] {

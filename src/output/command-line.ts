@@ -26,7 +26,7 @@ export interface Part {
 const fileValues = new Set(['file', 'image', 'dump', 'object', 'directory']);
 
 export function isFileValue(name: string): boolean {
-  return fileValues.has(name);
+  return fileValues.has(name.replace(/^(old|new)-/, ''));
 }
 
 function choiceOf(option: Option): Choice {

@@ -45,10 +45,10 @@ function testCase(report: Report, id: RuleId, failsOn: readonly Severity[]): str
 }
 
 /** True for a rule that needs an option which was not given. */
-function isSkipped({ findings, compared, configured }: Report, id: RuleId): boolean {
+function isSkipped({ findings, given }: Report, id: RuleId): boolean {
   const rule = rules[id];
   if (!('needs' in rule) || findings.some((finding) => finding.rule === id)) return false;
-  return rule.needs === 'original' ? !compared : !configured;
+  return !given.has(rule.needs);
 }
 
 /** The document; findings of the severities of `failsOn` are failures. */

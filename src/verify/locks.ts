@@ -87,7 +87,7 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
     readLockSites(image, smpLocks),
     (site) => misplaced.has(site.address) || !listed.has(site.address),
   );
-  for (const address of unlisted) {
+  for (const address of unlisted.sort((a, b) => a - b)) {
     if (astray.takes(address)) continue;
     const message = 'the lock prefix has no entry in .smp_locks';
     yield { rule: 'TP010', address, place: image.describe(address), message };
@@ -103,27 +103,33 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
   }
 }
 
-/** Beyond this, a table is no longer told what it was meant to be. */
-const mostAstray = 100;
+interface Gap {
+  readonly after: number;
+  readonly before: number;
+}
 
 /** Entries that name no lock: each stands for one lock without entry, between those its neighbours in the table list. */
 class Astray {
-  private readonly gaps: { readonly after: number; readonly before: number }[] = [];
+  /** Gaps that begin later than what was asked of, the earliest last. */
+  private readonly later: Gap[] = [];
+  private readonly open: Gap[] = [];
 
   constructor(sites: readonly LockSite[], isAstray: (site: LockSite) => boolean) {
     const sound = (site: LockSite | undefined) => (site && !isAstray(site) ? site.address : undefined);
     for (const [i, site] of sites.entries()) {
-      if (!isAstray(site) || this.gaps.length === mostAstray) continue;
+      if (!isAstray(site)) continue;
       const after = sound(sites[i - 1]) ?? Number.NEGATIVE_INFINITY;
       const before = sound(sites[i + 1]) ?? Number.POSITIVE_INFINITY;
-      this.gaps.push({ after, before });
+      this.later.push({ after, before });
     }
+    this.later.sort((a, b) => (a.after === b.after ? 0 : b.after - a.after));
   }
 
   /** True for a lock that such an entry was made for; asked of one lock after the other, in order of address. */
   takes(address: number): boolean {
-    const i = this.gaps.findIndex(({ after, before }) => address > after && address < before);
-    if (i >= 0) this.gaps.splice(i, 1);
-    return i >= 0;
+    const { later, open } = this;
+    while ((later.at(-1)?.after ?? address) < address) open.push(later.pop() as Gap);
+    while ((open.at(-1)?.before ?? Number.POSITIVE_INFINITY) <= address) open.pop();
+    return open.pop() !== undefined;
   }
 }

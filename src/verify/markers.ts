@@ -28,14 +28,13 @@ export function* checkMarkers(runtime: Runtime): Generator<Finding> {
   const sound = new Set(runtime.branches.map((site) => site.address));
   // An entry of the same key that names no site was made for it: one defect, which is said already.
   const astray = new Map<number, number>();
-  for (const { address, key } of entries) {
+  for (const { address, key } of entries)
     if (!sound.has(address)) astray.set(key, (astray.get(key) ?? 0) + 1);
-  }
   for (const { place, value } of marked) {
     if (listed.has(place)) continue;
-    const left = astray.get(value) ?? 0;
-    if (left > 0) {
-      astray.set(value, left - 1);
+    const made = astray.get(value) ?? 0;
+    if (made > 0) {
+      astray.set(value, made - 1);
       continue;
     }
     const key = image.arch.relocations.rela ? ` of ${image.describe(value)}` : '';

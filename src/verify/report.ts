@@ -3,7 +3,7 @@
 import { linesOfAddresses, type SourceLine } from '../dwarf/source-lines.ts';
 import type { Finding } from '../findings.ts';
 import type { Image } from '../image/image.ts';
-import { rules, type Severity } from '../rules.ts';
+import { type Need, rules, type Severity } from '../rules.ts';
 import { type Suppressed, type Suppression, suppress } from './suppressions.ts';
 
 /** A finding, and where its place comes from. */
@@ -19,10 +19,8 @@ export interface Report {
   /** Errors first, then by rule and address. */
   readonly findings: readonly Located[];
   readonly suppressed: readonly Suppressed[];
-  /** Whether the image was compared with an original. */
-  readonly compared: boolean;
-  /** Whether there was a configuration. */
-  readonly configured: boolean;
+  /** What was given; rules that need something else were not looked at. */
+  readonly given: ReadonlySet<Need>;
   /** Why some findings have no source line, where line tables cannot be read. */
   readonly linesProblem?: string | undefined;
 }
@@ -37,7 +35,7 @@ export function makeReport(
   file: string,
   image: Image,
   findings: readonly Finding[],
-  { configuration, compared }: { configuration?: Configuration | undefined; compared: boolean },
+  { configuration, given = [] }: { configuration?: Configuration | undefined; given?: readonly Need[] },
 ): Report {
   const { lines, problem } = linesOfAddresses(
     image.file,
@@ -59,8 +57,7 @@ export function makeReport(
     image,
     findings: ordered,
     suppressed,
-    compared,
-    configured: configuration !== undefined,
+    given: new Set<Need>([...given, ...(configuration ? ['config' as const] : [])]),
     linesProblem: problem,
   };
 }

@@ -90,7 +90,7 @@ test('what is misspelt gets a suggestion, and the status is 2', () => {
       /argument 'some' is invalid\. Allowed choices are all, listed, none/,
     ],
     [['annotate', '-j', '0', 'x.o'], /argument '0' is invalid/],
-    [['annotate'], /missing required argument 'object'/],
+    [['annotate'], /no input file is given/],
     [['verify'], /missing required argument 'image'/],
     [['ldscript', '--machine', 'vax'], /--machine vax is not known; known: .*x86-64/],
     [['boot', 'x', '-o'], /option '-o, --output <file>' argument missing/],

@@ -10,6 +10,7 @@ import {
   statSync,
   symlinkSync,
   utimesSync,
+  writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { run, toolTest } from '../tools.ts';
@@ -175,28 +176,43 @@ toolTest('one process each, one run for all, any order, and -j give the same byt
   });
 });
 
-toolTest('-j reports the first failure in order of the command line', [], () => {
-  const { objects } = copies(
-    Array.from(
-      { length: 40 },
-      (_, i) =>
-        [
-          i === 17 || i === 30 ? 'gcc-O2' : (['gcc-O0', 'clang-Os', 'gcc-Os'] as const)[i % 3]!,
-          i === 17 ? 'short' : i === 30 ? 'short' : 'call',
-        ] as const,
-    ),
-  );
-  const unique = objects.map((object, i) => {
-    const path = `${object}.${i}.o`;
-    copyFileSync(object, path);
-    return path;
-  });
-  for (const jobs of ['1', '2']) {
-    const result = textpoke(['annotate', '-j', jobs, ...unique]);
-    assert.equal(result.status, 1);
-    assert.match(result.stderr, /short\.o\.17\.o: .*\[site-unpatchable\]/);
-  }
-});
+toolTest(
+  'a file that fails stops no other: each failure is said in order, and any -j leaves the same files',
+  [],
+  () => {
+    const { objects } = copies(
+      Array.from(
+        { length: 40 },
+        (_, i) =>
+          [
+            i === 17 || i === 30 ? 'gcc-O2' : (['gcc-O0', 'clang-Os', 'gcc-Os'] as const)[i % 3]!,
+            i === 17 ? 'short' : i === 30 ? 'short' : 'call',
+          ] as const,
+      ),
+    );
+    const bytes = objects.map((object) => readFileSync(object));
+    let left: readonly Buffer[] | undefined;
+    for (const jobs of ['1', '2', '5']) {
+      const unique = objects.map((object, i) => {
+        const path = `${object}.${i}.o`;
+        writeFileSync(path, bytes[i]!);
+        return path;
+      });
+      const result = textpoke(['annotate', '-j', jobs, ...unique]);
+      assert.equal(result.status, 1);
+      assert.match(
+        result.stderr,
+        /^.*short\.o\.17\.o: .*\[site-unpatchable\]\n.*short\.o\.30\.o: .*\[site-unpatchable\]\n$/,
+      );
+      const now = unique.map((path) => readFileSync(path));
+      now.forEach((content, i) => {
+        assert.equal(content.equals(bytes[i]!), i === 17 || i === 30, unique[i]);
+      });
+      if (left) assert.deepEqual(now, left);
+      left = now;
+    }
+  },
+);
 
 toolTest(
   'each kind of site alone gives its own table; one after the other, all of them, in any order',

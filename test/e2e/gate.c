@@ -46,6 +46,14 @@ USED int shared(int n) {
 	return n;
 }
 
+#ifdef MORE
+USED int more(int n) {
+	if (static_branch_likely(&on_key))
+		n += 7;
+	return n;
+}
+#endif
+
 INIT USED int start(int n) {
 	if (static_branch_unlikely(&off_key))
 		n += 5;

@@ -38,13 +38,24 @@ interface Program {
   /** Another unit, left as the compiler made it. */
   readonly stranger?: string;
   readonly annotate?: boolean;
+  /** With a function that the program has not otherwise. */
+  readonly more?: boolean;
 }
 
 /** test/e2e/gate.c, linked. */
-function linked({ flags = [], stranger, annotate = true }: Program = {}): string {
-  return once(`gate ${JSON.stringify([flags, stranger, annotate])}`, (path) => {
+function linked({ flags = [], stranger, annotate = true, more = false }: Program = {}): string {
+  return once(`gate ${JSON.stringify([flags, stranger, annotate, more])}`, (path) => {
     const compile = (source: string, object: string) =>
-      run('gcc', ['-c', '-g', '-O2', `-I${join(root, 'include')}`, source, '-o', object]);
+      run('gcc', [
+        '-c',
+        '-g',
+        '-O2',
+        ...(more ? ['-DMORE'] : []),
+        `-I${join(root, 'include')}`,
+        source,
+        '-o',
+        object,
+      ]);
     copyFileSync(join(root, 'test', 'e2e', 'gate.c'), `${path}.c`);
     compile(`${path}.c`, `${path}.o`);
     if (annotate) done(['annotate', `${path}.o`]);
@@ -74,6 +85,8 @@ interface Gate {
   readonly finds: (image: string, tables: ImageTables) => readonly string[];
   readonly args?: readonly string[];
   readonly original?: boolean;
+  /** The earlier build that it is compared with. */
+  readonly baseline?: () => string;
 }
 
 const branch = (image: string, tables: ImageTables, key: string, nth = 0) =>
@@ -474,6 +487,18 @@ const gates: readonly Gate[] = [
       config([{ rule: 'TP010', symbol: 'native_*', reason: 'it was so' }]),
     ],
   },
+  {
+    name: 'a function with a site that is gone since the baseline',
+    baseline: () => linked({ more: true }),
+    finds: () => ['TP027 undefined'],
+  },
+  {
+    name: 'a site that is new since the baseline',
+    image: () => booted({ more: true }),
+    baseline: () => linked(),
+    finds: (image) => [at(nopIn(image, 'more'))('TP028')],
+    args: ['--fail-on', 'warning'],
+  },
 ];
 
 /** Where a function's code branches to a symbol. */
@@ -513,7 +538,7 @@ function found(image: string, args: readonly string[]): Finding[] {
   return document.findings;
 }
 
-for (const { name, image = booted, changes, finds, args = [], original } of gates) {
+for (const { name, image = booted, changes, finds, args = [], original, baseline } of gates) {
   toolTest(`the gate closes: ${name}`, tools, () => {
     const good = image();
     const tables = readTables(good);
@@ -521,7 +546,8 @@ for (const { name, image = booted, changes, finds, args = [], original } of gate
     const bad = changes ? broken(good, changes(good, tables)) : good;
     for (const more of original ? [[], ['--original', good]] : [[]]) {
       if (more.length === 0 && ['TP013', 'TP014'].includes(wanted[0]!.slice(0, 5))) continue;
-      const findings = found(bad, [...args, ...more]);
+      const against = baseline ? ['--baseline', baseline()] : [];
+      const findings = found(bad, [...args, ...more, ...against]);
       assert.deepEqual(
         findings.map((f) => `${f.rule} ${f.address}`).sort(),
         wanted,

@@ -35,7 +35,7 @@ function reportOf(text: string, suppressed = false): Report {
       ...(i % 2 ? { found, expected: found, entry: address } : {}),
     }),
   );
-  const report = makeReport(text, image, findings, { compared: true });
+  const report = makeReport(text, image, findings, { given: ['original'] });
   const located = report.findings.map(
     (finding, i): Located => (i % 2 ? finding : { ...finding, source: { file: text, line: i + 1 } }),
   );
@@ -44,7 +44,7 @@ function reportOf(text: string, suppressed = false): Report {
 }
 
 const reports = {
-  good: makeReport('image', image, [], { compared: false }),
+  good: makeReport('image', image, [], {}),
   plain: reportOf('main+0x10'),
   hostile: reportOf(hostile, true),
 };

@@ -1,0 +1,109 @@
+// Two builds against each other: in each function the sites that are there no more, that are new, and that say
+// something else now.
+import { diffArrays } from 'diff';
+import type { ComparedSite, SiteKind, SitesByFunction } from './sites.ts';
+
+export type Difference =
+  | { readonly what: 'removed'; readonly function: string; readonly before: ComparedSite }
+  | { readonly what: 'added'; readonly function: string; readonly after: ComparedSite }
+  | {
+      readonly what: 'changed';
+      readonly function: string;
+      readonly before: ComparedSite;
+      readonly after: ComparedSite;
+    };
+
+export interface Compared {
+  readonly differences: readonly Difference[];
+  /** Sites by kind. */
+  readonly before: ReadonlyMap<SiteKind, number>;
+  readonly after: ReadonlyMap<SiteKind, number>;
+}
+
+/** What makes two sites the same: not where they are, and not the order of sites of other kinds around them. */
+const identity = ({ kind, key }: ComparedSite) => `${kind} ${key ?? ''}`;
+const meaning = (site: ComparedSite) => `${identity(site)} ${site.flags}`;
+
+/** Edits that are searched for in one function; beyond them order is given up, and only numbers count. */
+const mostEdits = 2000;
+
+/** Compares two builds; differences in order of the old build's functions, new functions behind them. */
+export function compareSites(before: SitesByFunction, after: SitesByFunction): Compared {
+  const differences: Difference[] = [];
+  for (const name of new Set([...before.keys(), ...after.keys()]))
+    differences.push(...compareFunction(name, before.get(name) ?? [], after.get(name) ?? []));
+  return { differences, before: countKinds(before), after: countKinds(after) };
+}
+
+function countKinds(functions: SitesByFunction): Map<SiteKind, number> {
+  const counts = new Map<SiteKind, number>();
+  for (const sites of functions.values())
+    for (const { kind } of sites) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return counts;
+}
+
+function compareFunction(
+  name: string,
+  before: readonly ComparedSite[],
+  after: readonly ComparedSite[],
+): Difference[] {
+  const parts =
+    before.length > 0 && after.length > 0
+      ? diffArrays([...before], [...after], {
+          comparator: (a, b) => meaning(a) === meaning(b),
+          maxEditLength: mostEdits,
+        })
+      : undefined;
+  if (!parts) return pair(name, ...withoutCommon(before, after));
+  const differences: Difference[] = [];
+  let gone: ComparedSite[] = [];
+  let come: ComparedSite[] = [];
+  for (const part of parts) {
+    if (part.removed) gone.push(...part.value);
+    else if (part.added) come.push(...part.value);
+    else {
+      differences.push(...pair(name, gone, come));
+      gone = [];
+      come = [];
+    }
+  }
+  return [...differences, ...pair(name, gone, come)];
+}
+
+/** What is left of both when sites that mean the same cancel out. */
+function withoutCommon(
+  before: readonly ComparedSite[],
+  after: readonly ComparedSite[],
+): [gone: ComparedSite[], come: ComparedSite[]] {
+  const left = new Map<string, number>();
+  for (const site of after) left.set(meaning(site), (left.get(meaning(site)) ?? 0) + 1);
+  const take = (counts: Map<string, number>) => (site: ComparedSite) => {
+    const count = counts.get(meaning(site)) ?? 0;
+    counts.set(meaning(site), count - 1);
+    return count <= 0;
+  };
+  const gone = before.filter(take(new Map(left)));
+  const there = new Map<string, number>();
+  for (const site of before) there.set(meaning(site), (there.get(meaning(site)) ?? 0) + 1);
+  return [gone, after.filter(take(there))];
+}
+
+/** A site that went and one of the same kind and key that came in its place are one that changed. */
+function pair(name: string, gone: readonly ComparedSite[], come: readonly ComparedSite[]): Difference[] {
+  const waiting = new Map<string, ComparedSite[]>();
+  for (const site of come) {
+    const same = waiting.get(identity(site));
+    if (same) same.push(site);
+    else waiting.set(identity(site), [site]);
+  }
+  const paired = new Set<ComparedSite>();
+  const differences = gone.map((site): Difference => {
+    const other = waiting.get(identity(site))?.shift();
+    if (!other) return { what: 'removed', function: name, before: site };
+    paired.add(other);
+    return { what: 'changed', function: name, before: site, after: other };
+  });
+  for (const site of come)
+    if (!paired.has(site)) differences.push({ what: 'added', function: name, after: site });
+  return differences;
+}

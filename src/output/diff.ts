@@ -1,0 +1,133 @@
+// What diff found: for people, for machines, and for a comment on a pull request.
+import type { Compared, Difference } from '../diff/compare.ts';
+import { type ComparedSite, describeSite, type SiteKind } from '../diff/sites.ts';
+import { printable } from '../errors.ts';
+import { count, outputColours } from './console.ts';
+
+/** What was compared: a file, or a member of an archive. */
+export interface ComparedFile extends Compared {
+  /** The member's name, in an archive. */
+  readonly member: string | undefined;
+}
+
+const plurals: Readonly<Record<SiteKind, string>> = {
+  'static branch': 'static branches',
+  'static call': 'static calls',
+  lock: 'locks',
+  'kept lock': 'kept locks',
+  barrier: 'barriers',
+  'site for one CPU': 'sites for one CPU',
+};
+
+function sentence(difference: Difference): string {
+  if (difference.what === 'added') return describeSite(difference.after);
+  if (difference.what === 'removed') return describeSite(difference.before);
+  return `${describeSite(difference.before)} is ${difference.after.flags} now`;
+}
+
+const siteOf = (difference: Difference): ComparedSite =>
+  difference.what === 'removed' ? difference.before : difference.after;
+
+const signs = { removed: '-', added: '+', changed: '~' } as const;
+
+function tally(files: readonly ComparedFile[]): { removed: number; added: number; changed: number } {
+  const numbers = { removed: 0, added: 0, changed: 0 };
+  for (const { differences } of files) for (const { what } of differences) numbers[what]++;
+  return numbers;
+}
+
+function summary(files: readonly ComparedFile[]): string {
+  const { removed, added, changed } = tally(files);
+  return `${count(removed, 'site')} removed, ${added} added, ${changed} changed`;
+}
+
+/** `static branches 12 to 11`, for kinds whose number is another one. */
+function kinds(files: readonly ComparedFile[]): string[] {
+  const number = (side: 'before' | 'after', kind: SiteKind) =>
+    files.reduce((sum, file) => sum + (file[side].get(kind) ?? 0), 0);
+  return (Object.keys(plurals) as SiteKind[]).flatMap((kind) => {
+    const [before, after] = [number('before', kind), number('after', kind)];
+    return before === after ? [] : [`${plurals[kind]} ${before} to ${after}`];
+  });
+}
+
+/** Differences by function, a line each; nothing where there are none. */
+export function diffText(files: readonly ComparedFile[]): string {
+  const colour = outputColours();
+  const paint = { removed: colour.red, added: colour.green, changed: colour.yellow } as const;
+  const lines: string[] = [];
+  for (const { member, differences } of files) {
+    let last: string | undefined;
+    for (const difference of differences) {
+      if (difference.function !== last) {
+        lines.push(
+          colour.bold(printable(`${member === undefined ? '' : `${member}: `}${difference.function}`)),
+        );
+      }
+      last = difference.function;
+      const { place, source } = siteOf(difference);
+      const at = printable(source === undefined ? place : `${place} ${source}`);
+      lines.push(
+        `  ${paint[difference.what](signs[difference.what])} ${printable(sentence(difference))}  ${colour.dim(at)}`,
+      );
+    }
+  }
+  if (lines.length === 0) return '';
+  return `${[...lines, [summary(files), ...kinds(files)].join('; ')].join('\n')}\n`;
+}
+
+/** `textpoke.diff/1`. */
+export function diffJson(old: string, now: string, files: readonly ComparedFile[]): unknown {
+  const side = (site: ComparedSite) => ({
+    ...(site.key === undefined ? {} : { key: site.key }),
+    ...(site.flags === '' ? {} : { flags: site.flags }),
+    place: site.place,
+    ...(site.source === undefined ? {} : { source: site.source }),
+  });
+  return {
+    schema: 'textpoke.diff/1',
+    old,
+    new: now,
+    ...tally(files),
+    files: files.map(({ member, before, after, differences }) => ({
+      ...(member === undefined ? {} : { member }),
+      sites: { old: Object.fromEntries(before), new: Object.fromEntries(after) },
+      differences: differences.map((difference) => ({
+        what: difference.what,
+        function: difference.function,
+        kind: siteOf(difference).kind,
+        ...('before' in difference ? { old: side(difference.before) } : {}),
+        ...('after' in difference ? { new: side(difference.after) } : {}),
+      })),
+    })),
+  };
+}
+
+/** Rows of a table in a comment; GitHub takes 65,536 characters. */
+const mostRows = 200;
+
+/** A table for a comment on a pull request. */
+export function diffMarkdown(old: string, now: string, files: readonly ComparedFile[]): string {
+  const code = (text: string) => `\`${printable(text).replaceAll('`', "'").replaceAll('|', '\\|')}\``;
+  const differences = files.flatMap(({ member, differences: of }) =>
+    of.map((difference) => ({ member, difference })),
+  );
+  const head = `**Patch sites**, ${code(old)} to ${code(now)}: `;
+  if (differences.length === 0) return `${head}no difference.\n`;
+  const rows = differences.slice(0, mostRows).map(({ member, difference }) => {
+    const { place, source } = siteOf(difference);
+    const where = `${member === undefined ? '' : `${member}: `}${difference.function}`;
+    const text = printable(sentence(difference)).replaceAll('|', '\\|');
+    return `| ${difference.what} | ${code(where)} | ${text} | ${code(source ?? place)} |`;
+  });
+  const more = differences.length - rows.length;
+  return [
+    `${head}${[summary(files), ...kinds(files)].join('; ')}.`,
+    '',
+    '| | function | site | where |',
+    '| --- | --- | --- | --- |',
+    ...rows,
+    ...(more > 0 ? ['', `And ${more} more.`] : []),
+    '',
+  ].join('\n');
+}
