@@ -1,5 +1,5 @@
-// Sites that no entry lists: calls of trampolines, which would go through them for ever, and marked branches. And the
-// other way round: static calls that no entry lists a site of.
+// Calls of trampolines that no entry lists, which would go through them for ever; and the other way round, static
+// calls that no entry lists a site of.
 import { placeOf } from '../arch/arch.ts';
 import type { Runtime } from '../boot/runtime.ts';
 import type { Finding } from '../findings.ts';
@@ -91,8 +91,7 @@ function* checkUse(runtime: Runtime, entries: readonly CallSite[], called: Set<n
   for (const { name, key, trampoline } of runtime.calls.values()) {
     if (used.has(key) || (trampoline !== undefined && called.has(placeOf(image.arch, trampoline)))) continue;
     const names = [keyPrefix + name, trampolinePrefix + name];
-    if (names.some((n) => exported.has(n) || image.symbols.addressOf(`__ksymtab_${n}`) !== undefined))
-      continue;
+    if (names.some((n) => exported.has(n))) continue;
     const message = `the static call ${name} has no site`;
     yield { rule: 'TP024', address: key, place: image.describe(key), message };
   }

@@ -35,9 +35,7 @@ export function* checkEntries(runtime: Runtime, options: VerifyOptions): Generat
     yield* checkOrder(runtime);
     yield* checkInitFlags(runtime);
   }
-  const faulty: Faulty = new Set();
-  yield* checkInitReferences(runtime, faulty);
-  leaveOut(runtime, faulty);
+  yield* checkInitReferences(runtime);
 }
 
 function leaveOut(runtime: Runtime, faulty: Faulty): void {

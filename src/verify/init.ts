@@ -6,7 +6,7 @@ import { TextpokeError } from '../errors.ts';
 import type { Finding } from '../findings.ts';
 import { isFreed } from '../image/kernel.ts';
 import type { CallSite } from '../image/sites.ts';
-import { entryFinding, type Faulty } from './entries.ts';
+import { entryFinding } from './entries.ts';
 
 /** TP015. */
 export function* checkInitFlags(runtime: Runtime): Generator<Finding> {
@@ -24,7 +24,7 @@ export function* checkInitFlags(runtime: Runtime): Generator<Finding> {
 }
 
 /** TP023. */
-export function* checkInitReferences(runtime: Runtime, faulty: Faulty): Generator<Finding> {
+export function* checkInitReferences(runtime: Runtime): Generator<Finding> {
   const { image } = runtime;
   const isGone = (address: number) => image.isInitText(address) || isFreed(image, address);
   const uses = [
@@ -49,7 +49,6 @@ export function* checkInitReferences(runtime: Runtime, faulty: Faulty): Generato
         ? `${what} ${image.describe(code)}`
         : undefined;
     if (gone === undefined) continue;
-    faulty.add(site.entry.address);
     const message = `the site stays when start-up is over, but its ${gone} is freed`;
     yield entryFinding(runtime, 'TP023', site, site.address, message);
   }

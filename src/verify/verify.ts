@@ -2,7 +2,7 @@
 import { Runtime } from '../boot/runtime.ts';
 import type { Finding } from '../findings.ts';
 import type { Image } from '../image/image.ts';
-import type { RuleId } from '../rules.ts';
+import { type RuleId, rules } from '../rules.ts';
 import { checkBarriers } from './barriers.ts';
 import { checkCoverage } from './coverage.ts';
 import { checkEntries } from './entries.ts';
@@ -43,18 +43,18 @@ export function byRuleAndAddress(a: Finding, b: Finding): number {
   return a.address - b.address;
 }
 
-/** Comparisons say that something differs; where a rule says what is wrong with it, they say no more. */
+/** Comparisons say that something differs; where another rule says what is wrong with it, they say no more. */
 const comparisons: ReadonlySet<RuleId> = new Set(['TP013', 'TP014']);
-
 const unlisted: ReadonlySet<RuleId> = new Set(['TP009', 'TP010', 'TP022']);
 
-/** In order of rule and address, without comparisons at places that are known to be wrong. */
-export function settle(findings: readonly Finding[]): Finding[] {
+/** In order of rule and address, without what another finding says better. */
+function settle(findings: readonly Finding[]): Finding[] {
+  const isError = ({ rule }: Finding) => rules[rule].severity === 'error' && !comparisons.has(rule);
+  const wrong = new Set(findings.filter(isError).map(({ address }) => address));
   // An entry that was turned to another site leaves that one listed twice and its own not at all.
   const isLost = findings.some(({ rule }) => unlisted.has(rule));
-  const wrong = new Set(findings.filter(({ rule }) => !comparisons.has(rule)).map(({ address }) => address));
   return findings
-    .filter(({ rule, address }) => !comparisons.has(rule) || !wrong.has(address))
+    .filter(({ rule, address }) => !comparisons.has(rule) || address === undefined || !wrong.has(address))
     .filter(({ rule }) => rule !== 'TP019' || !isLost)
     .sort(byRuleAndAddress);
 }
