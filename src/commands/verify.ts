@@ -113,7 +113,7 @@ async function inFormat(
     case 'json':
       return JSON.stringify(subject.json(report), null, 2);
     case 'sarif':
-      return JSON.stringify(sarifLog(report), null, 2);
+      return JSON.stringify(sarifLog(report));
     case 'junit':
       return junitXml(report, failsOn);
     case 'github':

@@ -34,7 +34,10 @@ function uriOf(path: string): string {
 
 /** Virtual address of the image's first byte. */
 function baseOf({ file }: Image): number {
-  return Math.min(...file.segments.filter(({ type }) => type === PT_LOAD).map(({ vaddr }) => vaddr));
+  return file.segments.reduce(
+    (base, { type, vaddr }) => (type === PT_LOAD ? Math.min(base, vaddr) : base),
+    Number.POSITIVE_INFINITY,
+  );
 }
 
 /**

@@ -70,19 +70,20 @@ export function verifyImage(image: Image, options: VerifyOptions): Verified {
   };
   const isEmpty = runtime.entryCount === 0;
   // From here on the runtime holds only entries that nothing is wrong with.
-  const findings = [...checkEntries(runtime, options)];
-  if (!isEmpty) {
-    findings.push(
-      ...checkInstructions(runtime, options),
-      ...checkCoverage(runtime),
-      ...checkMarkers(runtime),
-      ...checkLocks(runtime, options),
-      ...checkBarriers(runtime, options),
-    );
-    const { original } = options;
-    const faulty = new Set(findings.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
-    // The tables are read once more, with the entries that were left out.
-    if (original) findings.push(...checkOriginal(new Runtime(image), new Runtime(original), faulty));
-  }
-  return { findings: settle(findings), counts };
+  const causes = [...checkEntries(runtime, options)];
+  if (isEmpty) return { findings: causes, counts };
+  const findings = [
+    ...causes,
+    ...checkInstructions(runtime, options),
+    ...checkCoverage(runtime),
+    ...checkMarkers(runtime),
+    ...checkLocks(runtime, options),
+    ...checkBarriers(runtime, options),
+  ];
+  const faulty = new Set(findings.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
+  // The tables are read once more, with the entries that were left out.
+  const differences = options.original
+    ? checkOriginal(new Runtime(image), new Runtime(options.original), faulty)
+    : [];
+  return { findings: settle([...findings, ...differences]), counts };
 }

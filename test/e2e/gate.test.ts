@@ -710,3 +710,34 @@ toolTest(
     );
   },
 );
+
+toolTest('150,000 findings are told like one', ['as', 'ld'], () => {
+  const path = fresh('many');
+  const count = 150_000;
+  writeFileSync(
+    `${path}.s`,
+    `.globl _start, function
+    .text
+    _start: ret
+    function: ret
+    .section .static_call.text, "ax"
+    __SCT__work: jmp function
+    .byte 0x0f, 0xb9, 0xcc
+    .data
+    .balign 16
+    __SCK__work: .quad function, 0
+    .rept ${count}
+    .text
+    1: call __SCT__work
+    .section .static_call_sites, "aw"
+    .long 1b - ., __SCK__work - .
+    .endr\n`,
+  );
+  run('as', [`${path}.s`, '-o', `${path}.o`]);
+  run('ld', [`${path}.o`, '-o', path]);
+  for (const format of ['json', 'github']) {
+    const { status, stdout, stderr } = textpoke(['verify', path, '--format', format]);
+    assert.deepEqual([status, stderr], [1, ''], format);
+    assert.ok((stdout.match(/the site holds something else/g) ?? []).length === count, format);
+  }
+});
