@@ -1,6 +1,6 @@
 // Builds dist/: the command line as one file with its code cache, the library as one file, and its types.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -79,6 +79,8 @@ try {
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
+
+writeFileSync(`${root}dist/textpoke.1`, execFileSync(process.execPath, [`${root}bin/textpoke.js`, 'man']));
 
 const tsc = `${root}node_modules/typescript/bin/tsc`;
 execFileSync(process.execPath, [tsc, '-p', `${root}tsconfig.types.json`], { stdio: 'inherit' });
