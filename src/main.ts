@@ -50,10 +50,16 @@ function siteOptions(command: Command): Command {
     .option('--static-call', 'only static calls (.static_call_sites)')
     .option('--static-branch', 'only static branches (__jump_table)')
     .option('--smp-locks', 'only lock prefixes (.smp_locks)')
-    .addOption(new Option('--locks <which>', 'which locks to list').choices(['all', 'listed', 'none']))
+    .addOption(
+      new Option('--locks <which>', 'which locks to list: all, listed or none').choices([
+        'all',
+        'listed',
+        'none',
+      ]),
+    )
     .option('--smp-barriers', 'also barriers between CPUs, on ARM (.smp_barriers)')
-    .option('--relative', 'make absolute jump entries (32-bit ARM kernels) PC-relative')
-    .option('--module', 'kernel module rules: a missing key is represented by its trampoline');
+    .option('--relative', 'make absolute jump entries (32-bit ARM) PC-relative')
+    .option('--module', 'kernel module rules: missing keys by their trampolines');
 }
 
 function makeProgram(finish: (exitCode: number) => void): Command {
@@ -62,6 +68,8 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .version(version, '--version')
     .helpOption('-h, --help', 'show help')
     .configureOutput({ writeOut: print })
+    // Descriptions name the choices themselves, and fit a line.
+    .configureHelp({ optionDescription: ({ description }) => description })
     .enablePositionalOptions()
     .showHelpAfterError('(textpoke --help shows what there is)')
     .exitOverride();
@@ -70,7 +78,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     program
       .command('annotate')
       .description('find the sites of objects and archives and write the tables that list them')
-      .argument('[object...]', 'relocatable objects or .a archives, rewritten in place; @FILE holds more')
+      .argument('[object...]', 'objects or .a archives, in place; @FILE holds names')
       .option('-o, --output <file>', 'write here instead (one input)'),
   )
     .option('--dry-run', 'say what would be done, write nothing')
@@ -78,8 +86,8 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .option('--stats', 'say what was found')
     .option('--json', 'say it as JSON')
     .option('-j, --jobs <n>', 'worker threads', positive)
-    .option('--files-from <list>', 'also the files named in a list, a line each; - is standard input')
-    .option('--depfile <file>', 'with -o: say what the output depends on, for Ninja and Make')
+    .option('--files-from <list>', 'also files named in a list, a line each; - is stdin')
+    .option('--depfile <file>', 'with -o: what the output depends on (Ninja, Make)')
     .option('--cross-check', 'check encodings with keystone and results with capstone')
     .addHelpText('after', '\nExample:\n  gcc -c -O2 -Iinclude x.c && textpoke annotate x.o --stats')
     .action(async (files: string[], args: AnnotateArguments) => finish(await runAnnotate(files, args)));
@@ -119,7 +127,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .description('replay boot-time patching over an image, or over objects linked in memory')
     .argument('<file...>', 'one linked image, or relocatable objects')
     .option('-o, --output <file>', 'write the image as it then stands in memory')
-    .option('--cpus <n>', 'number of CPUs: 1 drops locks and barriers, more put them back', positive)
+    .option('--cpus <n>', 'number of CPUs; 1 drops locks and barriers', positive)
     .option('--enable <key>', 'static_key_enable, after boot (repeatable, in order)', (key) =>
       step({ do: 'enable', key }),
     )
@@ -128,10 +136,12 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       step(updateStep(text)),
     )
     .addOption(
-      new Option('--up-fill <byte>', 'what replaces a dropped lock').choices(['ds', 'nop']).default('ds'),
+      new Option('--up-fill <byte>', 'for a dropped lock: ds (default) or nop')
+        .choices(['ds', 'nop'])
+        .default('ds'),
     )
     .addOption(
-      new Option('--profile <name>', 'whose runtime patches; default: as the image asks for').choices(
+      new Option('--profile <name>', `whose rules: ${profiles.map(({ name }) => name).join(' ')}`).choices(
         profiles.map(({ name }) => name),
       ),
     )
@@ -141,8 +151,8 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       (file, all: string[]) => [...all, file],
       [],
     )
-    .option('--scenario <file>', 'carry out the steps of a JSON file, behind all others')
-    .option('--states', 'print every byte string that may stand at each place, as JSON')
+    .option('--scenario <file>', 'carry out the steps of a JSON file at the end')
+    .option('--states', 'every byte string that may stand at each place')
     .option('--trace', 'show each write: before, after, reason')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -158,28 +168,34 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .option('--original <image>', 'the image before patching: nothing else may have changed')
     .option('--baseline <file>', 'an earlier build: its sites must still be there')
     .option('--cpus <n>', 'number of CPUs that locks and barriers must fit', positive)
-    .addOption(new Option('--locks <which>', 'which locks need an entry').choices(['all', 'listed', 'none']))
+    .addOption(
+      new Option('--locks <which>', 'which locks need an entry: all, listed or none').choices([
+        'all',
+        'listed',
+        'none',
+      ]),
+    )
     .option('--linked', 'the image is as the linker left it, not booted yet')
     .addOption(
-      new Option(
-        '--memory <dump>',
-        'compare the memory of a running system: an ELF core, a kdump or a raw dump',
-      ).conflicts(['original', 'baseline', 'linked', 'locks']),
+      new Option('--memory <dump>', 'hold a running system against it: core, kdump or raw').conflicts([
+        'original',
+        'baseline',
+        'linked',
+        'locks',
+      ]),
     )
-    .option(
-      '--slide <n>',
-      'how far that system has moved the image (KASLR), when the dump does not tell',
-      address,
-    )
+    .option('--slide <n>', 'how far that system moved it, if the dump does not tell', address)
     .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
-    .option('--config <file>', 'findings that are known and accepted, as JSON (docs/config.schema.json)')
+    .option('--config <file>', 'findings that are known and accepted (JSON)')
     .addOption(
-      new Option('--fail-on <severity>', 'what ends in status 1')
+      new Option('--fail-on <severity>', 'what ends in status 1: error (default) or warning')
         .choices(['error', 'warning'])
         .default('error'),
     )
     .addOption(
-      new Option('--format <format>', 'how to print findings').choices(verifyFormats).default('text'),
+      new Option('--format <format>', 'text (default), json, sarif, junit or github')
+        .choices(verifyFormats)
+        .default('text'),
     )
     .addHelpText(
       'after',
@@ -200,7 +216,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .argument('<old-file>', 'object, archive or image')
     .argument('<new-file>')
     .addOption(
-      new Option('--format <format>', 'how to print it')
+      new Option('--format <format>', 'text (default), json or markdown')
         .choices(['text', 'json', 'markdown'])
         .default('text'),
     )

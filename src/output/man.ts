@@ -12,11 +12,10 @@ function literal(text: string): string {
 
 const bold = (text: string) => `\\fB${literal(text)}\\fR`;
 
-function entry({ short, long, value, description, choices }: Choice): string {
+function entry({ short, long, value, description }: Choice): string {
   const flags = (short ? [short, long] : [long]).map(bold).join(', ');
   const shown = value === undefined ? '' : ` \\fI${literal(value)}\\fR`;
-  const list = choices.length > 0 ? ` (${choices.join(', ')})` : '';
-  return `.TP\n${flags}${shown}\n${literal(`${description}${list}`)}`;
+  return `.TP\n${flags}${shown}\n${literal(description)}`;
 }
 
 const statuses = [

@@ -71,6 +71,22 @@ test('--help and -h print help to stdout, for the program and for each command, 
   }
 });
 
+test('each help fits a screen, and has an example', () => {
+  const all = textpoke(['--help']).stdout;
+  const names = [...all.matchAll(/^ {2}([a-z]+) /gm)].map((match) => match[1] as string);
+  assert.ok(names.length > 9);
+  for (const name of names.filter((command) => command !== 'help')) {
+    const lines = textpoke([name, '--help']).stdout.trimEnd().split('\n');
+    assert.ok(lines.length <= 28, `${name}: ${lines.length} lines`);
+    assert.ok(
+      lines.some((line) => /^Examples?:$/.test(line)),
+      name,
+    );
+    const examples = lines.findIndex((line) => /^Examples?:$/.test(line));
+    for (const line of lines.slice(0, examples)) assert.ok(line.length <= 80, line);
+  }
+});
+
 test('without a command the help goes to stderr, and the status is 2', () => {
   const said = textpoke([]);
   assert.deepEqual([said.status, said.stdout], [2, '']);
