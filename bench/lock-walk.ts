@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { lockPrefixOf } from '../src/arch/x86-64-length.ts';
-import { type CodeMap, findLockPrefixes, sweep } from '../src/arch/x86-64-sweep.ts';
+import { lockPrefixOf } from '../src/arch/x86-64/length.ts';
+import { type CodeMap, findLockPrefixes, sweep } from '../src/arch/x86-64/sweep.ts';
 
 const program =
   process.argv[2] ??

@@ -1,7 +1,6 @@
 // The command line: options and their help; what a command does is in commands/, its outcome becomes the exit
 // status here.
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { profiles } from './boot/profiles.ts';
 import { parseAddress } from './bytes/integer.ts';
 import { type AnnotateArguments, runAnnotate, workerFlag } from './commands/annotate.ts';
 import { type BootArguments, runBoot } from './commands/boot.ts';
@@ -11,14 +10,15 @@ import { type DumpArguments, runDump } from './commands/dump.ts';
 import { runExplain } from './commands/explain.ts';
 import { runLdscript } from './commands/ldscript.ts';
 import { runVerify, type VerifyArguments, verifyFormats } from './commands/verify.ts';
+import { profiles } from './demand/profiles.ts';
 import { ExitCode } from './errors.ts';
-import { partsOf } from './output/command-line.ts';
-import { completionScript, type Shell, shells } from './output/completion.ts';
+import { abandon } from './files/publish.ts';
 import { describeError, print, printError } from './output/console.ts';
-import { manPage } from './output/man.ts';
-import { abandon } from './output/publish.ts';
+import { partsOf } from './output/help/command-line.ts';
+import { completionScript, type Shell, shells } from './output/help/completion.ts';
+import { manPage } from './output/help/man.ts';
 import type { BootStep } from './pipeline.ts';
-import { ruleIds } from './rules.ts';
+import { ruleIds } from './verify/rules.ts';
 import { version } from './version.ts';
 
 function positive(text: string): number {

@@ -1,25 +1,5 @@
 // The passes of annotate and boot, top to bottom.
-import { archOf } from './arch/registry.ts';
-import { startCpus } from './boot/hotplug.ts';
-import { jumpLabelInit } from './boot/jump-label.ts';
-import type { Profile } from './boot/profiles.ts';
-import { Runtime } from './boot/runtime.ts';
-import type { UpFill } from './boot/smp-locks.ts';
-import { staticCallInit } from './boot/static-call.ts';
-import { type BootStep, describeStep, runStep } from './boot/steps.ts';
-import { withSymbolTable } from './elf/add-symbol-table.ts';
-import { isArchive, readArchive, rewriteArchive } from './elf/archive.ts';
-import { isEmptyChange } from './elf/change.ts';
-import { ET_REL, SHF_EXECINSTR } from './elf/constants.ts';
-import type { ElfFile } from './elf/file.ts';
-import { isElf, readElf, readElfFrom } from './elf/read.ts';
-import { recheck } from './elf/recheck.ts';
-import { rewriteObject } from './elf/rewrite.ts';
-import { fileSource } from './elf/source.ts';
-import { inFile, TextpokeError } from './errors.ts';
-import type { Image } from './image/image.ts';
-import { ObjectCode } from './sites/object-code.ts';
-import { readObjectTable } from './tables/object-tables.ts';
+
 import {
   type AnnotateOptions,
   type AnnotateStats,
@@ -28,11 +8,32 @@ import {
   planLocks,
   planStaticBranches,
   planStaticCalls,
-} from './tables/plan.ts';
-import { jumpTable, keptLocks, smpBarriers, smpLocks, staticCallSites } from './tables/schema.ts';
+} from './annotate/plan.ts';
+import { archOf } from './arch/registry.ts';
+import { startCpus } from './boot/hotplug.ts';
+import { jumpLabelInit } from './boot/jump-label.ts';
+import { Runtime } from './boot/runtime.ts';
+import type { UpFill } from './boot/smp-locks.ts';
+import { staticCallInit } from './boot/static-call.ts';
+import { type BootStep, describeStep, runStep } from './boot/steps.ts';
+import { jumpTable, keptLocks, smpBarriers, smpLocks, staticCallSites } from './bytes/schema.ts';
+import type { Profile } from './demand/profiles.ts';
+import { withSymbolTable } from './elf/add-symbol-table.ts';
+import { isArchive, readArchive, rewriteArchive } from './elf/archive.ts';
+import { isEmptyChange } from './elf/change.ts';
+import { ET_REL, SHF_EXECINSTR } from './elf/constants.ts';
+import type { ElfFile } from './elf/file.ts';
+import { isElf, readElf, readElfFrom } from './elf/read.ts';
+import { recheck } from './elf/recheck.ts';
+import { rewriteObject } from './elf/rewrite.ts';
+import { inFile, TextpokeError } from './errors.ts';
+import { fileSource } from './files/source.ts';
+import type { Image } from './image/image.ts';
+import { ObjectCode } from './object/object-code.ts';
+import { readObjectTable } from './object/tables.ts';
 
+export type { AnnotateOptions, AnnotateStats, LockPolicy } from './annotate/plan.ts';
 export type { BootStep } from './boot/steps.ts';
-export type { AnnotateOptions, AnnotateStats, LockPolicy } from './tables/plan.ts';
 
 export interface Annotated {
   /** The new file, or undefined when every byte would stay as it is. */

@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { archOf } from '../src/arch/registry.ts';
 import { readElf } from '../src/elf/read.ts';
 import { Image } from '../src/image/image.ts';
-import { linkObjects } from '../src/image/link.ts';
+import { linkObjects } from '../src/link/link.ts';
+import { ObjectCode } from '../src/object/object-code.ts';
 import { type AnnotateOptions, annotate } from '../src/pipeline.ts';
-import { ObjectCode } from '../src/sites/object-code.ts';
 
 /** Everything that annotate finds by default. */
 export const everything: AnnotateOptions = {

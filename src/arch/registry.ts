@@ -2,10 +2,10 @@
 import { hex } from '../bytes/integer.ts';
 import { EF_ARM_BE8 } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
-import { aarch64, aarch64_be } from './aarch64.ts';
+import { aarch64, aarch64_be } from './aarch64/aarch64.ts';
 import type { Arch } from './arch.ts';
-import { arm, arm_be8, arm_be32 } from './arm.ts';
-import { x86_64 } from './x86-64.ts';
+import { arm, arm_be8, arm_be32 } from './arm/arm.ts';
+import { x86_64 } from './x86-64/x86-64.ts';
 
 interface Row {
   readonly arch: Arch;

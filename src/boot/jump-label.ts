@@ -1,10 +1,10 @@
 // The sites of static branches at boot and run time (kernel/jump_label.c; counts of keys are in static-key.ts).
 import type { SiteInstruction } from '../arch/arch.ts';
 import { hexBytes } from '../bytes/integer.ts';
+import { jumpBit1, jumpBranch, jumpTable } from '../bytes/schema.ts';
 import { MismatchError, TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { type BranchSite, unionOffset } from '../image/sites.ts';
-import { jumpBit1, jumpBranch, jumpTable } from '../tables/schema.ts';
 import { type Module, type Runtime, requireKey } from './runtime.ts';
 import { sortTable } from './sort-table.ts';
 import { type Allowed, made, type Patch } from './text-poke.ts';

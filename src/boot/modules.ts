@@ -2,11 +2,11 @@
 // (kernel/module/main.c; jump_label_add_module, static_call_add_module, alternatives_smp_module_add).
 import { parse } from 'node:path';
 import { alignUp } from '../bytes/integer.ts';
+import { smpLocks, trampolineKeys } from '../bytes/schema.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { readElf } from '../elf/read.ts';
 import { inFile, TextpokeError } from '../errors.ts';
 import { type Guest, Image } from '../image/image.ts';
-import { linkObjects } from '../image/link.ts';
 import {
   type CallSite,
   readBranchSites,
@@ -15,7 +15,7 @@ import {
   readStaticCalls,
 } from '../image/sites.ts';
 import { readImageTable } from '../image/tables.ts';
-import { smpLocks, trampolineKeys } from '../tables/schema.ts';
+import { linkObjects } from '../link/link.ts';
 import { addModuleBranches } from './jump-label.ts';
 import type { Module, Runtime } from './runtime.ts';
 import { setLocksOf, type UpFill } from './smp-locks.ts';

@@ -1,6 +1,8 @@
 // What a booted program keeps in memory: its sites, its keys, its calls, its modules. Phases and operations
 // (jump-label.ts, static-key.ts, static-call.ts, smp-locks.ts, modules.ts) work on it.
 import type { CallSupport } from '../arch/arch.ts';
+import { keptLocks, smpLocks, type TableRow } from '../bytes/schema.ts';
+import { type Profile, profileOf } from '../demand/profiles.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Guest, Image } from '../image/image.ts';
 import { isFreed, kernelBanner } from '../image/kernel.ts';
@@ -18,8 +20,6 @@ import {
   readStaticCalls,
   type StaticCall,
 } from '../image/sites.ts';
-import { keptLocks, smpLocks, type TableRow } from '../tables/schema.ts';
-import { type Profile, profileOf } from './profiles.ts';
 import type { Reserved } from './reserved.ts';
 import { TextPoker } from './text-poke.ts';
 

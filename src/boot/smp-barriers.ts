@@ -1,9 +1,9 @@
 // Barriers by number of CPUs on ARM: textpoke's own table, which goes both ways, and the kernel's .alt.smp.init,
 // which goes one way (arch/arm/kernel/head.S, __do_fixup_smp_on_up).
 import { hexBytes, sameBytes } from '../bytes/integer.ts';
+import { altSmp, smpBarriers } from '../bytes/schema.ts';
 import { TextpokeError } from '../errors.ts';
-import { barrierAt } from '../sites/smp-barriers.ts';
-import { altSmp, smpBarriers } from '../tables/schema.ts';
+import { barrierAt } from '../object/find-barriers.ts';
 import type { Runtime } from './runtime.ts';
 import type { Patch } from './text-poke.ts';
 

@@ -1,9 +1,9 @@
 // Tables that the runtime sorts at start-up, by key and then by code (jump_label_sort_entries,
 // static_call_sort_entries; textpoke goes on by entry where those of one key say the same place).
 
+import type { TableRow } from '../bytes/schema.ts';
 import type { Image } from '../image/image.ts';
 import { encodeImageEntry, type ImageEntry } from '../image/tables.ts';
-import type { TableRow } from '../tables/schema.ts';
 import type { TextPoker } from './text-poke.ts';
 
 interface Site {

@@ -4,7 +4,7 @@ import { type CallTarget, placeOf } from '../arch/arch.ts';
 import { sameBytes } from '../bytes/integer.ts';
 import type { Image } from '../image/image.ts';
 import type { BranchSite, CallSite, StaticCall } from '../image/sites.ts';
-import { barrierAt } from '../sites/smp-barriers.ts';
+import { barrierAt } from '../object/find-barriers.ts';
 import { branchAt, branchBytes } from './jump-label.ts';
 import type { Runtime } from './runtime.ts';
 import { droppedLocks } from './smp-locks.ts';

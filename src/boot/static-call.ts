@@ -1,12 +1,12 @@
 // Static calls at boot and run time (kernel/static_call_inline.c, arch/x86/kernel/static_call.c).
 import { type CallKind, type CallSiteBytes, type CallTarget, placeOf } from '../arch/arch.ts';
 import { hex, parseAddress, sameBytes } from '../bytes/integer.ts';
+import { callInit, callTail, staticCallSites } from '../bytes/schema.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image, Pointer } from '../image/image.ts';
 import { findSymbol } from '../image/names.ts';
 import type { CallSite, StaticCall } from '../image/sites.ts';
-import { callInit, callTail, staticCallSites } from '../tables/schema.ts';
 import { type Module, type Runtime, requireKey } from './runtime.ts';
 import { sortTable } from './sort-table.ts';
 import { type Allowed, made, type Patch } from './text-poke.ts';

@@ -4,7 +4,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
-import { publishInThreads } from '../output/publish.ts';
+import { publishInThreads } from '../files/publish.ts';
 import { type AnnotateArguments, type Outcome, tryAnnotateFile, workerFlag } from './annotate.ts';
 
 interface Task {

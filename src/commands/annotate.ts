@@ -1,8 +1,9 @@
 // textpoke annotate: objects and archives, in place or to -o.
 import { realpathSync } from 'node:fs';
 import { type ErrorCode, type ErrorPlace, ExitCode, TextpokeError } from '../errors.ts';
+import { backUp, publish } from '../files/publish.ts';
+import { expandWords, readList } from '../files/response-file.ts';
 import { count, describeError, print, printError, warn } from '../output/console.ts';
-import { backUp, publish } from '../output/publish.ts';
 import {
   type Annotated,
   type AnnotateOptions,
@@ -11,7 +12,6 @@ import {
   type LockPolicy,
 } from '../pipeline.ts';
 import { readBytes } from './input.ts';
-import { expandWords, readList } from './response-file.ts';
 
 /** Argument that tells a worker thread of -j what it is. */
 export const workerFlag = '--textpoke-annotate-worker';

@@ -1,22 +1,22 @@
 // textpoke boot: an image, or objects linked in memory, through boot and the steps after it.
 import { dirname, resolve } from 'node:path';
-import { loadDisassemblers } from '../arch/disassembler.ts';
 import { patchedFile } from '../boot/patched-file.ts';
-import { profileNamed } from '../boot/profiles.ts';
 import { parseScenario } from '../boot/scenario.ts';
 import { patchableStates } from '../boot/states.ts';
 import { listedValues } from '../boot/steps.ts';
+import { profileNamed } from '../demand/profiles.ts';
 import { ET_REL } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { readElf, readElfFrom } from '../elf/read.ts';
 import { recheck } from '../elf/recheck.ts';
-import { fileSource, plainSource } from '../elf/source.ts';
+import { loadDisassemblers } from '../engines/disassembler.ts';
 import { inFile, MismatchError } from '../errors.ts';
+import { executable, publish } from '../files/publish.ts';
+import { fileSource, plainSource } from '../files/source.ts';
 import { Image } from '../image/image.ts';
-import { linkObjects } from '../image/link.ts';
+import { linkObjects } from '../link/link.ts';
 import { bootJson, bootSummary, mismatchText, statesJson, traceText } from '../output/boot.ts';
 import { Progress, print, printError, warn } from '../output/console.ts';
-import { executable, publish } from '../output/publish.ts';
 import { type BootStep, boot } from '../pipeline.ts';
 import { readBytes } from './input.ts';
 

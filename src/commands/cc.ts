@@ -6,10 +6,10 @@
 import { lstatSync, renameSync, rmSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname } from 'node:path';
-import { reasonOf } from '../elf/source.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
+import { discard, discardPending, replace, settle, siblingOf } from '../files/publish.ts';
+import { reasonOf } from '../files/source.ts';
 import { describeError, printError, warn } from '../output/console.ts';
-import { discard, discardPending, replace, settle, siblingOf } from '../output/publish.ts';
 import { annotate } from '../pipeline.ts';
 import { type AnnotateArguments, annotateOptions, tellUnlisted } from './annotate.ts';
 import { type CompiledObject, readCompilerLine } from './compiler-line.ts';

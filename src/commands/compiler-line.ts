@@ -1,7 +1,7 @@
 // What a compiler's command line will leave behind, by the rules of the drivers of gcc and clang (gcc's manual,
 // "Overall Options" and "Preprocessor Options").
 import { basename } from 'node:path';
-import { expandWords } from './response-file.ts';
+import { expandWords } from '../files/response-file.ts';
 
 /** Options whose argument is the next word. What follows them is no input. */
 const takesArgument = new Set(

@@ -1,15 +1,15 @@
 // annotate --cross-check: our encodings against keystone once, and every listed instruction against capstone.
 import { type Arch, placeOf } from '../arch/arch.ts';
+import { architectures } from '../arch/registry.ts';
+import { jumpTable, smpLocks, staticCallSites } from '../bytes/schema.ts';
 import {
   type CheckedInstruction,
   type CrossCheck,
   crossCheckEncodings,
   type Intent,
-} from '../arch/cross-check.ts';
-import { architectures } from '../arch/registry.ts';
-import type { CodeSection, ObjectCode, Place } from '../sites/object-code.ts';
-import { readObjectTable } from '../tables/object-tables.ts';
-import { jumpTable, smpLocks, staticCallSites } from '../tables/schema.ts';
+} from '../engines/cross-check.ts';
+import type { CodeSection, ObjectCode, Place } from '../object/object-code.ts';
+import { readObjectTable } from '../object/tables.ts';
 
 /** Longest instruction on any machine, in bytes. */
 const longest = 15;

@@ -2,8 +2,8 @@
 import { compareSites } from '../diff/compare.ts';
 import { type SitesByFunction, sitesByFunction } from '../diff/sites.ts';
 import { dumpFile } from '../dump/dump.ts';
-import { fileSource } from '../elf/source.ts';
 import { ExitCode } from '../errors.ts';
+import { fileSource } from '../files/source.ts';
 import { print } from '../output/console.ts';
 import { type ComparedFile, diffJson, diffMarkdown, diffText } from '../output/diff.ts';
 

@@ -1,8 +1,8 @@
 // textpoke dump: the tables of objects, archives and images. A file that cannot be read does not stop the others.
 import { dumpFile } from '../dump/dump.ts';
 import type { DumpedFile } from '../dump/model.ts';
-import { type ByteSource, fileSource } from '../elf/source.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
+import { type ByteSource, fileSource } from '../files/source.ts';
 import { describeError, outputColours, print, printError } from '../output/console.ts';
 import { dumpJson, dumpText } from '../output/dump.ts';
 

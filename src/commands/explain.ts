@@ -2,7 +2,7 @@
 import { TextpokeError } from '../errors.ts';
 import { print } from '../output/console.ts';
 import { explainRule, listRules } from '../output/explain.ts';
-import { type RuleId, ruleIds, rules } from '../rules.ts';
+import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
 
 /** Single letters to change, put in or take out to make one word of another. */
 function distance(a: string, b: string): number {

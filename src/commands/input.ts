@@ -1,8 +1,8 @@
 // Reads the files that a command line names.
 import { readFileSync, statSync } from 'node:fs';
 import { readElfFrom } from '../elf/read.ts';
-import { fileSource, reasonOf } from '../elf/source.ts';
 import { TextpokeError } from '../errors.ts';
+import { fileSource, reasonOf } from '../files/source.ts';
 import { Image } from '../image/image.ts';
 
 /** A regular file's bytes; `read-failed` with the system's reason. */

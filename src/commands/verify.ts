@@ -1,9 +1,9 @@
 // textpoke verify: proves a patched image, or the memory of a system that runs it.
-import { loadDisassemblers } from '../arch/disassembler.ts';
+
 import { checkBaseline } from '../diff/baseline.ts';
 import { compareSites } from '../diff/compare.ts';
+import { loadDisassemblers } from '../engines/disassembler.ts';
 import { ExitCode, inFile, TextpokeError } from '../errors.ts';
-import type { Finding } from '../findings.ts';
 import { locate } from '../memory/locate.ts';
 import { openDump } from '../memory/open.ts';
 import { print, warn } from '../output/console.ts';
@@ -12,9 +12,10 @@ import { junitXml } from '../output/junit.ts';
 import { memoryJson, memoryText } from '../output/memory.ts';
 import { sarifLog } from '../output/sarif.ts';
 import { verifyJson, verifyText } from '../output/verify.ts';
-import { rules, type Severity } from '../rules.ts';
+import type { Finding } from '../verify/finding.ts';
 import { verifyMemory } from '../verify/memory.ts';
 import { makeReport, type Report } from '../verify/report.ts';
+import { rules, type Severity } from '../verify/rules.ts';
 import { parseConfig, type Suppression } from '../verify/suppressions.ts';
 import { type LockCheck, verifyImage } from '../verify/verify.ts';
 import { sitesOf } from './diff.ts';

@@ -1,5 +1,5 @@
 // What verify says of an earlier build: sites that were lost since, and sites that are new.
-import type { Finding } from '../findings.ts';
+import type { Finding } from '../verify/finding.ts';
 import type { Compared } from './compare.ts';
 import { describeSite } from './sites.ts';
 

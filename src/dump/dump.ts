@@ -1,18 +1,8 @@
 // The passes of dump: read a file, decode each table that is asked for, name every place. Objects, images and the
 // members of archives come out alike; an entry that makes no sense is shown as such, and the next one is read.
 import type { InstructionSet, SiteInstruction } from '../arch/arch.ts';
-import { type Disassemblers, loadDisassemblers } from '../arch/disassembler.ts';
 import { archOf } from '../arch/registry.ts';
 import { hexBytes } from '../bytes/integer.ts';
-import { isArchive, readArchive } from '../elf/archive.ts';
-import { ET_DYN, ET_REL } from '../elf/constants.ts';
-import { ElfFile } from '../elf/file.ts';
-import { isElf, readElf, readElfFrom } from '../elf/read.ts';
-import { type ByteSource, memorySource, plainSource } from '../elf/source.ts';
-import { inFile, TextpokeError } from '../errors.ts';
-import { Image } from '../image/image.ts';
-import { ObjectCode } from '../sites/object-code.ts';
-import { keyPrefix, trampolinePrefix } from '../sites/trampolines.ts';
 import {
   altSmp,
   callInit,
@@ -26,7 +16,17 @@ import {
   staticCallSites,
   type TableRow,
   trampolineKeys,
-} from '../tables/schema.ts';
+} from '../bytes/schema.ts';
+import { isArchive, readArchive } from '../elf/archive.ts';
+import { ET_DYN, ET_REL } from '../elf/constants.ts';
+import { ElfFile } from '../elf/file.ts';
+import { isElf, readElf, readElfFrom } from '../elf/read.ts';
+import { type Disassemblers, loadDisassemblers } from '../engines/disassembler.ts';
+import { inFile, TextpokeError } from '../errors.ts';
+import { type ByteSource, memorySource, plainSource } from '../files/source.ts';
+import { Image } from '../image/image.ts';
+import { ObjectCode } from '../object/object-code.ts';
+import { keyPrefix, trampolinePrefix } from '../object/trampolines.ts';
 import { ImageView } from './image-view.ts';
 import {
   type DumpedAlternative,

@@ -2,21 +2,21 @@
 
 import type { Arch } from '../arch/arch.ts';
 import { hex } from '../bytes/integer.ts';
+import { entryLayout, type TableRow } from '../bytes/schema.ts';
 import { countUpTo } from '../bytes/search.ts';
 import { linesOfPlaces, type SourceLines } from '../dwarf/source-lines.ts';
 import { SHT_NOBITS, STB_GLOBAL, STT_FUNC, STT_OBJECT } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
 import { splitKey } from '../image/sites.ts';
+import { branchTarget } from '../object/jump-entries.ts';
 import {
   type CodeSection,
   isAllData,
   isNameless,
   type ObjectCode,
   type Place,
-} from '../sites/object-code.ts';
-import { branchTarget } from '../tables/jump-entries.ts';
-import { readObjectTable, tableSections } from '../tables/object-tables.ts';
-import { entryLayout, type TableRow } from '../tables/schema.ts';
+} from '../object/object-code.ts';
+import { readObjectTable, tableSections } from '../object/tables.ts';
 import type { DumpedPlace } from './model.ts';
 import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
 

@@ -1,7 +1,7 @@
 // What dump needs of a file, whether its places are sections with offsets (an object) or addresses (an image).
 import type { Arch, InstructionSet } from '../arch/arch.ts';
+import type { TableRow } from '../bytes/schema.ts';
 import type { SourceLines } from '../dwarf/source-lines.ts';
-import type { TableRow } from '../tables/schema.ts';
 import type { DumpedPlace, TablePart } from './model.ts';
 
 /** One entry as it stands: its places in the row's order, or why there are none. */

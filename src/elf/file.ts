@@ -1,6 +1,7 @@
 // An ELF file as it stands: header, sections, segments; contents are read when asked for. Nothing here changes
 // a file (that is rewrite.ts and image writing), and nothing decides what a section means to textpoke.
 import { TextpokeError } from '../errors.ts';
+import type { ByteSource } from '../files/source.ts';
 import {
   SHT_CREL,
   SHT_DYNSYM,
@@ -14,7 +15,6 @@ import {
 } from './constants.ts';
 import { Rel, Rela, Sym } from './records.ts';
 import { type Relocations, readRelocations } from './relocations.ts';
-import type { ByteSource } from './source.ts';
 import { StringTable } from './strings.ts';
 import { SymbolTable } from './symbols.ts';
 

@@ -5,6 +5,7 @@ import { compressionOf, magicSize } from '../bytes/decompress.ts';
 import { hexBytes, requireSafe, toAddress } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { inFile, TextpokeError } from '../errors.ts';
+import { type ByteSource, memorySource } from '../files/source.ts';
 import {
   ELFCLASS64,
   ELFDATA2LSB,
@@ -17,7 +18,6 @@ import {
 } from './constants.ts';
 import { ElfFile, type ElfHeader, type Section, type Segment } from './file.ts';
 import { Ehdr, identSize, Phdr, Shdr } from './records.ts';
-import { type ByteSource, memorySource } from './source.ts';
 import { StringTable } from './strings.ts';
 
 /** True when the bytes start with ELF's magic number. */

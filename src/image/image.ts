@@ -17,9 +17,9 @@ import {
 } from '../elf/constants.ts';
 import type { ElfFile, Section, Segment } from '../elf/file.ts';
 import { TextpokeError } from '../errors.ts';
-import { codeMapOf, isAllData, symbolPlace } from '../sites/object-code.ts';
+import { codeMapOf, isAllData, symbolPlace } from '../object/object-code.ts';
 import { DynamicTable } from './dynamic.ts';
-import { SymbolIndex } from './symbol-index.ts';
+import { SymbolIndex } from './symbols.ts';
 
 /** What a pointer in the image will be when the program runs. */
 export type Pointer =

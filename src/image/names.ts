@@ -2,7 +2,7 @@
 // an address, or a pattern for many.
 import { hex, parseAddress } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
-import { keyPrefix } from '../sites/trampolines.ts';
+import { keyPrefix } from '../object/trampolines.ts';
 import type { Image } from './image.ts';
 import type { StaticCall } from './sites.ts';
 

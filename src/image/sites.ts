@@ -1,6 +1,5 @@
 // The sites of an image, decoded from its tables, and the keys they belong to.
-import { STB_LOCAL, STT_FILE } from '../elf/constants.ts';
-import { keyPrefix, trampolinePrefix } from '../sites/trampolines.ts';
+
 import {
   altSmp,
   callInit,
@@ -13,7 +12,9 @@ import {
   smpBarriers,
   type smpLocks,
   staticCallSites,
-} from '../tables/schema.ts';
+} from '../bytes/schema.ts';
+import { STB_LOCAL, STT_FILE } from '../elf/constants.ts';
+import { keyPrefix, trampolinePrefix } from '../object/trampolines.ts';
 import type { Image } from './image.ts';
 import { type ImageEntry, readImageTable } from './tables.ts';
 

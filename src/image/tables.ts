@@ -1,8 +1,8 @@
 // Reads and writes the tables of a linked image, where every field is a plain number: its address plus its value.
 import { hex, requireS32 } from '../bytes/integer.ts';
+import { entryLayout, type TableRow } from '../bytes/schema.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
-import { entryLayout, type TableRow } from '../tables/schema.ts';
 import type { Image } from './image.ts';
 import { kernelBanner } from './kernel.ts';
 

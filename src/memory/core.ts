@@ -4,8 +4,8 @@ import { toAddress } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { ET_CORE } from '../elf/constants.ts';
 import { readProgramHeaders } from '../elf/read.ts';
-import type { ByteSource } from '../elf/source.ts';
 import { TextpokeError } from '../errors.ts';
+import type { ByteSource } from '../files/source.ts';
 import {
   type AddressSpace,
   type Dump,

@@ -4,8 +4,8 @@
 import { inflate, unzstd } from '../bytes/decompress.ts';
 import { countUpTo } from '../bytes/search.ts';
 import { ByteView } from '../bytes/view.ts';
-import type { ByteSource } from '../elf/source.ts';
 import { TextpokeError } from '../errors.ts';
+import type { ByteSource } from '../files/source.ts';
 import { type Dump, forEachPiece, type Runs, sortStretches } from './memory.ts';
 
 export const kdumpSignature = 'KDUMP   ';

@@ -1,7 +1,7 @@
 // Opens a dump of memory, whose format its first bytes tell.
 import { isElf } from '../elf/read.ts';
-import { type ByteSource, fileSource } from '../elf/source.ts';
 import { inFile, TextpokeError } from '../errors.ts';
+import { type ByteSource, fileSource } from '../files/source.ts';
 import type { Image } from '../image/image.ts';
 import { readCore } from './core.ts';
 import { flatSignature, kdumpSignature, readKdump, unflatten } from './kdump.ts';

@@ -1,10 +1,11 @@
 // The record of a boot for people: phases with counts, then each write with before, after, reason, disassembly.
-import type { Disassemblers } from '../arch/disassembler.ts';
+
 import type { Runtime } from '../boot/runtime.ts';
 import type { PlaceStates } from '../boot/states.ts';
 import type { PokeRecord } from '../boot/text-poke.ts';
 import { hex, hexBytes, sameBytes } from '../bytes/integer.ts';
 import { linesOfAddresses, type SourceLine } from '../dwarf/source-lines.ts';
+import type { Disassemblers } from '../engines/disassembler.ts';
 import type { MismatchError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { count, outputColours } from './console.ts';

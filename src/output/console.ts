@@ -1,7 +1,7 @@
 // What every command says the same way: diagnostics to stderr, results to stdout, colour only on a terminal.
 import { Chalk, type ChalkInstance } from 'chalk';
-import { reasonOf } from '../elf/source.ts';
 import { ExitCode, printable, TextpokeError } from '../errors.ts';
+import { reasonOf } from '../files/source.ts';
 
 function colourLevel(stream: { isTTY?: boolean }): 0 | 1 {
   const forced = process.env.FORCE_COLOR;

@@ -1,5 +1,5 @@
 // The rules of verify for people.
-import { type RuleId, ruleIds, rules } from '../rules.ts';
+import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
 import { outputColours } from './console.ts';
 
 /** Columns of a paragraph. */

@@ -2,8 +2,8 @@
 import { isAbsolute, relative } from 'node:path';
 import { hex } from '../bytes/integer.ts';
 import { printable } from '../errors.ts';
-import { rules } from '../rules.ts';
 import type { Located, Report } from '../verify/report.ts';
+import { rules } from '../verify/rules.ts';
 
 function data(text: string): string {
   return printable(text).replaceAll('%', '%25');

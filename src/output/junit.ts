@@ -1,7 +1,7 @@
 // Findings as JUnit XML: a rule is a test case, which fails where there are findings that count.
 import { hex, hexBytes } from '../bytes/integer.ts';
-import { type RuleId, ruleIds, rules, type Severity } from '../rules.ts';
 import type { Located, Report } from '../verify/report.ts';
+import { type RuleId, ruleIds, rules, type Severity } from '../verify/rules.ts';
 import { sourceText } from './verify.ts';
 
 /** Text for XML 1.0, which has no place for most control characters at all. */

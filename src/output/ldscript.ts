@@ -1,6 +1,6 @@
 // The linker script fragment for GNU ld and lld: where the tables go and what their bounds are called.
 import type { Arch } from '../arch/arch.ts';
-import { allTables, altSmp, keptLocks, smpBarriers, smpLocks, type TableRow } from '../tables/schema.ts';
+import { allTables, altSmp, keptLocks, smpBarriers, smpLocks, type TableRow } from '../bytes/schema.ts';
 
 function outputSection(row: TableRow, align: number, keep: boolean): string {
   const [start, stop] = row.bounds[0] as readonly [string, string];

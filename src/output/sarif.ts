@@ -3,8 +3,8 @@ import type { Location, Log, PhysicalLocation, ReportingDescriptor, Result } fro
 import { hex } from '../bytes/integer.ts';
 import { PT_LOAD } from '../elf/constants.ts';
 import type { Image } from '../image/image.ts';
-import { type RuleId, ruleIds, rules } from '../rules.ts';
 import type { Located, Report } from '../verify/report.ts';
+import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
 import { version } from '../version.ts';
 
 const schema = 'https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json';

@@ -2,8 +2,8 @@
 // the kernel's own sites hold their replacement on one CPU.
 import type { Runtime } from '../boot/runtime.ts';
 import { sameBytes } from '../bytes/integer.ts';
-import type { Finding } from '../findings.ts';
-import { barrierAt } from '../sites/smp-barriers.ts';
+import { barrierAt } from '../object/find-barriers.ts';
+import type { Finding } from './finding.ts';
 import type { VerifyOptions } from './verify.ts';
 
 /** TP017. */

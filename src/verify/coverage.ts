@@ -2,9 +2,9 @@
 // calls that no entry lists a site of.
 import { placeOf } from '../arch/arch.ts';
 import type { Runtime } from '../boot/runtime.ts';
-import type { Finding } from '../findings.ts';
 import { type CallSite, readCallSites } from '../image/sites.ts';
-import { keyPrefix, trampolinePrefix } from '../sites/trampolines.ts';
+import { keyPrefix, trampolinePrefix } from '../object/trampolines.ts';
+import type { Finding } from './finding.ts';
 
 /** TP009, TP021 (a call that no entry could list), TP024. */
 export function* checkCoverage(runtime: Runtime): Generator<Finding> {

@@ -2,13 +2,13 @@
 // out of what is checked after it, so that one defect is said once.
 import type { Runtime } from '../boot/runtime.ts';
 import { PF_W, STT_OBJECT } from '../elf/constants.ts';
-import type { Finding } from '../findings.ts';
 import type { Image } from '../image/image.ts';
 import { isReadOnlyAfterInit } from '../image/kernel.ts';
-import type { RuleId } from '../rules.ts';
+import type { Finding } from './finding.ts';
 import { checkInitFlags, checkInitReferences } from './init.ts';
 import { checkOrder } from './order.ts';
 import { checkOverlaps } from './overlaps.ts';
+import type { RuleId } from './rules.ts';
 import type { VerifyOptions } from './verify.ts';
 
 /** Addresses of entries that something is wrong with. */

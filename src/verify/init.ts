@@ -3,10 +3,10 @@ import { placeOf } from '../arch/arch.ts';
 import type { Runtime } from '../boot/runtime.ts';
 import { readCallValue } from '../boot/static-call.ts';
 import { TextpokeError } from '../errors.ts';
-import type { Finding } from '../findings.ts';
 import { isFreed } from '../image/kernel.ts';
 import type { CallSite } from '../image/sites.ts';
 import { entryFinding } from './entries.ts';
+import type { Finding } from './finding.ts';
 
 /** TP015. */
 export function* checkInitFlags(runtime: Runtime): Generator<Finding> {

@@ -14,9 +14,9 @@ import {
 } from '../boot/static-call.ts';
 import { sameBytes } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
-import type { Finding } from '../findings.ts';
 import type { BranchSite, CallSite } from '../image/sites.ts';
-import type { RuleId } from '../rules.ts';
+import type { Finding } from './finding.ts';
+import type { RuleId } from './rules.ts';
 import type { VerifyOptions } from './verify.ts';
 
 /** TP007, TP008, TP012, TP021. */

@@ -3,10 +3,10 @@
 import type { Runtime } from '../boot/runtime.ts';
 import { droppedLocks } from '../boot/smp-locks.ts';
 import { hexBytes } from '../bytes/integer.ts';
-import type { Finding } from '../findings.ts';
+import { smpLocks } from '../bytes/schema.ts';
 import { kernelBanner } from '../image/kernel.ts';
 import { type LockSite, readLockSites } from '../image/sites.ts';
-import { smpLocks } from '../tables/schema.ts';
+import type { Finding } from './finding.ts';
 import type { VerifyOptions } from './verify.ts';
 
 /** TP002 (a listed place is no prefix), TP010, TP011, TP025. */

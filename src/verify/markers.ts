@@ -3,10 +3,10 @@
 import type { Runtime } from '../boot/runtime.ts';
 import { SHF_ALLOC, SHF_EXECINSTR } from '../elf/constants.ts';
 import type { Section } from '../elf/file.ts';
-import type { Finding } from '../findings.ts';
 import type { Image } from '../image/image.ts';
 import { readBranchSites } from '../image/sites.ts';
-import { keepLockSymbol } from '../sites/markers.ts';
+import { keepLockSymbol } from '../object/markers.ts';
+import type { Finding } from './finding.ts';
 
 interface Mark {
   /** Address of the marked place. */

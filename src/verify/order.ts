@@ -1,7 +1,7 @@
 // The order in which boot leaves the tables.
 import type { Runtime } from '../boot/runtime.ts';
-import type { Finding } from '../findings.ts';
 import { entryFinding } from './entries.ts';
+import type { Finding } from './finding.ts';
 
 /** TP004, at the first entry of a table that is out of order. */
 export function* checkOrder(runtime: Runtime): Generator<Finding> {

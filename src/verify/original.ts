@@ -3,9 +3,9 @@
 import { placeOf } from '../arch/arch.ts';
 import type { Runtime } from '../boot/runtime.ts';
 import { hex, hexBytes } from '../bytes/integer.ts';
-import type { Finding } from '../findings.ts';
+import { altSmp, jumpTable, keptLocks, smpBarriers, smpLocks, staticCallSites } from '../bytes/schema.ts';
 import { tableRanges } from '../image/tables.ts';
-import { altSmp, jumpTable, keptLocks, smpBarriers, smpLocks, staticCallSites } from '../tables/schema.ts';
+import type { Finding } from './finding.ts';
 
 /** How many changed places are named before the rest is only counted. */
 const shownChanges = 20;

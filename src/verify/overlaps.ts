@@ -1,7 +1,7 @@
 // Sites that share bytes, and entries that say the same.
 import type { Runtime } from '../boot/runtime.ts';
-import type { Finding } from '../findings.ts';
 import { entryFinding, type Faulty } from './entries.ts';
+import type { Finding } from './finding.ts';
 
 interface ListedSite {
   readonly address: number;

@@ -1,9 +1,9 @@
 // What verify has to say about a file, for every form of output: findings with their places in source and image, the
 // most important first, and what was suppressed.
 import { linesOfAddresses, type SourceLine } from '../dwarf/source-lines.ts';
-import type { Finding } from '../findings.ts';
 import type { Image } from '../image/image.ts';
-import { type Need, rules, type Severity } from '../rules.ts';
+import type { Finding } from './finding.ts';
+import { type Need, rules, type Severity } from './rules.ts';
 import { type Suppressed, type Suppression, suppress } from './suppressions.ts';
 
 /** A finding, and where its place comes from. */

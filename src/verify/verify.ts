@@ -1,15 +1,15 @@
 // Proves a patched image: every check in turn, findings in order of rule and address.
 import { Runtime } from '../boot/runtime.ts';
-import type { Finding } from '../findings.ts';
 import type { Image } from '../image/image.ts';
-import { type RuleId, rules } from '../rules.ts';
 import { checkBarriers } from './barriers.ts';
 import { checkCoverage } from './coverage.ts';
 import { checkEntries } from './entries.ts';
+import type { Finding } from './finding.ts';
 import { checkInstructions } from './instructions.ts';
 import { checkLocks } from './locks.ts';
 import { checkMarkers } from './markers.ts';
 import { checkOriginal } from './original.ts';
+import { type RuleId, rules } from './rules.ts';
 
 /** Which locks need an entry: all, none but those listed, or locks are not looked at. */
 export type LockCheck = 'all' | 'listed' | 'none';

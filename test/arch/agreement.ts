@@ -1,6 +1,6 @@
 // Compares our sweep with objdump's listing, line by line. Every difference has a name here or is unexplained.
-import { lengthOf, lockPrefixOf } from '../../src/arch/x86-64-length.ts';
-import { findLockPrefixes, sweep } from '../../src/arch/x86-64-sweep.ts';
+import { lengthOf, lockPrefixOf } from '../../src/arch/x86-64/length.ts';
+import { findLockPrefixes, sweep } from '../../src/arch/x86-64/sweep.ts';
 import { LineClass, type Listing } from './objdump.ts';
 
 /** Where we differ from objdump, and why that is right. */

@@ -1,11 +1,11 @@
 // What boot and the steps after it leave at every site, read back by capstone, which shares no code with us.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type CheckedInstruction, type Intent, loadCrossCheck } from '../../src/arch/cross-check.ts';
-import { decodeInstruction, lengthOf } from '../../src/arch/x86-64-length.ts';
+import { decodeInstruction, lengthOf } from '../../src/arch/x86-64/length.ts';
 import { readKey, wantsJump } from '../../src/boot/jump-label.ts';
 import type { Runtime } from '../../src/boot/runtime.ts';
 import { type CallValue, kindOfSite, readCallValue } from '../../src/boot/static-call.ts';
+import { type CheckedInstruction, type Intent, loadCrossCheck } from '../../src/engines/cross-check.ts';
 import { type BootStep, boot } from '../../src/pipeline.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 

@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { readElf } from '../../src/elf/read.ts';
 import { Image } from '../../src/image/image.ts';
-import { linkObjects } from '../../src/image/link.ts';
+import { linkObjects } from '../../src/link/link.ts';
 import { type AnnotateOptions, annotate } from '../../src/pipeline.ts';
 import { everything } from '../samples.ts';
 import { run, scratch } from '../tools.ts';

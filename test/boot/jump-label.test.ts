@@ -7,9 +7,9 @@ import { hexBytes } from '../../src/bytes/integer.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { MismatchError } from '../../src/errors.ts';
 import type { Image } from '../../src/image/image.ts';
-import { linkObjects } from '../../src/image/link.ts';
 import { findStaticKey } from '../../src/image/names.ts';
 import { readBranchSites } from '../../src/image/sites.ts';
+import { linkObjects } from '../../src/link/link.ts';
 import { imageOf, linkedBytes, programUnits, sampleBytes } from '../samples.ts';
 
 const branchImage = linkedBytes('gcc-O2', programUnits);

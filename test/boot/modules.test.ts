@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { profileNamed } from '../../src/boot/profiles.ts';
 import type { BootStep } from '../../src/boot/steps.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
+import { profileNamed } from '../../src/demand/profiles.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { TextpokeError } from '../../src/errors.ts';
 import { Image } from '../../src/image/image.ts';
-import { linkObjects } from '../../src/image/link.ts';
 import { findStaticCall, findStaticKey, findSymbol } from '../../src/image/names.ts';
+import { linkObjects } from '../../src/link/link.ts';
 import { boot } from '../../src/pipeline.ts';
 import { annotated, imageOf, linkedBytes, programUnits } from '../samples.ts';
 import { toolTest } from '../tools.ts';

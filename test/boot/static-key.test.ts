@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { jumpLabelInit, readKey } from '../../src/boot/jump-label.ts';
-import { type Profile, profileNamed } from '../../src/boot/profiles.ts';
 import { Runtime } from '../../src/boot/runtime.ts';
 import {
   advance,
@@ -13,6 +12,7 @@ import {
   incrementKey,
 } from '../../src/boot/static-key.ts';
 import { ByteView } from '../../src/bytes/view.ts';
+import { type Profile, profileNamed } from '../../src/demand/profiles.ts';
 import { findStaticKey } from '../../src/image/names.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { type CompilerLine, readCompilerLine } from '../../src/commands/compiler-line.ts';
-import { splitWords } from '../../src/commands/response-file.ts';
+import { splitWords } from '../../src/files/response-file.ts';
 import { scratch } from '../tools.ts';
 
 const read = (line: string): CompilerLine => readCompilerLine(line.split(' '));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { ruleIds, rules } from '../../src/rules.ts';
+import { ruleIds, rules } from '../../src/verify/rules.ts';
 import { linkedBytes, programUnits } from '../samples.ts';
 import { scratch, tryRun } from '../tools.ts';
 

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { dumpFile } from '../../src/dump/dump.ts';
 import { type DumpedFile, type DumpedPlace, isDead } from '../../src/dump/model.ts';
 import type { SourceLine } from '../../src/dwarf/source-lines.ts';
-import { fileSource } from '../../src/elf/source.ts';
+import { fileSource } from '../../src/files/source.ts';
 import { dumpJson, dumpText } from '../../src/output/dump.ts';
 import { askAddr2line, assertSame } from '../dwarf/addr2line.ts';
 import { annotated, linkedBytes, programUnits, samplePath } from '../samples.ts';

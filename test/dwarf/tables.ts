@@ -8,7 +8,7 @@ import {
   SHT_PROGBITS,
 } from '../../src/elf/constants.ts';
 import { ElfFile, type Section } from '../../src/elf/file.ts';
-import { memorySource } from '../../src/elf/source.ts';
+import { memorySource } from '../../src/files/source.ts';
 
 export interface Shape {
   readonly version: number;

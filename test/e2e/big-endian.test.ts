@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { readElf } from '../../src/elf/read.ts';
 import { Image } from '../../src/image/image.ts';
-import { linkObjects } from '../../src/image/link.ts';
+import { linkObjects } from '../../src/link/link.ts';
 import { linkerScript } from '../../src/output/ldscript.ts';
 import { type BootStep, boot } from '../../src/pipeline.ts';
 import { verifyImage } from '../../src/verify/verify.ts';

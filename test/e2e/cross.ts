@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { jumpTable, staticCallSites } from '../../src/bytes/schema.ts';
 import { readElf } from '../../src/elf/read.ts';
-import { readObjectTable } from '../../src/tables/object-tables.ts';
-import { jumpTable, staticCallSites } from '../../src/tables/schema.ts';
+import { readObjectTable } from '../../src/object/tables.ts';
 import { objectCode } from '../samples.ts';
 import { run } from '../tools.ts';
 import {

@@ -6,7 +6,7 @@ import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } fro
 import { join } from 'node:path';
 import test from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { ruleIds, rules } from '../../src/rules.ts';
+import { ruleIds, rules } from '../../src/verify/rules.ts';
 import { run, scratch, toolTest } from '../tools.ts';
 import { broken, type Change, callEntry, jumpEntry, s32, s64 } from './broken.ts';
 import {

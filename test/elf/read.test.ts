@@ -13,8 +13,8 @@ import type { ElfFile } from '../../src/elf/file.ts';
 import { readElf, readElfFrom } from '../../src/elf/read.ts';
 import { recheck } from '../../src/elf/recheck.ts';
 import { rewriteObject } from '../../src/elf/rewrite.ts';
-import { fileSource } from '../../src/elf/source.ts';
 import { errorCodes, TextpokeError } from '../../src/errors.ts';
+import { fileSource } from '../../src/files/source.ts';
 import { changeEverything, makeObject, noChange, words } from './objects.ts';
 
 const samples = fileURLToPath(new URL('../../samples/objects/', import.meta.url));

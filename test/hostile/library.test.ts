@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { readElf } from '../../src/elf/read.ts';
 import { errorCodes, TextpokeError } from '../../src/errors.ts';
 import { Image } from '../../src/image/image.ts';
-import { linkObjects } from '../../src/image/link.ts';
+import { linkObjects } from '../../src/link/link.ts';
 import { annotate, boot } from '../../src/pipeline.ts';
 import { verifyImage } from '../../src/verify/verify.ts';
 import { everything, linkedBytes, programUnits } from '../samples.ts';

@@ -2,8 +2,8 @@
 import { deflateSync } from 'node:zlib';
 import { ByteView } from '../../src/bytes/view.ts';
 import { readElf } from '../../src/elf/read.ts';
-import { linkObjects } from '../../src/image/link.ts';
 import { readStaticCalls } from '../../src/image/sites.ts';
+import { linkObjects } from '../../src/link/link.ts';
 import { type BootOptions, boot } from '../../src/pipeline.ts';
 import { makeObject } from '../elf/objects.ts';
 import { annotated, imageOf, programUnits } from '../samples.ts';

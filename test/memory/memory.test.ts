@@ -1,8 +1,8 @@
 // verify --memory over dumps made here; test/kernel/memory.ts does the same with those of real kernels.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { memorySource } from '../../src/elf/source.ts';
 import { TextpokeError } from '../../src/errors.ts';
+import { memorySource } from '../../src/files/source.ts';
 import { readBranchSites, readCallSites } from '../../src/image/sites.ts';
 import { locate } from '../../src/memory/locate.ts';
 import { readDump } from '../../src/memory/open.ts';

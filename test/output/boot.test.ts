@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { loadDisassemblers } from '../../src/arch/disassembler.ts';
+import { loadDisassemblers } from '../../src/engines/disassembler.ts';
 import { MismatchError } from '../../src/errors.ts';
 import { mismatchText } from '../../src/output/boot.ts';
 import { imageOf, linkedBytes } from '../samples.ts';

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { Ajv } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import type { Finding } from '../../src/findings.ts';
 import { githubText } from '../../src/output/github.ts';
 import { junitXml } from '../../src/output/junit.ts';
 import { sarifLog } from '../../src/output/sarif.ts';
 import { verifyJson, verifyText } from '../../src/output/verify.ts';
-import { ruleIds, rules } from '../../src/rules.ts';
+import type { Finding } from '../../src/verify/finding.ts';
 import { type Located, makeReport, type Report } from '../../src/verify/report.ts';
+import { ruleIds, rules } from '../../src/verify/rules.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 import { run, scratch, toolTest, tryRun } from '../tools.ts';
 

@@ -1,14 +1,14 @@
 // Rules about entries by themselves, on images linked in memory and broken by hand.
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { jumpTable, staticCallSites } from '../../src/bytes/schema.ts';
 import { STT_FUNC } from '../../src/elf/constants.ts';
 import { readElf } from '../../src/elf/read.ts';
 import type { Image } from '../../src/image/image.ts';
-import { linkObjects } from '../../src/image/link.ts';
 import { readBranchSites, readCallSites } from '../../src/image/sites.ts';
 import { encodeImageEntry } from '../../src/image/tables.ts';
+import { linkObjects } from '../../src/link/link.ts';
 import { boot } from '../../src/pipeline.ts';
-import { jumpTable, staticCallSites } from '../../src/tables/schema.ts';
 import { verifyImage } from '../../src/verify/verify.ts';
 import { imageOf, linkedBytes, programUnits, sampleBytes } from '../samples.ts';
 

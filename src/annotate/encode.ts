@@ -1,0 +1,203 @@
+// Turns sites into table sections of an object: one section for each table and code section, so that a table
+// shares the fate of its code.
+//
+// - Code in a group (COMDAT): the table joins the group, or the link would fail on a discarded section.
+// - Code in a section of its own (-ffunction-sections): both join a new group without GRP_COMDAT, whose members
+//   live and die together under --gc-sections. SHF_LINK_ORDER is no tool for it: GNU ld 2.40 `-r` merges ordered
+//   tables of several functions into one that follows the first of them, and entries of live code are lost.
+// - Other code: SHF_GNU_RETAIN, so that no linker drops the table (GNU ld 2.36, lld 13 and later; older ones keep
+//   it by its __start_ symbol or by KEEP).
+
+import { entryLayout, type TableRow } from '../bytes/schema.ts';
+import { ByteView } from '../bytes/view.ts';
+import type { NewGroup, NewRelocation, NewSection, NewSymbol, SymbolRef } from '../elf/change.ts';
+import {
+  ELFOSABI_GNU,
+  ELFOSABI_NONE,
+  SHF_GNU_RETAIN,
+  SHF_GROUP,
+  SHT_GROUP,
+  SHT_PROGBITS,
+  STT_NOTYPE,
+  STT_SECTION,
+} from '../elf/constants.ts';
+import { TextpokeError } from '../errors.ts';
+import { isNameless, type ObjectCode } from '../object/object-code.ts';
+
+/** What a field names: a place in a section, or a symbol plus an offset (flag bits included). */
+export type FieldTarget =
+  | { readonly section: number; readonly offset: number }
+  | { readonly symbol: SymbolRef; readonly offset: number };
+
+export interface NewEntry {
+  readonly row: TableRow;
+  /** Section that holds the site. */
+  readonly code: number;
+  /** In the row's order. */
+  readonly fields: readonly FieldTarget[];
+}
+
+/** Names that compilers give to code shared by many functions; linkers merge these as they do .text. */
+const sharedCode = /^\.text\.(unlikely|hot|startup|exit|unknown|split|cold)\.?$/;
+
+/** True for code in a section of its own, as -ffunction-sections makes it. */
+function isOwnSection(name: string): boolean {
+  return name.startsWith('.text.') && !name.startsWith('.text..') && !sharedCode.test(name);
+}
+
+/** Collects symbols to add, each once. */
+export class SymbolAdditions {
+  readonly added: NewSymbol[] = [];
+  private readonly sections = new Map<number, SymbolRef>();
+  private readonly undefinedNames = new Map<string, SymbolRef>();
+  private readonly object: ObjectCode;
+
+  constructor(object: ObjectCode) {
+    this.object = object;
+  }
+
+  private add(symbol: NewSymbol): SymbolRef {
+    this.added.push(symbol);
+    return this.object.symbols.count + this.added.length - 1;
+  }
+
+  /** The section's symbol; added where the assembler left none. A global or weak one could be overridden. */
+  sectionSymbol(section: number): SymbolRef {
+    let symbol = this.sections.get(section) ?? this.object.sectionSymbol(section);
+    symbol ??= this.add({ name: '', binding: 'local', type: STT_SECTION, section, value: 0 });
+    this.sections.set(section, symbol);
+    return symbol;
+  }
+
+  /** A global undefined symbol of that name. */
+  undefinedSymbol(name: string): SymbolRef {
+    let symbol = this.undefinedNames.get(name);
+    symbol ??= this.add({ name, binding: 'global', type: STT_NOTYPE, section: 0, value: 0 });
+    this.undefinedNames.set(name, symbol);
+    return symbol;
+  }
+}
+
+function encodeSection(
+  object: ObjectCode,
+  row: TableRow,
+  entries: readonly NewEntry[],
+  symbols: SymbolAdditions,
+): Pick<NewSection, 'data' | 'relocations'> {
+  const { arch } = object;
+  const layout = entryLayout(row, arch.wordSize);
+  const data = new Uint8Array(entries.length * layout.size);
+  const view = new ByteView(data, object.file.header.little, { section: row.name });
+  const relocations: NewRelocation[] = [];
+  entries.forEach((entry, index) => {
+    layout.fields.forEach(({ offset, width }, i) => {
+      const target = entry.fields[i] as FieldTarget;
+      const at = index * layout.size + offset;
+      const addend = target.offset;
+      if (!Number.isSafeInteger(addend)) {
+        throw new TextpokeError('elf-malformed', 'an entry would name a place that no section can have', {
+          section: row.name,
+          offset: at,
+        });
+      }
+      relocations.push({
+        offset: at,
+        type: width === 8 ? arch.relocations.placeLong : arch.relocations.place32,
+        symbol: 'symbol' in target ? target.symbol : symbols.sectionSymbol(target.section),
+        addend,
+      });
+      if (arch.relocations.rela) return;
+      if (width === 8) view.setS64(at, addend);
+      else view.setU32(at, addend >>> 0);
+    });
+  });
+  return { data, relocations };
+}
+
+/** Group sections by the sections that belong to them. */
+function groupsByMember(object: ObjectCode): ReadonlyMap<number, number> {
+  const { file } = object;
+  const groups = new Map<number, number>();
+  for (const group of file.ofType(SHT_GROUP)) {
+    const words = new ByteView(file.data(group), file.header.little, { section: group.name });
+    for (let at = 4; at + 4 <= group.size; at += 4) groups.set(words.u32(at), group.index);
+  }
+  return groups;
+}
+
+export interface EncodedTables {
+  readonly sections: readonly NewSection[];
+  readonly groups: readonly NewGroup[];
+  readonly osabi: number | undefined;
+}
+
+/**
+ * Table sections for entries, in the order of tables and code sections. With `bind` false (kernel modules, whose
+ * loader wants one section a table) tables are plain sections unless their code is in a group.
+ */
+export function encodeTables(
+  object: ObjectCode,
+  entries: readonly NewEntry[],
+  symbols: SymbolAdditions,
+  bind: boolean,
+): EncodedTables {
+  const { file } = object;
+  const byTable = new Map<TableRow, Map<number, NewEntry[]>>();
+  for (const entry of entries) {
+    const byCode = byTable.get(entry.row) ?? new Map<number, NewEntry[]>();
+    byTable.set(entry.row, byCode);
+    const list = byCode.get(entry.code);
+    if (list) list.push(entry);
+    else byCode.set(entry.code, [entry]);
+  }
+  const groupOf = groupsByMember(object);
+  const sections: NewSection[] = [];
+  const ownGroups = new Map<number, number[]>();
+  let retained = false;
+  for (const [row, byCode] of byTable) {
+    for (const [code, list] of [...byCode].sort((a, b) => a[0] - b[0])) {
+      const codeSection = file.section(code, row.name);
+      let group: number | undefined;
+      let flags = row.flags;
+      if ((codeSection.flags & SHF_GROUP) !== 0) {
+        group = groupOf.get(code);
+        if (group === undefined) {
+          throw new TextpokeError('elf-malformed', 'the section has SHF_GROUP, but no group lists it', {
+            section: codeSection.name,
+          });
+        }
+      } else if (bind && isOwnSection(codeSection.name)) {
+        const members = ownGroups.get(code) ?? [];
+        ownGroups.set(code, members);
+        members.push(sections.length);
+      } else if (bind) {
+        flags |= SHF_GNU_RETAIN;
+        retained = true;
+      }
+      sections.push({
+        name: row.name,
+        type: SHT_PROGBITS,
+        flags,
+        addralign: object.arch.wordSize === 8 ? row.addralign : 4,
+        entsize: row.entsize,
+        group,
+        ...encodeSection(object, row, list, symbols),
+      });
+    }
+  }
+  const groups = [...ownGroups].map(([code, newMembers]) => ({
+    // Any symbol will do, but one with a name: eu-elflint wants the signature to have one.
+    signature:
+      object
+        .symbolsIn(code)
+        .find((i) => !object.symbols.isSectionSymbol(i) && !isNameless(object.arch, object.symbols, i)) ??
+      symbols.sectionSymbol(code),
+    members: [code],
+    newMembers,
+  }));
+  return {
+    sections,
+    groups,
+    osabi: retained && file.header.osabi === ELFOSABI_NONE ? ELFOSABI_GNU : undefined,
+  };
+}

@@ -1,0 +1,201 @@
+// How long an x86-64 instruction is, whether it has a lock prefix, and whether it is a direct branch: 64-bit
+// mode only. The facts about opcodes are in x86-64-opcodes.ts; the order of the parts is Intel SDM volume 2,
+// chapter 2.
+import {
+  ADDRESS_LENGTH,
+  EXCEPTION,
+  FIRST_XOP_MAP,
+  FORMS,
+  IMM8,
+  IMM8_IMM8,
+  IMMEDIATE,
+  IMMEDIATE_LENGTH,
+  InstructionKind,
+  KIND,
+  KIND_SHIFT,
+  LOCK_PREFIX,
+  LOCKABLE,
+  MODRM,
+  OPERAND_SIZE,
+  PREFIX_BITS,
+  prefixedForm,
+  REG_FIELDS,
+  REPNE,
+  REX_W,
+  Special,
+  TWO_BYTE,
+} from './opcodes.ts';
+
+export { InstructionKind };
+
+// The packed result: length, index of the lock prefix plus 1, kind, lockable.
+const LENGTH_BITS = 0x0f;
+const LOCK_BITS = 0xf0;
+const LOCK_SHIFT = 4;
+const PACKED_KIND_SHIFT = 8;
+const KIND_BITS = 7;
+const LOCKABLE_BIT = 1 << 11;
+
+/** Length in bytes, 1 to 15; 0 for what could not be decoded. */
+export const lengthOf = (packed: number): number => packed & LENGTH_BITS;
+
+/** Index within the instruction of its first F0 prefix, or -1. */
+export const lockPrefixOf = (packed: number): number => ((packed & LOCK_BITS) >> LOCK_SHIFT) - 1;
+
+/** True for an instruction with a lock prefix that may have one. Any other lock raises #UD, so is no code. */
+export const isLockable = (packed: number): boolean => (packed & LOCKABLE_BIT) !== 0;
+
+/** The sort of direct branch. A call, jmp or jcc made rel16 by a 66 prefix is `other`. */
+export const kindOf = (packed: number): InstructionKind =>
+  ((packed >> PACKED_KIND_SHIFT) & KIND_BITS) as InstructionKind;
+
+/** Bytes of displacement at the very end of a direct branch: 4 or 1; 0 for other instructions. */
+export function displacementLengthOf(packed: number): 0 | 1 | 4 {
+  const kind = kindOf(packed);
+  if (kind === InstructionKind.other) return 0;
+  return kind === InstructionKind.jmpRel8 || kind === InstructionKind.jccRel8 ? 1 : 4;
+}
+
+/** Where the direct branch at `offset` goes, as an offset into `code` that may lie outside of it. */
+export function branchTarget(code: Uint8Array, offset: number, packed: number): number {
+  const end = offset + lengthOf(packed);
+  if (displacementLengthOf(packed) === 1) return end + ((code[end - 1]! << 24) >> 24);
+  return end + (code[end - 4]! | (code[end - 3]! << 8) | (code[end - 2]! << 16) | (code[end - 1]! << 24));
+}
+
+export const MAX_INSTRUCTION_LENGTH = 15;
+/** Fifteen prefixes and the longest opcode with its ModRM and SIB: `decode` reads no further than this. */
+const LOOKAHEAD = 24;
+const padded = new Uint8Array(LOOKAHEAD);
+
+/**
+ * Packed facts about the instruction at `offset`, or 0 when it is undecodable or does not end by `end`; both
+ * are byte offsets into `code`.
+ *
+ * Undecodable are opcodes that 64-bit mode does not define, reg fields that a group does not define, map
+ * numbers that VEX, EVEX or XOP do not have, and what is longer than 15 bytes. Everything else gets its
+ * length: prefixes and operands that an instruction does not take are not judged, and in the maps whose opcodes
+ * all look alike (0F38, 0F3A, VEX, EVEX, XOP) unassigned ones are taken for assigned, so that the instructions
+ * of the next CPU do not put a sweep out of step.
+ */
+export function decodeInstruction(code: Uint8Array, offset: number, end: number): number {
+  const left = code.length - offset;
+  if (left >= LOOKAHEAD) return decode(code, offset, end);
+  // The last bytes are decoded in a copy: one read past the end of a typed array makes every later one slow.
+  for (let i = 0; i < LOOKAHEAD; i++) padded[i] = i < left ? code[offset + i]! : 0;
+  return decode(padded, 0, Math.min(end - offset, left));
+}
+
+function decode(code: Uint8Array, offset: number, end: number): number {
+  let at = offset;
+  let opcode = code[at++]!;
+  let form = FORMS[opcode]!;
+  let prefixes = 0;
+  let lock = 0;
+
+  while (form === Special.prefix) {
+    // REX counts only right before the opcode: the CPU ignores one that another prefix follows.
+    prefixes = (prefixes & ~REX_W) | PREFIX_BITS[opcode]!;
+    // To the CPU several F0 are like one.
+    if (opcode === LOCK_PREFIX && lock === 0) lock = at - offset;
+    if (at - offset === MAX_INSTRUCTION_LENGTH) return 0;
+    opcode = code[at++]!;
+    form = FORMS[opcode]!;
+  }
+
+  if (form === Special.twoByte) {
+    opcode = TWO_BYTE | code[at++]!;
+    form = FORMS[opcode]!;
+  }
+
+  // VEX, EVEX and XOP carry their own REX bits, and the prefixes above make them #UD; objdump decodes them all
+  // the same, and so does this.
+  if (form >= EXCEPTION) {
+    switch (form) {
+      case Special.undefined:
+        return 0;
+      case Special.map38:
+        at++;
+        form = MODRM;
+        break;
+      case Special.map3a:
+        at++;
+        form = MODRM | IMM8;
+        break;
+      case Special.vex2:
+        form = prefixedForm(1, code[at + 1]!);
+        at += 2;
+        break;
+      case Special.vex3: {
+        const map = code[at]! & 0x1f;
+        if (map >= FIRST_XOP_MAP) return 0;
+        form = prefixedForm(map, code[at + 2]!);
+        at += 3;
+        prefixes = 0;
+        break;
+      }
+      case Special.evex:
+        // One bit of the first byte is always clear and one of the second set.
+        if ((code[at]! & 0x08) !== 0 || (code[at + 1]! & 0x04) === 0) return 0;
+        form = prefixedForm(code[at]! & 7, code[at + 3]!);
+        at += 4;
+        prefixes = 0;
+        break;
+      case Special.popOrXop: {
+        form = MODRM;
+        if ((code[at]! & 0x38) === 0) break;
+        const map = code[at]! & 0x1f;
+        if (map < FIRST_XOP_MAP) return 0;
+        form = prefixedForm(map, code[at + 2]!);
+        at += 3;
+        prefixes = 0;
+        break;
+      }
+      case Special.movControl:
+        // Always a register, whatever the mod field says.
+        at++;
+        form = 0;
+        break;
+      case Special.vmreadOrExtrq:
+        form = prefixes & (OPERAND_SIZE | REPNE) ? MODRM | IMM8_IMM8 : MODRM;
+        break;
+      default:
+        form = groupForm(form, opcode, code[at]!);
+    }
+    if (form === Special.undefined) return 0;
+  }
+
+  let modrm = 0xc0;
+  if ((form & MODRM) !== 0) {
+    modrm = code[at++]!;
+    at += ADDRESS_LENGTH[modrm]!;
+    // No displacement in ModRM, but a SIB byte without a base register, which is now the last byte: disp32.
+    if ((modrm & 0xc7) === 0x04 && (code[at - 1]! & 7) === 5) at += 4;
+  }
+  at += IMMEDIATE_LENGTH[(form & IMMEDIATE) | prefixes]!;
+
+  const length = at - offset;
+  if (length > MAX_INSTRUCTION_LENGTH || at > end) return 0;
+
+  let packed = length;
+  const kind = form & KIND;
+  // With rel16 instead of rel32 it is no branch that anything here could retarget.
+  if (kind !== 0 && ((form & IMMEDIATE) === IMM8 || (prefixes & (OPERAND_SIZE | REX_W)) !== OPERAND_SIZE)) {
+    packed |= kind << (PACKED_KIND_SHIFT - KIND_SHIFT);
+  }
+  if (lock !== 0) {
+    packed |= lock << LOCK_SHIFT;
+    if (modrm < 0xc0 && (LOCKABLE[opcode]! >> ((modrm >> 3) & 7)) & 1) packed |= LOCKABLE_BIT;
+  }
+  return packed;
+}
+
+/** What the reg field of `modrm` makes of a group. */
+function groupForm(form: number, opcode: number, modrm: number): number {
+  const plain = form & ~EXCEPTION;
+  const defined = ((REG_FIELDS[opcode]! >> ((modrm >> 3) & 7)) & 1) !== 0;
+  if (defined) return plain;
+  if (opcode === 0xf6 || opcode === 0xf7) return MODRM; // not, neg, mul, imul, div, idiv
+  const isTransaction = (opcode === 0xc6 || opcode === 0xc7) && modrm === 0xf8; // xabort, xbegin
+  return isTransaction ? plain : Special.undefined;
+}

@@ -1,0 +1,143 @@
+// A linear walk over the instructions of an x86-64 code section, from one symbol to the next as `objdump -d`
+// does it, and the lock prefixes it finds.
+import { countUpTo } from '../../bytes/search.ts';
+import type { CodeMap } from '../arch.ts';
+import { decodeInstruction, lengthOf, lockPrefixOf, MAX_INSTRUCTION_LENGTH } from './length.ts';
+
+export type { CodeMap };
+
+export interface SweepResult {
+  readonly instructions: number;
+  readonly undecodableBytes: number;
+  /** Offset of the first undecodable byte, or -1. */
+  readonly firstUndecodable: number;
+}
+
+/**
+ * Calls `visit` with every instruction: its offset and what `decodeInstruction` says about it.
+ *
+ * No instruction crosses a start, the start of data, or the end of the section: one that would is undecodable.
+ * After an undecodable byte the walk goes on with the next one (objdump skips the prefixes and opcode that made
+ * no sense as well; neither is better founded). Zeros are instructions like any other (`objdump -z`).
+ */
+export function sweep(
+  code: Uint8Array,
+  map: CodeMap,
+  visit: (offset: number, packed: number) => void,
+): SweepResult {
+  let instructions = 0;
+  let undecodableBytes = 0;
+  let firstUndecodable = -1;
+  forEachRun(code.length, map, (start, end) => {
+    for (let offset = start; offset < end; ) {
+      const packed = decodeInstruction(code, offset, end);
+      if (packed === 0) {
+        if (undecodableBytes++ === 0) firstUndecodable = offset;
+        offset++;
+      } else {
+        instructions++;
+        visit(offset, packed);
+        offset += lengthOf(packed);
+      }
+    }
+  });
+  return { instructions, undecodableBytes, firstUndecodable };
+}
+
+/** Calls `visitRun` with every stretch of code between synchronisation points, in order. */
+function forEachRun(size: number, map: CodeMap, visitRun: (start: number, end: number) => void): void {
+  const { starts, data } = map;
+  let nextStart = 0;
+  let nextData = 0;
+  let offset = 0;
+  while (offset < size) {
+    const dataStart = Math.min(data[nextData] ?? size, size);
+    if (offset >= dataStart) {
+      offset = Math.max(offset, data[nextData + 1] ?? size);
+      nextData += 2;
+      continue;
+    }
+    while (nextStart < starts.length && starts[nextStart]! <= offset) nextStart++;
+    const end = Math.min(starts[nextStart] ?? size, dataStart);
+    visitRun(offset, end);
+    offset = end;
+  }
+}
+
+/**
+ * Offsets of the F0 bytes that are the first lock prefix of an instruction, ascending: those that `sweep` comes
+ * by, found without the sweep. F0 bytes are rare, so only the instructions around each are decoded.
+ */
+export function findLockPrefixes(code: Uint8Array, map: CodeMap): Uint32Array {
+  const found: number[] = [];
+  let f0 = -1;
+  forEachRun(code.length, map, (start, end) => {
+    let known = start;
+    if (f0 < start) f0 = indexOfLock(code, start);
+    for (; f0 < end; f0 = indexOfLock(code, f0 + 1)) {
+      // An earlier prefix of this same instruction was F0 already.
+      if (f0 < known) continue;
+      const offset = coveringOffset(code, known, end, f0);
+      const packed = decodeInstruction(code, offset, end);
+      if (offset + lockPrefixOf(packed) === f0) found.push(f0);
+      known = offset + (lengthOf(packed) || 1);
+    }
+  });
+  return Uint32Array.from(found);
+}
+
+/** True when a sweep comes by an instruction that starts at `offset`, without the sweep. */
+export function startsInstruction(code: Uint8Array, map: CodeMap, offset: number): boolean {
+  const [start, end] = runAround(code.length, map, offset);
+  if (start === end || coveringOffset(code, start, end, offset) !== offset) return false;
+  return decodeInstruction(code, offset, end) !== 0;
+}
+
+/** The stretch of code between synchronisation points that has `offset`; an empty one in data or outside. */
+function runAround(size: number, { starts, data }: CodeMap, offset: number): [start: number, end: number] {
+  if (offset < 0 || offset >= size) return [offset, offset];
+  const symbols = countUpTo(starts, offset);
+  const edges = countUpTo(data, offset);
+  if (edges % 2 === 1) return [offset, offset];
+  const start = Math.max(starts[symbols - 1] ?? 0, data[edges - 1] ?? 0);
+  return [start, Math.min(starts[symbols] ?? size, data[edges] ?? size, size)];
+}
+
+function indexOfLock(code: Uint8Array, from: number): number {
+  const at = code.indexOf(0xf0, from);
+  return at < 0 ? code.length : at;
+}
+
+/** How far before a place the search for its instruction begins; most walks agree long before. */
+const REACH = 40;
+
+/**
+ * Where a walk that begins at `start` has the instruction, or the undecodable byte, that `place` is part of.
+ *
+ * A walk passes at least one of any 15 consecutive offsets. So begin at all of 15 offsets some way before
+ * `place`: x86 code is such that these walks soon meet in one, and then the walk from `start`, which must be
+ * among them, is that one too. If they do not, begin earlier, at the latest at `start`.
+ */
+function coveringOffset(code: Uint8Array, start: number, end: number, place: number): number {
+  let offset = -1;
+  for (let reach = REACH; offset < 0; reach *= 2) {
+    offset = place - reach <= start ? start : meetingOffset(code, place - reach, end, place);
+  }
+  for (;;) {
+    const next = offset + (lengthOf(decodeInstruction(code, offset, end)) || 1);
+    if (next > place) return offset;
+    offset = next;
+  }
+}
+
+/** The first offset, up to `place`, where all walks have met that begin at the 15 offsets from `from`; or -1. */
+function meetingOffset(code: Uint8Array, from: number, end: number, place: number): number {
+  // Bit i: one of the walks comes by `offset + i`.
+  let walks = (1 << MAX_INSTRUCTION_LENGTH) - 1;
+  for (let offset = from; offset <= place; offset++) {
+    if (walks === 1) return offset;
+    if ((walks & 1) !== 0) walks |= 1 << (lengthOf(decodeInstruction(code, offset, end)) || 1);
+    walks >>>= 1;
+  }
+  return -1;
+}

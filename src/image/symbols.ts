@@ -1,0 +1,207 @@
+// Symbols of an image by name and by address.
+
+import type { Arch } from '../arch/arch.ts';
+import { countUpTo } from '../bytes/search.ts';
+import {
+  SHT_DYNSYM,
+  STB_GLOBAL,
+  STB_LOCAL,
+  STT_FILE,
+  STT_FUNC,
+  STT_OBJECT,
+  STT_SECTION,
+  STT_TLS,
+} from '../elf/constants.ts';
+import type { ElfFile } from '../elf/file.ts';
+import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
+import { isNameless, mappingOf, symbolPlace } from '../object/object-code.ts';
+
+/** A symbol found for an address: its name and how far behind its start the address lies. */
+export interface NearSymbol {
+  readonly name: string;
+  readonly offset: number;
+  /** Number of the section that the symbol lies in. */
+  readonly section: number;
+  /** STT_FUNC and so on. */
+  readonly type: number;
+  /** In bytes, 0 where nothing says. */
+  readonly size: number;
+}
+
+/** How many symbols in front of an address are looked at for the function that holds it: assembly has many labels. */
+const longestSearch = 64;
+
+export class SymbolIndex {
+  /** The static symbol table, or the dynamic one of a stripped image; undefined when there is neither. */
+  readonly table: SymbolTable | undefined;
+  /** True when only dynamic symbols are known. */
+  readonly dynamicOnly: boolean;
+  private names: Map<string, number[]> | undefined;
+  private files: number[] | undefined;
+  private order: Uint32Array | undefined;
+  private addresses: Float64Array | undefined;
+  /** Mapping symbols and compilers' labels, which name nothing. */
+  private nameless: readonly number[] = [];
+  private readonly arch: Arch;
+
+  constructor(file: ElfFile, arch: Arch) {
+    this.arch = arch;
+    const section = file.symtab ?? file.dynsym;
+    this.table = section && file.symbols(section);
+    this.dynamicOnly = section?.type === SHT_DYNSYM;
+  }
+
+  /** Values of every defined symbol with that name (a function's is a code pointer), in table order; a name may be file-local many times. */
+  addressesOf(name: string): number[] {
+    const table = this.table;
+    if (!table) return [];
+    if (!this.names) {
+      this.names = new Map();
+      for (let i = 1; i < table.count; i++) {
+        const type = table.type(i);
+        if (
+          table.section[i] === sectionUndefined ||
+          type === STT_FILE ||
+          type === STT_SECTION ||
+          type === STT_TLS
+        ) {
+          continue;
+        }
+        const key = table.name(i);
+        const list = this.names.get(key);
+        if (list) list.push(i);
+        else this.names.set(key, [i]);
+      }
+    }
+    return (this.names.get(name) ?? []).map((i) => table.value[i] as number);
+  }
+
+  /** The same for symbols that are local to a source file, by the name that its STT_FILE symbol has. */
+  addressesIn(source: string, name: string): number[] {
+    const { table } = this;
+    if (!table || this.addressesOf(name).length === 0) return [];
+    if (!this.files) {
+      this.files = [];
+      for (let i = 1; i < table.firstGlobal; i++) if (table.type(i) === STT_FILE) this.files.push(i);
+    }
+    const files = this.files;
+    return (this.names?.get(name) ?? [])
+      .filter((i) => {
+        const file = files[countUpTo(files, i) - 1];
+        if (i >= table.firstGlobal || file === undefined) return false;
+        const path = table.name(file);
+        return path === source || path.endsWith(`/${source}`);
+      })
+      .map((i) => table.value[i] as number);
+  }
+
+  /** The value of a global or weak symbol; undefined when no such symbol has the name. */
+  globalAddressOf(name: string): number | undefined {
+    const { table } = this;
+    if (!table || this.addressesOf(name).length === 0) return undefined;
+    const global = this.names?.get(name)?.find((i) => table.binding(i) !== STB_LOCAL);
+    return global === undefined ? undefined : (table.value[global] as number);
+  }
+
+  private exports: boolean | undefined;
+
+  /** True for a kernel and its modules where they say which symbols others may use (EXPORT_SYMBOL). */
+  get hasExports(): boolean {
+    this.exports ??= !this.named((name) => name.startsWith('__ksymtab_')).next().done;
+    return this.exports;
+  }
+
+  /** The value of a symbol; undefined when no symbol has the name. */
+  addressOf(name: string): number | undefined {
+    return this.addressesOf(name)[0];
+  }
+
+  /** Every defined symbol's name that `accepts`, with its value. */
+  *named(accepts: (name: string) => boolean): Generator<{ name: string; address: number }> {
+    this.addressesOf('');
+    for (const [name, list] of this.names ?? []) {
+      if (!accepts(name)) continue;
+      for (const i of list) yield { name, address: this.table?.value[i] as number };
+    }
+  }
+
+  private sort(): void {
+    const table = this.table;
+    if (!table || this.order) return;
+    const members: number[] = [];
+    const nameless: number[] = [];
+    for (let i = 1; i < table.count; i++) {
+      const type = table.type(i);
+      const section = table.section[i] as number;
+      if (section <= 0 || type === STT_FILE || type === STT_SECTION || type === STT_TLS) continue;
+      if (Number.isNaN(table.value[i] as number)) continue;
+      if (isNameless(this.arch, table, i)) nameless.push(i);
+      else members.push(i);
+    }
+    this.nameless = nameless;
+    const rank = (i: number) =>
+      (table.type(i) === STT_FUNC || table.type(i) === STT_OBJECT ? 2 : 0) +
+      (table.binding(i) === STB_GLOBAL ? 1 : 0);
+    const place = (i: number) => symbolPlace(this.arch, table, i);
+    members.sort((a, b) => place(a) - place(b) || rank(a) - rank(b) || b - a);
+    this.order = Uint32Array.from(members);
+    this.addresses = Float64Array.from(members, place);
+  }
+
+  /** The symbol that starts at or nearest in front of an address; functions and objects before plain labels. */
+  nearest(address: number): NearSymbol | undefined {
+    this.sort();
+    const { order, addresses, table } = this;
+    if (!order || !addresses || !table) return undefined;
+    const low = countUpTo(addresses, address);
+    if (low === 0) return undefined;
+    const at = order[low - 1] as number;
+    return {
+      name: table.name(at),
+      offset: address - (addresses[low - 1] as number),
+      section: table.section[at] as number,
+      type: table.type(at),
+      size: table.size[at] as number,
+    };
+  }
+
+  /** Names of the function that holds an address: several where identical code was folded; none where no size says. */
+  functionsAt(address: number): string[] {
+    this.sort();
+    const { order, addresses, table } = this;
+    if (!order || !addresses || !table) return [];
+    const last = countUpTo(addresses, address) - 1;
+    const names: string[] = [];
+    let start: number | undefined;
+    for (let i = last; i >= 0 && i > last - longestSearch; i--) {
+      const symbol = order[i] as number;
+      const begin = addresses[i] as number;
+      if (start !== undefined && begin !== start) break;
+      if (table.type(symbol) !== STT_FUNC || begin + (table.size[symbol] as number) <= address) continue;
+      start = begin;
+      names.push(table.name(symbol));
+    }
+    return names;
+  }
+
+  /** True when mapping symbols say which code is in which state, and what is data. */
+  get hasMapping(): boolean {
+    this.sort();
+    const { arch, table } = this;
+    return table !== undefined && this.nameless.some((i) => mappingOf(arch, table, i) !== undefined);
+  }
+
+  /** Symbol numbers whose address lies in [start, end): nameless ones, then others in order of address. */
+  between(start: number, end: number): number[] {
+    this.sort();
+    const { order, addresses, table } = this;
+    if (!order || !addresses || !table) return [];
+    const low = countUpTo(addresses, start - 1);
+    const found = this.nameless.filter((i) => {
+      const address = table.value[i] as number;
+      return address >= start && address < end;
+    });
+    for (let i = low; i < order.length && (addresses[i] as number) < end; i++) found.push(order[i] as number);
+    return found;
+  }
+}

@@ -1,0 +1,162 @@
+// The second half of an in-memory link: addresses, relocations, and the file (kernel/module/main.c, layout_sections
+// and apply_relocations).
+import { placeOf } from '../arch/arch.ts';
+import { alignUp, hex } from '../bytes/integer.ts';
+import { ByteView } from '../bytes/view.ts';
+import {
+  PF_R,
+  PF_W,
+  PF_X,
+  PT_LOAD,
+  SHF_EXECINSTR,
+  SHF_WRITE,
+  SHT_NOBITS,
+  STB_LOCAL,
+} from '../elf/constants.ts';
+import type { Segment } from '../elf/file.ts';
+import { Ehdr, identSize, Phdr } from '../elf/records.ts';
+import { inFile, TextpokeError } from '../errors.ts';
+import type { LinkInput, LinkObject, Output, Piece } from './input.ts';
+
+/** Bytes that the small code model reaches from 0x400000, less some room for addends (psABI section 3.5.1). */
+const room = 0x7fbf_0000;
+
+/** Pointers to symbols for relocations that go through a global offset table. */
+export class OffsetTable {
+  readonly output: Output;
+  private readonly slots = new Map<string, number>();
+  private readonly values: number[] = [];
+  private readonly input: LinkInput;
+
+  constructor(input: LinkInput) {
+    const { wordSize } = input.arch;
+    // Addresses come before relocations, which ask for slots: room for every symbol that is named is enough.
+    const size = input.referencedCount * wordSize;
+    this.output = input.offsetTable;
+    this.output.align = wordSize;
+    this.output.size = size;
+    this.input = input;
+  }
+
+  /** Address of the pointer to a symbol, whose own address is `address`. */
+  slotOf(object: LinkObject, symbol: number, address: number): number {
+    const name = object.symbols.binding(symbol) === STB_LOCAL ? '' : object.symbols.name(symbol);
+    const key = name || `${this.input.objects.indexOf(object)}:${symbol}`;
+    let slot = this.slots.get(key);
+    if (slot === undefined) {
+      slot = this.slots.size;
+      this.slots.set(key, slot);
+      this.values.push(address);
+    }
+    return this.output.address + slot * this.input.arch.wordSize;
+  }
+
+  /** The table's bytes, once every relocation is carried out. */
+  bytes(): Uint8Array {
+    const { wordSize } = this.input.arch;
+    const bytes = new Uint8Array(this.output.size);
+    const view = new ByteView(bytes, this.input.little);
+    this.values.forEach((value, i) => {
+      if (wordSize === 8) view.setS64(i * wordSize, value);
+      else view.setU32(i * wordSize, value >>> 0);
+    });
+    return bytes;
+  }
+}
+
+/** Outputs in order of segment: read-only, code, data, zeros; with their addresses. */
+export function layOut(
+  input: LinkInput,
+  got: Output,
+  base: number,
+): { order: Output[]; segments: Segment[] } {
+  const rank = (o: Output) =>
+    (o.flags & SHF_EXECINSTR) !== 0 ? 1 : (o.flags & SHF_WRITE) === 0 ? 0 : o.type === SHT_NOBITS ? 3 : 2;
+  const order = [...input.outputs.values(), got].sort((a, b) => rank(a) - rank(b));
+  const { class: bits, pageSize: page } = input.arch;
+  const headers = identSize + Ehdr[bits].size + 3 * Phdr[bits].size;
+  const segments: Segment[] = [];
+  let address = base + headers;
+  const limit = base + room;
+  for (const [ranks, flags] of [
+    [[0], PF_R],
+    [[1], PF_R | PF_X],
+    [[2, 3], PF_R | PF_W],
+  ] as const) {
+    // The first segment holds the headers; file offset and address agree modulo the page throughout.
+    const start = segments.length === 0 ? base : alignUp(address, page);
+    address = Math.max(address, start);
+    let fileEnd = address;
+    for (const output of order.filter((o) => (ranks as readonly number[]).includes(rank(o)))) {
+      address = alignUp(address, output.align);
+      output.address = address;
+      output.fileOffset = address - base;
+      address += output.size;
+      if (address > limit) {
+        throw new TextpokeError(
+          'link-failed',
+          `the image would end at ${hex(address)}; code of this model has to lie below ${hex(limit)}`,
+        );
+      }
+      if (output.type !== SHT_NOBITS) fileEnd = address;
+    }
+    segments.push({
+      type: PT_LOAD,
+      flags,
+      offset: start - base,
+      vaddr: start,
+      paddr: start,
+      filesz: fileEnd - start,
+      memsz: address - start,
+      align: page,
+    });
+  }
+  return { order, segments: segments.filter((s) => s.memsz > 0) };
+}
+
+/** Carries out every relocation of every section that stays. Error `link-failed`. */
+export function relocate(input: LinkInput, got: OffsetTable): void {
+  for (const object of input.objects) {
+    inFile(object.file.path, () => {
+      for (const piece of object.pieces.values()) relocatePiece(input, got, object, piece);
+    });
+  }
+}
+
+function relocatePiece(input: LinkInput, got: OffsetTable, object: LinkObject, piece: Piece): void {
+  const start = piece.output.address + piece.offset;
+  for (const table of object.file.relocationSections(piece.section.index)) {
+    const relocations = object.file.relocations(table);
+    for (let i = 0; i < relocations.count; i++) {
+      const type = relocations.type[i] as number;
+      if (type === input.arch.relocations.none) continue;
+      const symbol = relocations.symbol[i] as number;
+      const offset = relocations.offset[i] as number;
+      const address = input.addressOf(object, symbol);
+      const at = { section: piece.section.name, offset };
+      if (address === undefined) {
+        // Debug and unwind data may name discarded functions; linkers leave zeros there.
+        if ((piece.section.flags & SHF_EXECINSTR) === 0 && piece.section.name === '.eh_frame') continue;
+        throw new TextpokeError(
+          'link-failed',
+          `the relocation names ${object.symbols.name(symbol)} in a discarded section`,
+          at,
+        );
+      }
+      const thumb = input.isThumb(object, symbol);
+      const failed = input.arch.applyRelocation({
+        type,
+        symbol: thumb ? placeOf(input.arch, address) : address,
+        thumb,
+        addend: relocations.addend[i] as number,
+        place: start + offset,
+        offset,
+        bytes: piece.bytes,
+        little: input.little,
+        got: got.output.address,
+        slot: () => got.slotOf(object, symbol, address),
+      });
+      if (failed) throw new TextpokeError('link-failed', failed, at);
+    }
+  }
+}

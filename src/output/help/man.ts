@@ -1,0 +1,54 @@
+// The man page, from the same words as --help (man(7): the macros of traditional manual pages).
+import { version } from '../../version.ts';
+import type { Choice, Part } from './command-line.ts';
+
+/** Text that the formatter takes literally. */
+function literal(text: string): string {
+  return text
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replace(/^([.'])/gm, '\\&$1');
+}
+
+const bold = (text: string) => `\\fB${literal(text)}\\fR`;
+
+function entry({ short, long, value, description }: Choice): string {
+  const flags = (short ? [short, long] : [long]).map(bold).join(', ');
+  const shown = value === undefined ? '' : ` \\fI${literal(value)}\\fR`;
+  return `.TP\n${flags}${shown}\n${literal(description)}`;
+}
+
+const statuses = [
+  ['0', 'done, nothing found'],
+  ['1', 'findings, or a patch that was refused'],
+  ['2', 'the command line is wrong, or names something that does not exist'],
+  ['3', 'the input is malformed or not supported'],
+  ['4', 'a file cannot be read or written'],
+  ['70', 'a defect of textpoke'],
+] as const;
+
+/** The page as roff. */
+export function manPage(description: string, parts: readonly Part[]): string {
+  const lines = [
+    `.TH TEXTPOKE 1 "" "textpoke ${literal(version)}" "User Commands"`,
+    '.SH NAME',
+    `textpoke \\- ${literal(description)}`,
+    '.SH SYNOPSIS',
+    parts.map(({ name, usage }) => `${bold(`textpoke ${name}`)} ${literal(usage)}`).join('\n.br\n'),
+    '.SH COMMANDS',
+    ...parts.flatMap(({ name, description: does, options, examples }) => [
+      `.SS ${literal(name)}`,
+      literal(`${does[0]?.toUpperCase()}${does.slice(1)}.`),
+      ...options.map(entry),
+      ...(examples.length > 0 ? ['.PP', 'Example:', '.PP', '.nf', '.RS 4'] : []),
+      ...examples.map(literal),
+      ...(examples.length > 0 ? ['.RE', '.fi'] : []),
+    ]),
+    '.SH EXIT STATUS',
+    ...statuses.flatMap(([status, meaning]) => ['.TP', bold(status), literal(meaning)]),
+    '.SH ENVIRONMENT',
+    ...['.TP', bold('NO_COLOR'), 'No colours, even on a terminal.'],
+    ...['.TP', bold('FORCE_COLOR'), 'Colours, even where no terminal is.'],
+  ];
+  return `${lines.join('\n')}\n`;
+}
