@@ -110,7 +110,8 @@ for (const set of ['armeb-gcc-O2', 'thumbeb-gcc-O2', 'aarch64_be-gcc-O2']) {
     const { bytes } = linkObjects(names.map((name) => readElf(name, annotated(set, name))));
     const image = imageOf(bytes);
     const runtime = boot(image, { cpus: undefined, upFill: 'ds', steps: [] });
-    assert.ok(runtime.branches.length > 20 && runtime.callSites.length > 10);
+    assert.ok(runtime.branches.length > 20, `${runtime.branches.length} branches`);
+    assert.ok(runtime.callSites.length > 10, `${runtime.callSites.length} calls`);
     const options = { state: 'booted', cpus: undefined, locks: undefined, original: imageOf(bytes) } as const;
     assert.deepEqual(verifyImage(image, options).findings, []);
   });
