@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { run, toolTest } from '../tools.ts';
+import { run, toolTest, tryRun } from '../tools.ts';
 import {
   addressOf,
   assertSameFile,
@@ -313,10 +313,16 @@ const unusual: readonly { compiler: string; compile: string[]; link: string[] }[
   { compiler: 'clang', compile: ['-O1', '-fPIC', '-fsanitize=undefined'], link: ['-fuse-ld=lld'] },
 ];
 
+/** What clang links when it sanitizes: a package of its own, which clang's does not need. */
+const sanitizer = join(
+  `${tryRun('clang', ['-print-resource-dir']).stdout ?? ''}`.trim(),
+  'lib/linux/libclang_rt.ubsan_standalone-x86_64.a',
+);
+
 for (const { compiler, compile, link: flags } of unusual) {
   toolTest(
     `a shared object of ${compiler} ${compile.join(' ')}, linked with ${flags.join(' ')}, boots, changes and goes back`,
-    tools,
+    compile.includes('-fsanitize=undefined') ? [...tools, sanitizer] : tools,
     () => {
       const directory = fresh('unusual');
       mkdirSync(directory);
