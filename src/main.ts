@@ -1,6 +1,8 @@
 // The command line: options and their help; what a command does is in commands/, its outcome becomes the exit
 // status here.
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { AnnotateOptions } from './annotate/options.ts';
+import type { BootStep } from './boot/steps.ts';
 import { parseAddress } from './bytes/integer.ts';
 import { type AnnotateArguments, runAnnotate, workerFlag } from './commands/annotate.ts';
 import { type BootArguments, runBoot } from './commands/boot.ts';
@@ -13,11 +15,11 @@ import { runVerify, type VerifyArguments, verifyFormats } from './commands/verif
 import { profiles } from './demand/profiles.ts';
 import { ExitCode } from './errors.ts';
 import { abandon } from './files/publish.ts';
+import { listedKinds } from './kinds/registry.ts';
 import { describeError, print, printError } from './output/console.ts';
 import { partsOf } from './output/help/command-line.ts';
 import { completionScript, type Shell, shells } from './output/help/completion.ts';
 import { manPage } from './output/help/man.ts';
-import type { BootStep } from './pipeline.ts';
 import { ruleIds } from './verify/rules.ts';
 import { version } from './version.ts';
 
@@ -46,18 +48,13 @@ function ruleArgument(): Argument {
 
 /** Options that say which sites are listed, and how. */
 function siteOptions(command: Command): Command {
+  for (const { flags, description, choices } of listedKinds.flatMap(
+    ({ annotate }) => annotate?.options ?? [],
+  )) {
+    const option = new Option(flags, description);
+    command.addOption(choices ? option.choices(choices) : option);
+  }
   return command
-    .option('--static-call', 'only static calls (.static_call_sites)')
-    .option('--static-branch', 'only static branches (__jump_table)')
-    .option('--smp-locks', 'only lock prefixes (.smp_locks)')
-    .addOption(
-      new Option('--locks <which>', 'which locks to list: all, listed or none').choices([
-        'all',
-        'listed',
-        'none',
-      ]),
-    )
-    .option('--smp-barriers', 'also barriers between CPUs, on ARM (.smp_barriers)')
     .option('--relative', 'make absolute jump entries (32-bit ARM) PC-relative')
     .option('--module', 'kernel module rules: missing keys by their trampolines');
 }
@@ -104,7 +101,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       'after',
       '\nExamples:\n  textpoke cc -- gcc -c x.c -o x.o\n  make CC="textpoke cc -- gcc"\n  cmake -DCMAKE_C_COMPILER_LAUNCHER="textpoke;cc;--" ...',
     )
-    .action(async (words: string[], args: AnnotateArguments) => finish(await runCc(words, args)));
+    .action(async (words: string[], args: AnnotateOptions) => finish(await runCc(words, args)));
 
   program
     .command('dump')

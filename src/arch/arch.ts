@@ -253,24 +253,6 @@ export interface Arch {
   applyRelocation(relocation: LinkRelocation): string | undefined;
 }
 
-/** Options of dmb that order the CPUs of one inner shareable domain, by CRm (Arm ARM, "DMB"). */
-const innerShareable = { ishld: 9, ishst: 10, ish: 11 } as const;
-
-/**
- * The barriers of an instruction set by their encodings. Each NOP moves the register of the option's number to
- * itself, so that what it stands for can be put back.
- */
-export function dmbBarriers(
-  barrierOf: (option: number) => Uint8Array,
-  moveToItself: (register: number) => Uint8Array,
-): SmpBarrier[] {
-  return Object.entries(innerShareable).map(([name, option]) => ({
-    name: `dmb ${name}`,
-    barrier: barrierOf(option),
-    nop: moveToItself(option),
-  }));
-}
-
 /** The bytes of the first way to go that can be encoded: to the target, else to the trampoline, else by a veneer. */
 export function firstInReach(
   { target, trampoline, veneers = [] }: CallSiteRequest,

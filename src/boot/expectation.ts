@@ -1,11 +1,13 @@
 // What a step is expected to have led to.
 import { hexBytes } from '../bytes/integer.ts';
+import { readKey } from '../demand/keys.ts';
 import { TextpokeError } from '../errors.ts';
-import { findPlace, findStaticCalls, findStaticKeys } from '../image/names.ts';
-import { readKey } from './jump-label.ts';
+import { findPlace, findStaticCallsNamed, findStaticKeys } from '../image/names.ts';
+import { describeValue, parseCallValue, readCallValue } from '../kinds/static-call/values.ts';
+import type { Warning } from './log.ts';
 import type { Reserved } from './reserved.ts';
-import type { Runtime, Warning } from './runtime.ts';
-import { describeValue, parseCallValue, readCallValue } from './static-call.ts';
+import type { Runtime } from './runtime.ts';
+import { keysInUse } from './static-key.ts';
 
 export interface Expectation {
   /** Counts of static keys, by name. */
@@ -34,8 +36,7 @@ export function checkExpectation(
   warnings: readonly Warning[],
   reserved: Reserved | undefined,
 ): void {
-  const { image } = runtime;
-  const keys = () => runtime.parts.flatMap(({ branches }) => branches.map((site) => site.key));
+  const { image, program } = runtime;
   if (expected.refused !== undefined) {
     throw new TextpokeError(
       'expectation-failed',
@@ -43,14 +44,14 @@ export function checkExpectation(
     );
   }
   for (const [name, count] of Object.entries(expected.keys ?? {})) {
-    for (const key of findStaticKeys(image, name, keys())) {
+    for (const key of findStaticKeys(image, name, keysInUse(runtime))) {
       require(`count of ${image.describe(key)}`, String(count), String(readKey(image, key).enabled));
     }
   }
   for (const [name, value] of Object.entries(expected.calls ?? {})) {
-    for (const call of findStaticCalls(image, runtime.calls, name)) {
-      const found = describeValue(image, readCallValue(runtime, call.key));
-      require(`function of ${call.name}`, describeValue(image, parseCallValue(runtime, value)), found);
+    for (const call of findStaticCallsNamed(image, program.calls, name)) {
+      const found = describeValue(image, readCallValue(program, call.key));
+      require(`function of ${call.name}`, describeValue(image, parseCallValue(program, value)), found);
     }
   }
   for (const [name, digits] of Object.entries(expected.bytes ?? {})) {

@@ -1,16 +1,18 @@
 // What happens to a program once it runs, one operation a step, and what a step may be expected to lead to.
 import type { CallTarget } from '../arch/arch.ts';
+import type { UpFill } from '../demand/patch.ts';
+import type { Program } from '../demand/program.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { printable, TextpokeError } from '../errors.ts';
-import { findPlace, findStaticCalls, findStaticKeys } from '../image/names.ts';
-import type { StaticCall } from '../image/sites.ts';
+import { findPlace, findStaticCallsNamed, findStaticKeys } from '../image/names.ts';
+import type { StaticCall } from '../image/static-calls.ts';
+import { parseCallValue } from '../kinds/static-call/values.ts';
+import { cpuDown, cpuUp } from './cpus.ts';
 import { checkExpectation, type Expectation } from './expectation.ts';
-import { cpuDown, cpuUp } from './hotplug.ts';
 import { exported, loadModule, unloadModule } from './modules.ts';
 import { type Reserved, textReserved } from './reserved.ts';
 import type { Runtime } from './runtime.ts';
-import type { UpFill } from './smp-locks.ts';
-import { forceReinit, parseCallValue, updateStaticCall } from './static-call.ts';
+import { forceReinit, updateStaticCall } from './static-call.ts';
 import {
   advance,
   decrementKey,
@@ -19,6 +21,7 @@ import {
   enableKey,
   flushKey,
   incrementKey,
+  keysInUse,
 } from './static-key.ts';
 
 const keyOperations = {
@@ -91,10 +94,10 @@ export function describeStep(step: BootStep): string {
  * `expectation-failed`, and those of the operation, all of them named by the step's place.
  */
 export function runStep(runtime: Runtime, step: BootStep, surroundings: StepSurroundings): void {
-  const { poker } = runtime;
-  const marks = { records: poker.records.length, warnings: runtime.warnings.length };
+  const { poker, log } = runtime;
+  const marks = { records: poker.records.length, warnings: log.warnings.length };
   const before = runtime.state;
-  runtime.step = step.place;
+  log.step = step.place;
   let reserved: Reserved | undefined;
   try {
     try {
@@ -103,18 +106,18 @@ export function runStep(runtime: Runtime, step: BootStep, surroundings: StepSurr
       poker.rollBack(marks.records);
       runtime.state = before;
       if (!(error instanceof TextpokeError) || error.code !== step.expect?.refused) throw error;
-      runtime.notes.push(`refused, as expected: ${error.message}`);
+      log.note(`refused, as expected: ${error.message}`);
       return;
     }
-    if (reserved) runtime.results.push({ step: step.place ?? describeStep(step), reserved });
-    if (step.expect) checkExpectation(runtime, step.expect, runtime.warnings.slice(marks.warnings), reserved);
+    if (reserved) log.results.push({ step: step.place ?? describeStep(step), reserved });
+    if (step.expect) checkExpectation(runtime, step.expect, log.warnings.slice(marks.warnings), reserved);
   } catch (error) {
     if (error instanceof TextpokeError && step.place !== undefined) {
       error.message = printable(`${step.place} (${describeStep(step)}): ${error.message}`);
     }
     throw error;
   } finally {
-    runtime.step = undefined;
+    log.step = undefined;
   }
 }
 
@@ -123,12 +126,12 @@ function carryOut(
   step: BootStep,
   { upFill, openModule }: StepSurroundings,
 ): Reserved | undefined {
-  const { image } = runtime;
+  const { image, program } = runtime;
   switch (step.do) {
     case 'update':
-      for (const call of findStaticCalls(image, runtime.calls, step.call)) {
+      for (const call of findStaticCallsNamed(image, program.calls, step.call)) {
         if (step.by !== undefined) requireKeyOf(runtime, step.by, call);
-        updateStaticCall(runtime, call, parseCallValue(runtime, step.value));
+        updateStaticCall(runtime, call, parseCallValue(program, step.value));
       }
       break;
     case 'decDeferred':
@@ -150,7 +153,7 @@ function carryOut(
       advance(runtime, step.milliseconds);
       break;
     case 'freeInit':
-      runtime.initFreed = true;
+      runtime.change({ initFreed: true });
       break;
     case 'forceReinit':
       forceReinit(runtime);
@@ -167,16 +170,12 @@ function carryOut(
   return undefined;
 }
 
-function keysOf({ image, parts }: Runtime, text: string): number[] {
-  return findStaticKeys(
-    image,
-    text,
-    parts.flatMap(({ branches }) => branches.map((site) => site.key)),
-  );
+function keysOf(runtime: Runtime, text: string): number[] {
+  return findStaticKeys(runtime.image, text, keysInUse(runtime));
 }
 
 /** A module that was given the trampoline alone may call, but not update. Error `step-refused`. */
-function requireKeyOf({ image, modules }: Runtime, name: string, call: StaticCall): void {
+function requireKeyOf({ image, state: { modules } }: Runtime, name: string, call: StaticCall): void {
   const module = modules.find((m) => m.name === name);
   if (!module) throw new TextpokeError('step-refused', `no module ${name} is loaded`);
   if (module.image.contains(call.key)) return;
@@ -189,12 +188,12 @@ function requireKeyOf({ image, modules }: Runtime, name: string, call: StaticCal
 }
 
 /** The values that steps give to static calls, by the address of the key. Errors of the names. */
-export function listedValues(runtime: Runtime, steps: readonly BootStep[]): Map<number, CallTarget[]> {
+export function listedValues(program: Program, steps: readonly BootStep[]): Map<number, CallTarget[]> {
   const listed = new Map<number, CallTarget[]>();
   for (const step of steps) {
     if (step.do !== 'update') continue;
-    const value = parseCallValue(runtime, step.value);
-    for (const { key } of findStaticCalls(runtime.image, runtime.calls, step.call)) {
+    const value = parseCallValue(program, step.value);
+    for (const { key } of findStaticCallsNamed(program.image, program.calls, step.call)) {
       listed.set(key, [...(listed.get(key) ?? []), value]);
     }
   }

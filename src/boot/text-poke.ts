@@ -1,24 +1,10 @@
 // The one place that writes to an image: every write states what it replaces, a whole batch is checked before
 // its first byte changes, and each write is recorded (kernel: text_poke_early, text_poke_bp).
 import { sameBytes } from '../bytes/integer.ts';
+import type { Patch } from '../demand/patch.ts';
 import { type Mismatch, MismatchError, TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { kernelBanner } from '../image/kernel.ts';
-
-export interface Allowed {
-  readonly bytes: Uint8Array;
-  readonly meaning: string;
-}
-
-/** One write: what may stand there, what is to stand there, and why. */
-export interface Patch {
-  /** Virtual address. */
-  readonly address: number;
-  /** Byte strings that may be there; what is to be written is always among them. */
-  readonly allowed: readonly Allowed[];
-  readonly bytes: Uint8Array;
-  readonly reason: string;
-}
 
 /** The patches of sites, each made when it is its turn. */
 export function* made<S>(sites: Iterable<S>, patchOf: (site: S) => Patch): Generator<Patch> {

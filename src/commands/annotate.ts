@@ -1,56 +1,30 @@
 // textpoke annotate: objects and archives, in place or to -o.
 import { realpathSync } from 'node:fs';
+import type { AnnotateOptions } from '../annotate/options.ts';
+import { type Annotated, annotate } from '../annotate/passes.ts';
+import type { AnnotateStats } from '../annotate/stats.ts';
 import { type ErrorCode, type ErrorPlace, ExitCode, TextpokeError } from '../errors.ts';
 import { backUp, publish } from '../files/publish.ts';
 import { expandWords, readList } from '../files/response-file.ts';
+import { keptLock } from '../kinds/lock-prefix/kind.ts';
+import { listedKinds } from '../kinds/registry.ts';
 import { count, describeError, print, printError, warn } from '../output/console.ts';
-import {
-  type Annotated,
-  type AnnotateOptions,
-  type AnnotateStats,
-  annotate,
-  type LockPolicy,
-} from '../pipeline.ts';
 import { readBytes } from './input.ts';
 
 /** Argument that tells a worker thread of -j what it is. */
 export const workerFlag = '--textpoke-annotate-worker';
 
-export interface AnnotateArguments {
-  output?: string;
-  filesFrom?: string;
-  depfile?: string;
-  staticCall?: boolean;
-  staticBranch?: boolean;
-  smpLocks?: boolean;
-  locks?: LockPolicy;
-  smpBarriers?: boolean;
-  relative?: boolean;
-  module?: boolean;
-  dryRun?: boolean;
-  backup?: boolean;
-  stats?: boolean;
-  json?: boolean;
-  jobs?: number;
-  crossCheck?: boolean;
-}
-
-/** What annotate does with these arguments: all three kinds of site unless some are named. */
-export function annotateOptions(
-  args: AnnotateArguments,
-  crossCheck?: AnnotateOptions['crossCheck'],
-): AnnotateOptions {
-  const all = !args.staticCall && !args.staticBranch && !args.smpLocks;
-  return {
-    staticCall: all || args.staticCall === true,
-    staticBranch: all || args.staticBranch === true,
-    smpLocks: all || args.smpLocks === true,
-    locks: args.locks,
-    smpBarriers: args.smpBarriers === true,
-    relative: args.relative === true,
-    module: args.module === true,
-    crossCheck,
-  };
+/** The arguments of annotate: what it does with files, and what the library is asked for. */
+export interface AnnotateArguments extends Omit<AnnotateOptions, 'crossCheck'> {
+  readonly output?: string;
+  readonly filesFrom?: string;
+  readonly depfile?: string;
+  readonly dryRun?: boolean;
+  readonly backup?: boolean;
+  readonly stats?: boolean;
+  readonly json?: boolean;
+  readonly jobs?: number;
+  readonly crossCheck?: boolean;
 }
 
 /** Annotates one file and publishes it. Returns what was found in it. */
@@ -60,7 +34,7 @@ export function annotateFile(
   crossCheck?: AnnotateOptions['crossCheck'],
 ): Annotated {
   const bytes = readBytes(path);
-  const result = annotate(path, bytes, annotateOptions(args, crossCheck));
+  const result = annotate(path, bytes, { ...args, crossCheck });
   if (args.dryRun) return result;
   const target = args.output ?? path;
   if (!result.bytes && target === path) return result;
@@ -201,24 +175,27 @@ function eachOnce(files: readonly string[]): string[] {
 
 function statsText(stats: readonly AnnotateStats[], dryRun: boolean): string {
   const verb = dryRun ? 'would list' : 'listed';
+  const become = dryRun ? 'would become' : 'became';
   return stats
     .map((s) => {
-      const parts = [
-        count(s.staticCalls, 'static call'),
-        count(s.staticBranches, 'static branch'),
-        `${count(s.locks, 'lock')} ${verb}`,
-        `${s.alreadyListed} listed before`,
-      ];
-      if (s.keptLocks > 0) parts.push(`${count(s.keptLocks, 'lock')} kept`);
-      if (s.barriers > 0) parts.push(`${count(s.barriers, 'barrier')} ${verb}`);
-      if (s.madeRelative > 0)
+      const counts = listedKinds.map((kind) => {
+        const number = (s as unknown as Readonly<Record<string, number>>)[kind.statistic ?? ''] ?? 0;
+        const isUsual = kind.annotate !== undefined && !kind.annotate.optIn;
+        return { kind, number, isUsual };
+      });
+      const usual = counts
+        .filter(({ isUsual }) => isUsual)
+        .map(({ kind, number }) => count(number, kind.name));
+      const parts = [`${usual.join(', ')} ${verb}`, `${s.alreadyListed} listed before`];
+      for (const { kind, number, isUsual } of counts) {
+        if (isUsual || number === 0) continue;
         parts.push(
-          `${count(s.madeRelative, 'absolute site')} ${dryRun ? 'would become' : 'became'} relative`,
+          kind === keptLock ? `${count(number, 'lock')} kept` : `${count(number, kind.name)} ${verb}`,
         );
+      }
+      if (s.madeRelative > 0) parts.push(`${count(s.madeRelative, 'absolute site')} ${become} relative`);
       if (s.rewrittenJumps > 0)
-        parts.push(
-          `${count(s.rewrittenJumps, 'jump')} ${dryRun ? 'would become' : 'became'} NOP${s.rewrittenJumps === 1 ? '' : 's'}`,
-        );
+        parts.push(`${count(s.rewrittenJumps, 'jump')} ${become} NOP${s.rewrittenJumps === 1 ? '' : 's'}`);
       if (s.keysAdded.length > 0) parts.push(`keys added: ${s.keysAdded.join(' ')}`);
       return `${s.file}: ${parts.join(', ')}`;
     })

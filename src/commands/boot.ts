@@ -1,9 +1,10 @@
 // textpoke boot: an image, or objects linked in memory, through boot and the steps after it.
 import { dirname, resolve } from 'node:path';
+import { runBoot as bootImage } from '../boot/passes.ts';
 import { patchedFile } from '../boot/patched-file.ts';
 import { parseScenario } from '../boot/scenario.ts';
 import { patchableStates } from '../boot/states.ts';
-import { listedValues } from '../boot/steps.ts';
+import { type BootStep, listedValues } from '../boot/steps.ts';
 import { profileNamed } from '../demand/profiles.ts';
 import { ET_REL } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
@@ -14,10 +15,10 @@ import { inFile, MismatchError } from '../errors.ts';
 import { executable, publish } from '../files/publish.ts';
 import { fileSource, plainSource } from '../files/source.ts';
 import { Image } from '../image/image.ts';
+import { countSites } from '../kinds/registry.ts';
 import { linkObjects } from '../link/link.ts';
 import { bootJson, bootSummary, mismatchText, statesJson, traceText } from '../output/boot.ts';
 import { Progress, print, printError, warn } from '../output/console.ts';
-import { type BootStep, boot } from '../pipeline.ts';
 import { readBytes } from './input.ts';
 
 export interface BootArguments {
@@ -90,9 +91,9 @@ export async function runBoot(
   const modules = await readModules(steps);
   const { image, undefinedSymbols, modeOf } = load(files);
   try {
-    const runtime = boot(image, {
+    const runtime = bootImage(image, {
       cpus: args.cpus,
-      upFill: args.upFill ?? 'ds',
+      upFill: args.upFill,
       steps,
       profile: args.profile === undefined ? undefined : profileNamed(args.profile),
       openModule: (file) => modules.get(file) as ElfFile,
@@ -106,8 +107,8 @@ export async function runBoot(
     }
     progress.clear();
     if (args.states) {
-      const states = patchableStates(runtime, listedValues(runtime, steps));
-      print(statesJson(files.join(' '), runtime, states));
+      const states = patchableStates(runtime, listedValues(runtime.program, steps));
+      print(statesJson(files.join(' '), runtime.program, states));
     } else if (args.json) {
       print(JSON.stringify(bootJson(files.join(' '), runtime, undefinedSymbols), null, 2));
     } else {
@@ -119,14 +120,14 @@ export async function runBoot(
         `${undefinedSymbols.length} symbols are defined by no object and trap when called: ${undefinedSymbols.join(' ')}`,
       );
     }
-    if (runtime.entryCount === 0) {
+    if (countSites(runtime.program) === 0) {
       warn('no table has an entry; objects are annotated before they are linked');
     }
-    if (args.output !== undefined && runtime.modules.length > 0) {
+    if (args.output !== undefined && runtime.state.modules.length > 0) {
       warn(`${args.output} is the image alone; what was patched in modules is in no file`);
     }
-    for (const note of new Set(runtime.notes)) warn(note);
-    for (const { step, warning, about } of runtime.warnings) {
+    for (const note of new Set(runtime.log.notes)) warn(note);
+    for (const { step, warning, about } of runtime.log.warnings) {
       warn(`${step === undefined ? '' : `${step}: `}${about}: ${warning}`);
     }
     return 0;

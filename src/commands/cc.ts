@@ -6,12 +6,13 @@
 import { lstatSync, renameSync, rmSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname } from 'node:path';
+import type { AnnotateOptions } from '../annotate/options.ts';
+import { annotate } from '../annotate/passes.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { discard, discardPending, replace, settle, siblingOf } from '../files/publish.ts';
 import { reasonOf } from '../files/source.ts';
 import { describeError, printError, warn } from '../output/console.ts';
-import { annotate } from '../pipeline.ts';
-import { type AnnotateArguments, annotateOptions, tellUnlisted } from './annotate.ts';
+import { tellUnlisted } from './annotate.ts';
 import { type CompiledObject, readCompilerLine } from './compiler-line.ts';
 import { readBytes } from './input.ts';
 
@@ -80,8 +81,8 @@ function takeAway(path: string): string | undefined {
 }
 
 /** Annotates what was made and gives it its name. An object without sites stays the file that the compiler made. */
-function finish(made: string, path: string, args: AnnotateArguments): void {
-  const { bytes, stats } = annotate(path, readBytes(made), annotateOptions(args));
+function finish(made: string, path: string, options: AnnotateOptions): void {
+  const { bytes, stats } = annotate(path, readBytes(made), options);
   tellUnlisted(stats);
   try {
     if (!bytes) {
@@ -104,9 +105,9 @@ const leftAlone: Readonly<Record<string, string>> = {
 };
 
 /** Finishes one object; returns the exit status. */
-function finishOrRemove(made: string, path: string, args: AnnotateArguments): number {
+function finishOrRemove(made: string, path: string, options: AnnotateOptions): number {
   try {
-    finish(made, path, args);
+    finish(made, path, options);
     return ExitCode.done;
   } catch (error) {
     const reason = error instanceof TextpokeError ? leftAlone[error.code] : undefined;
@@ -133,7 +134,7 @@ function besideOf(objects: readonly CompiledObject[]): { path: string; words: st
 }
 
 /** Runs the command; returns the compiler's exit status, or that of annotate when it fails. */
-export async function runCc(words: readonly string[], args: AnnotateArguments): Promise<number> {
+export async function runCc(words: readonly string[], options: AnnotateOptions): Promise<number> {
   if (words.length === 0) {
     throw new TextpokeError('usage', 'a compiler is required: textpoke cc -- gcc -c x.c');
   }
@@ -153,7 +154,7 @@ export async function runCc(words: readonly string[], args: AnnotateArguments): 
     ? [isFile(beside.path) ? beside.path : undefined]
     : objects.map(({ path }) => takeAway(path));
   const statuses = objects.map(({ path }, i) =>
-    made[i] ? finishOrRemove(made[i], path, args) : ExitCode.done,
+    made[i] ? finishOrRemove(made[i], path, options) : ExitCode.done,
   );
   return statuses.find((one) => one !== ExitCode.done) ?? ExitCode.done;
 }

@@ -1,13 +1,15 @@
 // annotate --cross-check: our encodings against keystone once, and every listed instruction against capstone.
 import { type Arch, placeOf } from '../arch/arch.ts';
 import { architectures } from '../arch/registry.ts';
-import { jumpTable, smpLocks, staticCallSites } from '../bytes/schema.ts';
 import {
   type CheckedInstruction,
   type CrossCheck,
   crossCheckEncodings,
   type Intent,
 } from '../engines/cross-check.ts';
+import { lockPrefix } from '../kinds/lock-prefix/kind.ts';
+import { staticBranch } from '../kinds/static-branch/kind.ts';
+import { staticCall } from '../kinds/static-call/kind.ts';
 import type { CodeSection, ObjectCode, Place } from '../object/object-code.ts';
 import { readObjectTable } from '../object/tables.ts';
 
@@ -53,8 +55,10 @@ function listedInstructions(object: ObjectCode): CheckedInstruction[] {
     }
   };
   return [
-    ...readObjectTable(object, jumpTable).flatMap(({ fields: [site] }) => at(site, branchIntent)),
-    ...readObjectTable(object, staticCallSites).flatMap(({ fields: [site] }) => at(site, branchIntent)),
-    ...readObjectTable(object, smpLocks).flatMap(({ fields: [site] }) => at(site, () => ({ kind: 'lock' }))),
+    ...readObjectTable(object, staticBranch.table).flatMap(({ fields: [site] }) => at(site, branchIntent)),
+    ...readObjectTable(object, staticCall.table).flatMap(({ fields: [site] }) => at(site, branchIntent)),
+    ...readObjectTable(object, lockPrefix.table).flatMap(({ fields: [site] }) =>
+      at(site, () => ({ kind: 'lock' })),
+    ),
   ];
 }

@@ -1,7 +1,7 @@
 // textpoke diff: the sites of two builds, by function and order.
 import { compareSites } from '../diff/compare.ts';
 import { type SitesByFunction, sitesByFunction } from '../diff/sites.ts';
-import { dumpFile } from '../dump/dump.ts';
+import { dumpFile } from '../dump/passes.ts';
 import { ExitCode } from '../errors.ts';
 import { fileSource } from '../files/source.ts';
 import { print } from '../output/console.ts';

@@ -1,6 +1,7 @@
 // textpoke dump: the tables of objects, archives and images. A file that cannot be read does not stop the others.
-import { dumpFile } from '../dump/dump.ts';
+
 import type { DumpedFile } from '../dump/model.ts';
+import { dumpFile } from '../dump/passes.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { type ByteSource, fileSource } from '../files/source.ts';
 import { describeError, outputColours, print, printError } from '../output/console.ts';
@@ -44,6 +45,6 @@ function hasProblem({ tables }: DumpedFile): boolean {
   return Object.values(tables).some(
     (table) =>
       table.problems.length > 0 ||
-      table.entries.some((entry: { problem?: string }) => entry.problem !== undefined),
+      table.entries.some((entry: { readonly problem?: string }) => entry.problem !== undefined),
   );
 }

@@ -14,10 +14,11 @@ import { sarifLog } from '../output/sarif.ts';
 import { verifyJson, verifyText } from '../output/verify.ts';
 import type { Finding } from '../verify/finding.ts';
 import { verifyMemory } from '../verify/memory.ts';
+import type { LockCheck } from '../verify/options.ts';
+import { runVerify as verifyImage } from '../verify/passes.ts';
 import { makeReport, type Report } from '../verify/report.ts';
 import { rules, type Severity } from '../verify/rules.ts';
 import { parseConfig, type Suppression } from '../verify/suppressions.ts';
-import { type LockCheck, verifyImage } from '../verify/verify.ts';
 import { sitesOf } from './diff.ts';
 import { openImage, readBytes } from './input.ts';
 

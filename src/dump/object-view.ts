@@ -2,13 +2,13 @@
 
 import type { Arch } from '../arch/arch.ts';
 import { hex } from '../bytes/integer.ts';
-import { entryLayout, type TableRow } from '../bytes/schema.ts';
 import { countUpTo } from '../bytes/search.ts';
+import { entryLayout, splitKey, type TableRow } from '../bytes/table.ts';
 import { linesOfPlaces, type SourceLines } from '../dwarf/source-lines.ts';
 import { SHT_NOBITS, STB_GLOBAL, STT_FUNC, STT_OBJECT } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
-import { splitKey } from '../image/sites.ts';
-import { branchTarget } from '../object/jump-entries.ts';
+import type { DumpedPlace } from '../kinds/shown.ts';
+import { targetOfBranch } from '../object/branches.ts';
 import {
   type CodeSection,
   isAllData,
@@ -17,7 +17,6 @@ import {
   type Place,
 } from '../object/object-code.ts';
 import { readObjectTable, tableSections } from '../object/tables.ts';
-import type { DumpedPlace } from './model.ts';
 import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
 
 /** The named symbols of one section in order of offset; one of each offset. */
@@ -133,7 +132,7 @@ export class ObjectView implements TableView<Place> {
 
   branchTarget({ section, offset }: Place): Place | undefined {
     const code = this.code.get(section);
-    return code && branchTarget(this.object, code, offset);
+    return code && targetOfBranch(this.object, code, offset);
   }
 
   /** The symbol at or nearest in front of an offset; functions and objects before plain labels, globals before locals. */

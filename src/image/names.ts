@@ -1,10 +1,10 @@
 // What people call keys, calls and places: a symbol, `file.c:symbol` where file-local names repeat, `module:symbol`,
 // an address, or a pattern for many.
 import { hex, parseAddress } from '../bytes/integer.ts';
+import { keyPrefix } from '../bytes/static-call-names.ts';
 import { TextpokeError } from '../errors.ts';
-import { keyPrefix } from '../object/trampolines.ts';
 import type { Image } from './image.ts';
-import type { StaticCall } from './sites.ts';
+import type { StaticCall } from './static-calls.ts';
 
 const isPattern = (text: string) => /[*?]/.test(text);
 
@@ -88,7 +88,7 @@ function keySymbol(text: string): string {
 }
 
 /** The static call that a person's name means: `name`, `__SCK__name`, `file.c:name` or the key's address. */
-export function findStaticCall(
+export function findStaticCallNamed(
   image: Image,
   calls: ReadonlyMap<number, StaticCall>,
   text: string,
@@ -101,13 +101,13 @@ export function findStaticCall(
   return calls.get(key) ?? { name: text, key, trampoline: undefined };
 }
 
-/** The static calls of a name or, in order of address, of a pattern. Errors as `findStaticCall`. */
-export function findStaticCalls(
+/** The static calls of a name or, in order of address, of a pattern. Errors as `findStaticCallNamed`. */
+export function findStaticCallsNamed(
   image: Image,
   calls: ReadonlyMap<number, StaticCall>,
   text: string,
 ): StaticCall[] {
-  if (!isPattern(text)) return [findStaticCall(image, calls, text)];
+  if (!isPattern(text)) return [findStaticCallNamed(image, calls, text)];
   const matches = globMatcher(text);
   const found = [...calls.values()].filter(({ name }) => matches(name)).sort((a, b) => a.key - b.key);
   if (found.length === 0) throw new TextpokeError('unknown-key', `no static call matches ${text}`);

@@ -1,6 +1,6 @@
 // Reads and writes the tables of a linked image, where every field is a plain number: its address plus its value.
 import { hex, requireS32 } from '../bytes/integer.ts';
-import { entryLayout, type TableRow } from '../bytes/schema.ts';
+import { entryLayout, type TableRow } from '../bytes/table.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from './image.ts';

@@ -3,7 +3,6 @@
 import type { Arch } from '../arch/arch.ts';
 import { archOf } from '../arch/registry.ts';
 import { alignUp } from '../bytes/integer.ts';
-import { allTables } from '../bytes/schema.ts';
 import { ByteView } from '../bytes/view.ts';
 import {
   ET_REL,
@@ -26,6 +25,7 @@ import {
 import type { ElfFile, Section } from '../elf/file.ts';
 import { type SymbolTable, sectionAbsolute, sectionCommon, sectionUndefined } from '../elf/symbols.ts';
 import { inFile, TextpokeError } from '../errors.ts';
+import { tables } from '../kinds/registry.ts';
 import { symbolPlace } from '../object/object-code.ts';
 
 /** One input section and where it goes. */
@@ -186,7 +186,7 @@ export class LinkInput {
 
   private output(name: string, flags: number, type: number): Output {
     // A table is one section, whatever flags its parts came with.
-    const row = allTables.find((table) => table.name === name);
+    const row = tables.find((table) => table.name === name);
     const kept = (row?.flags ?? flags) & (SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR);
     const key = `${name} ${kept}`;
     let output = this.outputs.get(key);
@@ -242,7 +242,7 @@ export class LinkInput {
   /** The linker symbols of every table, and `__start_`/`__stop_` of sections whose names are C identifiers. */
   private makeBounds(): void {
     for (const output of this.outputs.values()) {
-      const row = allTables.find((table) => table.name === output.name);
+      const row = tables.find((table) => table.name === output.name);
       const isIdentifier = /^[A-Za-z_]\w*$/.test(output.name);
       const named =
         row?.bounds ?? (isIdentifier ? [[`__start_${output.name}`, `__stop_${output.name}`] as const] : []);
@@ -259,7 +259,7 @@ export class LinkInput {
     const filled = new Set<number>();
     const listed = new Set<number>();
     for (const { section } of object.pieces.values()) {
-      const isTable = allTables.some((row) => row.name === section.name);
+      const isTable = tables.some((row) => row.name === section.name);
       for (const table of object.file.relocationSections(section.index)) {
         const relocations = object.file.relocations(table);
         for (let i = 0; i < relocations.count; i++) {

@@ -3,7 +3,7 @@ import { hex, sameBytes } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { bannerPrefix, kernelBannerAt } from '../image/kernel.ts';
-import { readStaticCalls } from '../image/sites.ts';
+import { readStaticCalls } from '../image/static-calls.ts';
 import { type Dump, findBytes, type Memory } from './memory.ts';
 
 /** Where the dump has an image. */

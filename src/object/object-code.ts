@@ -1,5 +1,6 @@
 // A relocatable object as the site finders see it: its code sections with what symbols and relocations say.
 import { type Arch, type CodeMap, type InstructionSet, placeOf } from '../arch/arch.ts';
+import { hex } from '../bytes/integer.ts';
 import { countUpTo } from '../bytes/search.ts';
 import {
   ET_REL,
@@ -212,6 +213,17 @@ export class ObjectCode {
       best < 0 ? (this.file.sections[section]?.name ?? `section ${section}`) : this.symbols.name(best);
     return `${name}+0x${(offset - Math.max(bestValue, 0)).toString(16)}`;
   }
+
+  /** The same for a place that may lie in no section. */
+  describePlace(place: Place): string {
+    if (place.section > 0) return this.describe(place.section, place.offset);
+    return `${this.symbolName(place.symbol)}+${hex(place.offset)}`;
+  }
+}
+
+/** True when two places are one; undefined symbols are told apart by their numbers. */
+export function isSamePlace(a: Place, b: Place): boolean {
+  return a.section === b.section && a.offset === b.offset && (a.section !== 0 || a.symbol === b.symbol);
 }
 
 /** What the bytes behind a symbol are. */

@@ -1,23 +1,15 @@
 // What diff found: for people, for machines, and for a comment on a pull request.
-import type { Compared, Difference } from '../diff/compare.ts';
-import { type ComparedSite, describeSite, type SiteKind } from '../diff/sites.ts';
+import type { ComparedSites, Difference } from '../diff/compare.ts';
+import { type ComparedSite, describeSite } from '../diff/sites.ts';
 import { printable } from '../errors.ts';
+import { kinds } from '../kinds/registry.ts';
 import { count, outputColours } from './console.ts';
 
 /** What was compared: a file, or a member of an archive. */
-export interface ComparedFile extends Compared {
+export interface ComparedFile extends ComparedSites {
   /** The member's name, in an archive. */
   readonly member: string | undefined;
 }
-
-const plurals: Readonly<Record<SiteKind, string>> = {
-  'static branch': 'static branches',
-  'static call': 'static calls',
-  lock: 'locks',
-  'kept lock': 'kept locks',
-  barrier: 'barriers',
-  'site for one CPU': 'sites for one CPU',
-};
 
 function sentence(difference: Difference): string {
   if (difference.what === 'added') return describeSite(difference.after);
@@ -42,12 +34,12 @@ function summary(files: readonly ComparedFile[]): string {
 }
 
 /** `static branches 12 to 11`, for kinds whose number is another one. */
-function kinds(files: readonly ComparedFile[]): string[] {
-  const number = (side: 'before' | 'after', kind: SiteKind) =>
+function kindCounts(files: readonly ComparedFile[]): string[] {
+  const number = (side: 'before' | 'after', kind: string) =>
     files.reduce((sum, file) => sum + (file[side].get(kind) ?? 0), 0);
-  return (Object.keys(plurals) as SiteKind[]).flatMap((kind) => {
-    const [before, after] = [number('before', kind), number('after', kind)];
-    return before === after ? [] : [`${plurals[kind]} ${before} to ${after}`];
+  return kinds.flatMap(({ name, plural }) => {
+    const [before, after] = [number('before', name), number('after', name)];
+    return before === after ? [] : [`${plural} ${before} to ${after}`];
   });
 }
 
@@ -73,7 +65,7 @@ export function diffText(files: readonly ComparedFile[]): string {
     }
   }
   if (lines.length === 0) return '';
-  return `${[...lines, [summary(files), ...kinds(files)].join('; ')].join('\n')}\n`;
+  return `${[...lines, [summary(files), ...kindCounts(files)].join('; ')].join('\n')}\n`;
 }
 
 /** `textpoke.diff/1`. */
@@ -122,7 +114,7 @@ export function diffMarkdown(old: string, now: string, files: readonly ComparedF
   });
   const more = differences.length - rows.length;
   return [
-    `${head}${[summary(files), ...kinds(files)].join('; ')}.`,
+    `${head}${[summary(files), ...kindCounts(files)].join('; ')}.`,
     '',
     '| | function | site | where |',
     '| --- | --- | --- | --- |',

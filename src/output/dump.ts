@@ -1,26 +1,20 @@
 // Prints what dump found: one JSON document (schema textpoke.dump/1), or text for people who know readelf and
 // objdump. Both come in pieces, so that nothing but the file at hand has to be held.
 import { Chalk, type ChalkInstance } from 'chalk';
+import { type DumpedFile, type DumpedTable, dumpSchema, type TablePart, tablesOf } from '../dump/model.ts';
+import { printable } from '../errors.ts';
+import { tableKinds } from '../kinds/registry.ts';
 import {
-  type DumpedAlternative,
-  type DumpedBarrier,
-  type DumpedCallSite,
+  type CellTools,
   type DumpedDeadEntry,
-  type DumpedFile,
+  type DumpedEntry,
   type DumpedInstruction,
-  type DumpedJumpEntry,
-  type DumpedLock,
   type DumpedPlace,
-  type DumpedTable,
-  type DumpedTables,
-  type DumpedTrampolineKey,
-  dumpSchema,
   isDead,
   placeName,
+  siteColumns,
   sourceName,
-  type TablePart,
-} from '../dump/model.ts';
-import { printable } from '../errors.ts';
+} from '../kinds/shown.ts';
 
 type Files = Iterable<DumpedFile> | AsyncIterable<DumpedFile>;
 
@@ -55,8 +49,8 @@ function* fileJson(file: DumpedFile): Generator<string> {
   yield JSON.stringify(head).slice(0, -1);
   const problems: Record<string, readonly string[]> = {};
   const absolute: string[] = [];
-  for (const name of Object.keys(tables) as (keyof DumpedTables)[]) {
-    const table = tables[name] as DumpedTable<never>;
+  for (const { row, table } of tablesOf(file, tableKinds)) {
+    const name = row.id;
     if (table.problems.length > 0) problems[name] = table.problems;
     if (table.absolute) absolute.push(name);
     yield `,\n "${name}":[`;
@@ -78,7 +72,7 @@ export interface DumpTextOptions {
 }
 
 /** Left out of a table where no site has a source line. */
-const sourceColumn = 'source';
+const sourceColumn = siteColumns[2];
 
 const typeNames = { rel: 'relocatable object', exec: 'executable', dyn: 'shared object or PIE' } as const;
 
@@ -93,78 +87,22 @@ export async function* dumpText(files: Files, options: DumpTextOptions = {}): As
   }
 }
 
-function* fileText({ tables, type, linesProblem }: DumpedFile, colour: ChalkInstance): Generator<string> {
-  const site = (place: DumpedPlace) => [
-    location(place, type),
-    placeName(place),
-    printable(sourceName(place) ?? '-'),
-  ];
-  const { jumpTable, staticCallSites, smpLocks, keptLocks, smpBarriers, altSmp, trampolineKeys } = tables;
-  const shown = Object.values(tables).filter((table) => !isAbsent(table));
+function* fileText(file: DumpedFile, colour: ChalkInstance): Generator<string> {
+  const { type, linesProblem } = file;
+  const tools: CellTools = {
+    site: (place) => [location(place, type), placeName(place), printable(sourceName(place) ?? '-')],
+    key: (place) => (place.undefined ? `${placeName(place)} (undefined)` : placeName(place)),
+    instruction: instructionCells,
+  };
+  const shown = tablesOf(file, tableKinds).filter(({ table }) => !isAbsent(table));
   if (shown.length === 0) yield '  no tables\n';
   if (linesProblem !== undefined) yield `  ${colour.red('problem')}: ${printable(linesProblem)}\n`;
-  if (jumpTable && !isAbsent(jumpTable)) {
-    const columns = [
-      'address',
-      'site',
-      sourceColumn,
-      'target',
-      'key',
-      'branch',
-      'flags',
-      'bytes',
-      'instruction',
-    ];
-    yield* tableText(jumpTable, columns, colour, (entry: DumpedJumpEntry) => [
-      ...site(entry.code),
-      placeName(entry.target),
-      keyName(entry.key),
-      entry.branch,
-      entry.bit1 ? 'bit1' : '-',
-      ...instructionCells(entry.instruction),
-    ]);
-  }
-  if (staticCallSites && !isAbsent(staticCallSites)) {
-    const columns = ['address', 'site', sourceColumn, 'key', 'flags', 'bytes', 'instruction'];
-    yield* tableText(staticCallSites, columns, colour, (entry: DumpedCallSite) => [
-      ...site(entry.site),
-      keyName(entry.key),
-      [entry.tail && 'tail', entry.init && 'init'].filter(Boolean).join(',') || '-',
-      ...instructionCells(entry.instruction),
-    ]);
-  }
-  for (const locks of [smpLocks, keptLocks]) {
-    if (!locks || isAbsent(locks)) continue;
-    yield* tableText(locks, ['address', 'site', sourceColumn, 'byte'], colour, (entry: DumpedLock) => [
-      ...site(entry.lock),
-      entry.byte ?? '-',
-    ]);
-  }
-  if (smpBarriers && !isAbsent(smpBarriers)) {
-    yield* tableText(
-      smpBarriers,
-      ['address', 'site', sourceColumn, 'bytes', 'instruction'],
-      colour,
-      (entry: DumpedBarrier) => [...site(entry.site), ...instructionCells(entry.instruction)],
-    );
-  }
-  if (altSmp && !isAbsent(altSmp)) {
-    const columns = ['address', 'site', sourceColumn, 'bytes', 'instruction', 'one CPU', 'instruction'];
-    yield* tableText(altSmp, columns, colour, (entry: DumpedAlternative) => [
-      ...site(entry.site),
-      ...instructionCells(entry.instruction),
-      ...instructionCells(entry.replacement),
-    ]);
-  }
-  if (trampolineKeys && !isAbsent(trampolineKeys)) {
-    yield* tableText(trampolineKeys, ['trampoline', 'key'], colour, (entry: DumpedTrampolineKey) => [
-      placeName(entry.trampoline),
-      keyName(entry.key),
-    ]);
+  for (const { row, table } of shown) {
+    yield* tableText(table, row.columns, colour, (entry) => row.cells(entry, tools));
   }
 }
 
-function isAbsent({ parts, problems }: Pick<DumpedTable<DumpedLock>, 'parts' | 'problems'>): boolean {
+function isAbsent({ parts, problems }: Pick<DumpedTable<DumpedEntry>, 'parts' | 'problems'>): boolean {
   return parts.length === 0 && problems.length === 0;
 }
 
@@ -174,20 +112,16 @@ function location(place: DumpedPlace, type: DumpedFile['type']): string {
   return place.section === undefined ? '-' : `${place.section}+0x${(place.offset ?? 0).toString(16)}`;
 }
 
-function keyName(place: DumpedPlace): string {
-  return place.undefined ? `${placeName(place)} (undefined)` : placeName(place);
-}
-
 function instructionCells(instruction: DumpedInstruction | undefined): [bytes: string, text: string] {
   if (!instruction) return ['-', '-'];
   return [instruction.bytes.replace(/..(?=.)/g, '$& '), instruction.text];
 }
 
-function* tableText<Entry extends { readonly index: number; readonly problem?: string }>(
-  table: DumpedTable<Entry>,
+function* tableText(
+  table: DumpedTable<DumpedEntry>,
   allColumns: readonly string[],
   colour: ChalkInstance,
-  cells: (entry: Entry) => string[],
+  cells: (entry: DumpedEntry) => string[],
 ): Generator<string> {
   yield `\n${colour.bold(table.name)}: ${countText(table)}\n`;
   for (const problem of table.problems) yield `  ${colour.red('problem')}: ${problem}\n`;
@@ -206,7 +140,7 @@ function* tableText<Entry extends { readonly index: number; readonly problem?: s
     `  ${index.padStart(indexWidth)}  ${row.map((cell, i) => cell.padEnd(widths[i] as number)).join('  ')}`.trimEnd();
   yield `${colour.dim(line('index', columns))}\n`;
   for (let i = 0; i < rows.length; i++) {
-    const entry = table.entries[i] as Entry | DumpedDeadEntry;
+    const entry = table.entries[i] as DumpedEntry | DumpedDeadEntry;
     const index = String(entry.index);
     if (isDead(entry)) yield `${line(index, [])}  ${deadText(entry, colour)}\n`;
     else {
@@ -221,7 +155,7 @@ function deadText({ bytes, discarded, problem }: DumpedDeadEntry, colour: ChalkI
   return `${colour.red('malformed')}: ${problem} (bytes ${bytes})`;
 }
 
-function countText<Entry extends { readonly index: number }>(table: DumpedTable<Entry>): string {
+function countText(table: DumpedTable<DumpedEntry>): string {
   const { entries, total, parts } = table;
   const count = entries.length === total ? `${total}` : `${entries.length} of ${total}`;
   const noun = `${table.absolute ? 'absolute ' : ''}${total === 1 ? 'entry' : 'entries'}`;

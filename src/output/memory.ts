@@ -1,6 +1,6 @@
 // What verify --memory found, for people and for machines.
 import { hex } from '../bytes/integer.ts';
-import type { Compared, VerifiedMemory } from '../verify/memory.ts';
+import type { ComparedTable, VerifiedMemory } from '../verify/memory.ts';
 import type { Report } from '../verify/report.ts';
 import { count } from './console.ts';
 import { findingJson } from './verify.ts';
@@ -10,7 +10,7 @@ function distance(value: number): string {
   return value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
 }
 
-function tableLine({ name, compared, init, missing, mismatches }: Compared): string {
+function tableLine({ name, compared, init, missing, mismatches }: ComparedTable): string {
   const left = [init > 0 ? `${init} in init memory` : '', missing > 0 ? `${missing} not in the dump` : ''];
   const leftOut = left.filter((text) => text !== '').join(', ');
   return `  ${name}: ${compared} compared, ${mismatches} wrong${leftOut ? ` (left out: ${leftOut})` : ''}`;

@@ -4,9 +4,9 @@ import { hex, hexBytes } from '../bytes/integer.ts';
 import type { SourceLine } from '../dwarf/source-lines.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import { printable } from '../errors.ts';
+import type { Verified } from '../verify/passes.ts';
 import { countOf, type Located, type Report } from '../verify/report.ts';
 import { rules } from '../verify/rules.ts';
-import type { Verified } from '../verify/verify.ts';
 import { count, outputColours } from './console.ts';
 
 /** `file.c:12`. */

@@ -1,17 +1,21 @@
 // Lock prefixes: each listed one is a prefix and in the state that the number of CPUs demands; each other lock
 // of the code is listed.
-import type { Runtime } from '../boot/runtime.ts';
-import { droppedLocks } from '../boot/smp-locks.ts';
 import { hexBytes } from '../bytes/integer.ts';
-import { smpLocks } from '../bytes/schema.ts';
+import type { Program } from '../demand/program.ts';
+import type { Site } from '../demand/sites.ts';
 import { kernelBanner } from '../image/kernel.ts';
-import { type LockSite, readLockSites } from '../image/sites.ts';
+import { droppedLocks, lockState } from '../kinds/lock-prefix/demand.ts';
+import { keptLock, lockPrefix } from '../kinds/lock-prefix/kind.ts';
 import type { Finding } from './finding.ts';
-import type { VerifyOptions } from './verify.ts';
+import type { VerifyOptions } from './options.ts';
 
-/** TP002 (a listed place is no prefix), TP010, TP011, TP025. */
-export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator<Finding> {
-  const { image, locks } = runtime;
+/**
+ * TP002 (a listed place is no prefix), TP010, TP011, TP025; `listing` is the program with the entries at fault, each of
+ * which stands for a lock that is not reported as unlisted.
+ */
+export function* checkLocks(program: Program, listing: Program, options: VerifyOptions): Generator<Finding> {
+  const { image } = program;
+  const locks = program.sites.of(lockPrefix);
   const prefix = image.arch.lockPrefix;
   if (!prefix) return;
   // A kernel has locks that it keeps on one CPU too, without a table of them (arch/x86/include/asm/sync_bitops.h).
@@ -20,11 +24,11 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
   if (policy === 'none') return;
   const entryOf = new Map(locks.map((site) => [site.address, site.entry.address]));
   const listed = new Set(entryOf.keys());
-  const kept = new Set(runtime.keptLocks.map((site) => site.address));
+  const kept = new Set(program.sites.of(keptLock).map((site) => site.address));
   const misplaced = new Set<number>();
   const unlisted: number[] = [];
   // A kernel leaves those of its init text alone, whatever the number of CPUs.
-  const droppable = new Set(droppedLocks(runtime, runtime).map((site) => site.address));
+  const droppable = new Set(droppedLocks(program, image, locks).map((site) => site.address));
   let locked = 0;
   let dropped = 0;
   for (const range of image.code) {
@@ -34,7 +38,7 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
     // Read as it would be with every listed lock in place: then each of them has to be found as a prefix. A byte
     // that can be none is put there in a second reading, since a wrong entry would garble what follows it.
     const byteAt = (address: number) => range.code[address - range.address] as number;
-    const isState = (byte: number) => byte === prefix.lock || byte === prefix.up || byte === prefix.nop;
+    const isState = (byte: number) => lockState(image, byte) !== undefined;
     const find = (places: readonly number[]) => {
       for (const address of places) code[address - range.address] = prefix.lock;
       return new Set(Array.from(prefix.find(code, image.codeMap(range)), (at) => range.address + at));
@@ -84,7 +88,7 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
     for (const address of prefixes) if (!listed.has(address) && !kept.has(address)) unlisted.push(address);
   }
   const astray = new Astray(
-    readLockSites(image, smpLocks),
+    listing.sites.of(lockPrefix),
     (site) => misplaced.has(site.address) || !listed.has(site.address),
   );
   for (const address of unlisted.sort((a, b) => a - b)) {
@@ -114,8 +118,8 @@ class Astray {
   private readonly later: Gap[] = [];
   private readonly open: Gap[] = [];
 
-  constructor(sites: readonly LockSite[], isAstray: (site: LockSite) => boolean) {
-    const sound = (site: LockSite | undefined) => (site && !isAstray(site) ? site.address : undefined);
+  constructor(sites: readonly Site[], isAstray: (site: Site) => boolean) {
+    const sound = (site: Site | undefined) => (site && !isAstray(site) ? site.address : undefined);
     for (const [i, site] of sites.entries()) {
       if (!isAstray(site)) continue;
       const after = sound(sites[i - 1]) ?? Number.NEGATIVE_INFINITY;

@@ -1,10 +1,10 @@
 // Static branches that are marked and have no entry. Markers are relocations, so an image has them only where the
 // linker was told to keep those (--emit-relocs).
-import type { Runtime } from '../boot/runtime.ts';
+import type { Program } from '../demand/program.ts';
 import { SHF_ALLOC, SHF_EXECINSTR } from '../elf/constants.ts';
 import type { Section } from '../elf/file.ts';
 import type { Image } from '../image/image.ts';
-import { readBranchSites } from '../image/sites.ts';
+import { staticBranch } from '../kinds/static-branch/kind.ts';
 import { keepLockSymbol } from '../object/markers.ts';
 import type { Finding } from './finding.ts';
 
@@ -15,21 +15,20 @@ interface Mark {
   readonly value: number;
 }
 
-/** TP022. */
-export function* checkMarkers(runtime: Runtime): Generator<Finding> {
-  const { image } = runtime;
+/** TP022; `sound` is the program without the entries at fault. */
+export function* checkMarkers({ image, sites }: Program, sound: Program): Generator<Finding> {
   const code = image.file.sections.filter(
     ({ flags }) => (flags & SHF_EXECINSTR) !== 0 && (flags & SHF_ALLOC) !== 0,
   );
   const marked = code.flatMap((section) => markedBranches(image, section));
   if (marked.length === 0) return;
-  const entries = readBranchSites(image);
+  const entries = sites.of(staticBranch);
   const listed = new Set(entries.map((site) => site.address));
-  const sound = new Set(runtime.branches.map((site) => site.address));
+  const right = new Set(sound.sites.of(staticBranch).map((site) => site.address));
   // An entry of the same key that names no site was made for it: one defect, which is said already.
   const astray = new Map<number, number>();
   for (const { address, key } of entries)
-    if (!sound.has(address)) astray.set(key, (astray.get(key) ?? 0) + 1);
+    if (!right.has(address)) astray.set(key, (astray.get(key) ?? 0) + 1);
   for (const { place, value } of marked) {
     if (listed.has(place)) continue;
     const made = astray.get(value) ?? 0;

@@ -4,11 +4,11 @@
 import {
   type BranchKind,
   type CallKind,
-  dmbBarriers,
   firstInReach,
   type InstructionSet,
   type SiteInstruction,
 } from '../arch.ts';
+import { dmbBarriers } from '../barriers.ts';
 import { bytesOfWord, wordAt } from './words.ts';
 
 /** Byte orders, which differ in BE8 images: there instructions are little-endian and data are not. */

@@ -1,74 +1,82 @@
-// Jump entries as they enter a table: those that the compiler wrote (the kernel's asm goto), each checked, their
-// build-time jumps rewritten as objtool's --hacks=jump_label does (tools/objtool/check.c, handle_jump_alt), and
-// those that markers ask for.
+// Finds static branches: entries that the compiler wrote (the kernel's asm goto), each checked, their build-time jumps
+// rewritten as objtool's --hacks=jump_label does (tools/objtool/check.c, handle_jump_alt), and those that markers ask
+// for.
+import { hexBytes } from '../../bytes/integer.ts';
+import { entryLayout, splitKey } from '../../bytes/table.ts';
+import type { ElfChange } from '../../elf/change.ts';
+import { SHF_EXECINSTR } from '../../elf/constants.ts';
+import { TextpokeError } from '../../errors.ts';
+import { fieldOfBranch, targetOfBranch } from '../../object/branches.ts';
+import { type Found, type NewEntry, placeKey, type Search, sitesOf } from '../../object/found.ts';
+import type { BranchMarker } from '../../object/markers.ts';
+import {
+  type CodeSection,
+  type FieldRelocation,
+  isSamePlace,
+  type ObjectCode,
+  type Place,
+} from '../../object/object-code.ts';
+import { type ObjectEntry, readObjectTable } from '../../object/tables.ts';
+import { jumpBit1, jumpBranch, jumpTable } from './table.ts';
 
-import type { FieldTarget, NewEntry } from '../annotate/encode.ts';
-import { placeOf } from '../arch/arch.ts';
-import { hex, hexBytes } from '../bytes/integer.ts';
-import { entryLayout, jumpBit1, jumpBranch, jumpTable } from '../bytes/schema.ts';
-import type { ElfChange } from '../elf/change.ts';
-import { SHF_EXECINSTR } from '../elf/constants.ts';
-import { TextpokeError } from '../errors.ts';
-import type { BranchMarker } from './markers.ts';
-import type { CodeSection, FieldRelocation, ObjectCode, Place } from './object-code.ts';
-import type { ObjectEntry } from './tables.ts';
-
-export interface JumpEntry {
+interface JumpEntry {
   readonly entry: ObjectEntry;
   readonly code: Place;
   readonly target: Place;
-  /** Without flag bits. */
-  readonly key: Place;
-  readonly branch: boolean;
   readonly bit1: boolean;
 }
 
-/** Splits an entry's key into place and flags. */
-export function asJumpEntry(entry: ObjectEntry): JumpEntry {
+function asJumpEntry(entry: ObjectEntry): JumpEntry {
   const [code, target, key] = entry.fields as [Place, Place, Place];
-  const flags = ((key.offset % 4) + 4) % 4;
-  return {
-    entry,
-    code,
-    target,
-    key: { ...key, offset: key.offset - flags },
-    branch: (flags & jumpBranch) !== 0,
-    bit1: (flags & jumpBit1) !== 0,
-  };
+  return { entry, code, target, bit1: (splitKey(key.offset).flags & jumpBit1) !== 0 };
 }
 
-/** Where the direct branch at `offset` goes, by its relocation if it has one; undefined for other instructions. */
-export function branchTarget(object: ObjectCode, code: CodeSection, offset: number): Place | undefined {
-  const { kind, size, displacement } = object.instructionsAt(code, offset).readInstruction(code.code, offset);
-  if (kind !== 'jump' && kind !== 'call' && kind !== 'conditional jump') return undefined;
-  const field = findField(object, code, offset, size);
-  if (!field)
-    return { section: code.section.index, offset: placeOf(object.arch, offset + displacement), symbol: 0 };
-  const { relocations, index, bias } = field;
-  return object.placeOf(relocations.symbol[index] as number, (relocations.addend[index] as number) + bias);
+/**
+ * Checks the entries that are there, rewrites their build-time jumps, and lists marked branches without entry. Errors:
+ * `site-mismatch`, `table-malformed`, `key-unaligned`.
+ */
+export function findStaticBranches(search: Search): Found {
+  const { object, rules } = search;
+  const listed = readObjectTable(object, jumpTable);
+  const old = listed.map(asJumpEntry);
+  const checked = checkJumpEntries(object, old);
+  const isAbsolute = listed[0]?.absolute === true;
+  const relative = isAbsolute && rules.relative ? makeRelative(object, old) : { retyped: [], realigned: [] };
+  const known = sitesOf(listed);
+  const entries: NewEntry[] = [];
+  for (const code of object.siteSections) {
+    for (const marker of search.markersIn(code).branches) {
+      if (known.has(placeKey({ section: code.section.index, offset: marker.offset }))) continue;
+      if (isAbsolute && !rules.relative) {
+        throw new TextpokeError(
+          'table-malformed',
+          'the object lists static branches in absolute entries, and no table may mix these with relative ones; ' +
+            'annotate with --relative makes all of them relative',
+          { section: jumpTable.name },
+        );
+      }
+      entries.push(entryOfMarker(object, code, marker));
+    }
+  }
+  return {
+    entries,
+    listed: [{ row: jumpTable, entries: listed }],
+    change: {
+      patches: checked.patches,
+      retyped: [...checked.retyped, ...relative.retyped],
+      realigned: relative.realigned,
+    },
+    counts: {
+      rewrittenJumps: checked.patches.length,
+      madeRelative: isAbsolute && rules.relative ? listed.length : 0,
+    },
+  };
 }
 
 /** Where the jump at `offset` goes; undefined for other instructions. */
 function jumpTarget(object: ObjectCode, code: CodeSection, offset: number): Place | undefined {
   const { kind } = object.instructionsAt(code, offset).readInstruction(code.code, offset);
-  return kind === 'jump' ? branchTarget(object, code, offset) : undefined;
-}
-
-/** The relocation of a branch's displacement. */
-function findField(object: ObjectCode, code: CodeSection, offset: number, size: number) {
-  const fields = object.fieldRelocations(code.section.index);
-  for (let place = offset; place < offset + size; place++) {
-    const field = fields.get(place);
-    if (!field) continue;
-    const type = field.relocations.type[field.index] as number;
-    const branch = object.arch.branchOfRelocation(type, code.code, place);
-    if (branch?.offset === offset) return { ...field, bias: branch.bias };
-  }
-  return undefined;
-}
-
-function samePlace(a: Place, b: Place): boolean {
-  return a.section === b.section && a.offset === b.offset && (a.section !== 0 || a.symbol === b.symbol);
+  return kind === 'jump' ? targetOfBranch(object, code, offset) : undefined;
 }
 
 function requireBranchSite(
@@ -97,19 +105,14 @@ function requireBranchSite(
       where,
     );
   }
-  if (!samePlace(goes, target)) {
+  if (!isSamePlace(goes, target)) {
     throw new TextpokeError(
       'site-mismatch',
-      `${name()}: the jump goes to ${describePlace(object, goes)}, but its entry says ${describePlace(object, target)}`,
+      `${name()}: the jump goes to ${object.describePlace(goes)}, but its entry says ${object.describePlace(target)}`,
       where,
     );
   }
   return 'jump';
-}
-
-function describePlace(object: ObjectCode, place: Place): string {
-  if (place.section > 0) return object.describe(place.section, place.offset);
-  return `${object.symbolName(place.symbol)}+${hex(place.offset)}`;
 }
 
 /** Throws `key-unaligned` when flag bits would fall on address bits. */
@@ -117,73 +120,64 @@ function requireAlignedKey(object: ObjectCode, key: Place, where: { section: str
   if (key.offset % 4 !== 0) {
     throw new TextpokeError(
       'key-unaligned',
-      `the key ${describePlace(object, key)} is not aligned to 4 bytes, but the low two bits of its field are flags`,
+      `the key ${object.describePlace(key)} is not aligned to 4 bytes, but the low two bits of its field are flags`,
       where,
     );
   }
 }
 
-export interface CheckedEntries {
-  readonly patches: ElfChange['patches'];
-  readonly retyped: ElfChange['retyped'];
-  /** `section:offset` of every site that has its entry. */
-  readonly listed: ReadonlySet<string>;
-}
+type Rewritten = Pick<ElfChange, 'patches' | 'retyped'>;
 
 /**
  * Checks every existing jump entry and plans the rewrite of build-time jumps (bit 1) to NOPs of their own size.
  * Bit 1 stays, as objtool leaves it: boot code overwrites it. Errors: `site-mismatch`, `table-malformed`.
  */
-export function checkJumpEntries(object: ObjectCode, entries: readonly JumpEntry[]): CheckedEntries {
+function checkJumpEntries(object: ObjectCode, entries: readonly JumpEntry[]): Rewritten {
   const patches: { section: number; offset: number; bytes: Uint8Array }[] = [];
   const retyped: ElfChange['retyped'][number][] = [];
-  const listed = new Set<string>();
   const bySection = new Map(object.codeSections.map((code) => [code.section.index, code]));
   for (const { entry, code: site, target, bit1 } of entries) {
     const code = bySection.get(site.section);
     if (!code || site.offset < 0 || site.offset >= code.code.length) {
       throw new TextpokeError(
         'table-malformed',
-        `entry ${entry.index} names ${describePlace(object, site)}, which is not code of this object`,
+        `entry ${entry.index} names ${object.describePlace(site)}, which is not code of this object`,
         { section: entry.section.name, offset: entry.offset },
       );
     }
     if (((object.file.sections[target.section]?.flags ?? 0) & SHF_EXECINSTR) === 0) {
       throw new TextpokeError(
         'table-malformed',
-        `entry ${entry.index} jumps to ${describePlace(object, target)}, which is not code of this object`,
+        `entry ${entry.index} jumps to ${object.describePlace(target)}, which is not code of this object`,
         { section: entry.section.name, offset: entry.offset },
       );
     }
     const found = requireBranchSite(object, code, site.offset, target);
-    listed.add(`${site.section}:${site.offset}`);
     if (!bit1 || found === 'nop') continue;
     const instructions = object.instructionsAt(code, site.offset);
     const { size } = instructions.readInstruction(code.code, site.offset);
     patches.push({ section: site.section, offset: site.offset, bytes: instructions.nop(size) });
-    const field = findField(object, code, site.offset, size);
+    const field = fieldOfBranch(object, code, site.offset, size);
     // As objtool does: the jump's displacement must not be written over the NOP again.
     const type = object.arch.relocations.none;
     if (field) retyped.push({ section: field.relocations.section, index: field.index, type });
   }
-  return { patches, retyped, listed };
+  return { patches, retyped };
 }
 
 /** The table entry that a marker asks for. Errors: `site-mismatch`, `key-unaligned`. */
-export function entryOfMarker(object: ObjectCode, code: CodeSection, marker: BranchMarker): NewEntry {
+function entryOfMarker(object: ObjectCode, code: CodeSection, marker: BranchMarker): NewEntry {
   requireBranchSite(object, code, marker.offset, marker.target);
   requireAlignedKey(object, marker.key, { section: code.section.name, offset: marker.offset });
-  const key: FieldTarget = {
-    symbol: marker.key.symbol,
-    offset: addendOf(object, marker.key) + (marker.likely ? jumpBranch : 0),
-  };
   return {
     row: jumpTable,
-    code: code.section.index,
-    fields: [
-      { section: code.section.index, offset: marker.offset },
+    site: { section: code.section.index, offset: marker.offset },
+    more: [
       { section: marker.target.section, offset: marker.target.offset },
-      key,
+      {
+        symbol: marker.key.symbol,
+        offset: addendOf(object, marker.key) + (marker.likely ? jumpBranch : 0),
+      },
     ],
   };
 }
@@ -192,7 +186,7 @@ export function entryOfMarker(object: ObjectCode, code: CodeSection, marker: Bra
  * Makes absolute entries PC-relative ones. Their addends stand in the fields and stay: S + A becomes S + A - P.
  * Error `table-malformed` for a field named by a Thumb function's symbol, which would put the Thumb bit into a place.
  */
-export function makeRelative(
+function makeRelative(
   object: ObjectCode,
   entries: readonly JumpEntry[],
 ): Pick<ElfChange, 'retyped' | 'realigned'> {

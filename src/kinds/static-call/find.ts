@@ -1,12 +1,23 @@
 // Finds static call sites: direct branches to `__SCT__` trampolines, as objtool's --static-call does
 // (tools/objtool/check.c, add_call_destinations and create_static_call_sections).
-import { type BranchKind, type CallKind, placeOf } from '../arch/arch.ts';
-import { TextpokeError } from '../errors.ts';
-import type { CodeSection, ObjectCode } from './object-code.ts';
-import { trampolineSection } from './object-code.ts';
-import type { Trampolines } from './trampolines.ts';
+import { type BranchKind, type CallKind, placeOf } from '../../arch/arch.ts';
+import { keyNameOf } from '../../bytes/static-call-names.ts';
+import { TextpokeError } from '../../errors.ts';
+import {
+  type FieldTarget,
+  type Found,
+  type ListingRules,
+  type NewEntry,
+  placeKey,
+  type Search,
+  sitesOf,
+} from '../../object/found.ts';
+import { type CodeSection, type ObjectCode, trampolineSection } from '../../object/object-code.ts';
+import { readObjectTable } from '../../object/tables.ts';
+import { Trampolines } from '../../object/trampolines.ts';
+import { callTail, staticCallSites } from './table.ts';
 
-export interface StaticCallSite {
+export interface TrampolineBranch {
   /** Code section and section-relative byte offset of the branch instruction. */
   readonly section: number;
   readonly offset: number;
@@ -22,18 +33,45 @@ const callKinds: Readonly<Record<BranchKind, CallKind>> = {
 };
 
 /**
- * Every static call site of an object, by section and offset. Error `site-unpatchable`: a branch to a
- * trampoline is too short to be patched, or conditional where such a branch cannot be one.
+ * Finds the branches to trampolines that no entry lists yet. Error `site-unpatchable`: a branch to a trampoline is too
+ * short to be patched, or conditional where such a branch cannot be one.
  */
-export function findStaticCalls(object: ObjectCode, trampolines: Trampolines): StaticCallSite[] {
+export function findStaticCalls({ object, rules }: Search): Found {
+  const listed = readObjectTable(object, staticCallSites);
+  const known = sitesOf(listed);
+  const trampolines = new Trampolines(object);
+  const entries: NewEntry[] = [];
+  for (const site of branchesToTrampolines(object, trampolines)) {
+    if (known.has(placeKey(site))) continue;
+    entries.push({ row: staticCallSites, site, more: [keyOfCall(object, rules, trampolines, site)] });
+  }
+  return { entries, listed: [{ row: staticCallSites, entries: listed }] };
+}
+
+/** The key's symbol; a missing one is to be added, or (kernel modules) represented by the trampoline. */
+function keyOfCall(
+  { symbols }: ObjectCode,
+  { module }: ListingRules,
+  trampolines: Trampolines,
+  site: TrampolineBranch,
+): FieldTarget {
+  const offset = site.kind === 'call' ? 0 : callTail;
+  const symbol = trampolines.keyOf(site.trampoline);
+  if (symbol !== undefined) return { symbol, offset };
+  if (module) return { symbol: site.trampoline, offset };
+  return { undefinedName: keyNameOf(symbols.name(site.trampoline)), offset };
+}
+
+/** Every branch of an object to a trampoline, by section and offset. */
+export function branchesToTrampolines(object: ObjectCode, trampolines: Trampolines): TrampolineBranch[] {
   if (trampolines.count === 0) return [];
-  const sites: StaticCallSite[] = [];
+  const sites: TrampolineBranch[] = [];
   for (const code of object.siteSections) {
     if (code.section.name === trampolineSection) continue;
-    const found = new Map<number, StaticCallSite>();
+    const found = new Map<number, TrampolineBranch>();
     collectRelocated(object, trampolines, code, found);
     if (trampolines.sections.has(code.section.index)) collectResolved(object, trampolines, code, found);
-    sites.push(...[...found.values()].sort((a, b) => a.offset - b.offset));
+    for (const site of [...found.values()].sort((a, b) => a.offset - b.offset)) sites.push(site);
   }
   return sites;
 }
@@ -51,7 +89,7 @@ function collectRelocated(
   object: ObjectCode,
   trampolines: Trampolines,
   code: CodeSection,
-  found: Map<number, StaticCallSite>,
+  found: Map<number, TrampolineBranch>,
 ): void {
   for (const relocations of code.relocations) {
     for (let i = 0; i < relocations.count; i++) {
@@ -78,7 +116,7 @@ function collectResolved(
   object: ObjectCode,
   trampolines: Trampolines,
   code: CodeSection,
-  found: Map<number, StaticCallSite>,
+  found: Map<number, TrampolineBranch>,
 ): void {
   const section = code.section.index;
   const relocated = object.fieldRelocations(section);

@@ -1,0 +1,141 @@
+// The passes of annotate, top to bottom.
+import { archOf } from '../arch/registry.ts';
+import type { TableRow } from '../bytes/table.ts';
+import { withSymbolTable } from '../elf/add-symbol-table.ts';
+import { isArchive, readArchive, rewriteArchive } from '../elf/archive.ts';
+import { type ElfChange, isEmptyChange } from '../elf/change.ts';
+import { ET_REL, SHF_EXECINSTR } from '../elf/constants.ts';
+import type { ElfFile } from '../elf/file.ts';
+import { isElf, readElf } from '../elf/read.ts';
+import { recheck } from '../elf/recheck.ts';
+import { rewriteObject } from '../elf/rewrite.ts';
+import { inFile, TextpokeError } from '../errors.ts';
+import { type Found, placeKey, Search } from '../object/found.ts';
+import { ObjectCode, type Place } from '../object/object-code.ts';
+import { readObjectTable } from '../object/tables.ts';
+import { encodeTables } from './encode.ts';
+import { type AnnotateOptions, kindsAskedFor } from './options.ts';
+import { type AnnotateStats, statsOf } from './stats.ts';
+
+export interface Annotated {
+  /** The new file, or undefined when every byte would stay as it is. */
+  readonly bytes: Uint8Array | undefined;
+  readonly stats: readonly AnnotateStats[];
+}
+
+/**
+ * Annotates an object or an archive in memory; nothing is written. Archive members that are no ELF objects stay
+ * as they are. Errors: those of reading, `site-unpatchable`, `site-mismatch`, `key-unaligned`.
+ */
+export function annotate(path: string, bytes: Uint8Array, options: AnnotateOptions = {}): Annotated {
+  if (!isArchive(bytes)) return annotateObject(path, bytes, options);
+  return inFile(path, () => {
+    const members = readArchive(bytes);
+    const contents = new Map<number, Uint8Array>();
+    const stats: AnnotateStats[] = [];
+    members.forEach((member, i) => {
+      const content = bytes.subarray(member.offset, member.offset + member.size);
+      if (member.special || !isElf(content)) return;
+      const result = annotateObject(`${path}(${member.name})`, content, options);
+      for (const one of result.stats) stats.push(one);
+      if (result.bytes) contents.set(i, result.bytes);
+    });
+    return { bytes: contents.size > 0 ? rewriteArchive(bytes, members, contents) : undefined, stats };
+  });
+}
+
+/** Annotates one object in memory. `path` names it in messages. */
+function annotateObject(path: string, bytes: Uint8Array, options: AnnotateOptions): Annotated {
+  return inFile(path, () => {
+    const read = readElf(path, bytes);
+    const arch = archOf(read.header);
+    refuseSlimLto(read);
+    const file = read.header.type === ET_REL ? withSymbolTable(read) : read;
+    // Stripped of everything, an object may have no symbol table; without code there is nothing to miss.
+    if (!file.symtab && file.header.type === ET_REL && !hasCode(file)) return { bytes: undefined, stats: [] };
+    const object = new ObjectCode(file, arch);
+    const search = new Search(object, options);
+    const found = kindsAskedFor(options).flatMap(({ annotate: row }) => (row ? [row.find(search)] : []));
+    // From here on the set of sites is final; what follows only writes it down.
+    const change = changeFor(object, found, options);
+    const result = isEmptyChange(change) ? undefined : rewriteObject(file, change);
+    const annotated = result ? checkResult(path, result, found, change) : object;
+    options.crossCheck?.(annotated);
+    return { bytes: result, stats: [statsOf(object, found)] };
+  });
+}
+
+function hasCode(file: ElfFile): boolean {
+  return file.sections.some((s) => (s.flags & SHF_EXECINSTR) !== 0 && s.size > 0);
+}
+
+/** Slim GCC LTO objects are ELF files without machine code. */
+function refuseSlimLto(file: ElfFile): void {
+  if (!hasCode(file) && file.sections.some((s) => s.name.startsWith('.gnu.lto_'))) {
+    throw new TextpokeError(
+      'lto-object',
+      'the object holds GCC LTO bytecode and no machine code; link it first (gcc -flto -r -flinker-output=nolto-rel) ' +
+        'or compile with -ffat-lto-objects or without -flto',
+    );
+  }
+}
+
+/** All that is to change in the object. */
+function changeFor(object: ObjectCode, found: readonly Found[], { module }: AnnotateOptions): ElfChange {
+  const entries = found.flatMap((of) => of.entries);
+  return {
+    ...encodeTables(object, entries, module !== true),
+    patches: found.flatMap(({ change }) => change?.patches ?? []),
+    retyped: found.flatMap(({ change }) => change?.retyped ?? []),
+    realigned: found.flatMap(({ change }) => change?.realigned ?? []),
+  };
+}
+
+/** Re-reads the result with both readers: every table has to list the places that were planned, and no others. */
+function checkResult(
+  path: string,
+  bytes: Uint8Array,
+  found: readonly Found[],
+  { groups }: ElfChange,
+): ObjectCode {
+  const file = recheck(path, bytes);
+  const object = new ObjectCode(file, archOf(file.header));
+  // New groups stand in front of all other sections, whose numbers follow (rewrite.ts).
+  const moved = ({ section, offset }: Pick<Place, 'section' | 'offset'>) =>
+    placeKey({ section: section > 0 ? section + groups.length : section, offset });
+  for (const [row, planned] of plannedPlaces(found, moved)) {
+    const places = readObjectTable(object, row).map(({ fields: [site] }) => placeKey(site as Place));
+    for (const place of places) planned.set(place, (planned.get(place) ?? 0) - 1);
+    const [odd] = [...planned].filter(([, count]) => count !== 0);
+    if (!odd) continue;
+    const [place, count] = odd;
+    throw new TextpokeError(
+      'defect',
+      `${row.name} of the result ${count > 0 ? 'does not list' : 'lists'} the place ${place} (section:offset), ` +
+        `which was ${count > 0 ? '' : 'not '}planned`,
+    );
+  }
+  return object;
+}
+
+/** How often each table has to list each place. */
+function plannedPlaces(
+  found: readonly Found[],
+  keyOf: (place: Pick<Place, 'section' | 'offset'>) => string,
+): Map<TableRow, Map<string, number>> {
+  const planned = new Map<TableRow, Map<string, number>>();
+  const add = (row: TableRow, place: Pick<Place, 'section' | 'offset'>) => {
+    const places = planned.get(row) ?? new Map<string, number>();
+    planned.set(row, places);
+    const key = keyOf(place);
+    places.set(key, (places.get(key) ?? 0) + 1);
+  };
+  for (const { entries, listed } of found) {
+    for (const { row, entries: old } of listed) {
+      if (!planned.has(row)) planned.set(row, new Map());
+      for (const { fields } of old) add(row, fields[0] as Place);
+    }
+    for (const { row, site } of entries) add(row, site);
+  }
+  return planned;
+}

@@ -1,0 +1,36 @@
+// What a run has to tell besides its writes: notes, warnings of the kernel's, answers of queries.
+import type { Reserved } from './reserved.ts';
+
+/** A WARN of the kernel's: the program goes on. */
+export interface Warning {
+  /** What a person gave the step: `step 3: dec off_key`. */
+  readonly step: string | undefined;
+  /** `static_key_dec_not_one: WARN_ON_ONCE(v == 0)`: function and condition as the kernel's source has them. */
+  readonly warning: string;
+  readonly about: string;
+  /** WARN_ON_ONCE prints once; a repetition is silent there. */
+  readonly repeated: boolean;
+}
+
+export class Log {
+  /** What a person has to know though nothing was refused. */
+  readonly notes: string[] = [];
+  readonly warnings: Warning[] = [];
+  /** What queries found. */
+  readonly results: { readonly step: string; readonly reserved: Reserved }[] = [];
+  /** The step that runs, as a person knows it. */
+  step: string | undefined;
+  private readonly warned = new Set<string>();
+
+  /** Takes a note, where there is one. */
+  note(text: string | undefined): void {
+    if (text !== undefined) this.notes.push(text);
+  }
+
+  /** Records a WARN. */
+  warn(warning: string, about: string): void {
+    const repeated = this.warned.has(warning);
+    this.warned.add(warning);
+    this.warnings.push({ step: this.step, warning, about, repeated });
+  }
+}

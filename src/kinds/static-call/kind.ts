@@ -1,0 +1,98 @@
+// The row of static calls.
+import { placeOf } from '../../arch/arch.ts';
+import { hex } from '../../bytes/integer.ts';
+import { keyPrefix } from '../../bytes/static-call-names.ts';
+import { TextpokeError } from '../../errors.ts';
+import type { Kind } from '../kind.ts';
+import {
+  type DumpedEntry,
+  type DumpedInstruction,
+  type DumpedPlace,
+  flagsText,
+  instructionColumns,
+  placeName,
+  siteColumns,
+} from '../shown.ts';
+import { callDemand, callStates } from './demand.ts';
+import { findStaticCalls } from './find.ts';
+import { type CallSite, callInit, callTail, readCallSites, staticCallSites } from './table.ts';
+import { functionChanges, readCallValue } from './values.ts';
+
+export interface DumpedCallSite extends DumpedEntry {
+  readonly site: DumpedPlace;
+  readonly key: DumpedPlace;
+  readonly tail: boolean;
+  readonly init: boolean;
+  readonly instruction?: DumpedInstruction;
+}
+
+export const staticCall: Kind<CallSite, DumpedCallSite> = {
+  id: 'staticCallSites',
+  table: staticCallSites,
+  aliases: ['call', 'static-call-sites', 'static_call_sites'],
+  isInScript: () => true,
+  name: 'static call',
+  plural: 'static calls',
+  noun: 'static call',
+  group: { id: 'calls', noun: 'static call', state: 'static call' },
+  statistic: 'staticCalls',
+  annotate: {
+    option: 'staticCall',
+    options: [{ flags: '--static-call', description: 'only static calls (.static_call_sites)' }],
+    find: findStaticCalls,
+  },
+
+  hasKeys: true,
+  decode([site, value], reader) {
+    const found = reader.key(value);
+    if (!found) return undefined;
+    return {
+      site: reader.code(site),
+      key: found.key,
+      tail: (found.flags & callTail) !== 0,
+      init: (found.flags & callInit) !== 0,
+      ...reader.instruction(site),
+    };
+  },
+  columns: [...siteColumns, 'key', 'flags', ...instructionColumns],
+  cells: ({ site, key, tail, init, instruction }, tools) => [
+    ...tools.site(site),
+    tools.key(key),
+    flagsText({ tail, init }),
+    ...tools.instruction(instruction),
+  ],
+  identify({ site, key, tail, init }) {
+    const name = placeName(key);
+    const flags = [tail ? 'tail call' : 'call', ...(init ? ['init'] : [])].join(', ');
+    return { place: site, key: name.startsWith(keyPrefix) ? name.slice(keyPrefix.length) : name, flags };
+  },
+
+  read: readCallSites,
+  sizeOf: (image, { address }) => image.instructionAt(address).size,
+  longest: ({ maxSite }) => maxSite,
+  places: (_, { address }) => [{ address, what: 'a static call entry names a site', starts: 'branch' }],
+  meaning: ({ key, tail }) => `${key} ${tail}`,
+  tell: ({ key, tail }) => `, key ${hex(key)}, ${tail ? 'tail' : 'call'}`,
+  isSorted: true,
+  isInit: ({ init }) => init,
+  reference(program, { key }) {
+    try {
+      const value = readCallValue(program, key);
+      const code = value.kind === 'function' ? placeOf(program.image.arch, value.address) : undefined;
+      return { what: 'function', code };
+    } catch (error) {
+      if (error instanceof TextpokeError) return { what: 'function', code: undefined };
+      throw error;
+    }
+  },
+  changes({ image }, { address, key }) {
+    // A NULL tail call is a return with fill behind it: as long as the jump it replaces.
+    const longest = Math.max(...image.instructionsAt(address).branchSizes);
+    return [[address, Math.max(image.instructionAt(address).size, longest)], ...functionChanges(image, key)];
+  },
+
+  demand: callDemand,
+  states: (program, site, listed) => callStates(program, site, listed.get(site.key)),
+  phase: 'static_call_init',
+  isInModules: true,
+};
