@@ -9,7 +9,7 @@ import { type BootArguments, runBoot } from './commands/boot.ts';
 import { runCc } from './commands/cc.ts';
 import { type DiffArguments, runDiff } from './commands/diff.ts';
 import { type DumpArguments, runDump } from './commands/dump.ts';
-import { runExplain } from './commands/explain.ts';
+import { type ExplainArguments, runExplain } from './commands/explain.ts';
 import { runLdscript } from './commands/ldscript.ts';
 import { runVerify, type VerifyArguments, verifyFormats } from './commands/verify.ts';
 import { profiles } from './demand/profiles.ts';
@@ -204,8 +204,9 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .command('explain')
     .description('say what a rule of verify means; without a rule, list them')
     .addArgument(ruleArgument())
+    .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  textpoke explain TP007')
-    .action((rule: string | undefined) => finish(runExplain(rule)));
+    .action((rule: string | undefined, args: ExplainArguments) => finish(runExplain(rule, args)));
 
   program
     .command('diff')

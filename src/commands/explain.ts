@@ -1,8 +1,12 @@
 // textpoke explain: what a rule of verify means.
 import { TextpokeError } from '../errors.ts';
 import { print } from '../output/console.ts';
-import { explainRule, listRules } from '../output/explain.ts';
+import { explainJson, explainRule, listRules } from '../output/explain.ts';
 import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
+
+export interface ExplainArguments {
+  json?: boolean;
+}
 
 /** Single letters to change, put in or take out to make one word of another. */
 function distance(a: string, b: string): number {
@@ -37,7 +41,9 @@ function ruleNamed(text: string): RuleId {
 }
 
 /** Runs the command. */
-export function runExplain(rule: string | undefined): number {
-  print(rule === undefined ? listRules() : explainRule(ruleNamed(rule)));
+export function runExplain(rule: string | undefined, { json }: ExplainArguments): number {
+  const id = rule === undefined ? undefined : ruleNamed(rule);
+  if (json) print(JSON.stringify(explainJson(id === undefined ? ruleIds : [id]), null, 2));
+  else print(id === undefined ? listRules() : explainRule(id));
   return 0;
 }
