@@ -2,11 +2,11 @@
 import { hexBytes } from '../bytes/integer.ts';
 import { readKey } from '../demand/keys.ts';
 import { TextpokeError } from '../errors.ts';
-import { findPlace, findStaticCallsNamed, findStaticKeys } from '../image/names.ts';
-import { describeValue, parseCallValue, readCallValue } from '../kinds/static-call/values.ts';
+import { findPlace, findStaticKeys } from '../image/names.ts';
 import type { Warning } from './log.ts';
 import type { Reserved } from './reserved.ts';
 import type { Runtime } from './runtime.ts';
+import { callsNamed, describeCall, describeNamedValue } from './static-call.ts';
 import { keysInUse } from './static-key.ts';
 
 export interface Expectation {
@@ -19,7 +19,7 @@ export interface Expectation {
   /** A part of each warning of this step, in order; an empty list: it warns of nothing. */
   readonly warnings?: readonly string[] | undefined;
   /** What a query finds. */
-  readonly reserved?: Partial<Reserved> | undefined;
+  readonly reserved?: Reserved | undefined;
   /** The error code that the step is refused with. */
   readonly refused?: string | undefined;
 }
@@ -36,7 +36,7 @@ export function checkExpectation(
   warnings: readonly Warning[],
   reserved: Reserved | undefined,
 ): void {
-  const { image, program } = runtime;
+  const { image } = runtime;
   if (expected.refused !== undefined) {
     throw new TextpokeError(
       'expectation-failed',
@@ -49,9 +49,8 @@ export function checkExpectation(
     }
   }
   for (const [name, value] of Object.entries(expected.calls ?? {})) {
-    for (const call of findStaticCallsNamed(image, program.calls, name)) {
-      const found = describeValue(image, readCallValue(program, call.key));
-      require(`function of ${call.name}`, describeValue(image, parseCallValue(program, value)), found);
+    for (const call of callsNamed(runtime, name)) {
+      require(`function of ${call.name}`, describeNamedValue(runtime, value), describeCall(runtime, call));
     }
   }
   for (const [name, digits] of Object.entries(expected.bytes ?? {})) {
@@ -67,7 +66,7 @@ export function checkExpectation(
     }
   }
   for (const [what, is] of Object.entries(expected.reserved ?? {})) {
-    const found = reserved?.[what as keyof Reserved];
+    const found = reserved?.[what];
     require(`reserved for ${what}`, String(is), found === undefined ? 'no query' : String(found));
   }
 }

@@ -1,12 +1,16 @@
 // Every byte string that may stand at a patchable place of the program as it runs: an allow-list for whoever watches
 // its text.
-import { placeOf } from '../arch/arch.ts';
+import { type CallTarget, placeOf } from '../arch/arch.ts';
 import { sameBytes } from '../bytes/integer.ts';
 import type { ListedValues, State } from '../demand/patch.ts';
+import type { Program } from '../demand/program.ts';
+import { findStaticCallsNamed } from '../image/names.ts';
 import { type Kind, keyOf } from '../kinds/kind.ts';
 import { kinds } from '../kinds/registry.ts';
 import { hasTrampoline, trampolineStates } from '../kinds/static-call/trampoline.ts';
+import { parseCallValue } from '../kinds/static-call/values.ts';
 import type { Part, Runtime } from './runtime.ts';
+import type { BootStep } from './steps.ts';
 
 export interface PlaceStates {
   readonly address: number;
@@ -73,4 +77,17 @@ function distinct(states: readonly State[]): State[] {
     sameBytes(a.bytes, b.bytes) && sameBytes(a.mask ?? a.bytes, b.mask ?? b.bytes) && !a.mask === !b.mask;
   for (const state of states) if (!found.some((known) => same(known, state))) found.push(state);
   return found;
+}
+
+/** The values that steps give to static calls, by the address of the key. Errors of the names. */
+export function listedValues(program: Program, steps: readonly BootStep[]): Map<number, CallTarget[]> {
+  const listed = new Map<number, CallTarget[]>();
+  for (const step of steps) {
+    if (step.do !== 'update') continue;
+    const value = parseCallValue(program, step.value);
+    for (const { key } of findStaticCallsNamed(program.image, program.calls, step.call)) {
+      listed.set(key, [...(listed.get(key) ?? []), value]);
+    }
+  }
+  return listed;
 }

@@ -1,18 +1,24 @@
 // Static calls at boot and run time (kernel/static_call_inline.c, arch/x86/kernel/static_call.c).
 
-import type { CallTarget } from '../arch/arch.ts';
 import { placeOf } from '../arch/arch.ts';
 import { hex, sameBytes } from '../bytes/integer.ts';
 import { keySize } from '../demand/keys.ts';
 import type { Patch } from '../demand/patch.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
+import { findStaticCallsNamed } from '../image/names.ts';
 import type { StaticCall } from '../image/static-calls.ts';
 import { callKindOf, callPatch } from '../kinds/static-call/demand.ts';
 import { staticCall } from '../kinds/static-call/kind.ts';
 import { type CallSite, callFields } from '../kinds/static-call/table.ts';
 import { hasTrampoline, trampolinePatch } from '../kinds/static-call/trampoline.ts';
-import { type CallValue, readCallValue, sameValue } from '../kinds/static-call/values.ts';
+import {
+  type CallValue,
+  describeValue,
+  parseCallValue,
+  readCallValue,
+  sameValue,
+} from '../kinds/static-call/values.ts';
 import type { Module, Runtime } from './runtime.ts';
 import { sortTable } from './sort-table.ts';
 import { storeFunction } from './store-function.ts';
@@ -24,6 +30,13 @@ const { table } = staticCall;
 function sort(runtime: Runtime, image: Image, sites: readonly CallSite[]): CallSite[] {
   const flags = sites.map((site) => ({ ...site, init: runtime.image.isInitText(site.address) }));
   return sortTable(image, runtime.poker, table, flags, callFields);
+}
+
+/** Stores what a call is to do; what the loader decides stays its own. */
+function storeValue(runtime: Runtime, call: StaticCall, value: CallValue): void {
+  if (value.kind === 'external') return;
+  const address = value.kind === 'null' ? 0 : value.address;
+  storeFunction(runtime, call, address, describeValue(runtime.image, value));
 }
 
 /** `callPatch`, whose note goes into the log. */
@@ -123,7 +136,7 @@ function storeSymbolic(runtime: Runtime): void {
     if (image.dynamic.at(key)?.type !== image.arch.dynamic.symbolic) continue;
     const value = readCallValue(program, key);
     const call = program.calls.get(key) ?? { name: hex(key), key, trampoline: undefined };
-    storeFunction(runtime, call, value);
+    storeValue(runtime, call, value);
   }
 }
 
@@ -147,9 +160,13 @@ function followKeys({ program, poker }: Runtime, calls: Iterable<StaticCall>): v
   poker.poke(patches);
 }
 
-/** static_call_update: key, then trampoline, then every site. Errors: `site-mismatch`, `store-refused`, `branch-range`. */
-export function updateStaticCall(runtime: Runtime, call: StaticCall, value: CallTarget): void {
+/**
+ * static_call_update to what a text names: key, then trampoline, then every site. Errors: `site-mismatch`,
+ * `store-refused`, `branch-range`, those of names.
+ */
+export function updateStaticCall(runtime: Runtime, call: StaticCall, text: string): void {
   const { program, poker, log } = runtime;
+  const value = parseCallValue(program, text);
   const before = readCallValue(program, call.key);
   // A kernel looks at nothing else then.
   if (program.profile.version !== undefined && sameValue(before, value)) return;
@@ -164,7 +181,7 @@ export function updateStaticCall(runtime: Runtime, call: StaticCall, value: Call
   if (sites.length === 0) log.note(`no site calls ${call.name}`);
   for (const site of sites) patches.push(patchTo(runtime, site, [before], value));
   poker.check(patches);
-  storeFunction(runtime, call, value);
+  storeValue(runtime, call, value);
   poker.poke(patches);
 }
 
@@ -176,4 +193,19 @@ function checkSignature(runtime: Runtime, trampoline: number): void {
   const at = placeOf(image.arch, trampoline) + Math.max(...branchSizes);
   if (sameBytes(image.readUpTo(at, profile.signature.length), profile.signature)) return;
   runtime.bug(`trampoline signature fail at ${image.describe(trampoline)}`);
+}
+
+/** The static calls that a person's name or pattern means, in the order of their keys. Errors: those of names. */
+export function callsNamed({ program }: Runtime, text: string): StaticCall[] {
+  return findStaticCallsNamed(program.image, program.calls, text);
+}
+
+/** What a call goes to now, as people name it. */
+export function describeCall({ program }: Runtime, { key }: StaticCall): string {
+  return describeValue(program.image, readCallValue(program, key));
+}
+
+/** What a text means that names a value of a call, named the same way. */
+export function describeNamedValue({ program }: Runtime, text: string): string {
+  return describeValue(program.image, parseCallValue(program, text));
 }

@@ -1,18 +1,15 @@
 // What happens to a program once it runs, one operation a step, and what a step may be expected to lead to.
-import type { CallTarget } from '../arch/arch.ts';
 import type { UpFill } from '../demand/patch.ts';
-import type { Program } from '../demand/program.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { printable, TextpokeError } from '../errors.ts';
-import { findPlace, findStaticCallsNamed, findStaticKeys } from '../image/names.ts';
+import { findPlace, findStaticKeys } from '../image/names.ts';
 import type { StaticCall } from '../image/static-calls.ts';
-import { parseCallValue } from '../kinds/static-call/values.ts';
 import { cpuDown, cpuUp } from './cpus.ts';
 import { checkExpectation, type Expectation } from './expectation.ts';
 import { exported, loadModule, unloadModule } from './modules.ts';
 import { type Reserved, textReserved } from './reserved.ts';
 import type { Runtime } from './runtime.ts';
-import { forceReinit, updateStaticCall } from './static-call.ts';
+import { callsNamed, forceReinit, updateStaticCall } from './static-call.ts';
 import {
   advance,
   decrementKey,
@@ -126,12 +123,12 @@ function carryOut(
   step: BootStep,
   { upFill, openModule }: StepSurroundings,
 ): Reserved | undefined {
-  const { image, program } = runtime;
+  const { image } = runtime;
   switch (step.do) {
     case 'update':
-      for (const call of findStaticCallsNamed(image, program.calls, step.call)) {
+      for (const call of callsNamed(runtime, step.call)) {
         if (step.by !== undefined) requireKeyOf(runtime, step.by, call);
-        updateStaticCall(runtime, call, parseCallValue(program, step.value));
+        updateStaticCall(runtime, call, step.value);
       }
       break;
     case 'decDeferred':
@@ -185,17 +182,4 @@ function requireKeyOf({ image, state: { modules } }: Runtime, name: string, call
     'step-refused',
     `the key of ${call.name} is not exported, so the module ${name} may call it but not update it`,
   );
-}
-
-/** The values that steps give to static calls, by the address of the key. Errors of the names. */
-export function listedValues(program: Program, steps: readonly BootStep[]): Map<number, CallTarget[]> {
-  const listed = new Map<number, CallTarget[]>();
-  for (const step of steps) {
-    if (step.do !== 'update') continue;
-    const value = parseCallValue(program, step.value);
-    for (const { key } of findStaticCallsNamed(program.image, program.calls, step.call)) {
-      listed.set(key, [...(listed.get(key) ?? []), value]);
-    }
-  }
-  return listed;
 }

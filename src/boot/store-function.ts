@@ -3,7 +3,6 @@ import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import type { StaticCall } from '../image/static-calls.ts';
-import { type CallValue, describeValue } from '../kinds/static-call/values.ts';
 import type { Runtime } from './runtime.ts';
 
 /** An address or a count as a word of the image. */
@@ -16,15 +15,13 @@ function wordBytes(image: Image, value: number): Uint8Array {
 }
 
 /**
- * Stores `func`. In a position-independent image the loader makes the pointer, so its relocation changes: to a
+ * Stores `func`: the address of a function that people call `what`, or 0. In a position-independent image the loader makes the pointer, so its relocation changes: to a
  * relative one for an address, to none for NULL. Error `store-refused` where there is no relocation to change.
  */
-export function storeFunction(runtime: Runtime, call: StaticCall, value: CallValue): void {
+export function storeFunction(runtime: Runtime, call: StaticCall, address: number, what: string): void {
   const { image, poker } = runtime;
   const { arch, dynamic } = image;
-  if (value.kind === 'external') return;
-  const address = value.kind === 'null' ? 0 : value.address;
-  const reason = `__SCK__${call.name}.func = ${describeValue(image, value)}`;
+  const reason = `__SCK__${call.name}.func = ${what}`;
   const refuse = (why: string): never => {
     throw new TextpokeError('store-refused', `${reason}: ${why}`, { file: image.file.path });
   };

@@ -7,9 +7,7 @@ import {
   crossCheckEncodings,
   type Intent,
 } from '../engines/cross-check.ts';
-import { lockPrefix } from '../kinds/lock-prefix/kind.ts';
-import { staticBranch } from '../kinds/static-branch/kind.ts';
-import { staticCall } from '../kinds/static-call/kind.ts';
+import { kinds } from '../kinds/registry.ts';
 import type { CodeSection, ObjectCode, Place } from '../object/object-code.ts';
 import { readObjectTable } from '../object/tables.ts';
 
@@ -54,11 +52,12 @@ function listedInstructions(object: ObjectCode): CheckedInstruction[] {
         return { kind };
     }
   };
-  return [
-    ...readObjectTable(object, staticBranch.table).flatMap(({ fields: [site] }) => at(site, branchIntent)),
-    ...readObjectTable(object, staticCall.table).flatMap(({ fields: [site] }) => at(site, branchIntent)),
-    ...readObjectTable(object, lockPrefix.table).flatMap(({ fields: [site] }) =>
-      at(site, () => ({ kind: 'lock' })),
-    ),
-  ];
+  // A prefix is no instruction alone.
+  const isLock = (code: CodeSection, offset: number) => code.code[offset] === object.arch.lockPrefix?.lock;
+  const intentOf = (code: CodeSection, offset: number): Intent | undefined =>
+    isLock(code, offset) ? { kind: 'lock' } : branchIntent(code, offset);
+  return kinds
+    .filter(({ annotate }) => annotate)
+    .flatMap(({ table }) => readObjectTable(object, table))
+    .flatMap(({ fields: [site] }) => at(site, intentOf));
 }

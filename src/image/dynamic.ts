@@ -141,6 +141,13 @@ export class DynamicTable {
     return this.byPlace.get(address);
   }
 
+  /** What a change of the pointer at an address writes to: the pointer, and the relocation that makes it. */
+  rangesOf(address: number): (readonly [address: number, length: number])[] {
+    const relocation = this.at(address);
+    const pointer = [address, this.image.arch.wordSize] as const;
+    return relocation ? [pointer, [relocation.record, relocation.size]] : [pointer];
+  }
+
   /** True when a packed relative relocation (DT_RELR) adds the load base to the pointer at an address. */
   isPacked(address: number): boolean {
     return this.packed.has(address);

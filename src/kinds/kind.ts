@@ -124,8 +124,19 @@ export interface Kind<S extends Site = Site, E extends DumpedEntry = DumpedEntry
   readonly phase?: string;
   /** What brings sites to a number of CPUs; notes come with the patches. */
   forCpus?(program: Program, sites: readonly S[], cpus: number, fill: UpFill): CpuChange;
+  /** True when the kernel's text_reserved functions count a site as lying in a range of code. */
+  reserves?(image: Image, site: S, range: AskedRange): boolean;
   /** True where kernel modules bring sites as well. */
   readonly isInModules?: true;
+}
+
+/** A range of code that somebody else wants to change. */
+export interface AskedRange {
+  readonly start: number;
+  /** Address of the last byte. */
+  readonly end: number;
+  /** True once locks were dropped: from then on they are kept in mind. */
+  readonly haveDropped: boolean;
 }
 
 /** What a change of the number of CPUs writes, and what a person has to know of it. */

@@ -6,7 +6,6 @@ import type { Program } from '../demand/program.ts';
 import { PT_LOAD } from '../elf/constants.ts';
 import { tableRanges } from '../image/tables.ts';
 import { kinds } from '../kinds/registry.ts';
-import { functionChanges } from '../kinds/static-call/values.ts';
 import type { Finding } from './finding.ts';
 
 /** How many changed places are named before the rest is only counted. */
@@ -92,7 +91,7 @@ function changeable(program: Program, size: number): Uint8Array {
   }
   // A call without a site can be updated, too.
   for (const { key, trampoline } of calls.values()) {
-    for (const [address, length] of functionChanges(image, key)) allow(address, length);
+    for (const [address, length] of image.dynamic.rangesOf(key)) allow(address, length);
     if (trampoline !== undefined) allow(placeOf(image.arch, trampoline), image.arch.trampolineSize);
   }
   const count = image.dynamic.relativeCount(image.arch);

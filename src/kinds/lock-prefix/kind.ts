@@ -57,6 +57,8 @@ export const lockPrefix: LockKind = {
   states: lockStates,
   patched: droppedLocks,
   phase: 'SMP alternatives',
+  // alternatives_text_reserved leaves the last byte out.
+  reserves: (_, { address }, { start, end, haveDropped }) => haveDropped && start <= address && address < end,
   forCpus: (program, sites, cpus, fill) => ({ patches: lockPatches(program, sites, cpus, fill) }),
   isInModules: true,
 };

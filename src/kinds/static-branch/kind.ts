@@ -87,5 +87,7 @@ export const staticBranch: Kind<BranchSite, DumpedJumpEntry> = {
   demand: branchDemand,
   states: branchStates,
   phase: 'jump_label_init',
+  reserves: (image, { address }, { start, end }) =>
+    address <= end && address + image.instructionAt(address).size > start,
   isInModules: true,
 };

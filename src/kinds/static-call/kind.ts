@@ -16,7 +16,7 @@ import {
 import { callDemand, callStates } from './demand.ts';
 import { findStaticCalls } from './find.ts';
 import { type CallSite, callInit, callTail, readCallSites, staticCallSites } from './table.ts';
-import { functionChanges, readCallValue } from './values.ts';
+import { readCallValue } from './values.ts';
 
 export interface DumpedCallSite extends DumpedEntry {
   readonly site: DumpedPlace;
@@ -88,11 +88,13 @@ export const staticCall: Kind<CallSite, DumpedCallSite> = {
   changes({ image }, { address, key }) {
     // A NULL tail call is a return with fill behind it: as long as the jump it replaces.
     const longest = Math.max(...image.instructionsAt(address).branchSizes);
-    return [[address, Math.max(image.instructionAt(address).size, longest)], ...functionChanges(image, key)];
+    return [[address, Math.max(image.instructionAt(address).size, longest)], ...image.dynamic.rangesOf(key)];
   },
 
   demand: callDemand,
   states: (program, site, listed) => callStates(program, site, listed.get(site.key)),
   phase: 'static_call_init',
+  reserves: (image, { address }, { start, end }) =>
+    address <= end && address + Math.max(...image.instructionsAt(address).branchSizes) > start,
   isInModules: true,
 };

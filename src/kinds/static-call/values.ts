@@ -62,12 +62,3 @@ export function parseCallValue({ image, returnZero }: Program, text: string): Ca
   }
   return callValue({ kind: 'address', address }, returnZero) as CallTarget;
 }
-
-/** What an update of a call changes besides code: the `func` of its key, and the relocation that makes it. */
-export function functionChanges(
-  { arch, dynamic }: Image,
-  key: number,
-): (readonly [address: number, length: number])[] {
-  const relocation = dynamic.at(key);
-  return [[key, arch.wordSize], ...(relocation ? [[relocation.record, relocation.size] as const] : [])];
-}
