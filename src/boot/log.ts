@@ -1,5 +1,7 @@
 // What a run has to tell besides its writes: notes, warnings of the kernel's, answers of queries.
-import type { Reserved } from './reserved.ts';
+
+/** Of a range of code, by the names of groups: true for those that own some of it. */
+export type Reserved = Readonly<Record<string, boolean>>;
 
 /** A WARN of the kernel's: the program goes on. */
 export interface Warning {

@@ -1,10 +1,8 @@
 // Whether code may be changed by somebody else: jump_label_text_reserved, static_call_text_reserved and
 // alternatives_text_reserved.
 import { kinds } from '../kinds/registry.ts';
+import type { Reserved } from './log.ts';
 import type { Part, Runtime } from './runtime.ts';
-
-/** By the names of groups: true for those that own some of the code that was asked for. */
-export type Reserved = Readonly<Record<string, boolean>>;
 
 /** What patching owns between two addresses, both of which count, as in the kernel (of locks the last does not). */
 export function textReserved({ program, state }: Runtime, start: number, end: number): Reserved {

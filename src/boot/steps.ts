@@ -6,8 +6,9 @@ import { findPlace, findStaticKeys } from '../image/names.ts';
 import type { StaticCall } from '../image/static-calls.ts';
 import { cpuDown, cpuUp } from './cpus.ts';
 import { checkExpectation, type Expectation } from './expectation.ts';
+import type { Reserved } from './log.ts';
 import { exported, loadModule, unloadModule } from './modules.ts';
-import { type Reserved, textReserved } from './reserved.ts';
+import { textReserved } from './reserved.ts';
 import type { Runtime } from './runtime.ts';
 import { callsNamed, forceReinit, updateStaticCall } from './static-call.ts';
 import {

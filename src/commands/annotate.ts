@@ -1,68 +1,13 @@
 // textpoke annotate: objects and archives, in place or to -o.
 import { realpathSync } from 'node:fs';
-import type { AnnotateOptions } from '../annotate/options.ts';
-import { type Annotated, annotate } from '../annotate/passes.ts';
 import type { AnnotateStats } from '../annotate/stats.ts';
-import { type ErrorCode, type ErrorPlace, ExitCode, TextpokeError } from '../errors.ts';
-import { backUp, publish } from '../files/publish.ts';
+import { ExitCode, TextpokeError } from '../errors.ts';
+import { publish } from '../files/publish.ts';
 import { expandWords, readList } from '../files/response-file.ts';
 import { keptLock } from '../kinds/lock-prefix/kind.ts';
 import { listedKinds } from '../kinds/registry.ts';
 import { count, describeError, print, printError, warn } from '../output/console.ts';
-import { readBytes } from './input.ts';
-
-/** Argument that tells a worker thread of -j what it is. */
-export const workerFlag = '--textpoke-annotate-worker';
-
-/** The arguments of annotate: what it does with files, and what the library is asked for. */
-export interface AnnotateArguments extends Omit<AnnotateOptions, 'crossCheck'> {
-  readonly output?: string;
-  readonly filesFrom?: string;
-  readonly depfile?: string;
-  readonly dryRun?: boolean;
-  readonly backup?: boolean;
-  readonly stats?: boolean;
-  readonly json?: boolean;
-  readonly jobs?: number;
-  readonly crossCheck?: boolean;
-}
-
-/** Annotates one file and publishes it. Returns what was found in it. */
-export function annotateFile(
-  path: string,
-  args: AnnotateArguments,
-  crossCheck?: AnnotateOptions['crossCheck'],
-): Annotated {
-  const bytes = readBytes(path);
-  const result = annotate(path, bytes, { ...args, crossCheck });
-  if (args.dryRun) return result;
-  const target = args.output ?? path;
-  if (!result.bytes && target === path) return result;
-  if (args.backup && target === path) backUp(path);
-  publish(target, result.bytes ?? bytes, path);
-  return result;
-}
-
-/** What became of a file; a worker thread can hand it on. */
-export type Outcome =
-  | { readonly stats: readonly AnnotateStats[] }
-  | { readonly error: { code: ErrorCode; message: string; place: ErrorPlace } }
-  | { readonly defect: string };
-
-/** Annotates one file, whatever comes of it. */
-export function tryAnnotateFile(
-  path: string,
-  args: AnnotateArguments,
-  crossCheck?: AnnotateOptions['crossCheck'],
-): Outcome {
-  try {
-    return { stats: annotateFile(path, args, crossCheck).stats };
-  } catch (error) {
-    if (error instanceof TextpokeError)
-      return { error: { code: error.code, message: error.message, place: error.place } };
-    return { defect: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-  }
-}
+import { type AnnotateArguments, type Outcome, tryAnnotateFile } from './annotate-file.ts';
 
 /** Says what failed; returns the exit status of the first of them. */
 function tellFailures(outcomes: readonly Outcome[]): number {

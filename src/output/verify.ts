@@ -4,8 +4,9 @@ import { hex, hexBytes } from '../bytes/integer.ts';
 import type { SourceLine } from '../dwarf/source-lines.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import { printable } from '../errors.ts';
+import type { Located } from '../verify/finding.ts';
 import type { Verified } from '../verify/passes.ts';
-import { countOf, type Located, type Report } from '../verify/report.ts';
+import { countOf, type Report } from '../verify/report.ts';
 import { rules } from '../verify/rules.ts';
 import { count, outputColours } from './console.ts';
 

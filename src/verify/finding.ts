@@ -1,4 +1,5 @@
 // What verify found.
+import type { SourceLine } from '../dwarf/source-lines.ts';
 import type { RuleId } from './rules.ts';
 
 export interface Finding {
@@ -12,4 +13,11 @@ export interface Finding {
   readonly entry?: number | undefined;
   readonly found?: Uint8Array | undefined;
   readonly expected?: Uint8Array | undefined;
+}
+
+/** A finding, and where its place comes from. */
+export interface Located extends Finding {
+  /** In the image's file. */
+  readonly offset?: number | undefined;
+  readonly source?: SourceLine | undefined;
 }

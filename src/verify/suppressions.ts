@@ -2,7 +2,7 @@
 // given, each with its reason. What is wrong in the file is said with its place.
 import { TextpokeError } from '../errors.ts';
 import { globMatcher } from '../image/names.ts';
-import type { Located } from './report.ts';
+import type { Located } from './finding.ts';
 import { type RuleId, rules } from './rules.ts';
 
 export const configSchema = 'textpoke.config/1';
