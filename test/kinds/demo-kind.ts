@@ -1,13 +1,18 @@
 // A kind of site that nobody needs: four NOPs of one byte at a symbol `demo_site_…`, which boot makes one NOP. The test
-// of kinds copies this file into a copy of src/kinds, so its imports are those of that place.
-import { code, type TableRow } from '../../bytes/table.ts';
-import type { Site } from '../../demand/sites.ts';
-import { SHF_ALLOC } from '../../elf/constants.ts';
-import { readImageTable } from '../../image/tables.ts';
-import { type Found, placeKey, type Search, sitesOf } from '../../object/found.ts';
-import { readObjectTable } from '../../object/tables.ts';
-import type { Kind } from '../kind.ts';
-import { type DumpedEntry, type DumpedInstruction, type DumpedPlace, siteColumns } from '../shown.ts';
+// of kinds puts this file into a copy of src/kinds.
+import { code, type TableRow } from '../../src/bytes/table.ts';
+import type { Site } from '../../src/demand/sites.ts';
+import { SHF_ALLOC } from '../../src/elf/constants.ts';
+import { readImageTable } from '../../src/image/tables.ts';
+import type { Kind } from '../../src/kinds/kind.ts';
+import {
+  type DumpedEntry,
+  type DumpedInstruction,
+  type DumpedPlace,
+  siteColumns,
+} from '../../src/kinds/shown.ts';
+import { type Found, placeKey, type Search, sitesOf } from '../../src/object/found.ts';
+import { readObjectTable } from '../../src/object/tables.ts';
 
 const nop = Uint8Array.of(0x0f, 0x1f, 0x40, 0x00); // nopl 0(%rax)
 const nops = Uint8Array.of(0x90, 0x90, 0x90, 0x90);

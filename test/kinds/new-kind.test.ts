@@ -1,7 +1,6 @@
 // A new kind of site is a folder in kinds/ and a row in the registry: a copy of the source gets one, and then every
 // command knows it.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import {
   cpSync,
   mkdirSync,
@@ -14,7 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import test, { after, before } from 'node:test';
+import test, { after, before, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import {
   EM_X86_64,
@@ -25,20 +24,26 @@ import {
   STT_FUNC,
 } from '../../src/elf/constants.ts';
 import { makeObject } from '../elf/objects.ts';
+import { runMain } from '../in-process.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Files that a new kind may touch. */
 const mostTouched = 8;
 
 let copy: string;
+/** `main` of the copy. */
+let main: (argv: readonly string[]) => Promise<number>;
 
-before(() => {
+before(async () => {
   copy = mkdtempSync(join(tmpdir(), 'textpoke-test-'));
   cpSync(join(root, 'src'), join(copy, 'src'), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
   writeFileSync(join(copy, 'package.json'), '{ "type": "module" }');
   mkdirSync(join(copy, 'src/kinds/demo'));
-  cpSync(fileURLToPath(new URL('demo-kind.ts', import.meta.url)), join(copy, 'src/kinds/demo/kind.ts'));
+  const kind = readFileSync(fileURLToPath(new URL('demo-kind.ts', import.meta.url)), 'utf8')
+    .replaceAll("'../../src/kinds/", "'../")
+    .replaceAll("'../../src/", "'../../");
+  writeFileSync(join(copy, 'src/kinds/demo/kind.ts'), kind);
   const registry = join(copy, 'src/kinds/registry.ts');
   const text = readFileSync(registry, 'utf8');
   const changed = text
@@ -56,21 +61,16 @@ before(() => {
     { name: 'demo_site_2', section: 1, value: 5, size: 5, info },
   ];
   writeFileSync(join(copy, 'plain.o'), makeObject({ machine: EM_X86_64, type: 1, sections, symbols }));
-  textpoke('annotate', 'plain.o', '-o', 'demo.o');
-  textpoke('boot', 'demo.o', '-o', 'demo');
+  process.chdir(copy); // so that output names files as a person would
+  main = (await import(join(copy, 'src/main.ts'))).main;
 });
 after(() => rmSync(copy, { recursive: true, force: true }));
 
 /** Output of the copy's command line, which ends with `status`. */
-function textpoke(...args: (string | { status: number })[]): string {
-  const words = args.filter((arg) => typeof arg === 'string');
-  const { status } = args.find((arg) => typeof arg === 'object') ?? { status: 0 };
-  const ran = spawnSync(process.execPath, ['--import', 'tsx', join(copy, 'src/cli.ts'), ...words], {
-    cwd: copy,
-    encoding: 'utf8',
-  });
-  assert.equal(ran.status, status, ran.stderr + ran.stdout);
-  return ran.stdout;
+async function textpoke(t: TestContext, argv: readonly string[], status = 0): Promise<string> {
+  const ran = await runMain(t, main, argv);
+  assert.equal(ran.status, status, ran.errors + ran.text);
+  return ran.text;
 }
 
 test(`a new kind touches at most ${mostTouched} files`, () => {
@@ -89,47 +89,49 @@ test(`a new kind touches at most ${mostTouched} files`, () => {
   assert.equal(touched.length <= mostTouched, true, touched.join(' '));
 });
 
-test('annotate has an option for the new kind, lists its sites and counts them', () => {
-  assert.match(textpoke('annotate', '--help'), /--demo-sites\s+only demo sites/);
-  assert.match(textpoke('annotate', 'plain.o', '--stats', '--dry-run'), / 2 demo sites, /);
-  const [stats] = JSON.parse(textpoke('annotate', 'demo.o', '--demo-sites', '--json')).files;
+test('annotate has an option for the new kind, lists its sites and counts them', async (t) => {
+  await textpoke(t, ['annotate', 'plain.o', '-o', 'demo.o']);
+  await textpoke(t, ['boot', 'demo.o', '-o', 'demo']);
+  assert.match(await textpoke(t, ['annotate', '--help']), /--demo-sites\s+only demo sites/);
+  assert.match(await textpoke(t, ['annotate', 'plain.o', '--stats', '--dry-run']), / 2 demo sites, /);
+  const [stats] = JSON.parse(await textpoke(t, ['annotate', 'demo.o', '--demo-sites', '--json'])).files;
   assert.equal(stats.demoSites, 0);
   assert.equal(stats.alreadyListed, 2);
 });
 
-test('dump shows its table as text and as JSON, and takes its name', () => {
-  const text = textpoke('dump', 'demo', '--table', 'demo');
+test('dump shows its table as text and as JSON, and takes its name', async (t) => {
+  const text = await textpoke(t, ['dump', 'demo', '--table', 'demo']);
   assert.match(text, /\.demo_sites: 2 entries/);
   assert.match(text, /demo_site_2/);
-  const [file] = JSON.parse(textpoke('dump', 'demo.o', '--json')).files;
+  const [file] = JSON.parse(await textpoke(t, ['dump', 'demo.o', '--json'])).files;
   assert.deepEqual(
     file.demoSites.map(({ site }: { site: { symbol: string } }) => site.symbol),
     ['demo_site_1', 'demo_site_2'],
   );
 });
 
-test('boot has its phase, writes what is demanded, and states list both byte strings', () => {
-  const booted = JSON.parse(textpoke('boot', 'demo.o', '--json'));
+test('boot has its phase, writes what is demanded, and states list both byte strings', async (t) => {
+  const booted = JSON.parse(await textpoke(t, ['boot', 'demo.o', '--json']));
   assert.equal(booted.sites.demos, 2);
   assert.deepEqual(
     booted.writes.map(({ phase, before: was, after: is }: Record<string, string>) => `${phase} ${was} ${is}`),
     ['demo_init 90909090 0f1f4000', 'demo_init 90909090 0f1f4000'],
   );
-  assert.match(textpoke('boot', 'demo.o'), /^demo_init\s+2 demo sites\s+2 text writes/m);
-  const { places } = JSON.parse(textpoke('boot', 'demo.o', '--states'));
+  assert.match(await textpoke(t, ['boot', 'demo.o']), /^demo_init\s+2 demo sites\s+2 text writes/m);
+  const { places } = JSON.parse(await textpoke(t, ['boot', 'demo.o', '--states']));
   assert.deepEqual(
     places[0].states.map(({ bytes }: { bytes: string }) => bytes),
     ['90909090', '0f1f4000', 'cc909090', 'cc1f4000'],
   );
 });
 
-test('verify accepts what boot wrote, and finds a site that holds something else', () => {
-  textpoke('verify', 'demo', '--original', 'demo');
+test('verify accepts what boot wrote, and finds a site that holds something else', async (t) => {
+  await textpoke(t, ['verify', 'demo', '--original', 'demo']);
   const bytes = readFileSync(join(copy, 'demo'));
   const at = bytes.indexOf(Uint8Array.of(0x0f, 0x1f, 0x40, 0x00));
   bytes[at + 3] = 0x01; // nopl 1(%rax)
   writeFileSync(join(copy, 'broken'), bytes);
-  const { findings } = JSON.parse(textpoke('verify', 'broken', '--format', 'json', { status: 1 }));
+  const { findings } = JSON.parse(await textpoke(t, ['verify', 'broken', '--format', 'json'], 1));
   assert.deepEqual(
     findings.map(({ rule, place, found, expected }: Record<string, string>) => [
       rule,
@@ -141,12 +143,12 @@ test('verify accepts what boot wrote, and finds a site that holds something else
   );
 });
 
-test('verify --memory compares its sites', () => {
-  const text = textpoke('verify', 'demo', '--memory', 'demo', '--base', '0x400000');
+test('verify --memory compares its sites', async (t) => {
+  const text = await textpoke(t, ['verify', 'demo', '--memory', 'demo', '--base', '0x400000']);
   assert.match(text, /\.demo_sites: 2 compared, 0 wrong/);
 });
 
-test('diff tells its sites apart, and the linker script has its table', () => {
-  assert.match(textpoke('diff', 'demo.o', 'plain.o', { status: 1 }), /- demo site\b/);
-  assert.match(textpoke('ldscript'), /\.demo_sites : ALIGN\(4\)/);
+test('diff tells its sites apart, and the linker script has its table', async (t) => {
+  assert.match(await textpoke(t, ['diff', 'demo.o', 'plain.o'], 1), /- demo site\b/);
+  assert.match(await textpoke(t, ['ldscript']), /\.demo_sites : ALIGN\(4\)/);
 });
