@@ -1,19 +1,33 @@
 // Opens a dump of memory, whose format its first bytes tell.
 import { isElf } from '../elf/read.ts';
 import { inFile, TextpokeError } from '../errors.ts';
-import { type ByteSource, fileSource } from '../files/source.ts';
+import { type Input, nameOf, openInput } from '../files/input.ts';
+import type { ByteSource } from '../files/source.ts';
 import type { Image } from '../image/image.ts';
 import { readCore } from './core.ts';
 import { flatSignature, kdumpSignature, readKdump, unflatten } from './kdump.ts';
 import type { Dump } from './memory.ts';
 
+/** A dump whose file is open. */
+export interface OpenDump extends Dump {
+  /** Gives the file back to the system; nothing may be read after it. */
+  close(): void;
+}
+
 /**
  * Opens the dump of a system that runs `image`; `base` is the virtual address of a raw dump's first byte.
  * Errors: `read-failed`, `memory-unsupported`, `memory-malformed`, `memory-mismatch`, `elf-truncated`.
  */
-export function openDump(path: string, image: Image, base: number | undefined): Dump {
-  const source = fileSource(path);
-  return inFile(path, () => readDump(path, source, image, base));
+export function openDump(input: Input, image: Image, base: number | undefined): OpenDump {
+  const name = nameOf(input);
+  const source = openInput(input);
+  const close = () => source.close();
+  try {
+    return { ...inFile(name, () => readDump(name, source, image, base)), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 /** The same for an open source. */
