@@ -1,4 +1,10 @@
-// The library: what a build, a test or a page calls. It prints nothing, writes no file and changes none of its inputs.
+/**
+ * What a build, a test or a page calls. Nothing here prints, writes a file, ends the process or changes what it is
+ * given. An input is a path or `{ name, bytes }`. What comes back is plain data, which `structuredClone` copies;
+ * `document` is what the command line prints as JSON (docs/*.schema.json). Errors are `TextpokeError`s with a code.
+ *
+ * @packageDocumentation
+ */
 
 export type { AnnotateOptions } from './annotate/options.ts';
 export type { AnnotateDocument, AnnotateStats } from './annotate/stats.ts';

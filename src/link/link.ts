@@ -5,7 +5,9 @@ import { LinkInput, type LinkPlace } from './input.ts';
 import { layOut, OffsetTable, relocate } from './layout.ts';
 import { writeImage } from './output.ts';
 
+/** A program that was linked in memory. */
 export interface Linked {
+  /** An ELF executable. */
   readonly bytes: Uint8Array;
   /** Symbols that no object defines; each got a stub that traps. */
   readonly undefinedSymbols: readonly string[];

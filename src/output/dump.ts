@@ -37,7 +37,7 @@ const dumpSchema = 'textpoke.dump/1';
 
 /** What `textpoke dump --json` prints (docs/dump.schema.json). */
 export interface DumpDocument {
-  readonly schema: typeof dumpSchema;
+  readonly schema: 'textpoke.dump/1';
   /** One for an object or an image, one a member for an archive. */
   readonly files: readonly FileDocument[];
 }

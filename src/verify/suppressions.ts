@@ -9,6 +9,7 @@ export const configSchema = 'textpoke.config/1';
 
 /** Accepts the findings that match all of rule, symbol and file. */
 export interface Suppression {
+  /** Id of the rule. */
   readonly rule: RuleId;
   /** Pattern (* and ?) of the symbol that the place is named by. */
   readonly symbol?: string;
@@ -20,8 +21,10 @@ export interface Suppression {
 
 /** Findings that are known and accepted (docs/config.schema.json). */
 export interface ConfigDocument {
+  /** Where editors find the schema. */
   readonly $schema?: string;
-  readonly schema: typeof configSchema;
+  readonly schema: 'textpoke.config/1';
+  /** The first that matches a finding accepts it. */
   readonly suppress: readonly Suppression[];
 }
 
