@@ -84,7 +84,7 @@ export function staticCallInit(runtime: Runtime): void {
   );
   runtime.replaceSites(staticCall, sort(runtime, program.image, sites));
   storeSymbolic(runtime);
-  if (program.profile.settlesTrampolines) followKeys(runtime, program.calls.values());
+  if (program.profile.initPatchesTrampolines) followKeys(runtime, program.calls.values());
 }
 
 /**
@@ -121,7 +121,7 @@ export function addModuleCalls(runtime: Runtime, { image, sites: lists, calls }:
   poker.check(patches);
   const sorted = sort(runtime, image, sites);
   poker.poke(patches);
-  if (program.profile.settlesTrampolines) followKeys(runtime, calls.values());
+  if (program.profile.initPatchesTrampolines) followKeys(runtime, calls.values());
   return sorted;
 }
 

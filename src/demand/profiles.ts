@@ -26,7 +26,7 @@ export interface Profile {
   /** Calls of __WARN_trap become an undefined instruction. */
   readonly warnTrap: boolean;
   /** static_call_init brings trampolines to their keys' values as well. */
-  readonly settlesTrampolines: boolean;
+  readonly initPatchesTrampolines: boolean;
   /** What the decrement of a count of 0 does (static_key_slow_try_dec, since then static_key_dec_not_one). */
   readonly underflow: 'goes below' | 'warns';
 }
@@ -41,7 +41,7 @@ const before517 = {
   signature: undefined,
   forceReinit: false,
   warnTrap: false,
-  settlesTrampolines: false,
+  initPatchesTrampolines: false,
   underflow: 'goes below',
 } as const;
 const v517 = {
@@ -75,7 +75,7 @@ export const profiles: readonly Profile[] = [
     ...v66,
     initWrites: true,
     signature: 'any',
-    settlesTrampolines: true,
+    initPatchesTrampolines: true,
   },
 ];
 
