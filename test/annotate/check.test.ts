@@ -33,7 +33,7 @@ for (const set of sets) {
   });
 
   test(`${set}: one place that moved is a defect, though the numbers agree`, () => {
-    const found = foundIn(set, 'main');
+    const found = foundIn(set, 'branch');
     const moved = found.map((of) => ({
       ...of,
       entries: of.entries.map((entry, i) =>
@@ -41,13 +41,13 @@ for (const set of sets) {
       ),
     }));
     assert.throws(
-      () => checkResult('main', annotated(set, 'main'), moved, newGroups(set, 'main')),
+      () => checkResult('branch', annotated(set, 'branch'), moved, newGroups(set, 'branch')),
       (error) => error instanceof TextpokeError && error.code === 'defect' && /planned/.test(error.message),
     );
   });
 
   test(`${set}: a place in the wrong table is a defect, though the sum agrees`, () => {
-    const found = foundIn(set, 'main');
+    const found = foundIn(set, 'branch');
     const [branches, calls] = found as [Found, Found];
     const [first, ...others] = branches.entries;
     assert.notEqual(first, undefined, 'the sample has static branches');
@@ -58,7 +58,7 @@ for (const set of sets) {
       ...found.slice(2),
     ];
     assert.throws(
-      () => checkResult('main', annotated(set, 'main'), swapped, newGroups(set, 'main')),
+      () => checkResult('branch', annotated(set, 'branch'), swapped, newGroups(set, 'branch')),
       (error) => error instanceof TextpokeError && error.code === 'defect',
     );
   });
