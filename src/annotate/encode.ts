@@ -8,6 +8,7 @@
 // - Other code: SHF_GNU_RETAIN, so that no linker drops the table (GNU ld 2.36, lld 13 and later; older ones keep
 //   it by its __start_ symbol or by KEEP).
 
+import { isNameless } from '../arch/code-map.ts';
 import { entryLayout, type TableRow } from '../bytes/schema.ts';
 import { ByteView } from '../bytes/view.ts';
 import type { NewGroup, NewRelocation, NewSection, NewSymbol, SymbolRef } from '../elf/change.ts';
@@ -22,7 +23,7 @@ import {
   STT_SECTION,
 } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
-import { isNameless, type ObjectCode } from '../object/object-code.ts';
+import type { ObjectCode } from '../object/object-code.ts';
 
 /** What a field names: a place in a section, or a symbol plus an offset (flag bits included). */
 export type FieldTarget =

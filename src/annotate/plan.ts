@@ -10,6 +10,7 @@ import {
   staticCallSites,
   type TableRow,
 } from '../bytes/schema.ts';
+import { keyNameOf } from '../bytes/static-call-names.ts';
 import type { ElfChange } from '../elf/change.ts';
 import { TextpokeError } from '../errors.ts';
 import { findBarriers } from '../object/find-barriers.ts';
@@ -19,7 +20,7 @@ import { asJumpEntry, checkJumpEntries, entryOfMarker, makeRelative } from '../o
 import { type Markers, readMarkers } from '../object/markers.ts';
 import type { CodeSection, ObjectCode } from '../object/object-code.ts';
 import { readObjectTable } from '../object/tables.ts';
-import { keyNameOf, Trampolines } from '../object/trampolines.ts';
+import { Trampolines } from '../object/trampolines.ts';
 import { encodeTables, type FieldTarget, type NewEntry, SymbolAdditions } from './encode.ts';
 
 /** Which locks are listed: all, only those listed already (the rest reported), or none. */

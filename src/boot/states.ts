@@ -1,6 +1,7 @@
 // Every byte string that may stand at a patchable place of the program as it runs: an allow-list for whoever watches
 // its text.
-import { type CallTarget, placeOf } from '../arch/arch.ts';
+import type { CallTarget } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { sameBytes } from '../bytes/integer.ts';
 import type { Image } from '../image/image.ts';
 import type { BranchSite, CallSite, StaticCall } from '../image/sites.ts';

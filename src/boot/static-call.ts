@@ -1,5 +1,6 @@
 // Static calls at boot and run time (kernel/static_call_inline.c, arch/x86/kernel/static_call.c).
-import { type CallKind, type CallSiteBytes, type CallTarget, placeOf } from '../arch/arch.ts';
+import type { CallKind, CallSiteBytes, CallTarget } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { hex, parseAddress, sameBytes } from '../bytes/integer.ts';
 import { callInit, callTail, staticCallSites } from '../bytes/schema.ts';
 import { ByteView } from '../bytes/view.ts';

@@ -1,7 +1,7 @@
 // The sites of a file as a build changes them: by function and order, whatever their addresses are.
 import { parseAddress } from '../bytes/integer.ts';
+import { keyPrefix } from '../bytes/static-call-names.ts';
 import { type DumpedFile, type DumpedPlace, isDead, placeName, sourceName } from '../dump/model.ts';
-import { keyPrefix } from '../object/trampolines.ts';
 
 export type SiteKind =
   | 'static branch'

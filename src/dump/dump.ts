@@ -17,6 +17,7 @@ import {
   type TableRow,
   trampolineKeys,
 } from '../bytes/schema.ts';
+import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
 import { isArchive, readArchive } from '../elf/archive.ts';
 import { ET_DYN, ET_REL } from '../elf/constants.ts';
 import { ElfFile } from '../elf/file.ts';
@@ -26,7 +27,6 @@ import { inFile, TextpokeError } from '../errors.ts';
 import { type ByteSource, memorySource, plainSource } from '../files/source.ts';
 import { Image } from '../image/image.ts';
 import { ObjectCode } from '../object/object-code.ts';
-import { keyPrefix, trampolinePrefix } from '../object/trampolines.ts';
 import { ImageView } from './image-view.ts';
 import {
   type DumpedAlternative,

@@ -1,6 +1,8 @@
 // A linked image as an address space: bytes by virtual address, symbols, code, tables' places. Segments are read
 // when first touched, so a large image costs only what is looked at.
-import { type Arch, type CodeMap, type InstructionSet, placeOf, type SiteInstruction } from '../arch/arch.ts';
+import type { Arch, InstructionSet, SiteInstruction } from '../arch/arch.ts';
+import { blankCodeMap, type CodeMap, codeMapOf, isAllData, symbolPlace } from '../arch/code-map.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { archOf } from '../arch/registry.ts';
 import { hex } from '../bytes/integer.ts';
 import { countUpTo } from '../bytes/search.ts';
@@ -17,7 +19,6 @@ import {
 } from '../elf/constants.ts';
 import type { ElfFile, Section, Segment } from '../elf/file.ts';
 import { TextpokeError } from '../errors.ts';
-import { codeMapOf, isAllData, symbolPlace } from '../object/object-code.ts';
 import { DynamicTable } from './dynamic.ts';
 import { SymbolIndex } from './symbols.ts';
 
@@ -399,7 +400,7 @@ export class Image {
             (i) => symbolPlace(this.arch, table, i) - range.address,
             range.code.length,
           )
-        : { starts: new Uint32Array(0), data: new Uint32Array(0), thumb: new Uint32Array(0) };
+        : blankCodeMap;
       this.maps.set(range, map);
     }
     return map;

@@ -1,8 +1,8 @@
 // What people call keys, calls and places: a symbol, `file.c:symbol` where file-local names repeat, `module:symbol`,
 // an address, or a pattern for many.
 import { hex, parseAddress } from '../bytes/integer.ts';
+import { keyPrefix } from '../bytes/static-call-names.ts';
 import { TextpokeError } from '../errors.ts';
-import { keyPrefix } from '../object/trampolines.ts';
 import type { Image } from './image.ts';
 import type { StaticCall } from './sites.ts';
 

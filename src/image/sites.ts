@@ -13,8 +13,8 @@ import {
   type smpLocks,
   staticCallSites,
 } from '../bytes/schema.ts';
+import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
 import { STB_LOCAL, STT_FILE } from '../elf/constants.ts';
-import { keyPrefix, trampolinePrefix } from '../object/trampolines.ts';
 import type { Image } from './image.ts';
 import { type ImageEntry, readImageTable } from './tables.ts';
 

@@ -1,6 +1,7 @@
 // The first half of an in-memory link: objects come in, COMDAT groups fold, symbols resolve (kernel/module/main.c,
 // simplify_symbols). Afterwards every section that stays has its place in an output section.
 import type { Arch } from '../arch/arch.ts';
+import { symbolPlace } from '../arch/code-map.ts';
 import { archOf } from '../arch/registry.ts';
 import { alignUp } from '../bytes/integer.ts';
 import { allTables } from '../bytes/schema.ts';
@@ -26,7 +27,6 @@ import {
 import type { ElfFile, Section } from '../elf/file.ts';
 import { type SymbolTable, sectionAbsolute, sectionCommon, sectionUndefined } from '../elf/symbols.ts';
 import { inFile, TextpokeError } from '../errors.ts';
-import { symbolPlace } from '../object/object-code.ts';
 
 /** One input section and where it goes. */
 export interface Piece {

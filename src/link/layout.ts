@@ -1,6 +1,6 @@
 // The second half of an in-memory link: addresses, relocations, and the file (kernel/module/main.c, layout_sections
 // and apply_relocations).
-import { placeOf } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { alignUp, hex } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import {

@@ -1,9 +1,10 @@
 // Finds static call sites: direct branches to `__SCT__` trampolines, as objtool's --static-call does
 // (tools/objtool/check.c, add_call_destinations and create_static_call_sections).
-import { type BranchKind, type CallKind, placeOf } from '../arch/arch.ts';
+import type { BranchKind, CallKind } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
+import { trampolineSection } from '../bytes/static-call-names.ts';
 import { TextpokeError } from '../errors.ts';
 import type { CodeSection, ObjectCode } from './object-code.ts';
-import { trampolineSection } from './object-code.ts';
 import type { Trampolines } from './trampolines.ts';
 
 export interface StaticCallSite {
@@ -29,7 +30,7 @@ export function findStaticCalls(object: ObjectCode, trampolines: Trampolines): S
   if (trampolines.count === 0) return [];
   const sites: StaticCallSite[] = [];
   for (const code of object.siteSections) {
-    if (code.section.name === trampolineSection) continue;
+    if (code.section.name === trampolineSection) continue; // a trampoline's own jump is no site
     const found = new Map<number, StaticCallSite>();
     collectRelocated(object, trampolines, code, found);
     if (trampolines.sections.has(code.section.index)) collectResolved(object, trampolines, code, found);

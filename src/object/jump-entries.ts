@@ -3,7 +3,7 @@
 // those that markers ask for.
 
 import type { FieldTarget, NewEntry } from '../annotate/encode.ts';
-import { placeOf } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { hex, hexBytes } from '../bytes/integer.ts';
 import { entryLayout, jumpBit1, jumpBranch, jumpTable } from '../bytes/schema.ts';
 import type { ElfChange } from '../elf/change.ts';

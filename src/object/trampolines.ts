@@ -1,17 +1,11 @@
 // Static calls by name: trampoline `__SCT__name` and key `__SCK__name` (include/linux/static_call_types.h).
+import { keyNameOf, keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
 import { STB_LOCAL, STT_FILE } from '../elf/constants.ts';
 import { sectionUndefined } from '../elf/symbols.ts';
 import type { ObjectCode } from './object-code.ts';
 
-export const trampolinePrefix = '__SCT__';
-export const keyPrefix = '__SCK__';
 const trampolineBytes = new TextEncoder().encode(trampolinePrefix);
 const keyBytes = new TextEncoder().encode(keyPrefix);
-
-/** The key's name for a trampoline's. */
-export function keyNameOf(trampoline: string): string {
-  return keyPrefix + trampoline.slice(trampolinePrefix.length);
-}
 
 /**
  * Trampolines and keys of one object. File-local calls of several sources may share a name after `ld -r`; a

@@ -1,9 +1,9 @@
 // Calls of trampolines that no entry lists, which would go through them for ever; and the other way round, static
 // calls that no entry lists a site of.
-import { placeOf } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import type { Runtime } from '../boot/runtime.ts';
+import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
 import { type CallSite, readCallSites } from '../image/sites.ts';
-import { keyPrefix, trampolinePrefix } from '../object/trampolines.ts';
 import type { Finding } from './finding.ts';
 
 /** TP009, TP021 (a call that no entry could list), TP024. */

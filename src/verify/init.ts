@@ -1,5 +1,5 @@
 // What is gone once the program has started: flags of the sites that go, and what the other sites must not use.
-import { placeOf } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import type { Runtime } from '../boot/runtime.ts';
 import { readCallValue } from '../boot/static-call.ts';
 import { TextpokeError } from '../errors.ts';

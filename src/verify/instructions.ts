@@ -1,5 +1,5 @@
 // What sites and trampolines hold, against what their keys demand.
-import { placeOf } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { branchAt, branchBytes, branchSizes, readKey, wantsJump } from '../boot/jump-label.ts';
 import type { Runtime } from '../boot/runtime.ts';
 import {

@@ -1,6 +1,6 @@
 // The memory of a running system against the image's tables: every site that is still there holds what its key, as
 // the memory has it, demands. Tables come from the image, since a kernel gives some of its own back.
-import { placeOf } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { readKey } from '../boot/jump-label.ts';
 import { Runtime } from '../boot/runtime.ts';
 import { describeValue, readCallValue } from '../boot/static-call.ts';

@@ -1,6 +1,6 @@
 // The patched image against the one it was made of: the same sites, and no byte changed that is none of a
 // site's, a table's, a key's, a trampoline's or a key's relocation's.
-import { placeOf } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import type { Runtime } from '../boot/runtime.ts';
 import { hex, hexBytes } from '../bytes/integer.ts';
 import { altSmp, jumpTable, keptLocks, smpBarriers, smpLocks, staticCallSites } from '../bytes/schema.ts';

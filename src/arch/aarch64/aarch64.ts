@@ -9,7 +9,6 @@ import {
   type CallKind,
   type CallSiteBytes,
   type CallSiteRequest,
-  type CodeMap,
   dmbBarriers,
   firstInReach,
   type InstructionSet,
@@ -17,6 +16,7 @@ import {
   type SiteInstruction,
 } from '../arch.ts';
 import { bytesOfWord, conditionNames, wordAt as littleOrBigWordAt, mappingSymbols } from '../arm/words.ts';
+import type { CodeMap } from '../code-map.ts';
 import { aarch64RelocationName, applyAArch64Relocation, pageOf } from './relocations.ts';
 
 /** Every instruction has 4 bytes and lies at a multiple of 4, least significant byte first. */

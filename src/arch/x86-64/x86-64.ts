@@ -9,11 +9,11 @@ import type {
   CallSiteRequest,
   CallSupport,
   CallTarget,
-  CodeMap,
   InstructionSet,
   RelocatedBranch,
   SiteInstruction,
 } from '../arch.ts';
+import type { CodeMap } from '../code-map.ts';
 import { branchTarget, decodeInstruction, InstructionKind, isLockable, kindOf, lengthOf } from './length.ts';
 import { applyX86Relocation, relocationName } from './relocations.ts';
 import { findLockPrefixes, startsInstruction, sweep } from './sweep.ts';
