@@ -5,7 +5,8 @@ import { hex, parseAddress, sameBytes } from '../bytes/integer.ts';
 import { callInit, callTail, staticCallSites } from '../bytes/schema.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
-import type { Image, Pointer } from '../image/image.ts';
+import type { Pointer } from '../image/dynamic.ts';
+import type { Image } from '../image/image.ts';
 import { findSymbol } from '../image/names.ts';
 import type { CallSite, StaticCall } from '../image/sites.ts';
 import { type Module, type Runtime, requireKey } from './runtime.ts';
@@ -62,7 +63,7 @@ function branchTargetOf(image: Image, bytes: Uint8Array, address: number): Point
   if (instruction.kind !== 'call' && instruction.kind !== 'jump' && instruction.kind !== 'conditional jump') {
     return undefined;
   }
-  return image.callee(image.addressAt(address, instruction.displacement));
+  return image.stubs.callee(image.addressAt(address, instruction.displacement));
 }
 
 /** True when the branch at `address` goes to `trampoline`, directly or through a stub. */
@@ -99,7 +100,7 @@ export function reachableBytes(
     kind,
     target,
     trampoline: trampoline ?? site.address,
-    veneers: trampoline === undefined ? undefined : image.veneersTo(trampoline, site.address),
+    veneers: trampoline === undefined ? undefined : image.stubs.veneersTo(trampoline, site.address),
     current,
     support,
   });
@@ -388,7 +389,7 @@ function trampolinePatch(
 function throughVeneer(runtime: Runtime, trampoline: number, value: CallTarget): Uint8Array | undefined {
   if (value.kind === 'null') return undefined;
   const { image, support } = runtime;
-  for (const address of image.veneersTo(value.address, trampoline)) {
+  for (const address of image.stubs.veneersTo(value.address, trampoline)) {
     const { encodeTrampoline } = image.arch.instructionsOf(trampoline);
     const bytes = encodeTrampoline(placeOf(image.arch, trampoline), { kind: 'function', address }, support);
     if (bytes) return bytes;

@@ -1,5 +1,6 @@
 // An image as it stands in a dump: its symbols and its geometry are the file's, its bytes are the memory's.
-import { Image, type Pointer } from '../image/image.ts';
+import type { Pointer } from '../image/dynamic.ts';
+import { Image } from '../image/image.ts';
 import type { Place } from './locate.ts';
 
 /** Bytes that are read at once. */
