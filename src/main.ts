@@ -2,7 +2,8 @@
 // status here.
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { parseAddress } from './bytes/integer.ts';
-import { type AnnotateArguments, runAnnotate, workerFlag } from './commands/annotate.ts';
+import { runAnnotate } from './commands/annotate.ts';
+import { type AnnotateArguments, workerFlag } from './commands/annotate-file.ts';
 import { type BootArguments, runBoot } from './commands/boot.ts';
 import { runCc } from './commands/cc.ts';
 import { type DiffArguments, runDiff } from './commands/diff.ts';

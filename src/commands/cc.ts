@@ -11,7 +11,8 @@ import { discard, discardPending, replace, settle, siblingOf } from '../files/pu
 import { reasonOf } from '../files/source.ts';
 import { describeError, printError, warn } from '../output/console.ts';
 import { annotate } from '../pipeline.ts';
-import { type AnnotateArguments, annotateOptions, tellUnlisted } from './annotate.ts';
+import { tellUnlisted } from './annotate.ts';
+import { type AnnotateArguments, annotateOptions } from './annotate-file.ts';
 import { type CompiledObject, readCompilerLine } from './compiler-line.ts';
 import { readBytes } from './input.ts';
 
