@@ -2,6 +2,7 @@
 // members of archives come out alike; an entry that makes no sense is shown as such, and the next one is read.
 import type { InstructionSet, SiteInstruction } from '../arch/arch.ts';
 import { archOf } from '../arch/registry.ts';
+import { globMatcher } from '../bytes/glob.ts';
 import { hexBytes } from '../bytes/integer.ts';
 import {
   altSmp,
@@ -373,15 +374,12 @@ function shortText(
 
 /** Matches a key by symbol, `symbol+0x10`, or a static call's name without its prefix. */
 function keyFilter(pattern: string): (key: DumpedPlace) => boolean {
-  const source = pattern.replace(/[\\^$.*+?()[\]{}|]/g, (c) =>
-    c === '*' ? '.*' : c === '?' ? '.' : `\\${c}`,
-  );
-  const glob = new RegExp(`^${source}$`, 's');
+  const matches = globMatcher(pattern);
   return (key) => {
     const { symbol } = key;
-    if (symbol === undefined) return glob.test(placeName(key));
-    if (glob.test(symbol) || glob.test(placeName(key))) return true;
+    if (symbol === undefined) return matches(placeName(key));
+    if (matches(symbol) || matches(placeName(key))) return true;
     const isCall = symbol.startsWith(keyPrefix) || symbol.startsWith(trampolinePrefix);
-    return isCall && glob.test(symbol.slice(keyPrefix.length));
+    return isCall && matches(symbol.slice(keyPrefix.length));
   };
 }
