@@ -1,7 +1,7 @@
 // What a step is expected to have led to.
 import { hexBytes } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
-import { findPlace, findStaticCalls, findStaticKeys } from '../image/names.ts';
+import { resolvePlace, resolveStaticCalls, resolveStaticKeys } from '../image/names.ts';
 import { readKey } from './jump-label.ts';
 import type { Reserved } from './reserved.ts';
 import type { Runtime, Warning } from './runtime.ts';
@@ -43,18 +43,18 @@ export function checkExpectation(
     );
   }
   for (const [name, count] of Object.entries(expected.keys ?? {})) {
-    for (const key of findStaticKeys(image, name, keys())) {
+    for (const key of resolveStaticKeys(image, name, keys())) {
       require(`count of ${image.describe(key)}`, String(count), String(readKey(image, key).enabled));
     }
   }
   for (const [name, value] of Object.entries(expected.calls ?? {})) {
-    for (const call of findStaticCalls(image, runtime.calls, name)) {
+    for (const call of resolveStaticCalls(image, runtime.calls, name)) {
       const found = describeValue(image, readCallValue(runtime, call.key));
       require(`function of ${call.name}`, describeValue(image, parseCallValue(runtime, value)), found);
     }
   }
   for (const [name, digits] of Object.entries(expected.bytes ?? {})) {
-    const found = hexBytes(image.readUpTo(findPlace(image, name), digits.length / 2));
+    const found = hexBytes(image.readUpTo(resolvePlace(image, name), digits.length / 2));
     require(`bytes at ${name}`, digits.toLowerCase(), found);
   }
   if (expected.warnings) {

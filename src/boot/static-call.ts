@@ -7,7 +7,7 @@ import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Pointer } from '../image/dynamic.ts';
 import type { Image } from '../image/image.ts';
-import { findSymbol } from '../image/names.ts';
+import { resolveSymbol } from '../image/names.ts';
 import type { CallSite, StaticCall } from '../image/sites.ts';
 import { type Module, type Runtime, requireKey } from './runtime.ts';
 import { sortTable } from './sort-table.ts';
@@ -311,7 +311,7 @@ export function parseCallValue(runtime: Runtime, text: string): CallTarget {
       { file: image.file.path },
     );
   }
-  const address = parseAddress(text) ?? findSymbol(image, text, 'function');
+  const address = parseAddress(text) ?? resolveSymbol(image, text, 'function');
   if (!image.codeAt(address)) {
     throw new TextpokeError('unknown-key', `${text} is not code of the image, so no call can go there`, {
       file: image.file.path,

@@ -2,7 +2,7 @@
 import type { CallTarget } from '../arch/arch.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { printable, TextpokeError } from '../errors.ts';
-import { findPlace, findStaticCalls, findStaticKeys } from '../image/names.ts';
+import { resolvePlace, resolveStaticCalls, resolveStaticKeys } from '../image/names.ts';
 import type { StaticCall } from '../image/sites.ts';
 import { checkExpectation, type Expectation } from './expectation.ts';
 import { cpuDown, cpuUp } from './hotplug.ts';
@@ -126,7 +126,7 @@ function carryOut(
   const { image } = runtime;
   switch (step.do) {
     case 'update':
-      for (const call of findStaticCalls(image, runtime.calls, step.call)) {
+      for (const call of resolveStaticCalls(image, runtime.calls, step.call)) {
         if (step.by !== undefined) requireKeyOf(runtime, step.by, call);
         updateStaticCall(runtime, call, parseCallValue(runtime, step.value));
       }
@@ -156,7 +156,7 @@ function carryOut(
       forceReinit(runtime);
       break;
     case 'queryReserved': {
-      const start = findPlace(image, step.start);
+      const start = resolvePlace(image, step.start);
       return textReserved(runtime, start, start + step.size - 1);
     }
     case 'expect':
@@ -168,7 +168,7 @@ function carryOut(
 }
 
 function keysOf({ image, parts }: Runtime, text: string): number[] {
-  return findStaticKeys(
+  return resolveStaticKeys(
     image,
     text,
     parts.flatMap(({ branches }) => branches.map((site) => site.key)),
@@ -194,7 +194,7 @@ export function listedValues(runtime: Runtime, steps: readonly BootStep[]): Map<
   for (const step of steps) {
     if (step.do !== 'update') continue;
     const value = parseCallValue(runtime, step.value);
-    for (const { key } of findStaticCalls(runtime.image, runtime.calls, step.call)) {
+    for (const { key } of resolveStaticCalls(runtime.image, runtime.calls, step.call)) {
       listed.set(key, [...(listed.get(key) ?? []), value]);
     }
   }

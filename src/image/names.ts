@@ -34,7 +34,7 @@ export function splitScope(name: string): { scope: string | undefined; symbol: s
  * The address that a person's name for a key means: a symbol, `symbol[index]` of an array of static keys,
  * `symbol+0x10`, or an address. Errors: `unknown-key`, `ambiguous-name`, `usage`.
  */
-export function findStaticKey(image: Image, text: string): number {
+export function resolveStaticKey(image: Image, text: string): number {
   const address = parseAddress(text);
   if (address !== undefined) return address;
   const { name, index, offset } = splitName(text);
@@ -45,31 +45,31 @@ export function findStaticKey(image: Image, text: string): number {
     );
   }
   const distance = index === undefined ? (offset ?? 0) : index * 2 * image.arch.wordSize;
-  return findSymbol(image, name, 'key') + distance;
+  return resolveSymbol(image, name, 'key') + distance;
 }
 
-/** The keys of a name or, in order of address, of a pattern (* and ?) among `keys`. Errors as `findStaticKey`. */
-export function findStaticKeys(image: Image, text: string, keys: Iterable<number>): number[] {
-  if (!isPattern(text)) return [findStaticKey(image, text)];
+/** The keys of a name or, in order of address, of a pattern (* and ?) among `keys`. Errors as `resolveStaticKey`. */
+export function resolveStaticKeys(image: Image, text: string, keys: Iterable<number>): number[] {
+  if (!isPattern(text)) return [resolveStaticKey(image, text)];
   const matches = globMatcher(text);
   const found = [...new Set(keys)].filter((key) => matches(image.describe(key))).sort((a, b) => a - b);
   if (found.length === 0) throw new TextpokeError('unknown-key', `no static key matches ${text}`);
   return found;
 }
 
-/** A place in the image: `symbol`, `symbol+0x1c` or an address. Errors as `findStaticKey`. */
-export function findPlace(image: Image, text: string): number {
+/** A place in the image: `symbol`, `symbol+0x1c` or an address. Errors as `resolveStaticKey`. */
+export function resolvePlace(image: Image, text: string): number {
   const address = parseAddress(text);
   if (address !== undefined) return address;
   const { name, index, offset } = splitName(text);
-  return findSymbol(image, index === undefined ? name : text, 'place') + (offset ?? 0);
+  return resolveSymbol(image, index === undefined ? name : text, 'place') + (offset ?? 0);
 }
 
 /**
  * The address of a symbol of the image or of a module: `name`, `file.c:name` or `module:name`. Errors: `unknown-key`,
  * `ambiguous-name` (file-local names that repeat).
  */
-export function findSymbol(image: Image, text: string, what: string): number {
+export function resolveSymbol(image: Image, text: string, what: string): number {
   const addresses = [...new Set(addressesOf(image, text))];
   if (addresses.length === 0) {
     const table = image.symbols.table ? '' : ' (the image has no symbol table; give an address)';
@@ -104,7 +104,7 @@ function keySymbol(text: string): string {
 }
 
 /** The static call that a person's name means: `name`, `__SCK__name`, `file.c:name` or the key's address. */
-export function findStaticCall(
+export function resolveStaticCall(
   image: Image,
   calls: ReadonlyMap<number, StaticCall>,
   text: string,
@@ -113,17 +113,17 @@ export function findStaticCall(
   if (address !== undefined) {
     return calls.get(address) ?? { name: hex(address), key: address, trampoline: undefined };
   }
-  const key = findSymbol(image, keySymbol(text), 'static call');
+  const key = resolveSymbol(image, keySymbol(text), 'static call');
   return calls.get(key) ?? { name: text, key, trampoline: undefined };
 }
 
-/** The static calls of a name or, in order of address, of a pattern. Errors as `findStaticCall`. */
-export function findStaticCalls(
+/** The static calls of a name or, in order of address, of a pattern. Errors as `resolveStaticCall`. */
+export function resolveStaticCalls(
   image: Image,
   calls: ReadonlyMap<number, StaticCall>,
   text: string,
 ): StaticCall[] {
-  if (!isPattern(text)) return [findStaticCall(image, calls, text)];
+  if (!isPattern(text)) return [resolveStaticCall(image, calls, text)];
   const matches = globMatcher(text);
   const found = [...calls.values()].filter(({ name }) => matches(name)).sort((a, b) => a.key - b.key);
   if (found.length === 0) throw new TextpokeError('unknown-key', `no static call matches ${text}`);

@@ -9,7 +9,7 @@ import { altSmp, jumpTable, keptLocks, smpBarriers, smpLocks, staticCallSites } 
 import type { Image } from '../image/image.ts';
 import { isFreed } from '../image/kernel.ts';
 import { MemoryImage } from '../memory/image.ts';
-import type { Place } from '../memory/locate.ts';
+import type { ImagePlace } from '../memory/locate.ts';
 import { checkBarriers } from './barriers.ts';
 import { checkEntries } from './entries.ts';
 import type { Finding } from './finding.ts';
@@ -86,7 +86,7 @@ class Sifter {
 }
 
 /** Compares. `cpus` is how many run, if that is known. Errors: `table-malformed`, `memory-unsupported`. */
-export function verifyMemory(linked: Image, place: Place, cpus: number | undefined): VerifiedMemory {
+export function verifyMemory(linked: Image, place: ImagePlace, cpus: number | undefined): VerifiedMemory {
   const image = new MemoryImage(linked, place);
   const runtime = new Runtime(image, { tables: linked });
   const sifter = new Sifter(image);
