@@ -1,9 +1,7 @@
 // What generic code needs to know of a machine. A new machine is one file that makes an `Arch` and one row in
 // `architectures` (registry.ts); nothing else asks which machine it is.
-//
-// Two readings of a code address: a place is where an instruction's first byte lies, and what tables and patches
-// name; a code pointer is what a function pointer holds and a branch leads to. They differ on 32-bit ARM alone,
-// where bit 0 of a code pointer says that Thumb instructions stand there (AAPCS32, "Interworking").
+// Addresses here are places or code pointers (code-pointer.ts).
+import type { CodeMap, SymbolRules } from './code-map.ts';
 
 /** How control reaches a static call's trampoline from a site. */
 export type CallKind = 'call' | 'tail' | 'conditional tail';
@@ -31,17 +29,6 @@ export interface RelocatedBranch {
   readonly short: boolean;
   /** The branch goes to S + A + bias; A is 0 for REL, whose addend is read from the field and part of this. */
   readonly bias: number;
-}
-
-/**
- * What the symbols say of a code section: offsets (section-relative bytes, ascending) where an instruction
- * starts for sure, and data in code as pairs start, end (ascending, disjoint).
- */
-export interface CodeMap {
-  readonly starts: Uint32Array;
-  readonly data: Uint32Array;
-  /** Thumb code, as pairs likewise; empty on every machine but 32-bit ARM. */
-  readonly thumb: Uint32Array;
 }
 
 /** What a static call is to do: go to a function, do nothing (NULL), or return 0. */
@@ -203,7 +190,7 @@ export interface InstructionSet {
 }
 
 /** A machine as one kind of ELF file holds it: class and byte order included. */
-export interface Arch {
+export interface Arch extends SymbolRules {
   /** As printed and in JSON. */
   readonly name: string;
   readonly machine: number;
@@ -217,12 +204,8 @@ export interface Arch {
   readonly lockPrefix: LockPrefix | undefined;
   /** Written over the head of a live site while its tail changes (text_poke_bp); undefined where one store does. */
   readonly breakpoint: Uint8Array | undefined;
-  /** What a mapping symbol says of the bytes behind it, up to the next one; undefined for any other name. */
-  readonly mappingSymbol: ((name: string) => 'code' | 'thumb' | 'data' | undefined) | undefined;
   /** Names that linkers give to veneers, the stubs they put among other code; undefined where they make none. */
   readonly veneerName: RegExp | undefined;
-  /** True where bit 0 of a function's symbol and of every other code pointer says that it is Thumb code. */
-  readonly thumbBit: boolean;
   /** Longest instruction at any site, in bytes. */
   readonly maxSite: number;
   /** Longest trampoline with its signature, in bytes. */
@@ -264,11 +247,6 @@ export function firstInReach(
     if (bytes) return { bytes, onTrampoline: i >= direct.length || pointer === trampoline };
   }
   return undefined;
-}
-
-/** The place that a code pointer leads to. */
-export function placeOf(arch: Pick<Arch, 'thumbBit'>, pointer: number): number {
-  return arch.thumbBit && pointer % 2 !== 0 ? pointer - 1 : pointer;
 }
 
 /** Every instruction set of a machine: what code pointers of either parity lead to. */

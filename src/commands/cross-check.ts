@@ -1,5 +1,6 @@
 // annotate --cross-check: our encodings against keystone once, and every listed instruction against capstone.
-import { type Arch, placeOf } from '../arch/arch.ts';
+import type { Arch } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { architectures } from '../arch/registry.ts';
 import {
   type CheckedInstruction,

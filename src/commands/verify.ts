@@ -4,8 +4,8 @@ import { checkBaseline } from '../diff/baseline.ts';
 import { compareSites } from '../diff/compare.ts';
 import { loadDisassemblers } from '../engines/disassembler.ts';
 import { ExitCode, inFile, TextpokeError } from '../errors.ts';
-import { locate } from '../memory/locate.ts';
-import { openDump } from '../memory/open.ts';
+import { locateImage } from '../memory/locate.ts';
+import { openSnapshot } from '../memory/open.ts';
 import { print, warn } from '../output/console.ts';
 import { githubText } from '../output/github.ts';
 import { junitXml } from '../output/junit.ts';
@@ -53,7 +53,7 @@ export async function runVerify(file: string, args: VerifyArguments): Promise<nu
   if (args.memory !== undefined) {
     const { memory } = args;
     const verified = inFile(memory, () => {
-      const place = locate(image, openDump(memory, image, args.base), args.slide);
+      const place = locateImage(image, openSnapshot(memory, image, args.base), args.slide);
       return verifyMemory(image, place, args.cpus);
     });
     const report = makeReport(file, verified.image, verified.findings, { configuration });

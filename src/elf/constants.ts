@@ -83,6 +83,7 @@ export const STV_HIDDEN = 2;
 
 export const PT_LOAD = 1;
 export const PT_DYNAMIC = 2;
+export const PT_NOTE = 4;
 export const PN_XNUM = 0xffff;
 export const PF_X = 1;
 export const PF_W = 2;

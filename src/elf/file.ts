@@ -13,6 +13,7 @@ import {
   SHT_SYMTAB,
   SHT_SYMTAB_SHNDX,
 } from './constants.ts';
+import type { ElfHeader } from './header.ts';
 import { Rel, Rela, Sym } from './records.ts';
 import { type Relocations, readRelocations } from './relocations.ts';
 import { StringTable } from './strings.ts';
@@ -44,19 +45,6 @@ export interface Segment {
   readonly filesz: number;
   readonly memsz: number;
   readonly align: number;
-}
-
-export interface ElfHeader {
-  readonly class: 32 | 64;
-  readonly little: boolean;
-  readonly osabi: number;
-  readonly type: number;
-  readonly machine: number;
-  readonly flags: number;
-  readonly entry: number;
-  readonly phoff: number;
-  readonly shoff: number;
-  readonly shstrndx: number;
 }
 
 export class ElfFile {

@@ -16,7 +16,8 @@ import {
   SHT_NULL,
   SHT_STRTAB,
 } from './constants.ts';
-import { ElfFile, type ElfHeader, type Section, type Segment } from './file.ts';
+import { ElfFile, type Section, type Segment } from './file.ts';
+import type { ElfHeader } from './header.ts';
 import { Ehdr, identSize, Phdr, Shdr } from './records.ts';
 import { StringTable } from './strings.ts';
 

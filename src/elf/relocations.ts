@@ -2,7 +2,7 @@
 import { ByteView, signed64 } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import { EM_MIPS } from './constants.ts';
-import type { ElfHeader } from './file.ts';
+import type { ElfHeader } from './header.ts';
 import { Rel, Rela } from './records.ts';
 
 export interface Relocations {

@@ -15,7 +15,8 @@ import {
   SHT_STRTAB,
   SHT_SYMTAB_SHNDX,
 } from './constants.ts';
-import type { ElfFile, ElfHeader, Section } from './file.ts';
+import type { ElfFile, Section } from './file.ts';
+import type { ElfHeader } from './header.ts';
 import { Rel, Rela } from './records.ts';
 import { infoHalves } from './relocations.ts';
 

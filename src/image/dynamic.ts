@@ -21,10 +21,24 @@ import {
   SHT_RELA,
   SHT_RELR,
 } from '../elf/constants.ts';
+import type { ElfFile } from '../elf/file.ts';
 import { Rel, Rela } from '../elf/records.ts';
 import { readRelocations } from '../elf/relocations.ts';
 import { packInfo32 } from '../elf/renumber.ts';
-import type { Image } from './image.ts';
+
+/** What a pointer in the image will be when the program runs. */
+export type Pointer =
+  | { readonly kind: 'address'; readonly address: number }
+  | { readonly kind: 'external'; readonly name: string };
+
+/** The image as relocations are read from it. */
+export interface RelocatedMemory {
+  readonly file: ElfFile;
+  readonly arch: Arch;
+  contains(address: number, length?: number): boolean;
+  read(address: number, length: number): Uint8Array;
+  readWord(address: number): number;
+}
 
 export interface DynamicRelocation {
   /** Virtual address of the record itself, and its size in bytes. */
@@ -49,9 +63,9 @@ export class DynamicTable {
   /** .rela.dyn or .rel.dyn, and where the value of DT_RELACOUNT or DT_RELCOUNT stands, if it has one. */
   private readonly main: Table | undefined;
   private readonly countAt: number | undefined;
-  private readonly image: Image;
+  private readonly image: RelocatedMemory;
 
-  constructor(image: Image) {
+  constructor(image: RelocatedMemory) {
     this.image = image;
     const segment = image.file.segments.find((s) => s.type === PT_DYNAMIC);
     if (!segment) {
@@ -139,6 +153,25 @@ export class DynamicTable {
   /** The relocation that fills the pointer at an address. */
   at(address: number): DynamicRelocation | undefined {
     return this.byPlace.get(address);
+  }
+
+  /** The pointer at an address as it will be at run time with a load base of 0. */
+  pointerAt(address: number): Pointer {
+    const relocation = this.at(address);
+    const { file, arch } = this.image;
+    const { dynamic } = arch;
+    if (!relocation || relocation.type === dynamic.none)
+      return { kind: 'address', address: this.image.readWord(address) };
+    if (relocation.type === dynamic.relative) return { kind: 'address', address: relocation.addend };
+    const byName = [dynamic.symbolic, dynamic.globData, dynamic.jumpSlot].includes(relocation.type);
+    const table = file.dynsym && file.symbols(file.dynsym);
+    if (!byName || !table || relocation.symbol >= table.count) {
+      return { kind: 'external', name: 'a function that the loader chooses' }; // an IFUNC, for example
+    }
+    if (table.isUndefined(relocation.symbol))
+      return { kind: 'external', name: table.name(relocation.symbol) };
+    const addend = relocation.type === dynamic.symbolic ? relocation.addend : 0;
+    return { kind: 'address', address: (table.value[relocation.symbol] as number) + addend };
   }
 
   /** What a change of the pointer at an address writes to: the pointer, and the relocation that makes it. */

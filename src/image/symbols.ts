@@ -1,6 +1,7 @@
 // Symbols of an image by name and by address.
 
 import type { Arch } from '../arch/arch.ts';
+import { isNameless, mappingOf, symbolPlace } from '../arch/code-map.ts';
 import { countUpTo } from '../bytes/search.ts';
 import {
   SHT_DYNSYM,
@@ -14,7 +15,6 @@ import {
 } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
-import { isNameless, mappingOf, symbolPlace } from '../object/object-code.ts';
 
 /** A symbol found for an address: its name and how far behind its start the address lies. */
 export interface NearSymbol {

@@ -5,20 +5,25 @@ import { type ByteSource, fileSource } from '../files/source.ts';
 import type { Image } from '../image/image.ts';
 import { readCore } from './core.ts';
 import { flatSignature, kdumpSignature, readKdump, unflatten } from './kdump.ts';
-import type { Dump } from './memory.ts';
+import type { Snapshot } from './memory.ts';
 
 /**
  * Opens the dump of a system that runs `image`; `base` is the virtual address of a raw dump's first byte.
  * Errors: `read-failed`, `memory-unsupported`, `memory-malformed`, `memory-mismatch`, `elf-truncated`.
  */
-export function openDump(path: string, image: Image, base: number | undefined): Dump {
+export function openSnapshot(path: string, image: Image, base: number | undefined): Snapshot {
   const source = fileSource(path);
-  return inFile(path, () => readDump(path, source, image, base));
+  return inFile(path, () => readSnapshot(path, source, image, base));
 }
 
 /** The same for an open source. */
-export function readDump(path: string, source: ByteSource, image: Image, base: number | undefined): Dump {
-  if (base !== undefined) return rawDump(source, base);
+export function readSnapshot(
+  path: string,
+  source: ByteSource,
+  image: Image,
+  base: number | undefined,
+): Snapshot {
+  if (base !== undefined) return rawSnapshot(source, base);
   const start = source.read(0, Math.min(16, source.size));
   const text = Buffer.from(start).toString('latin1');
   const { header } = image.file;
@@ -36,13 +41,13 @@ export function readDump(path: string, source: ByteSource, image: Image, base: n
   );
 }
 
-function rawDump(source: ByteSource, base: number): Dump {
+function rawSnapshot(source: ByteSource, base: number): Snapshot {
   const end = base + source.size;
   return {
-    spaces: [
+    memories: [
       {
         format: 'a raw dump',
-        space: 'virtual',
+        addresses: 'virtual',
         runs: { starts: Float64Array.of(base), ends: Float64Array.of(end) },
         read(address, into) {
           const from = Math.max(address, base);

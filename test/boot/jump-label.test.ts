@@ -7,7 +7,7 @@ import { hexBytes } from '../../src/bytes/integer.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { MismatchError } from '../../src/errors.ts';
 import type { Image } from '../../src/image/image.ts';
-import { findStaticKey } from '../../src/image/names.ts';
+import { resolveStaticKey } from '../../src/image/names.ts';
 import { readBranchSites } from '../../src/image/sites.ts';
 import { linkObjects } from '../../src/link/link.ts';
 import { imageOf, linkedBytes, programUnits, sampleBytes } from '../samples.ts';
@@ -78,7 +78,7 @@ test('booting twice changes nothing more', () => {
 test('enabling a key turns unlikely NOPs into jumps and stores the count', () => {
   const runtime = booted();
   const { image, poker } = runtime;
-  const key = findStaticKey(image, 'off_key');
+  const key = resolveStaticKey(image, 'off_key');
   assert.equal(readKey(image, key).enabled, 0);
   const from = poker.records.length;
   enableKey(runtime, key);
@@ -97,7 +97,7 @@ test('enabling a key turns unlikely NOPs into jumps and stores the count', () =>
 test('an enabled key that is disabled again leaves the image as it was', () => {
   const runtime = booted();
   const before = contents(runtime.image);
-  const key = findStaticKey(runtime.image, 'on_keys[1]');
+  const key = resolveStaticKey(runtime.image, 'on_keys[1]');
   disableKey(runtime, key);
   assert.notEqual(contents(runtime.image), before);
   enableKey(runtime, key);
@@ -107,7 +107,7 @@ test('an enabled key that is disabled again leaves the image as it was', () => {
 test('enabling twice equals enabling once', () => {
   const [once, twice] = [booted(), booted()];
   for (const runtime of [once, twice, twice]) {
-    enableKey(runtime, findStaticKey(runtime.image, 'off_key'));
+    enableKey(runtime, resolveStaticKey(runtime.image, 'off_key'));
   }
   assert.equal(contents(twice.image), contents(once.image));
   assert.match(twice.notes.join(), /off_key is enabled already/);
@@ -118,7 +118,7 @@ test('a live write goes breakpoint, tail, head', () => {
   const { poker } = runtime;
   poker.live = true;
   const from = poker.records.length;
-  const key = findStaticKey(runtime.image, 'off_keys[2]');
+  const key = resolveStaticKey(runtime.image, 'off_keys[2]');
   enableKey(runtime, key);
   const steps = poker.records.slice(from).filter((r) => r.what === 'text');
   assert.deepEqual(
@@ -135,7 +135,7 @@ test('a live write goes breakpoint, tail, head', () => {
 test('a key with a count that is neither 0 nor 1 is left alone, as the kernel only warns', () => {
   const runtime = booted();
   const { image } = runtime;
-  const key = findStaticKey(image, 'off_key');
+  const key = resolveStaticKey(image, 'off_key');
   image.read(key, 4).set([2, 0, 0, 0]);
   const before = contents(image);
   enableKey(runtime, key);

@@ -6,7 +6,7 @@ import { profileNamed } from '../../src/demand/profiles.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { TextpokeError } from '../../src/errors.ts';
 import { Image } from '../../src/image/image.ts';
-import { findStaticCall, findStaticKey, findSymbol } from '../../src/image/names.ts';
+import { resolveStaticCall, resolveStaticKey, resolveSymbol } from '../../src/image/names.ts';
 import { linkObjects } from '../../src/link/link.ts';
 import { boot } from '../../src/pipeline.ts';
 import { annotated, imageOf, linkedBytes, programUnits } from '../samples.ts';
@@ -43,7 +43,7 @@ const unload = (module = 'key_use'): BootStep => ({ do: 'unload', module });
 /** The kinds of instruction at the sites of a key. */
 function kinds(runtime: ReturnType<typeof boot>, key: string): string[] {
   const { image } = runtime;
-  const found = runtime.branchesOf(findStaticKey(image, key)).map((site) => {
+  const found = runtime.branchesOf(resolveStaticKey(image, key)).map((site) => {
     return `${image.instructionAt(site.address).kind} of ${site.branch ? 'likely' : 'unlikely'}`;
   });
   return [...new Set(found)];
@@ -70,9 +70,9 @@ for (const set of machines) {
     ]) {
       const { image, modules, calls } = start(keyed(set), steps);
       const sites = modules[0]!.callSites;
-      const { key } = findStaticCall(image, calls, 'shared_call');
+      const { key } = resolveStaticCall(image, calls, 'shared_call');
       assert.ok(sites.length >= 2 && sites.every((site) => site.key === key));
-      const wanted = findSymbol(image, 'shared_other', 'function');
+      const wanted = resolveSymbol(image, 'shared_other', 'function');
       for (const site of sites) {
         const { displacement } = image.instructionAt(site.address);
         assert.equal(image.addressAt(site.address, displacement), wanted);
@@ -181,7 +181,7 @@ toolTest('a module that was given the trampoline alone may call, but not update'
   const runtime = start({ image: build('EXPORT_STATIC_CALL_TRAMP(deed);'), modules }, steps);
   const [site] = runtime.modules[0]!.callSites;
   const { displacement } = runtime.image.instructionAt(site!.address);
-  assert.equal(site!.address + displacement, findSymbol(runtime.image, 'other', 'function'));
+  assert.equal(site!.address + displacement, resolveSymbol(runtime.image, 'other', 'function'));
   assert.throws(
     () => start({ image: build(''), modules }, steps),
     /Failed to fixup __raw_static_call\(\) usage at: call\+0x\w+ \(__SCT__deed has no entry/,

@@ -12,7 +12,7 @@ import {
 } from '../../src/boot/static-call.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { MismatchError, TextpokeError } from '../../src/errors.ts';
-import { findStaticCall } from '../../src/image/names.ts';
+import { resolveStaticCall } from '../../src/image/names.ts';
 import { readCallSites } from '../../src/image/sites.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 
@@ -29,7 +29,7 @@ function booted(bytes: Uint8Array): Runtime {
 /** Hexadecimal bytes at every site of a call, with the kind of site. */
 function sitesOf(runtime: Runtime, name: string): { kind: string; bytes: string; address: number }[] {
   const { image } = runtime;
-  const { key } = findStaticCall(image, runtime.calls, name);
+  const { key } = resolveStaticCall(image, runtime.calls, name);
   return runtime.callSites
     .filter((s) => s.key === key)
     .map((s) => {
@@ -45,7 +45,7 @@ function sitesOf(runtime: Runtime, name: string): { kind: string; bytes: string;
 function update(runtime: Runtime, name: string, value: string): void {
   updateStaticCall(
     runtime,
-    findStaticCall(runtime.image, runtime.calls, name),
+    resolveStaticCall(runtime.image, runtime.calls, name),
     parseCallValue(runtime, value),
   );
 }
@@ -103,7 +103,7 @@ test('an update changes key, then trampoline, then every site', () => {
   const runtime = booted(clangCalls);
   const { poker, image } = runtime;
   const from = poker.records.length;
-  const call = findStaticCall(image, runtime.calls, 'math');
+  const call = resolveStaticCall(image, runtime.calls, 'math');
   update(runtime, 'math', 'NULL');
   const [first, second, ...rest] = poker.records.slice(from);
   assert.equal(first?.address, call.key);
@@ -113,7 +113,7 @@ test('an update changes key, then trampoline, then every site', () => {
 
 /** Conditional tail calls of NULL go to the trampoline, as some did before. */
 function conditionalNulls(runtime: Runtime): number {
-  const { trampoline } = findStaticCall(runtime.image, runtime.calls, 'math');
+  const { trampoline } = resolveStaticCall(runtime.image, runtime.calls, 'math');
   return sitesOf(runtime, 'math').filter(({ kind, address }) => {
     const { displacement } = runtime.image.arch
       .instructionsOf(0)
@@ -132,7 +132,7 @@ for (const value of ['NULL', 'RET0', 'main']) {
     const before = contents(runtime);
     const function_ = describeValue(
       runtime.image,
-      readCallValue(runtime, findStaticCall(runtime.image, runtime.calls, 'math').key),
+      readCallValue(runtime, resolveStaticCall(runtime.image, runtime.calls, 'math').key),
     );
     update(runtime, 'math', value);
     assert.notEqual(contents(runtime), before);

@@ -13,7 +13,7 @@ import {
 } from '../../src/boot/static-key.ts';
 import { ByteView } from '../../src/bytes/view.ts';
 import { type Profile, profileNamed } from '../../src/demand/profiles.ts';
-import { findStaticKey } from '../../src/image/names.ts';
+import { resolveStaticKey } from '../../src/image/names.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 
 const bytes = linkedBytes('gcc-O2', programUnits);
@@ -25,7 +25,7 @@ class Booted {
   constructor(profile: Profile | undefined = undefined, count = 0) {
     const image = imageOf(bytes);
     this.runtime = new Runtime(image, { profile });
-    this.key = findStaticKey(image, 'off_key');
+    this.key = resolveStaticKey(image, 'off_key');
     jumpLabelInit(this.runtime);
     // A count that no operation led to: what is under test is what follows from it.
     new ByteView(image.read(this.key, 4), true).setU32(0, count >>> 0);

@@ -4,7 +4,7 @@ import { hexBytes } from '../../src/bytes/integer.ts';
 import { profileNamed, profileOf, profiles } from '../../src/demand/profiles.ts';
 import { TextpokeError } from '../../src/errors.ts';
 import type { Image } from '../../src/image/image.ts';
-import { findStaticCall, findSymbol } from '../../src/image/names.ts';
+import { resolveStaticCall, resolveSymbol } from '../../src/image/names.ts';
 import { boot } from '../../src/pipeline.ts';
 import { compiledImage } from '../boot/compiled.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
@@ -108,7 +108,7 @@ test('a kernel leaves trampolines alone at static_call_init, textpoke brings the
   const trampolinesWritten = (name: string) => {
     const image = imageOf(withConditional);
     // A return, but not the one that an update to NULL writes.
-    const place = findSymbol(image, '__SCT__notify', 'trampoline');
+    const place = resolveSymbol(image, '__SCT__notify', 'trampoline');
     image.read(place, 5).set([0xc3, 0x90, 0x90, 0x90, 0x90]);
     const { poker } = boot(image, { ...options, profile: profileNamed(name) });
     return poker.records.some((r) => r.address === place);
@@ -129,7 +129,7 @@ test('before RET0 had a clear of its own, its calls are calls', () => {
       profile: profileNamed(name),
       steps: [{ do: 'update', call: 'math', value: 'RET0' }],
     });
-    const { key } = findStaticCall(image, runtime.calls, 'math');
+    const { key } = resolveStaticCall(image, runtime.calls, 'math');
     return runtime
       .callSitesOf(key)
       .filter((s) => !s.tail)

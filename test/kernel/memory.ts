@@ -12,8 +12,8 @@ import { hex, sameBytes } from '../../src/bytes/integer.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { Image } from '../../src/image/image.ts';
 import { isFreed } from '../../src/image/kernel.ts';
-import { locate } from '../../src/memory/locate.ts';
-import { openDump } from '../../src/memory/open.ts';
+import { locateImage } from '../../src/memory/locate.ts';
+import { openSnapshot } from '../../src/memory/open.ts';
 import { boot } from '../../src/pipeline.ts';
 import { verifyMemory } from '../../src/verify/memory.ts';
 import type { Kernel } from './build.ts';
@@ -144,7 +144,7 @@ function replay(report: Report, what: string, vmlinux: string, dump: string): vo
     keys,
     calls,
     cpus,
-  } = verifyMemory(linked, locate(linked, openDump(dump, linked, undefined), undefined), undefined);
+  } = verifyMemory(linked, locateImage(linked, openSnapshot(dump, linked, undefined), undefined), undefined);
   const steps: BootStep[] = [
     ...keys.flatMap(({ address, enabled }) => {
       const more = enabled - readKey(linked, address).enabled;

@@ -4,8 +4,8 @@ import test from 'node:test';
 import { TextpokeError } from '../../src/errors.ts';
 import { memorySource } from '../../src/files/source.ts';
 import { readBranchSites, readCallSites } from '../../src/image/sites.ts';
-import { locate } from '../../src/memory/locate.ts';
-import { readDump } from '../../src/memory/open.ts';
+import { locateImage } from '../../src/memory/locate.ts';
+import { readSnapshot } from '../../src/memory/open.ts';
 import { type VerifiedMemory, verifyMemory } from '../../src/verify/memory.ts';
 import { flipped, seeded } from '../hostile/seeded.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
@@ -29,7 +29,11 @@ function verify(
   { base, slide, cpus }: { base?: number; slide?: number; cpus?: number } = {},
 ): VerifiedMemory {
   const image = imageOf(kernel);
-  return verifyMemory(image, locate(image, readDump('dump', memorySource(dump), image, base), slide), cpus);
+  return verifyMemory(
+    image,
+    locateImage(image, readSnapshot('dump', memorySource(dump), image, base), slide),
+    cpus,
+  );
 }
 
 /** Tables that compare something, and nothing in them is wrong or missing. */

@@ -48,7 +48,7 @@ function reachableBytes(
     kind,
     target,
     trampoline: trampoline ?? site.address,
-    veneers: trampoline === undefined ? undefined : image.veneersTo(trampoline, site.address),
+    veneers: trampoline === undefined ? undefined : image.stubs.veneersTo(trampoline, site.address),
     current,
     support,
   });

@@ -1,5 +1,5 @@
 // What must and may stand at a static call's trampoline (arch/x86/kernel/static_call.c, arch_static_call_transform).
-import { placeOf } from '../../arch/arch.ts';
+import { placeOf } from '../../arch/code-pointer.ts';
 import type { Allowed, ListedValues, Patch, State } from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
 import { TextpokeError } from '../../errors.ts';
@@ -91,7 +91,7 @@ function throughVeneer(
 ): Uint8Array | undefined {
   if (value.kind === 'null' || value.kind === 'external') return undefined;
   const { encodeTrampoline } = image.arch.instructionsOf(trampoline);
-  for (const address of image.veneersTo(value.address, trampoline)) {
+  for (const address of image.stubs.veneersTo(value.address, trampoline)) {
     const bytes = encodeTrampoline(placeOf(image.arch, trampoline), { kind: 'function', address }, support);
     if (bytes) return bytes;
   }

@@ -4,8 +4,9 @@ import { parseAddress } from '../../bytes/integer.ts';
 import { requireKey } from '../../demand/keys.ts';
 import type { Program } from '../../demand/program.ts';
 import { TextpokeError } from '../../errors.ts';
-import type { Image, Pointer } from '../../image/image.ts';
-import { findSymbol } from '../../image/names.ts';
+import type { Pointer } from '../../image/dynamic.ts';
+import type { Image } from '../../image/image.ts';
+import { resolveSymbol } from '../../image/names.ts';
 
 /** What a call is to do; `external` is a function of another object, whose address only the loader knows. */
 export type CallValue = CallTarget | { readonly kind: 'external'; readonly name: string };
@@ -54,7 +55,7 @@ export function parseCallValue({ image, returnZero }: Program, text: string): Ca
       { file: image.file.path },
     );
   }
-  const address = parseAddress(text) ?? findSymbol(image, text, 'function');
+  const address = parseAddress(text) ?? resolveSymbol(image, text, 'function');
   if (!image.codeAt(address)) {
     throw new TextpokeError('unknown-key', `${text} is not code of the image, so no call can go there`, {
       file: image.file.path,
