@@ -1,6 +1,7 @@
 // What generic code needs to know of a machine. A new machine is one file that makes an `Arch` and one row in
 // `architectures` (registry.ts); nothing else asks which machine it is.
 // Addresses here are places or code pointers (code-pointer.ts).
+import type { Address, CodePointer } from '../bytes/named-numbers.ts';
 import type { CodeMap, SymbolRules } from './code-map.ts';
 
 /** How control reaches a static call's trampoline from a site. */
@@ -33,29 +34,29 @@ export interface RelocatedBranch {
 
 /** What a static call is to do: go to a function, do nothing (NULL), or return 0. */
 export type CallTarget =
-  | { readonly kind: 'function'; readonly address: number } // a code pointer
+  | { readonly kind: 'function'; readonly address: CodePointer } // a code pointer
   | { readonly kind: 'null' }
-  | { readonly kind: 'return 0'; readonly address: number };
+  | { readonly kind: 'return 0'; readonly address: CodePointer };
 
 /** What an image offers for encodings that need code of its own. */
 export interface CallSupport {
   /** Address of `__static_call_return`, for a conditional tail call of NULL. */
-  readonly returnStub: number | undefined;
+  readonly returnStub: CodePointer | undefined;
   /** Address of `__x86_return_thunk`, where the image returns through it. */
-  readonly returnThunk: number | undefined;
+  readonly returnThunk: CodePointer | undefined;
   /** Address of `__WARN_trap`, whose calls trap in place (x86-64 from 7.0 on). */
-  readonly warnTrap?: number | undefined;
+  readonly warnTrap?: CodePointer | undefined;
 }
 
 export interface CallSiteRequest {
-  /** Place of the site (virtual address). */
-  readonly address: number;
+  /** Place of the site. */
+  readonly address: Address;
   readonly kind: CallKind;
   readonly target: CallTarget;
   /** Code pointer to the call's trampoline. */
-  readonly trampoline: number;
+  readonly trampoline: CodePointer;
   /** Code pointers to veneers that lead to the trampoline, the nearest first. */
-  readonly veneers?: readonly number[] | undefined;
+  readonly veneers?: readonly CodePointer[] | undefined;
   /** Bytes at the site now (at least `maxSite` of them, less at the end of the code). */
   readonly current: Uint8Array;
   readonly support: CallSupport;
@@ -110,12 +111,12 @@ export interface DynamicRelocations {
 export interface LinkRelocation {
   readonly type: number;
   /** S, the symbol's address (0 for none); the place of a function, without Thumb bit. */
-  readonly symbol: number;
+  readonly symbol: Address;
   /** T of the ARM psABI: S is a function in Thumb state. */
   readonly thumb: boolean;
   readonly addend: number;
   /** P, the address of the field. */
-  readonly place: number;
+  readonly place: Address;
   /** Byte offset of the field in `bytes`. */
   readonly offset: number;
   readonly bytes: Uint8Array;
@@ -154,7 +155,7 @@ export interface InstructionSet {
    * Reads the instruction at byte `offset` as patching sees it. `address` is its place, if that leaves another
    * remainder by 4 than `offset` does: Thumb's blx counts from the place rounded down to a word.
    */
-  readInstruction(code: Uint8Array, offset: number, address?: number): SiteInstruction;
+  readInstruction(code: Uint8Array, offset: number, address?: Address): SiteInstruction;
   /** Why the short branch at byte `offset` cannot be a static call: the end of a sentence about it. */
   explainShort(code: Uint8Array, offset: number): string;
   /**
@@ -164,8 +165,8 @@ export interface InstructionSet {
   readStub(
     code: Uint8Array,
     offset: number,
-    address: number,
-  ): { slot: number } | { target: number } | undefined;
+    address: Address,
+  ): { slot: Address } | { target: CodePointer } | undefined;
 
   /** A NOP of a branch site's size. */
   nop(size: number): Uint8Array;
@@ -179,14 +180,14 @@ export interface InstructionSet {
    * The address of the pointer that the trampoline at `address` jumps through, which has to be its key's `func`;
    * undefined for one that returns, and on machines whose trampolines branch to the function.
    */
-  trampolineSlot(code: Uint8Array, offset: number, address: number): number | undefined;
+  trampolineSlot(code: Uint8Array, offset: number, address: Address): Address | undefined;
   /**
    * What a site is to hold (kernel: __static_call_transform). A target out of reach leaves it on its trampoline;
    * undefined when no branch reaches that either.
    */
   encodeCallSite(request: CallSiteRequest): CallSiteBytes | undefined;
   /** What a trampoline is to begin with; undefined when the function is out of its range. */
-  encodeTrampoline(address: number, target: CallTarget, support: CallSupport): Uint8Array | undefined;
+  encodeTrampoline(address: Address, target: CallTarget, support: CallSupport): Uint8Array | undefined;
 }
 
 /** A machine as one kind of ELF file holds it: class and byte order included. */
@@ -214,7 +215,7 @@ export interface Arch extends SymbolRules {
   /** The instruction set of the code at a section-relative place. */
   instructionsAt(map: CodeMap, offset: number): InstructionSet;
   /** The instruction set of the code that a code pointer leads to. */
-  instructionsOf(pointer: number): InstructionSet;
+  instructionsOf(pointer: CodePointer): InstructionSet;
   /** The branch that the relocation of `type` at byte `place` belongs to, if it is one. */
   branchOfRelocation(type: number, code: Uint8Array, place: number): RelocatedBranch | undefined;
   /** True when an instruction starts at byte `offset`, as a sweep of the code between its symbols finds them. */
@@ -239,7 +240,7 @@ export interface Arch extends SymbolRules {
 /** The bytes of the first way to go that can be encoded: to the target, else to the trampoline, else by a veneer. */
 export function firstInReach(
   { target, trampoline, veneers = [] }: CallSiteRequest,
-  encode: (pointer: number) => Uint8Array | undefined,
+  encode: (pointer: CodePointer) => Uint8Array | undefined,
 ): CallSiteBytes | undefined {
   const direct = target.kind === 'null' ? [] : [target.address];
   for (const [i, pointer] of [...direct, trampoline, ...veneers].entries()) {

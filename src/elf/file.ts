@@ -1,5 +1,6 @@
 // An ELF file as it stands: header, sections, segments; contents are read when asked for. Nothing here changes
 // a file (that is rewrite.ts and image writing), and nothing decides what a section means to textpoke.
+import type { SectionNumber } from '../bytes/named-numbers.ts';
 import { TextpokeError } from '../errors.ts';
 import type { ByteSource } from '../files/source.ts';
 import {
@@ -20,7 +21,7 @@ import { StringTable } from './strings.ts';
 import { SymbolTable } from './symbols.ts';
 
 export interface Section {
-  readonly index: number;
+  readonly index: SectionNumber;
   readonly name: string;
   readonly type: number;
   readonly flags: number;
@@ -75,7 +76,7 @@ export class ElfFile {
   }
 
   /** The section numbered `index`; `elf-malformed` when there is none (`what` says who named it). */
-  section(index: number, what: string): Section {
+  section(index: SectionNumber, what: string): Section {
     const section = this.sections[index];
     if (!section) {
       throw new TextpokeError(
@@ -206,7 +207,7 @@ export class ElfFile {
    * The relocation sections that apply to section `target` of an object; `elf-unsupported` when they are compact
    * ones, which would be missed.
    */
-  relocationSections(target: number): readonly Section[] {
+  relocationSections(target: SectionNumber): readonly Section[] {
     if (!this.byTarget) {
       this.byTarget = new Map();
       for (const section of this.sections) {

@@ -1,8 +1,10 @@
 // The memory of a linked image: bytes, numbers and pointers by virtual address, and those of modules mapped beside it.
 // Segments are read when first touched, so a large image costs only what is looked at.
+
 import type { Arch } from '../arch/arch.ts';
 import { archOf } from '../arch/registry.ts';
 import { hex } from '../bytes/integer.ts';
+import type { Address } from '../bytes/named-numbers.ts';
 import { ByteView } from '../bytes/view.ts';
 import { ET_DYN, ET_EXEC, PT_LOAD } from '../elf/constants.ts';
 import type { ElfFile, Segment } from '../elf/file.ts';
@@ -51,7 +53,7 @@ export class AddressSpace {
     }
   }
 
-  private segmentOf(address: number, length: number): Segment | undefined {
+  private segmentOf(address: Address, length: number): Segment | undefined {
     return this.loads.find((s) => address >= s.vaddr && address + length <= s.vaddr + s.memsz);
   }
 
@@ -67,13 +69,13 @@ export class AddressSpace {
   }
 
   /** The module that an address lies in. */
-  protected guestAt(address: number): this | undefined {
+  protected guestAt(address: Address): this | undefined {
     if (this.mapped.length === 0) return undefined;
     return this.mapped.find(({ image }) => image.contains(address))?.image;
   }
 
   /** True when [address, address + length) lies in a loaded segment. */
-  contains(address: number, length = 1): boolean {
+  contains(address: Address, length = 1): boolean {
     return (
       this.segmentOf(address, length) !== undefined ||
       this.mapped.some(({ image }) => image.contains(address, length))
@@ -81,14 +83,14 @@ export class AddressSpace {
   }
 
   /** File offset of an address; undefined where the file has no byte for it (.bss). */
-  fileOffset(address: number, length: number): number | undefined {
+  fileOffset(address: Address, length: number): number | undefined {
     const segment = this.segmentOf(address, length);
     if (!segment || address + length > segment.vaddr + segment.filesz) return undefined;
     return segment.offset + (address - segment.vaddr);
   }
 
   /** Bytes at an address, shared with the file's; zeros where it has none. `elf-malformed` outside the image. */
-  read(address: number, length: number): Uint8Array {
+  read(address: Address, length: number): Uint8Array {
     const segment = this.segmentOf(address, length);
     if (!segment) {
       const guest = this.guestAt(address);
@@ -115,7 +117,7 @@ export class AddressSpace {
   }
 
   /** Writes to memory: to the file's bytes, or beside them where it has none. `elf-malformed` outside the image. */
-  write(address: number, bytes: Uint8Array): void {
+  write(address: Address, bytes: Uint8Array): void {
     const guest = this.segmentOf(address, 1) ? undefined : this.guestAt(address);
     if (guest) guest.write(address, bytes);
     else if (this.fileOffset(address, bytes.length) !== undefined)
@@ -127,25 +129,25 @@ export class AddressSpace {
   }
 
   /** True for memory that `write` changes in the file, or in a module, which is in no file. */
-  isStored(address: number, length: number): boolean {
+  isStored(address: Address, length: number): boolean {
     return this.fileOffset(address, length) !== undefined || this.guestAt(address) !== undefined;
   }
 
   /** At most `length` bytes at an address, fewer where the segment ends. */
-  readUpTo(address: number, length: number): Uint8Array {
+  readUpTo(address: Address, length: number): Uint8Array {
     const segment = this.segmentOf(address, 1);
     if (!segment) return this.guestAt(address)?.readUpTo(address, length) ?? new Uint8Array(0);
     return this.read(address, Math.min(length, segment.vaddr + segment.memsz - address));
   }
 
-  private view(address: number, length: number): ByteView {
+  private view(address: Address, length: number): ByteView {
     return new ByteView(this.read(address, length), this.file.header.little);
   }
-  readS32(address: number): number {
+  readS32(address: Address): number {
     return this.view(address, 4).s32(0);
   }
   /** A long as an address; NaN where a number cannot hold it. */
-  readWord(address: number): number {
+  readWord(address: Address): number {
     return this.arch.wordSize === 8 ? this.view(address, 8).s64(0) : this.view(address, 4).u32(0);
   }
 
@@ -175,7 +177,7 @@ export class AddressSpace {
   }
 
   /** The pointer at an address as it will be at run time with a load base of 0. */
-  readPointer(address: number): Pointer {
+  readPointer(address: Address): Pointer {
     return this.dynamic.pointerAt(address);
   }
 }

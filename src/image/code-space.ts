@@ -1,7 +1,9 @@
 // Code in an image's memory: the sections and ranges that hold it, and the instructions at a place.
+
 import type { InstructionSet, SiteInstruction } from '../arch/arch.ts';
 import { blankCodeMap, type CodeMap, codeMapOf, isAllData, symbolPlace } from '../arch/code-map.ts';
 import { hex } from '../bytes/integer.ts';
+import type { Address } from '../bytes/named-numbers.ts';
 import { countUpTo } from '../bytes/search.ts';
 import { PF_X, SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHT_NOBITS } from '../elf/constants.ts';
 import type { ElfFile, Section } from '../elf/file.ts';
@@ -29,7 +31,7 @@ export class CodeSpace extends AddressSpace {
   }
 
   /** The section that holds an address, if the image has section headers. */
-  sectionAt(address: number): Section | undefined {
+  sectionAt(address: Address): Section | undefined {
     const guest = this.guestAt(address);
     if (guest) return guest.sectionAt(address);
     this.alloc ??= this.file.sections
@@ -63,7 +65,7 @@ export class CodeSpace extends AddressSpace {
     return this.ranges;
   }
 
-  codeAt(address: number): CodeRange | undefined {
+  codeAt(address: Address): CodeRange | undefined {
     return (
       this.code.find((r) => address >= r.address && address < r.address + r.code.length) ??
       this.guestAt(address)?.codeAt(address)
@@ -92,7 +94,7 @@ export class CodeSpace extends AddressSpace {
   }
 
   /** True where an instruction begins, as a sweep of the code between its symbols finds them. */
-  isInstructionStart(address: number): boolean {
+  isInstructionStart(address: Address): boolean {
     const range = this.codeAt(address);
     return (
       range !== undefined &&
@@ -101,7 +103,7 @@ export class CodeSpace extends AddressSpace {
   }
 
   /** True for bytes of the file that are no code, those among code included. */
-  isData(address: number, length: number): boolean {
+  isData(address: Address, length: number): boolean {
     const range = this.codeAt(address);
     if (!range) return this.fileOffset(address, length) !== undefined;
     return isAllData(this.codeMap(range), address - range.address, length);
@@ -121,17 +123,17 @@ export class CodeSpace extends AddressSpace {
   }
 
   /** The instruction set of the code at a place. */
-  instructionsAt(place: number): InstructionSet {
+  instructionsAt(place: Address): InstructionSet {
     const { arch } = this;
-    if (!arch.thumbBit) return arch.instructionsOf(place);
-    const range = this.codeAt(place);
+    const range = arch.thumbBit ? this.codeAt(place) : undefined;
+    // Where nothing else says, it is the set that a code pointer without Thumb bit leads to.
     return range
       ? arch.instructionsAt(this.codeMap(range), place - range.address)
-      : arch.instructionsOf(place);
+      : arch.instructionsOf(place as number);
   }
 
   /** The instruction at a place. */
-  instructionAt(place: number): SiteInstruction {
+  instructionAt(place: Address): SiteInstruction {
     return this.instructionsAt(place).readInstruction(this.readUpTo(place, this.arch.maxSite), 0, place);
   }
 }

@@ -1,6 +1,8 @@
 // Dynamic relocations of an image: what the loader will make of a pointer, and how to change it in the file
 // (gABI chapter 5, "Dynamic Section"; DT_RELR: gABI "Relative Relocation Table").
+
 import type { Arch } from '../arch/arch.ts';
+import type { Address, CodePointer, SymbolNumber } from '../bytes/named-numbers.ts';
 import { ByteView } from '../bytes/view.ts';
 import {
   DT_JMPREL,
@@ -28,24 +30,24 @@ import { packInfo32 } from '../elf/renumber.ts';
 
 /** What a pointer in the image will be when the program runs. */
 export type Pointer =
-  | { readonly kind: 'address'; readonly address: number }
+  | { readonly kind: 'address'; readonly address: CodePointer }
   | { readonly kind: 'external'; readonly name: string };
 
 /** The image as relocations are read from it. */
 export interface RelocatedMemory {
   readonly file: ElfFile;
   readonly arch: Arch;
-  contains(address: number, length?: number): boolean;
-  read(address: number, length: number): Uint8Array;
-  readWord(address: number): number;
+  contains(address: Address, length?: number): boolean;
+  read(address: Address, length: number): Uint8Array;
+  readWord(address: Address): number;
 }
 
 export interface DynamicRelocation {
   /** Virtual address of the record itself, and its size in bytes. */
-  readonly record: number;
+  readonly record: Address;
   readonly size: number;
   readonly type: number;
-  readonly symbol: number;
+  readonly symbol: SymbolNumber;
   /** Of the record, or (REL) what stands in the pointer that it fills. */
   readonly addend: number;
 }
@@ -151,12 +153,12 @@ export class DynamicTable {
   }
 
   /** The relocation that fills the pointer at an address. */
-  at(address: number): DynamicRelocation | undefined {
+  at(address: Address): DynamicRelocation | undefined {
     return this.byPlace.get(address);
   }
 
   /** The pointer at an address as it will be at run time with a load base of 0. */
-  pointerAt(address: number): Pointer {
+  pointerAt(address: Address): Pointer {
     const relocation = this.at(address);
     const { file, arch } = this.image;
     const { dynamic } = arch;
@@ -175,14 +177,14 @@ export class DynamicTable {
   }
 
   /** What a change of the pointer at an address writes to: the pointer, and the relocation that makes it. */
-  rangesOf(address: number): (readonly [address: number, length: number])[] {
+  rangesOf(address: Address): (readonly [address: number, length: number])[] {
     const relocation = this.at(address);
     const pointer = [address, this.image.arch.wordSize] as const;
     return relocation ? [pointer, [relocation.record, relocation.size]] : [pointer];
   }
 
   /** True when a packed relative relocation (DT_RELR) adds the load base to the pointer at an address. */
-  isPacked(address: number): boolean {
+  isPacked(address: Address): boolean {
     return this.packed.has(address);
   }
 

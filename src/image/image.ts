@@ -1,6 +1,8 @@
 // A linked image: its memory and code, the stubs in it, and what people and the kernel call its addresses.
+
 import { placeOf } from '../arch/code-pointer.ts';
 import { hex } from '../bytes/integer.ts';
+import type { Address, CodePointer } from '../bytes/named-numbers.ts';
 import type { Mapped } from './address-space.ts';
 import { CodeSpace } from './code-space.ts';
 import { Stubs } from './stubs.ts';
@@ -13,10 +15,11 @@ export class Image extends CodeSpace {
   private initText: readonly (readonly [start: number, end: number])[] | undefined;
 
   /** `symbol+0x1c` (or `symbol`), else the bare address. */
-  describe(pointer: number): string {
-    const guest = this.guestAt(pointer);
-    if (guest) return guest.describe(pointer);
-    const address = this.codeAt(pointer) ? placeOf(this.arch, pointer) : pointer;
+  describe(pointer: Address | CodePointer): string {
+    const value: number = pointer;
+    const guest = this.guestAt(value);
+    if (guest) return guest.describe(value);
+    const address = this.codeAt(value) ? placeOf(this.arch, value) : value;
     const near = this.symbols.nearest(address);
     if (!near || !this.contains(address)) return hex(address);
     // A stripped image knows few symbols; the nearest may belong to another section altogether.
@@ -26,7 +29,7 @@ export class Image extends CodeSpace {
   }
 
   /** True for code that is freed after start-up: .init.text, .exit.text or between _sinittext and _einittext. */
-  isInitText(address: number): boolean {
+  isInitText(address: Address): boolean {
     const guest = this.guestAt(address);
     // A module keeps its .exit.text as long as it is loaded (kernel/module/main.c, module_init_section).
     if (guest) return guest.sectionAt(address)?.name.startsWith('.init') ?? false;
@@ -44,7 +47,7 @@ export class Image extends CodeSpace {
   }
 
   /** True for .exit.text: a kernel that is linked as one image never runs it. */
-  isExitText(address: number): boolean {
+  isExitText(address: Address): boolean {
     return this.guestAt(address) === undefined && this.sectionAt(address)?.name === '.exit.text';
   }
 }

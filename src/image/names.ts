@@ -1,7 +1,9 @@
 // What people call keys, calls and places: a symbol, `file.c:symbol` where file-local names repeat, `module:symbol`,
 // an address, or a pattern for many.
+
 import { globMatcher, isPattern } from '../bytes/glob.ts';
 import { hex, parseAddress } from '../bytes/integer.ts';
+import type { Address } from '../bytes/named-numbers.ts';
 import { keyPrefix } from '../bytes/static-call-names.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from './image.ts';
@@ -34,7 +36,7 @@ export function splitScope(name: string): { scope: string | undefined; symbol: s
  * The address that a person's name for a key means: a symbol, `symbol[index]` of an array of static keys,
  * `symbol+0x10`, or an address. Errors: `unknown-key`, `ambiguous-name`, `usage`.
  */
-export function resolveStaticKey(image: Image, text: string): number {
+export function resolveStaticKey(image: Image, text: string): Address {
   const address = parseAddress(text);
   if (address !== undefined) return address;
   const { name, index, offset } = splitName(text);
@@ -49,7 +51,7 @@ export function resolveStaticKey(image: Image, text: string): number {
 }
 
 /** The keys of a name or, in order of address, of a pattern (* and ?) among `keys`. Errors as `resolveStaticKey`. */
-export function resolveStaticKeys(image: Image, text: string, keys: Iterable<number>): number[] {
+export function resolveStaticKeys(image: Image, text: string, keys: Iterable<Address>): Address[] {
   if (!isPattern(text)) return [resolveStaticKey(image, text)];
   const matches = globMatcher(text);
   const found = [...new Set(keys)].filter((key) => matches(image.describe(key))).sort((a, b) => a - b);
@@ -58,7 +60,7 @@ export function resolveStaticKeys(image: Image, text: string, keys: Iterable<num
 }
 
 /** A place in the image: `symbol`, `symbol+0x1c` or an address. Errors as `resolveStaticKey`. */
-export function resolvePlace(image: Image, text: string): number {
+export function resolvePlace(image: Image, text: string): Address {
   const address = parseAddress(text);
   if (address !== undefined) return address;
   const { name, index, offset } = splitName(text);
@@ -106,7 +108,7 @@ function keySymbol(text: string): string {
 /** The static call that a person's name means: `name`, `__SCK__name`, `file.c:name` or the key's address. */
 export function resolveStaticCall(
   image: Image,
-  calls: ReadonlyMap<number, StaticCall>,
+  calls: ReadonlyMap<Address, StaticCall>,
   text: string,
 ): StaticCall {
   const address = parseAddress(text);
@@ -120,7 +122,7 @@ export function resolveStaticCall(
 /** The static calls of a name or, in order of address, of a pattern. Errors as `resolveStaticCall`. */
 export function resolveStaticCalls(
   image: Image,
-  calls: ReadonlyMap<number, StaticCall>,
+  calls: ReadonlyMap<Address, StaticCall>,
   text: string,
 ): StaticCall[] {
   if (!isPattern(text)) return [resolveStaticCall(image, calls, text)];

@@ -1,7 +1,9 @@
 // The stubs that linkers put between a call and its function: PLT entries, which have sections of their own, and
 // veneers, which lie among other code.
+
 import type { InstructionSet } from '../arch/arch.ts';
 import { placeOf } from '../arch/code-pointer.ts';
+import type { Address, CodePointer } from '../bytes/named-numbers.ts';
 import type { CodeSpace } from './code-space.ts';
 import type { Pointer } from './dynamic.ts';
 
@@ -20,8 +22,8 @@ export class Stubs {
   }
 
   /** Follows PLT stubs and veneers from a call's target to the function that runs. */
-  callee(address: number): Pointer {
-    let at = address;
+  callee(pointer: CodePointer): Pointer {
+    let at = pointer;
     for (let hops = 0; hops < 4; hops++) {
       const stub = this.isStub(placeOf(this.space.arch, at)) ? this.stubAt(at) : undefined;
       if (!stub) break;
@@ -39,7 +41,7 @@ export class Stubs {
   }
 
   /** What the code behind a code pointer says, read as a stub. */
-  private stubAt(pointer: number): ReturnType<InstructionSet['readStub']> {
+  private stubAt(pointer: CodePointer): ReturnType<InstructionSet['readStub']> {
     const place = placeOf(this.space.arch, pointer);
     return this.space.arch
       .instructionsOf(pointer)
@@ -47,12 +49,12 @@ export class Stubs {
   }
 
   /** Linkers put stubs into sections of their own; a function that happens to begin with a jump is none. */
-  private isStub(address: number): boolean {
+  private isStub(address: Address): boolean {
     return this.isVeneer(address) || (this.space.sectionAt(address)?.name.startsWith('.plt') ?? false);
   }
 
   /** The veneers that linkers put among other code, known by their names, and where each leads: code pointers. */
-  private get veneers(): ReadonlyMap<number, number> {
+  private get veneers(): ReadonlyMap<CodePointer, CodePointer> {
     if (!this.targets) {
       this.targets = new Map();
       const { veneerName } = this.space.arch;
@@ -67,19 +69,19 @@ export class Stubs {
   }
 
   /** True when a veneer lies at a place. */
-  isVeneer(place: number): boolean {
+  isVeneer(place: Address): boolean {
     this.places ??= new Set(Array.from(this.veneers.keys(), (pointer) => placeOf(this.space.arch, pointer)));
     return this.places.has(place);
   }
 
   /** True inside a veneer too: some of ARM's hold branches of their own (bx pc; b .-2; b target). */
-  isInVeneer(address: number): boolean {
+  isInVeneer(address: Address): boolean {
     const near = this.space.symbols.nearest(address);
     return near !== undefined && near.offset < longestStub && this.isVeneer(address - near.offset);
   }
 
   /** True for the jump and the NOP that GNU ld puts in front of veneers: it leads to whatever comes behind them. */
-  jumpsOverVeneers(address: number): boolean {
+  jumpsOverVeneers(address: Address): boolean {
     const jump = this.space.instructionAt(address);
     const behind = address + jump.size;
     const nop = this.space.instructionAt(behind);
@@ -87,7 +89,7 @@ export class Stubs {
   }
 
   /** The veneers that lead to `target`, the nearest to `from` first; all are code pointers. */
-  veneersTo(target: number, from: number): number[] {
+  veneersTo(target: CodePointer, from: Address | CodePointer): CodePointer[] {
     if (!this.byCallee) {
       this.byCallee = new Map();
       for (const veneer of this.veneers.keys()) {

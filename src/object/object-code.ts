@@ -1,7 +1,9 @@
 // A relocatable object as the site finders see it: its code sections with what symbols and relocations say.
+
 import type { Arch, InstructionSet } from '../arch/arch.ts';
 import { type CodeMap, codeMapOf, isNameless, symbolPlace } from '../arch/code-map.ts';
 import { hex } from '../bytes/integer.ts';
+import type { SectionNumber, SymbolNumber } from '../bytes/named-numbers.ts';
 import { ET_REL, SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, STT_FILE, STT_SECTION } from '../elf/constants.ts';
 import type { ElfFile, Section } from '../elf/file.ts';
 import type { Relocations } from '../elf/relocations.ts';
@@ -16,11 +18,11 @@ const templateSection = '.altinstr_replacement';
 
 /** A place in an object: a section and a byte offset in it, or (section 0) an undefined symbol plus an offset. */
 export interface Place {
-  readonly section: number;
+  readonly section: SectionNumber;
   /** Section-relative byte offset; with section 0 the offset from the symbol. */
   readonly offset: number;
   /** The symbol that a relocation used to name the place. */
-  readonly symbol: number;
+  readonly symbol: SymbolNumber;
 }
 
 export interface CodeSection {
@@ -90,7 +92,7 @@ export class ObjectCode {
   }
 
   /** Symbol numbers by the section they are defined in, in table order. */
-  symbolsIn(section: number): readonly number[] {
+  symbolsIn(section: SectionNumber): readonly SymbolNumber[] {
     if (!this.bySection) {
       this.bySection = new Map();
       for (let i = 1; i < this.symbols.count; i++) {
@@ -121,7 +123,7 @@ export class ObjectCode {
   }
 
   /** True for the number of a code section. */
-  isCode(section: number): boolean {
+  isCode(section: SectionNumber): boolean {
     return this.codeNumbers.has(section);
   }
 
@@ -131,7 +133,7 @@ export class ObjectCode {
   }
 
   /** Section-relative place that a symbol names. */
-  placeOfSymbol(symbol: number): number {
+  placeOfSymbol(symbol: SymbolNumber): number {
     return symbolPlace(this.arch, this.symbols, symbol);
   }
 
@@ -146,7 +148,7 @@ export class ObjectCode {
   }
 
   /** Relocations of a section by the byte offset they fill; those of type NONE fill nothing. */
-  fieldRelocations(section: number): ReadonlyMap<number, FieldRelocation> {
+  fieldRelocations(section: SectionNumber): ReadonlyMap<number, FieldRelocation> {
     let map = this.fields.get(section);
     if (!map) {
       map = new Map();
@@ -163,19 +165,21 @@ export class ObjectCode {
   }
 
   /** The place that symbol + addend names. */
-  placeOf(symbol: number, addend: number): Place {
+  placeOf(symbol: SymbolNumber, addend: number): Place {
     const section = this.symbols.section[symbol] as number;
     if (section === sectionUndefined) return { section: 0, offset: addend, symbol };
     return { section, offset: this.placeOfSymbol(symbol) + addend, symbol };
   }
 
-  /** The section symbol of a section, if the assembler left one. */
-  sectionSymbol(section: number): number | undefined {
-    return this.symbolsIn(section).find((i) => this.symbols.type(i) === STT_SECTION);
+  /** The section symbol of a section, if the assembler left one that stands for the section's start. */
+  sectionSymbol(section: SectionNumber): SymbolNumber | undefined {
+    return this.symbolsIn(section).find(
+      (i) => this.symbols.type(i) === STT_SECTION && this.symbols.value[i] === 0,
+    );
   }
 
   /** A symbol's name, the section's for a section symbol. */
-  symbolName(symbol: number): string {
+  symbolName(symbol: SymbolNumber): string {
     if (this.symbols.isSectionSymbol(symbol)) {
       return this.file.sections[this.symbols.section[symbol] as number]?.name ?? '';
     }
@@ -183,7 +187,7 @@ export class ObjectCode {
   }
 
   /** `symbol+0x1c` for people: the nearest symbol at or in front of the place, else the section's name. */
-  describe(section: number, offset: number): string {
+  describe(section: SectionNumber, offset: number): string {
     let best = -1;
     let bestValue = -1;
     for (const i of this.symbolsIn(section)) {
