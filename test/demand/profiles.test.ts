@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { runBoot as boot } from '../../src/boot/passes.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { profileNamed, profileOf, profiles } from '../../src/demand/profiles.ts';
 import { TextpokeError } from '../../src/errors.ts';
 import type { Image } from '../../src/image/image.ts';
 import { resolveStaticCall, resolveSymbol } from '../../src/image/names.ts';
-import { boot } from '../../src/pipeline.ts';
+import { staticCall } from '../../src/kinds/static-call/kind.ts';
 import { compiledImage } from '../boot/compiled.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 import { toolTest } from '../tools.ts';
@@ -129,9 +130,9 @@ test('before RET0 had a clear of its own, its calls are calls', () => {
       profile: profileNamed(name),
       steps: [{ do: 'update', call: 'math', value: 'RET0' }],
     });
-    const { key } = resolveStaticCall(image, runtime.calls, 'math');
+    const { key } = resolveStaticCall(image, runtime.program.calls, 'math');
     return runtime
-      .callSitesOf(key)
+      .sitesOf(staticCall, key)
       .filter((s) => !s.tail)
       .map((s) => hexBytes(image.read(s.address, 5)));
   };
@@ -154,7 +155,7 @@ toolTest('from 7.0 on a call of __WARN_trap traps in place', ['gcc'], (t) => {
       profile: profileNamed(name),
       steps: [{ do: 'update', call: 'warn', value: '__WARN_trap' }],
     });
-    return hexBytes(runtime.image.read(runtime.callSites[0]!.address, 5));
+    return hexBytes(runtime.image.read(runtime.program.sites.of(staticCall)[0]!.address, 5));
   };
   assert.equal(bytesAfter('7.0'), '67480fb93a'); // ud1 (%edx), %rdi
   assert.match(bytesAfter('6.12'), /^e8/);

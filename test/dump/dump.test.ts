@@ -5,19 +5,14 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type DumpOptions, dumpFile } from '../../src/dump/dump.ts';
-import {
-  type DumpedCallSite,
-  type DumpedFile,
-  type DumpedInstruction,
-  type DumpedJumpEntry,
-  type DumpedLock,
-  type DumpedPlace,
-  isDead,
-  placeName,
-} from '../../src/dump/model.ts';
+import type { DumpedFile } from '../../src/dump/model.ts';
+import { type DumpOptions, dumpFile } from '../../src/dump/passes.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { TextpokeError } from '../../src/errors.ts';
+import type { DumpedLock } from '../../src/kinds/lock-prefix/kind.ts';
+import { type DumpedInstruction, type DumpedPlace, isDead, placeName } from '../../src/kinds/shown.ts';
+import type { DumpedJumpEntry } from '../../src/kinds/static-branch/kind.ts';
+import type { DumpedCallSite } from '../../src/kinds/static-call/kind.ts';
 import { dumpJson, dumpText } from '../../src/output/dump.ts';
 import { annotated, linkedBytes, sampleBytes } from '../samples.ts';
 import { run, scratch, toolTest } from '../tools.ts';

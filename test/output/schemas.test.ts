@@ -16,13 +16,13 @@ import { Writable } from 'node:stream';
 import test, { after, type TestContext } from 'node:test';
 import type { ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { dumpedTables } from '../../src/dump/dump.ts';
 import { readElf } from '../../src/elf/read.ts';
 import type { Image } from '../../src/image/image.ts';
+import { tableKinds } from '../../src/kinds/registry.ts';
 import { linkObjects } from '../../src/link/link.ts';
 import { main } from '../../src/main.ts';
-import { locate } from '../../src/memory/locate.ts';
-import { openDump } from '../../src/memory/open.ts';
+import { locateImage } from '../../src/memory/locate.ts';
+import { openSnapshot } from '../../src/memory/open.ts';
 import { memoryJson } from '../../src/output/memory.ts';
 import { verifyJson } from '../../src/output/verify.ts';
 import { verifyMemory } from '../../src/verify/memory.ts';
@@ -447,12 +447,12 @@ const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields>>> = {
   memory: async () => {
     const { kernel, pages, options } = memoryOf('gcc-O2', ['branch', 'call', 'lock'], 0);
     const image = imageOf(readFileSync(kernel));
-    const dump = openDump(
+    const dump = openSnapshot(
       file('a.core', core(pages, { ...options, addresses: ['virtual'] })),
       image,
       undefined,
     );
-    const verified = verifyMemory(image, locate(image, dump, undefined), undefined);
+    const verified = verifyMemory(image, locateImage(image, dump, undefined), undefined);
     return asJson(memoryJson(reportOf(verified.image), hostileFile, verified));
   },
 };
@@ -464,7 +464,7 @@ const optional: Readonly<Record<string, readonly string[]>> = {
   explain: ['needs'],
   annotate: [],
   dump: [
-    ...Object.keys(dumpedTables),
+    ...tableKinds.map(({ id }) => id),
     'absolute',
     'problems',
     'problem',
@@ -618,8 +618,9 @@ test('each form that the sources name has its schema, and each schema its form',
 
 test("the schema of dump has textpoke's tables, in their order", () => {
   const { tables, tableName } = schemas.get('dump')!.$defs;
-  assert.deepEqual(Object.keys(tables!.properties!), Object.keys(dumpedTables));
-  assert.deepEqual(tableName!.enum, Object.keys(dumpedTables));
+  const ids = tableKinds.map(({ id }) => id);
+  assert.deepEqual(Object.keys(tables!.properties!), ids);
+  assert.deepEqual(tableName!.enum, ids);
 });
 
 /** A schema without what it says to people. */

@@ -1,15 +1,15 @@
 // Rules about entries by themselves, on images linked in memory and broken by hand.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { jumpTable, staticCallSites } from '../../src/bytes/schema.ts';
+import { runBoot as boot } from '../../src/boot/passes.ts';
 import { STT_FUNC } from '../../src/elf/constants.ts';
 import { readElf } from '../../src/elf/read.ts';
 import type { Image } from '../../src/image/image.ts';
-import { readBranchSites, readCallSites } from '../../src/image/sites.ts';
 import { encodeImageEntry } from '../../src/image/tables.ts';
+import { jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
+import { readCallSites, staticCallSites } from '../../src/kinds/static-call/table.ts';
 import { linkObjects } from '../../src/link/link.ts';
-import { boot } from '../../src/pipeline.ts';
-import { verifyImage } from '../../src/verify/verify.ts';
+import { runVerify as verifyImage } from '../../src/verify/passes.ts';
 import { imageOf, linkedBytes, programUnits, sampleBytes } from '../samples.ts';
 
 const linked = linkedBytes('gcc-O2', programUnits);
