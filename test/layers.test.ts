@@ -54,7 +54,8 @@ const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
   .sort();
 const imports = files.flatMap((file) => {
   const text = readFileSync(join(source, file), 'utf8');
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((m) => ({ file, to: m[1] as string }));
+  const statements = text.matchAll(/^(?:import|export)\b[^;']*'([^']+)'|\bimport\(\s*'([^']+)'/gm);
+  return [...statements].map((m) => ({ file, to: (m[1] ?? m[2]) as string }));
 });
 /** Imports of files by files, types included. */
 const inside = imports
