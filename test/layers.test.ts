@@ -54,7 +54,7 @@ const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
   .sort();
 const imports = files.flatMap((file) => {
   const text = readFileSync(join(source, file), 'utf8');
-  const statements = text.matchAll(/^(?:import|export)\b[^;']*'([^']+)'|\bimport\(\s*'([^']+)'/gm);
+  const statements = text.matchAll(/^(?:import|export)\b[^;']*\bfrom '([^']+)'|\bimport\(\s*'([^']+)'/gm);
   return [...statements].map((m) => ({ file, to: (m[1] ?? m[2]) as string }));
 });
 /** Imports of files by files, types included. */

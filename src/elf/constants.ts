@@ -4,6 +4,7 @@ export const ELFCLASS32 = 1;
 export const ELFCLASS64 = 2;
 export const ELFDATA2LSB = 1;
 export const ELFDATA2MSB = 2;
+export const EV_CURRENT = 1;
 export const ELFOSABI_NONE = 0;
 export const ELFOSABI_GNU = 3;
 

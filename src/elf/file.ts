@@ -3,6 +3,7 @@
 import type { SectionNumber } from '../bytes/named-numbers.ts';
 import { TextpokeError } from '../errors.ts';
 import type { ByteSource } from '../files/source.ts';
+import { constantName, sectionTypes } from './constant-names.ts';
 import {
   SHT_CREL,
   SHT_DYNSYM,
@@ -138,7 +139,7 @@ export class ElfFile {
       ? section.entsize === entsize
         ? undefined
         : `sh_entsize is ${section.entsize}; ${entsize} is required`
-      : `${what} names section ${section.index}, whose type is ${section.type}; ${types.join(' or ')} is required`;
+      : `${what} names section ${section.index}, whose type is ${constantName(sectionTypes, section.type)}; ${types.map((type) => constantName(sectionTypes, type)).join(' or ')} is required`;
     if (found === undefined) return;
     throw new TextpokeError('elf-malformed', found, { file: this.path, section: section.name });
   }

@@ -2,6 +2,7 @@
 // ones (without), or by both (/proc/vmcore). Segments are held as columns of numbers: there may be millions.
 import { toAddress } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
+import { constantName, fileTypes, machineName } from '../elf/constant-names.ts';
 import { ET_CORE, PT_LOAD, PT_NOTE } from '../elf/constants.ts';
 import { readProgramHeaders } from '../elf/read.ts';
 import { TextpokeError } from '../errors.ts';
@@ -27,7 +28,7 @@ export function readCore(path: string, source: ByteSource, machine: number): Sna
   if (header.type !== ET_CORE) {
     throw new TextpokeError(
       'memory-unsupported',
-      `e_type is ${header.type}, which is no core's; a raw dump needs --base`,
+      `e_type is ${constantName(fileTypes, header.type)}, which is no core's; a raw dump needs --base`,
       {
         file: path,
       },
@@ -36,7 +37,7 @@ export function readCore(path: string, source: ByteSource, machine: number): Sna
   if (header.machine !== machine) {
     throw new TextpokeError(
       'memory-mismatch',
-      `the dump is of machine ${header.machine}, the image of machine ${machine}`,
+      `the dump is of ${machineName(header.machine)}, the image of ${machineName(machine)}`,
       { file: path },
     );
   }

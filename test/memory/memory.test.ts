@@ -184,12 +184,12 @@ test('a dump of another kernel is refused, and both are named', () => {
 test('a dump of another machine is refused', () => {
   assert.throws(
     () => verify(kernel, core(pages, { addresses: ['virtual'], machine: 183 })),
-    isCode('memory-mismatch', /machine 183, the image of machine 62/),
+    isCode('memory-mismatch', /the dump is of AArch64, the image of x86-64/),
   );
 });
 
 test('an image is no dump', () => {
-  assert.throws(() => verify(kernel, kernel), isCode('memory-unsupported', /e_type is 2.*--base/));
+  assert.throws(() => verify(kernel, kernel), isCode('memory-unsupported', /e_type is ET_EXEC.*--base/));
 });
 
 test("a program's core is placed by where it started", () => {
