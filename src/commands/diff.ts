@@ -18,7 +18,7 @@ export async function sitesOf(path: string): Promise<Map<string | undefined, Sit
     const members = new Map<string | undefined, SitesByFunction>();
     const seen = new Map<string, number>();
     for await (const dumped of dumpFile(path, source)) {
-      const member = /\(([^()]*)\)$/.exec(dumped.file.slice(path.length))?.[1];
+      const { member } = dumped;
       const times = member === undefined ? 0 : (seen.get(member) ?? 0);
       if (member !== undefined) seen.set(member, times + 1);
       members.set(times > 0 ? `${member} (${times + 1})` : member, sitesByFunction(dumped));

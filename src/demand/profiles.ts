@@ -52,11 +52,14 @@ const v517 = {
   returnZero: 'clear',
   signature: Uint8Array.of(0x53, 0x43, 0x54), // "SCT"
 } as const;
-const v61 = { ...v517, underflow: 'warns' } as const;
+const v61 = {
+  ...v517,
+  underflow: 'warns',
+  signature: Uint8Array.of(0x0f, 0xb9, 0xcc), // ud1 %esp, %ecx (since 5.19)
+} as const;
 const v66 = {
   ...v61,
   conditionalTails: true,
-  signature: Uint8Array.of(0x0f, 0xb9, 0xcc), // ud1 %esp, %ecx
   forceReinit: true,
 } as const;
 

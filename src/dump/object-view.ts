@@ -64,12 +64,13 @@ export class ObjectView implements TableView<Place> {
       }
     });
     for (const { section, index, fields } of readable) {
+      const inexact = row.fields.find((_, i) => !Number.isSafeInteger(fields[i]?.offset));
       entries.push({
         index: (firstIndex.get(section.index) as number) + index,
-        fields,
+        fields: inexact ? undefined : fields,
         bytes: bytesOf(section.index, index),
         discarded: false,
-        problem: undefined,
+        problem: inexact && `field ${inexact.name} of entry ${index} names a place that no section can have`,
       });
     }
     entries.sort((a, b) => a.index - b.index);

@@ -45,7 +45,7 @@ export async function* dumpJson(files: Files): AsyncGenerator<string> {
 }
 
 function* fileJson(file: DumpedFile): Generator<string> {
-  const { tables, linesProblem, ...head } = file;
+  const { tables, linesProblem, member, ...head } = file;
   yield JSON.stringify(head).slice(0, -1);
   const problems: Record<string, readonly string[]> = {};
   const absolute: string[] = [];

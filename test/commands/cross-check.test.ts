@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { makeCrossCheck } from '../../src/commands/cross-check.ts';
 import { TextpokeError } from '../../src/errors.ts';
+import { archiveOf } from '../elf/archives.ts';
 import { annotated, objectCode } from '../samples.ts';
 import { scratch } from '../tools.ts';
 
@@ -23,18 +24,6 @@ function written(t: TestContext, files: Readonly<Record<string, Uint8Array>>): s
   });
 }
 
-/** An archive of members with even sizes. */
-function archiveOf(members: Readonly<Record<string, Uint8Array>>): Uint8Array {
-  const parts = Object.entries(members).flatMap(([name, bytes]) => [
-    Buffer.from(
-      `${`${name}/`.padEnd(16)}${'0'.padEnd(12)}${'0'.padEnd(6)}${'0'.padEnd(6)}${'644'.padEnd(8)}`,
-    ),
-    Buffer.from(`${String(bytes.length).padEnd(10)}\`\n`),
-    bytes,
-  ]);
-  return Buffer.concat([Buffer.from('!<arch>\n'), ...parts]);
-}
-
 test('objects of the machines at hand are checked, others are a defect', async (t) => {
   const check = await makeCrossCheck(written(t, { 'x86.o': x86 }));
   check(objectCode(x86));
@@ -42,12 +31,14 @@ test('objects of the machines at hand are checked, others are a defect', async (
 });
 
 test('every member of an archive has its say, whatever stands beside it', async (t) => {
-  const library = archiveOf({
-    'broken.o': x86.slice(0, 100),
-    'note.txt': Buffer.from('text'),
-    'thumb.o': thumb.slice(0, thumb.length - (thumb.length % 2)),
-    'x86.o': x86.slice(0, x86.length - (x86.length % 2)),
-  });
+  const library = archiveOf(
+    Object.entries({
+      'broken.o': x86.slice(0, 100),
+      'note.txt': Buffer.from('text'),
+      'thumb.o': thumb.slice(0, thumb.length - (thumb.length % 2)),
+      'x86.o': x86.slice(0, x86.length - (x86.length % 2)),
+    }),
+  );
   const check = await makeCrossCheck(written(t, { 'all.a': library }));
   check(objectCode(x86));
   check(objectCode(thumb));

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { TextpokeError } from '../../src/errors.ts';
 import { memorySource } from '../../src/files/source.ts';
-import { readBranchSites } from '../../src/kinds/static-branch/table.ts';
-import { readCallSites } from '../../src/kinds/static-call/table.ts';
+import { encodeImageEntry, type ImageEntry } from '../../src/image/tables.ts';
+import { jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
+import { readCallSites, staticCallSites } from '../../src/kinds/static-call/table.ts';
 import { locateImage } from '../../src/memory/locate.ts';
 import { readSnapshot } from '../../src/memory/open.ts';
 import { type VerifiedMemory, verifyMemory } from '../../src/verify/memory.ts';
@@ -153,6 +154,27 @@ test('every branch and every call site is looked at: a breakpoint there is found
     assert.deepEqual(
       findings.map((finding) => [finding.rule, finding.address]),
       [['TP008', address]],
+    );
+  }
+});
+
+test('an entry that is a byte late in the file is one finding, of the file alone', () => {
+  const broken = kernel.slice();
+  const image = imageOf(kernel);
+  for (const [row, site] of [
+    [jumpTable, readBranchSites(image)[0]],
+    [staticCallSites, readCallSites(image)[0]],
+  ] as const) {
+    const { address, fields } = site?.entry as ImageEntry;
+    const late = [(fields[0] as number) + 1, ...fields.slice(1)];
+    const bytes = encodeImageEntry(image, row, address, late);
+    const offset = image.fileOffset(address, bytes.length) as number;
+    broken.set(kernel);
+    broken.set(bytes, offset);
+    const { findings } = verify(broken, virtual);
+    assert.deepEqual(
+      findings.map((finding) => [finding.rule, finding.address]),
+      [['TP002', late[0]]],
     );
   }
 });
