@@ -1,7 +1,24 @@
 // What can go wrong, as stable codes with the exit status each one ends in (docs: README, "Exit codes").
 
-/** Exit statuses of the command line. */
-export const ExitCode = { done: 0, findings: 1, usage: 2, malformed: 3, io: 4, defect: 70 } as const;
+/** Exit statuses of the command line and what each says; README and the manual page have the same words. */
+export const exitStatuses = {
+  done: { status: 0, meaning: 'done, nothing found' },
+  findings: { status: 1, meaning: 'findings, or a patch that was refused' },
+  usage: { status: 2, meaning: 'the command line is wrong, or names something that does not exist' },
+  malformed: { status: 3, meaning: 'the input is malformed or not supported' },
+  io: { status: 4, meaning: 'a file cannot be read or written' },
+  defect: { status: 70, meaning: 'a defect of textpoke' },
+} as const;
+
+/** Exit statuses by name. */
+export const ExitCode = {
+  done: exitStatuses.done.status,
+  findings: exitStatuses.findings.status,
+  usage: exitStatuses.usage.status,
+  malformed: exitStatuses.malformed.status,
+  io: exitStatuses.io.status,
+  defect: exitStatuses.defect.status,
+} as const;
 
 /** Every error code, with the exit status it ends in. A code never changes its meaning. */
 export const errorCodes = {

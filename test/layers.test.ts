@@ -28,6 +28,7 @@ const rooms = [
   ['dump/'],
   ['diff/'],
   ['output/'],
+  ['library/'],
   ['commands/'],
   ['main.ts', 'index.ts'],
   ['cli.ts'],
@@ -54,7 +55,8 @@ const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
   .sort();
 const imports = files.flatMap((file) => {
   const text = readFileSync(join(source, file), 'utf8');
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((m) => ({ file, to: m[1] as string }));
+  const statements = text.matchAll(/^(?:import|export)\b[^;']*\bfrom '([^']+)'|\bimport\(\s*'([^']+)'/gm);
+  return [...statements].map((m) => ({ file, to: (m[1] ?? m[2]) as string }));
 });
 /** Imports of files by files, types included. */
 const inside = imports
@@ -115,6 +117,20 @@ test('verify knows nothing of boot: both ask what must stand at a site', () => {
     .filter((file) => file.startsWith('verify/'))
     .flatMap((file) => [...reachedFrom(file)].filter((target) => target.startsWith('boot/')));
   assert.deepEqual(reached, []);
+});
+
+test('the library prints nothing and writes no file', () => {
+  const silent = ['output/console.ts', 'files/publish.ts'];
+  const reached = reachedFrom('index.ts');
+  assert.deepEqual(
+    silent.filter((file) => reached.has(file)),
+    [],
+  );
+  const reading = /process\.(stdout|stderr|exit\b|exitCode)|console\.|\b(write|append|rename|unlink|mkdir)\w*Sync\b/;
+  assert.deepEqual(
+    [...reached].filter((file) => reading.test(readFileSync(join(source, file), 'utf8'))),
+    [],
+  );
 });
 
 test('kinds of sites do not know each other, but for those that share a group', () => {

@@ -8,6 +8,7 @@
 // - Other code: SHF_GNU_RETAIN, so that no linker drops the table (GNU ld 2.36, lld 13 and later; older ones keep
 //   it by its __start_ symbol or by KEEP).
 
+import { isNameless } from '../arch/code-map.ts';
 import { entryLayout, type TableRow } from '../bytes/table.ts';
 import { ByteView } from '../bytes/view.ts';
 import type { ElfChange, NewRelocation, NewSection, NewSymbol, SymbolRef } from '../elf/change.ts';
@@ -23,7 +24,7 @@ import {
 } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import type { FieldTarget, NewEntry } from '../object/found.ts';
-import { isNameless, type ObjectCode } from '../object/object-code.ts';
+import type { ObjectCode } from '../object/object-code.ts';
 
 /** Names that compilers give to code shared by many functions; linkers merge these as they do .text. */
 const sharedCode = /^\.text\.(unlikely|hot|startup|exit|unknown|split|cold)\.?$/;

@@ -1,18 +1,16 @@
 // The passes of annotate, top to bottom.
 import { archOf } from '../arch/registry.ts';
-import type { TableRow } from '../bytes/table.ts';
 import { withSymbolTable } from '../elf/add-symbol-table.ts';
 import { isArchive, readArchive, rewriteArchive } from '../elf/archive.ts';
 import { type ElfChange, isEmptyChange } from '../elf/change.ts';
 import { ET_REL, SHF_EXECINSTR } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { isElf, readElf } from '../elf/read.ts';
-import { recheck } from '../elf/recheck.ts';
 import { rewriteObject } from '../elf/rewrite.ts';
 import { inFile, TextpokeError } from '../errors.ts';
-import { type Found, placeKey, Search } from '../object/found.ts';
-import { ObjectCode, type Place } from '../object/object-code.ts';
-import { readObjectTable } from '../object/tables.ts';
+import { type Found, Search } from '../object/found.ts';
+import { ObjectCode } from '../object/object-code.ts';
+import { checkResult } from './check.ts';
 import { encodeTables } from './encode.ts';
 import { type AnnotateOptions, kindsAskedFor, type ObjectCheck } from './options.ts';
 import { type AnnotateStats, statsOf } from './stats.ts';
@@ -72,7 +70,7 @@ function annotateObject(
     // From here on the set of sites is final; what follows only writes it down.
     const change = changeFor(object, found, options);
     const result = isEmptyChange(change) ? undefined : rewriteObject(file, change);
-    const annotated = result ? checkResult(path, result, found, change) : object;
+    const annotated = result ? checkResult(path, result, found, change.groups.length) : object;
     check?.(annotated);
     return { bytes: result, stats: [statsOf(object, found)] };
   });
@@ -102,53 +100,4 @@ function changeFor(object: ObjectCode, found: readonly Found[], { module }: Anno
     retyped: found.flatMap(({ change }) => change?.retyped ?? []),
     realigned: found.flatMap(({ change }) => change?.realigned ?? []),
   };
-}
-
-/** Re-reads the result with both readers: every table has to list the places that were planned, and no others. */
-function checkResult(
-  path: string,
-  bytes: Uint8Array,
-  found: readonly Found[],
-  { groups }: ElfChange,
-): ObjectCode {
-  const file = recheck(path, bytes);
-  const object = new ObjectCode(file, archOf(file.header));
-  // New groups stand in front of all other sections, whose numbers follow (rewrite.ts).
-  const moved = ({ section, offset }: Pick<Place, 'section' | 'offset'>) =>
-    placeKey({ section: section > 0 ? section + groups.length : section, offset });
-  for (const [row, planned] of plannedPlaces(found, moved)) {
-    const places = readObjectTable(object, row).map(({ fields: [site] }) => placeKey(site as Place));
-    for (const place of places) planned.set(place, (planned.get(place) ?? 0) - 1);
-    const [odd] = [...planned].filter(([, count]) => count !== 0);
-    if (!odd) continue;
-    const [place, count] = odd;
-    throw new TextpokeError(
-      'defect',
-      `${row.name} of the result ${count > 0 ? 'does not list' : 'lists'} the place ${place} (section:offset), ` +
-        `which was ${count > 0 ? '' : 'not '}planned`,
-    );
-  }
-  return object;
-}
-
-/** How often each table has to list each place. */
-function plannedPlaces(
-  found: readonly Found[],
-  keyOf: (place: Pick<Place, 'section' | 'offset'>) => string,
-): Map<TableRow, Map<string, number>> {
-  const planned = new Map<TableRow, Map<string, number>>();
-  const add = (row: TableRow, place: Pick<Place, 'section' | 'offset'>) => {
-    const places = planned.get(row) ?? new Map<string, number>();
-    planned.set(row, places);
-    const key = keyOf(place);
-    places.set(key, (places.get(key) ?? 0) + 1);
-  };
-  for (const { entries, listed } of found) {
-    for (const { row, entries: old } of listed) {
-      if (!planned.has(row)) planned.set(row, new Map());
-      for (const { fields } of old) add(row, fields[0] as Place);
-    }
-    for (const { row, site } of entries) add(row, site);
-  }
-  return planned;
 }

@@ -2,7 +2,7 @@
 import { hexBytes } from '../bytes/integer.ts';
 import { readKey } from '../demand/keys.ts';
 import { TextpokeError } from '../errors.ts';
-import { findPlace, findStaticKeys } from '../image/names.ts';
+import { resolvePlace, resolveStaticKeys } from '../image/names.ts';
 import type { Reserved, Warning } from './log.ts';
 import type { Runtime } from './runtime.ts';
 import { callsNamed, describeCall, describeNamedValue } from './static-call.ts';
@@ -44,7 +44,7 @@ export function checkExpectation(
     );
   }
   for (const [name, count] of Object.entries(expected.keys ?? {})) {
-    for (const key of findStaticKeys(image, name, keysInUse(runtime))) {
+    for (const key of resolveStaticKeys(image, name, keysInUse(runtime))) {
       require(`count of ${image.describe(key)}`, String(count), String(readKey(image, key).enabled));
     }
   }
@@ -54,7 +54,7 @@ export function checkExpectation(
     }
   }
   for (const [name, digits] of Object.entries(expected.bytes ?? {})) {
-    const found = hexBytes(image.readUpTo(findPlace(image, name), digits.length / 2));
+    const found = hexBytes(image.readUpTo(resolvePlace(image, name), digits.length / 2));
     require(`bytes at ${name}`, digits.toLowerCase(), found);
   }
   if (expected.warnings) {

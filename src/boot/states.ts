@@ -1,10 +1,11 @@
 // Every byte string that may stand at a patchable place of the program as it runs: an allow-list for whoever watches
 // its text.
-import { type CallTarget, placeOf } from '../arch/arch.ts';
+import type { CallTarget } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { sameBytes } from '../bytes/integer.ts';
 import type { ListedValues, State } from '../demand/patch.ts';
 import type { Program } from '../demand/program.ts';
-import { findStaticCallsNamed } from '../image/names.ts';
+import { resolveStaticCalls } from '../image/names.ts';
 import { type Kind, keyOf } from '../kinds/kind.ts';
 import { kinds } from '../kinds/registry.ts';
 import { hasTrampoline, trampolineStates } from '../kinds/static-call/trampoline.ts';
@@ -85,7 +86,7 @@ export function listedValues(program: Program, steps: readonly BootStep[]): Map<
   for (const step of steps) {
     if (step.do !== 'update') continue;
     const value = parseCallValue(program, step.value);
-    for (const { key } of findStaticCallsNamed(program.image, program.calls, step.call)) {
+    for (const { key } of resolveStaticCalls(program.image, program.calls, step.call)) {
       listed.set(key, [...(listed.get(key) ?? []), value]);
     }
   }

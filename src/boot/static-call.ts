@@ -1,12 +1,12 @@
 // Static calls at boot and run time (kernel/static_call_inline.c, arch/x86/kernel/static_call.c).
 
-import { placeOf } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { hex, sameBytes } from '../bytes/integer.ts';
 import { keySize } from '../demand/keys.ts';
 import type { Patch } from '../demand/patch.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
-import { findStaticCallsNamed } from '../image/names.ts';
+import { resolveStaticCalls } from '../image/names.ts';
 import type { StaticCall } from '../image/static-calls.ts';
 import { callKindOf, callPatch } from '../kinds/static-call/demand.ts';
 import { staticCall } from '../kinds/static-call/kind.ts';
@@ -84,7 +84,7 @@ export function staticCallInit(runtime: Runtime): void {
   );
   runtime.replaceSites(staticCall, sort(runtime, program.image, sites));
   storeSymbolic(runtime);
-  if (program.profile.settlesTrampolines) followKeys(runtime, program.calls.values());
+  if (program.profile.initPatchesTrampolines) followKeys(runtime, program.calls.values());
 }
 
 /**
@@ -121,7 +121,7 @@ export function addModuleCalls(runtime: Runtime, { image, sites: lists, calls }:
   poker.check(patches);
   const sorted = sort(runtime, image, sites);
   poker.poke(patches);
-  if (program.profile.settlesTrampolines) followKeys(runtime, calls.values());
+  if (program.profile.initPatchesTrampolines) followKeys(runtime, calls.values());
   return sorted;
 }
 
@@ -197,7 +197,7 @@ function checkSignature(runtime: Runtime, trampoline: number): void {
 
 /** The static calls that a person's name or pattern means, in the order of their keys. Errors: those of names. */
 export function callsNamed({ program }: Runtime, text: string): StaticCall[] {
-  return findStaticCallsNamed(program.image, program.calls, text);
+  return resolveStaticCalls(program.image, program.calls, text);
 }
 
 /** What a call goes to now, as people name it. */

@@ -3,7 +3,7 @@ import type { UpFill } from '../demand/patch.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { printable, TextpokeError } from '../errors.ts';
 import { type Input, nameOf } from '../files/input.ts';
-import { findPlace, findStaticKeys } from '../image/names.ts';
+import { resolvePlace, resolveStaticKeys } from '../image/names.ts';
 import type { StaticCall } from '../image/static-calls.ts';
 import { cpuDown, cpuUp } from './cpus.ts';
 import { checkExpectation, type Expectation } from './expectation.ts';
@@ -166,7 +166,7 @@ function carryOut(
       forceReinit(runtime);
       break;
     case 'queryReserved': {
-      const start = findPlace(image, step.start);
+      const start = resolvePlace(image, step.start);
       return textReserved(runtime, start, start + step.size - 1);
     }
     case 'expect':
@@ -178,7 +178,7 @@ function carryOut(
 }
 
 function keysOf(runtime: Runtime, text: string): number[] {
-  return findStaticKeys(runtime.image, text, keysInUse(runtime));
+  return resolveStaticKeys(runtime.image, text, keysInUse(runtime));
 }
 
 /** A module that was given the trampoline alone may call, but not update. Error `step-refused`. */

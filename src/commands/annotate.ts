@@ -69,7 +69,9 @@ const signalsHeard = () => new Promise((resolve) => setImmediate(resolve));
 export async function runAnnotate(words: readonly string[], args: AnnotateArguments): Promise<number> {
   const files = inputsOf(words, args);
   // The engines of a cross-check live in this thread.
-  const crossCheck = args.crossCheck ? await (await import('./cross-check.ts')).makeCrossCheck() : undefined;
+  const crossCheck = args.crossCheck
+    ? await (await import('./cross-check.ts')).makeCrossCheck(files)
+    : undefined;
   const workers = crossCheck ? 1 : Math.min(args.jobs ?? 1, Math.ceil(files.length / filesPerWorker));
   const outcomes: Outcome[] = [];
   if (workers > 1) {

@@ -10,7 +10,7 @@ import type { AnnotateOptions } from '../annotate/options.ts';
 import { annotate } from '../annotate/passes.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { readInput } from '../files/input.ts';
-import { discard, discardPending, replace, settle, siblingOf } from '../files/publish.ts';
+import { discard, discardPending, renameInto, replace, siblingOf } from '../files/publish.ts';
 import { reasonOf } from '../files/source.ts';
 import { describeError, printError, warn } from '../output/console.ts';
 import { tellUnlisted } from './annotate.ts';
@@ -86,7 +86,7 @@ function finish(made: string, path: string, options: AnnotateOptions): void {
   tellUnlisted(stats);
   try {
     if (!bytes) {
-      settle(made, path);
+      renameInto(made, path);
     } else {
       // A new file: ccache may have made a hard link of what lies in its cache.
       replace(path, bytes, statSync(made).mode);
@@ -112,7 +112,7 @@ function finishOrRemove(made: string, path: string, options: AnnotateOptions): n
   } catch (error) {
     const reason = error instanceof TextpokeError ? leftAlone[error.code] : undefined;
     if (reason !== undefined) {
-      settle(made, path);
+      renameInto(made, path);
       warn(`${path}: left as the compiler made it: ${reason}`);
       return ExitCode.done;
     }

@@ -1,5 +1,6 @@
 // Keys in memory: `struct static_key` (include/linux/jump_label.h) and `struct static_call_key`
 // (include/linux/static_call_types.h), whose second member is a union with flags.
+import type { Address } from '../bytes/named-numbers.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 
@@ -14,7 +15,7 @@ export interface KeyState {
 }
 
 /** Throws unless a key of either kind can lie at an address: `key-unaligned`, `table-malformed` (in `table`). */
-export function requireKey(image: Image, key: number, table: string): void {
+export function requireKey(image: Image, key: Address, table: string): void {
   if (key % 4 !== 0) {
     throw new TextpokeError('key-unaligned', `the key ${image.describe(key)} is not aligned to 4 bytes`, {
       file: image.file.path,
@@ -34,7 +35,7 @@ export function keySize({ arch }: Image): number {
 }
 
 /** Reads a `struct static_key`; errors `table-malformed`, `key-unaligned` when no key can be there. */
-export function readKey(image: Image, key: number): KeyState {
+export function readKey(image: Image, key: Address): KeyState {
   requireKey(image, key, '__jump_table');
   const type = image.readS32(key + image.arch.wordSize);
   return { enabled: image.readS32(key), initial: (type & initiallyTrue) !== 0 };

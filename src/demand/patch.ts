@@ -1,5 +1,7 @@
 // What patching asks and is told, as plain values: what may stand at a place, what must, and why.
+
 import type { CallTarget } from '../arch/arch.ts';
+import type { Address } from '../bytes/named-numbers.ts';
 
 /** Bytes that may stand at a place. */
 export interface Allowed {
@@ -9,8 +11,7 @@ export interface Allowed {
 
 /** One write: what may stand there, what is to stand there, and why. */
 export interface Patch {
-  /** Virtual address. */
-  readonly address: number;
+  readonly address: Address;
   /** Byte strings that may be there; what is to be written is always among them. */
   readonly allowed: readonly Allowed[];
   readonly bytes: Uint8Array;
@@ -50,4 +51,4 @@ export interface Circumstances {
 export type UpFill = 'ds' | 'nop';
 
 /** Values that calls may have, by the address of the key; a call that is not there may go to any function. */
-export type ListedValues = ReadonlyMap<number, readonly CallTarget[]>;
+export type ListedValues = ReadonlyMap<Address, readonly CallTarget[]>;

@@ -1,6 +1,8 @@
 // A program as patching sees it: an image, the sites that its tables list, its static calls, and the rules of the
 // runtime that patches it. Nothing here changes: boot makes another program when a table is sorted or a module comes.
+
 import type { CallSupport } from '../arch/arch.ts';
+import type { Address, CodePointer, EntryAddress } from '../bytes/named-numbers.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { isFreed, kernelBanner } from '../image/kernel.ts';
@@ -15,10 +17,10 @@ export interface Program {
   /** The sites of the image itself; those of modules are with the modules. */
   readonly sites: SiteLists;
   /** Static calls of image and modules, by the address of their key. */
-  readonly calls: ReadonlyMap<number, StaticCall>;
+  readonly calls: ReadonlyMap<Address, StaticCall>;
   readonly support: CallSupport;
   /** Address of `__static_call_return0`, where a call of it becomes a clear of the result. */
-  readonly returnZero: number | undefined;
+  readonly returnZero: CodePointer | undefined;
 }
 
 export interface ProgramSource {
@@ -65,7 +67,7 @@ export function callSupport(image: Image, profile: Profile, tables = image): Cal
  * what the processor needs (arch/x86/kernel/alternative.c, apply_returns), so one of them tells. A kernel without the
  * list (no CONFIG_RETHUNK) has no use for the thunk; in a program the symbol says enough.
  */
-function returnThunk(image: Image, tables: Image): number | undefined {
+function returnThunk(image: Image, tables: Image): CodePointer | undefined {
   const start = image.symbols.addressOf('__return_sites');
   const end = image.symbols.addressOf('__return_sites_end');
   if (start === undefined || end === undefined)
@@ -85,6 +87,6 @@ export function withSites<S extends Site>(program: Program, kind: SiteKind<S>, s
 }
 
 /** The same program without the sites of some entries, by the entries' addresses. */
-export function withoutEntries(program: Program, entries: ReadonlySet<number>): Program {
+export function withoutEntries(program: Program, entries: ReadonlySet<EntryAddress>): Program {
   return entries.size === 0 ? program : { ...program, sites: program.sites.without(entries) };
 }

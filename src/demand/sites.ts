@@ -1,18 +1,19 @@
 // The sites of one image, by kind: read once, never changed; other lists make another object.
+import type { Address, EntryAddress } from '../bytes/named-numbers.ts';
 import type { Image } from '../image/image.ts';
 import type { ImageEntry } from '../image/tables.ts';
 
 /** A site that a table lists. */
 export interface Site {
   readonly entry: ImageEntry;
-  /** Place of the instruction or prefix (virtual address). */
-  readonly address: number;
+  /** Place of the instruction or prefix. */
+  readonly address: Address;
 }
 
 /** A site whose instruction follows the value of a key. */
 export interface KeyedSite extends Site {
   /** Address of the `struct static_key` or `struct static_call_key`. */
-  readonly key: number;
+  readonly key: Address;
 }
 
 /** How the sites of a kind are told apart from others, and read; the whole row is in kinds/kind.ts. */
@@ -41,7 +42,7 @@ export class SiteLists {
   }
 
   /** The same without the sites of some entries, by the entries' addresses. */
-  without(entries: ReadonlySet<number>): SiteLists {
+  without(entries: ReadonlySet<EntryAddress>): SiteLists {
     if (entries.size === 0) return this;
     const sound = ({ entry }: Site) => !entries.has(entry.address);
     return new SiteLists(new Map(Array.from(this.lists, ([id, sites]) => [id, sites.filter(sound)])));

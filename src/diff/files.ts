@@ -20,7 +20,7 @@ function sitesOf(input: Input): Promise<Map<string | undefined, SitesByFunction>
     const members = new Map<string | undefined, SitesByFunction>();
     const seen = new Map<string, number>();
     for await (const dumped of dumpFile(name, source)) {
-      const member = /\(([^()]*)\)$/.exec(dumped.file.slice(name.length))?.[1];
+      const { member } = dumped;
       const times = member === undefined ? 0 : (seen.get(member) ?? 0);
       if (member !== undefined) seen.set(member, times + 1);
       members.set(times > 0 ? `${member} (${times + 1})` : member, sitesByFunction(dumped));

@@ -1,5 +1,6 @@
 // A linked image for dump: every field is a plain number, every place an address.
-import { type Arch, placeOf } from '../arch/arch.ts';
+import type { Arch } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { hex } from '../bytes/integer.ts';
 import { entryLayout, splitKey, type TableRow } from '../bytes/table.ts';
 import { linesOfAddresses, type SourceLines } from '../dwarf/source-lines.ts';

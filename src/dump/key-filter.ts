@@ -1,6 +1,7 @@
 // Chooses entries by their keys.
+
+import { globMatcher } from '../bytes/glob.ts';
 import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
-import { globMatcher } from '../image/names.ts';
 import { type DumpedPlace, placeName } from '../kinds/shown.ts';
 
 /** Matches a key by symbol, `symbol+0x10`, or a static call's name without its prefix. */

@@ -33,6 +33,8 @@ export type DumpedTables = {
 
 export interface DumpedFile {
   readonly file: string;
+  /** Name of the member, when the file is an archive. */
+  readonly member?: string;
   readonly class: 32 | 64;
   readonly machine: string;
   readonly type: 'rel' | 'exec' | 'dyn';

@@ -1,6 +1,7 @@
 // A relocatable object for dump: every field is a relocation, every place a section and an offset.
 
 import type { Arch } from '../arch/arch.ts';
+import { isAllData, isNameless } from '../arch/code-map.ts';
 import { hex } from '../bytes/integer.ts';
 import { countUpTo } from '../bytes/search.ts';
 import { entryLayout, splitKey, type TableRow } from '../bytes/table.ts';
@@ -9,13 +10,7 @@ import { SHT_NOBITS, STB_GLOBAL, STT_FUNC, STT_OBJECT } from '../elf/constants.t
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
 import type { DumpedPlace } from '../kinds/shown.ts';
 import { targetOfBranch } from '../object/branches.ts';
-import {
-  type CodeSection,
-  isAllData,
-  isNameless,
-  type ObjectCode,
-  type Place,
-} from '../object/object-code.ts';
+import type { CodeSection, ObjectCode, Place } from '../object/object-code.ts';
 import { readObjectTable, tableSections } from '../object/tables.ts';
 import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
 
@@ -69,12 +64,13 @@ export class ObjectView implements TableView<Place> {
       }
     });
     for (const { section, index, fields } of readable) {
+      const inexact = row.fields.find((_, i) => !Number.isSafeInteger(fields[i]?.offset));
       entries.push({
         index: (firstIndex.get(section.index) as number) + index,
-        fields,
+        fields: inexact ? undefined : fields,
         bytes: bytesOf(section.index, index),
         discarded: false,
-        problem: undefined,
+        problem: inexact && `field ${inexact.name} of entry ${index} names a place that no section can have`,
       });
     }
     entries.sort((a, b) => a.index - b.index);

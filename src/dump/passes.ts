@@ -61,28 +61,36 @@ export async function* dumpFile(
   const asked = options.table === undefined ? tableKinds : [tableNamed(options.table)];
   const accepts = options.key === undefined ? undefined : keyFilter(options.key);
   const question = { rows: asked.filter(({ hasKeys }) => hasKeys || !accepts), accepts };
-  for (const open of await opensOf(path, input)) {
+  for (const { member, open } of await opensOf(path, input)) {
     const file = open();
     const arch = inFile(file.path, () => archOf(file.header));
     const disassembler = options.disassemble ? await loadDisassemblers(arch) : undefined;
-    yield inFile(file.path, () => dumpElf(file, question, disassembler));
+    const dumped = inFile(file.path, () => dumpElf(file, question, disassembler));
+    yield member === undefined ? dumped : { ...dumped, member };
   }
 }
 
-/** One way to open each ELF file in the input, so that an archive's members are read one after the other. */
-async function opensOf(path: string, input: Uint8Array | ByteSource | ElfFile): Promise<(() => ElfFile)[]> {
-  if (input instanceof ElfFile) return [() => input];
+/** An ELF file in the input, and the way to open it: an archive's members are read one after the other. */
+interface Openable {
+  readonly member?: string;
+  readonly open: () => ElfFile;
+}
+
+async function opensOf(path: string, input: Uint8Array | ByteSource | ElfFile): Promise<Openable[]> {
+  if (input instanceof ElfFile) return [{ open: () => input }];
   const given = input instanceof Uint8Array ? memorySource(input) : input;
   const source = await plainSource(given).catch((error) =>
     inFile(path, () => {
       throw error;
     }),
   );
-  if (!isArchive(source.read(0, Math.min(source.size, 8)))) return [() => readElfFrom(path, source)];
+  if (!isArchive(source.read(0, Math.min(source.size, 8))))
+    return [{ open: () => readElfFrom(path, source) }];
   const bytes = source.read(0, source.size);
   return inFile(path, () => readArchive(bytes)).flatMap((member) => {
     const content = bytes.subarray(member.offset, member.offset + member.size);
-    return member.special || !isElf(content) ? [] : [() => readElf(`${path}(${member.name})`, content)];
+    if (member.special || !isElf(content)) return [];
+    return [{ member: member.name, open: () => readElf(`${path}(${member.name})`, content) }];
   });
 }
 

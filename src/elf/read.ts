@@ -6,9 +6,13 @@ import { hexBytes, requireSafe, toAddress } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { inFile, TextpokeError } from '../errors.ts';
 import { type ByteSource, memorySource } from '../files/source.ts';
+import { constantName, identClasses, identOrders, identVersions, sectionTypes } from './constant-names.ts';
 import {
+  ELFCLASS32,
   ELFCLASS64,
   ELFDATA2LSB,
+  ELFDATA2MSB,
+  EV_CURRENT,
   PN_XNUM,
   SHN_UNDEF,
   SHN_XINDEX,
@@ -16,7 +20,8 @@ import {
   SHT_NULL,
   SHT_STRTAB,
 } from './constants.ts';
-import { ElfFile, type ElfHeader, type Section, type Segment } from './file.ts';
+import { ElfFile, type Section, type Segment } from './file.ts';
+import type { ElfHeader } from './header.ts';
 import { Ehdr, identSize, Phdr, Shdr } from './records.ts';
 import { StringTable } from './strings.ts';
 
@@ -65,6 +70,23 @@ type RawHeader = ElfHeader & {
   readonly phnum: number;
 };
 
+/** Throws unless the byte of e_ident at `offset` is one of those that this reader knows. */
+function requireIdent(
+  field: string,
+  offset: number,
+  value: number,
+  names: Readonly<Record<number, string>>,
+  known: readonly number[],
+): void {
+  if (known.includes(value)) return;
+  const nameOf = (number: number) => constantName(names, number);
+  throw new TextpokeError(
+    'elf-malformed',
+    `${field} is ${nameOf(value)}; ${known.map(nameOf).join(' or ')} is required`,
+    { offset },
+  );
+}
+
 function readHeader(source: ByteSource): RawHeader {
   const ident = source.read(0, Math.min(identSize, source.size));
   if (isBitcode(ident)) {
@@ -82,15 +104,9 @@ function readHeader(source: ByteSource): RawHeader {
     });
   }
   const [, , , , elfClass, data, version, osabi] = ident;
-  if (elfClass !== 1 && elfClass !== 2) {
-    throw new TextpokeError('elf-malformed', `EI_CLASS is ${elfClass}; 1 or 2 is required`, { offset: 4 });
-  }
-  if (data !== 1 && data !== 2) {
-    throw new TextpokeError('elf-malformed', `EI_DATA is ${data}; 1 or 2 is required`, { offset: 5 });
-  }
-  if (version !== 1) {
-    throw new TextpokeError('elf-malformed', `EI_VERSION is ${version}; 1 is required`, { offset: 6 });
-  }
+  requireIdent('EI_CLASS', 4, elfClass as number, identClasses, [ELFCLASS32, ELFCLASS64]);
+  requireIdent('EI_DATA', 5, data as number, identOrders, [ELFDATA2LSB, ELFDATA2MSB]);
+  requireIdent('EI_VERSION', 6, version as number, identVersions, [EV_CURRENT]);
   const bits = elfClass === ELFCLASS64 ? 64 : 32;
   const little = data === ELFDATA2LSB;
   const format = Ehdr[bits];
@@ -201,7 +217,7 @@ function readNames(
     throw new TextpokeError(
       'elf-malformed',
       table
-        ? `e_shstrndx names section ${shstrndx}, which is no string table but has type ${table.type}`
+        ? `e_shstrndx names section ${shstrndx}, which is no string table but has type ${constantName(sectionTypes, table.type)}`
         : `e_shstrndx names section ${shstrndx}, but the file has ${sections.length} sections`,
     );
   }

@@ -110,7 +110,7 @@ export async function loadCrossCheck(arch: Arch): Promise<CrossCheck> {
   return new CrossCheck(arch, await Promise.all(sets));
 }
 
-/** Proves the encodings of a machine at start-up of `--cross-check`. Errors: `defect`, `machine-unsupported`. */
+/** Proves the encodings of a machine, before `--cross-check` looks at its first object. Errors: `defect`, `machine-unsupported`. */
 export async function crossCheckEncodings(arch: Arch): Promise<CrossCheck> {
   const check = await loadCrossCheck(arch);
   check.encodings();

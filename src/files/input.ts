@@ -24,7 +24,7 @@ function plainBytes({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array 
 
 /** Opens an input, to be closed by whoever opened it. Error `read-failed`, for what is no regular file too. */
 export function openInput(input: Input): ByteSource {
-  return typeof input === 'string' ? fileSource(input) : memorySource(plainBytes(input.bytes));
+  return typeof input === 'string' ? fileSource(input) : memorySource(input.bytes);
 }
 
 /** Opens an input for as long as `body` runs. Errors: `read-failed`, and those of `body`. */

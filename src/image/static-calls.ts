@@ -1,6 +1,7 @@
 // The static calls that an image's symbols name: trampoline `__SCT__name` and key `__SCK__name`
 // (include/linux/static_call_types.h).
 
+import type { Address, CodePointer } from '../bytes/named-numbers.ts';
 import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
 import { STB_LOCAL, STT_FILE } from '../elf/constants.ts';
 import type { Image } from './image.ts';
@@ -9,15 +10,15 @@ import type { Image } from './image.ts';
 export interface StaticCall {
   /** Without prefix. */
   readonly name: string;
-  readonly key: number;
+  readonly key: Address;
   /** Code pointer to the trampoline; undefined when the image has no symbol for it. */
-  readonly trampoline: number | undefined;
+  readonly trampoline: CodePointer | undefined;
 }
 
 /** Static calls by the address of their key. File-local ones may share a name: STT_FILE symbols tell them apart. */
-export function readStaticCalls(image: Image): Map<number, StaticCall> {
+export function readStaticCalls(image: Image): Map<Address, StaticCall> {
   const { table } = image.symbols;
-  const calls = new Map<number, StaticCall>();
+  const calls = new Map<Address, StaticCall>();
   if (!table) return calls;
   const trampolines = new Map<string, number>();
   const keys: { scope: number; name: string; address: number }[] = [];

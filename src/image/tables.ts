@@ -1,5 +1,7 @@
 // Reads and writes the tables of a linked image, where every field is a plain number: its address plus its value.
+
 import { hex, requireS32 } from '../bytes/integer.ts';
+import type { EntryAddress } from '../bytes/named-numbers.ts';
 import { entryLayout, type TableRow } from '../bytes/table.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
@@ -8,13 +10,13 @@ import { kernelBanner } from './kernel.ts';
 
 /** A table's place: virtual addresses of its first byte and of the byte behind its last. */
 export interface TableRange {
-  readonly start: number;
-  readonly end: number;
+  readonly start: EntryAddress;
+  readonly end: EntryAddress;
 }
 
 /** One entry: address of the entry, and the addresses its fields name (flag bits of the key included). */
 export interface ImageEntry {
-  readonly address: number;
+  readonly address: EntryAddress;
   readonly fields: readonly number[];
 }
 
@@ -118,7 +120,7 @@ function readEntries(image: Image, row: TableRow, absolute: boolean): ImageEntry
 export function encodeImageEntry(
   image: Image,
   row: TableRow,
-  address: number,
+  address: EntryAddress,
   fields: readonly number[],
 ): Uint8Array {
   const layout = entryLayout(row, image.arch.wordSize);

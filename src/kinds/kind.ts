@@ -1,6 +1,8 @@
 // What a kind of site is: one record, from which annotate, dump, boot, verify, states, diff, the linker script and the
 // options are made. registry.ts lists the records; nothing else has to be told of a new one.
+
 import type { Arch } from '../arch/arch.ts';
+import type { Address } from '../bytes/named-numbers.ts';
 import type { TableRow } from '../bytes/table.ts';
 import type { Circumstances, Demand, ListedValues, Patch, State, UpFill } from '../demand/patch.ts';
 import type { Program } from '../demand/program.ts';
@@ -65,7 +67,7 @@ export interface Group {
 
 /** A place that an entry names. */
 export interface NamedPlace {
-  readonly address: number;
+  readonly address: Address;
   /** `a jump entry names a target`. */
   readonly what: string;
   /** What has to start there; undefined: any byte of code will do. */
@@ -105,13 +107,13 @@ export interface Kind<S extends Site = Site, E extends DumpedEntry = DumpedEntry
   /** True where boot sorts the table, by key and then by code. */
   readonly isSorted?: true;
   /** The label that a site branches to, which lies in its own function. */
-  target?(site: S): number;
+  target?(site: S): Address;
   /** True for an entry whose site is flagged as one of init text. */
   isInit?(site: S): boolean;
   /** Code that the site needs for as long as it lives, and what to call it. */
-  reference?(program: Program, site: S): { readonly what: string; readonly code: number | undefined };
+  reference?(program: Program, site: S): { readonly what: string; readonly code: Address | undefined };
   /** What patching may change for a site: virtual addresses and numbers of bytes. */
-  changes(program: Program, site: S): readonly (readonly [address: number, length: number])[];
+  changes(program: Program, site: S): readonly (readonly [address: Address, length: number])[];
 
   // What may stand at a site.
   /** What must stand there now; undefined where nothing but the number of CPUs decides. */
@@ -132,9 +134,9 @@ export interface Kind<S extends Site = Site, E extends DumpedEntry = DumpedEntry
 
 /** A range of code that somebody else wants to change. */
 export interface AskedRange {
-  readonly start: number;
+  readonly start: Address;
   /** Address of the last byte. */
-  readonly end: number;
+  readonly end: Address;
   /** True once locks were dropped: from then on they are kept in mind. */
   readonly haveDropped: boolean;
 }
@@ -154,6 +156,6 @@ export function isKind(row: TableKind): row is Kind {
 }
 
 /** A site's key, where its kind has keys. */
-export function keyOf(site: Site): number | undefined {
+export function keyOf(site: Site): Address | undefined {
   return 'key' in site ? (site as KeyedSite).key : undefined;
 }

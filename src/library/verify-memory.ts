@@ -2,8 +2,8 @@
 import { inFile } from '../errors.ts';
 import { type Input, nameOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
-import { locate } from '../memory/locate.ts';
-import { openDump } from '../memory/open.ts';
+import { locateImage } from '../memory/locate.ts';
+import { openSnapshot } from '../memory/open.ts';
 import { type MemoryDocument, memoryJson, memoryText } from '../output/memory.ts';
 import { verifyMemory as compareMemory } from '../verify/memory.ts';
 import { makeReport } from '../verify/report.ts';
@@ -45,10 +45,10 @@ export async function verifyImageMemory(
   const cpus = requireCpus(options.cpus);
   const configuration = configurationOf(options);
   const name = nameOf(snapshot);
-  const memory = openDump(snapshot, image, addressOf('base', options.base));
+  const memory = openSnapshot(snapshot, image, addressOf('base', options.base));
   try {
     const verified = inFile(name, () =>
-      compareMemory(image, locate(image, memory, addressOf('slide', options.slide)), cpus),
+      compareMemory(image, locateImage(image, memory, addressOf('slide', options.slide)), cpus),
     );
     const report = makeReport(file, verified.image, verified.findings, { configuration });
     const document = memoryJson(report, name, verified);

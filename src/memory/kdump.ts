@@ -6,7 +6,7 @@ import { countUpTo } from '../bytes/search.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import type { ByteSource } from '../files/source.ts';
-import { type Dump, forEachPiece, type Runs, sortStretches } from './memory.ts';
+import { forEachPiece, type Runs, type Snapshot, sortStretches } from './memory.ts';
 
 export const kdumpSignature = 'KDUMP   ';
 export const flatSignature = 'makedumpfile';
@@ -110,7 +110,7 @@ export function readKdump(
   path: string,
   source: ByteSource,
   { class: bits, little }: { class: 32 | 64; little: boolean },
-): Dump {
+): Snapshot {
   const malformed = (message: string) => new TextpokeError('memory-malformed', message, { file: path });
   // struct disk_dump_header behind its struct timeval, whose size the machine decides.
   const counts = new ByteView(source.read(bits === 64 ? 428 : 416, 12), little, { file: path });
@@ -158,7 +158,7 @@ export function readKdump(
     return whole;
   };
   return {
-    spaces: [{ format: 'a kdump-compressed dump', space: 'physical', runs, read }],
+    memories: [{ format: 'a kdump-compressed dump', addresses: 'physical', runs, read }],
     // 32-bit kernels do not move, and what they say of themselves is not needed.
     vmcoreinfo: bits === 64 ? readVmcoreinfo(source, pageSize, little) : undefined,
     entry: undefined,

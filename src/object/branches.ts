@@ -1,5 +1,5 @@
 // Direct branches of an object, which relocations may send anywhere.
-import { placeOf } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import type { CodeSection, FieldRelocation, ObjectCode, Place } from './object-code.ts';
 
 /** Where the direct branch at `offset` goes, by its relocation if it has one; undefined for other instructions. */

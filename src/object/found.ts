@@ -1,4 +1,5 @@
 // What the finders of annotate are given and what they find, as plain values: nothing here changes an object.
+import type { SectionNumber } from '../bytes/named-numbers.ts';
 import type { TableRow } from '../bytes/table.ts';
 import type { ElfChange, SymbolRef } from '../elf/change.ts';
 import type { Markers } from './markers.ts';
@@ -21,7 +22,7 @@ export interface ListingRules {
 
 /** What a field names: a place in a section, a symbol plus an offset (flag bits included), or a name to be added. */
 export type FieldTarget =
-  | { readonly section: number; readonly offset: number }
+  | { readonly section: SectionNumber; readonly offset: number }
   | { readonly symbol: SymbolRef; readonly offset: number }
   | { readonly undefinedName: string; readonly offset: number };
 

@@ -1,4 +1,5 @@
 // The trampolines and keys of one object, and which belong together.
+import type { SectionNumber, SymbolNumber } from '../bytes/named-numbers.ts';
 import { keyNameOf, keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
 import { STB_LOCAL, STT_FILE } from '../elf/constants.ts';
 import { sectionUndefined } from '../elf/symbols.ts';
@@ -48,14 +49,14 @@ export class Trampolines {
   }
 
   /** False when no place near this symbol can be a trampoline; the cheap question in front of `at`. */
-  mayReach(symbol: number): boolean {
+  mayReach(symbol: SymbolNumber): boolean {
     return (
       this.isTrampoline[symbol] === 1 || this.sections.has(this.object.symbols.section[symbol] as number)
     );
   }
 
   /** The trampoline that S + A + bias lands on: the symbol itself, or one at that place of its section. */
-  at(symbol: number, offsetFromSymbol: number): number | undefined {
+  at(symbol: SymbolNumber, offsetFromSymbol: number): SymbolNumber | undefined {
     const { symbols } = this.object;
     if (symbols.section[symbol] === sectionUndefined) {
       return this.isTrampoline[symbol] === 1 && offsetFromSymbol === 0 ? symbol : undefined;
@@ -66,12 +67,12 @@ export class Trampolines {
   }
 
   /** The trampoline defined at byte `offset` of a section. */
-  inSection(section: number, offset: number): number | undefined {
+  inSection(section: SectionNumber, offset: number): SymbolNumber | undefined {
     return this.places.get(`${section}:${offset}`);
   }
 
   /** The key's symbol, when the object names it. */
-  keyOf(trampoline: number): number | undefined {
+  keyOf(trampoline: SymbolNumber): SymbolNumber | undefined {
     const name = keyNameOf(this.object.symbols.name(trampoline));
     const local = this.keys.get(`${this.sourceFile[trampoline]}:${name}`);
     return local ?? this.keys.get(`0:${name}`);

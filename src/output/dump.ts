@@ -65,7 +65,7 @@ export interface FileDocument extends TableDocuments {
 
 /** The document of a file. A table's own problems stand beside its entries. */
 export function fileJson(file: DumpedFile): FileDocument {
-  const { tables, linesProblem, ...head } = file;
+  const { tables, linesProblem, member, ...head } = file;
   const shown = tablesOf(file, tableKinds).map(({ row: { id }, table }) => ({ id, ...table }));
   const absolute = shown.flatMap((table) => (table.absolute ? [table.id] : []));
   const problems: Record<string, readonly string[]> = {};

@@ -91,7 +91,7 @@ export function memoryJson(report: Report, dump: string, verified: VerifiedMemor
     memory: {
       file: dump,
       format: memory.format,
-      addresses: memory.space,
+      addresses: memory.addresses,
       offset: distance(offset),
       slide: distance(slide),
       slideFrom,

@@ -1,4 +1,5 @@
 // What a check of entries gives back: findings, and which entries are at fault. It changes nothing.
+import type { Address, EntryAddress } from '../bytes/named-numbers.ts';
 import { type Program, withoutEntries } from '../demand/program.ts';
 import type { Finding } from './finding.ts';
 import type { RuleId } from './rules.ts';
@@ -6,12 +7,12 @@ import type { RuleId } from './rules.ts';
 export interface Checked {
   readonly findings: readonly Finding[];
   /** Addresses of entries that something is wrong with. */
-  readonly faulty: ReadonlySet<number>;
+  readonly faulty: ReadonlySet<EntryAddress>;
 }
 
 /** What a site that is listed has in common with all others. */
 interface Listed {
-  readonly entry: { readonly address: number };
+  readonly entry: { readonly address: EntryAddress };
 }
 
 /** A finding about an entry and the place it names. */
@@ -19,7 +20,7 @@ export function entryFinding(
   { image }: Pick<Program, 'image'>,
   rule: RuleId,
   { entry }: Listed,
-  address: number,
+  address: Address,
   message: string,
 ): Finding {
   return { rule, address, place: image.describe(address), message, entry: entry.address };

@@ -1,6 +1,6 @@
 // Calls of trampolines that no entry lists, which would go through them for ever; and the other way round, static
 // calls that no entry lists a site of.
-import { placeOf } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
 import type { Program } from '../demand/program.ts';
 import { staticCall } from '../kinds/static-call/kind.ts';
@@ -31,10 +31,10 @@ export function* checkCoverage(program: Program, sound: Program): Generator<Find
       if (!trampolines.has(target)) {
         // Few branches leave their range; only those, and those to a veneer, can go to a stub.
         const inside = target >= range.address && target < range.address + range.code.length;
-        if (inside && !image.isVeneer(target)) return;
+        if (inside && !image.stubs.isVeneer(target)) return;
         let through = stubs.get(pointer);
         if (through === undefined) {
-          const callee = image.contains(target) ? image.callee(pointer) : undefined;
+          const callee = image.contains(target) ? image.stubs.callee(pointer) : undefined;
           through = callee?.kind === 'address' ? placeOf(image.arch, callee.address) : target;
           stubs.set(pointer, through);
         }
@@ -42,7 +42,7 @@ export function* checkCoverage(program: Program, sound: Program): Generator<Find
         target = through;
       }
       called.add(target);
-      if (image.jumpsOverVeneers(address) || image.isInVeneer(address)) return;
+      if (image.stubs.jumpsOverVeneers(address) || image.stubs.isInVeneer(address)) return;
       // An entry of this call's key that names no site was made for it: one defect, which is said already.
       const left = astray.get(target) ?? 0;
       if (left > 0) {

@@ -1,6 +1,8 @@
 // The keys that entries name: aligned, in data that can be written to, large enough.
+import type { Address } from '../bytes/named-numbers.ts';
 import { keySize } from '../demand/keys.ts';
 import type { Program } from '../demand/program.ts';
+import type { Site } from '../demand/sites.ts';
 import { PF_W, STT_OBJECT } from '../elf/constants.ts';
 import type { Image } from '../image/image.ts';
 import { isReadOnlyAfterInit } from '../image/kernel.ts';
@@ -20,7 +22,7 @@ export function checkKeys({ image, sites }: Program): Checked {
       const key = keyOf(site);
       if (key === undefined) continue;
       const isKnown = judged.has(key);
-      const finding = isKnown ? judged.get(key) : judgeKey(image, key);
+      const finding = isKnown ? judged.get(key) : judgeKey(image, key, site);
       judged.set(key, finding);
       if (!finding) continue;
       faulty.add(site.entry.address);
@@ -30,13 +32,16 @@ export function checkKeys({ image, sites }: Program): Checked {
   return { findings, faulty };
 }
 
-function judgeKey(image: Image, key: number): Finding | undefined {
+function judgeKey(image: Image, key: Address, { entry }: Site): Finding | undefined {
   const make = (rule: RuleId, address: number, message: string): Finding => ({
     rule,
     address,
     place: image.describe(address),
     message,
   });
+  if (!Number.isSafeInteger(key)) {
+    return make('TP006', entry.address, 'the key of the entry lies outside the address space');
+  }
   const size = keySize(image);
   // Flags were split off as the low two bits, so an unaligned key shows as one that no symbol starts at.
   const above = image.symbols.nearest(key + 3);

@@ -1,6 +1,6 @@
 // The passes of verify over the memory of a running system, top to bottom: every site that is still there holds what
 // its key, as the memory has it, demands. Tables come from the image, since a kernel gives some of its own back.
-import { placeOf } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { keySize, readKey } from '../demand/keys.ts';
 import { type Program, withoutEntries, withSites } from '../demand/program.ts';
 import type { Image } from '../image/image.ts';
@@ -16,7 +16,7 @@ import { staticCall } from '../kinds/static-call/kind.ts';
 import { hasTrampoline } from '../kinds/static-call/trampoline.ts';
 import { describeValue, readCallValue } from '../kinds/static-call/values.ts';
 import { MemoryImage } from '../memory/image.ts';
-import type { Place } from '../memory/locate.ts';
+import type { ImagePlace } from '../memory/locate.ts';
 import { checkBarriers } from './barriers.ts';
 import { checkEntries } from './entries.ts';
 import type { Finding } from './finding.ts';
@@ -64,7 +64,7 @@ interface Counted {
 }
 
 /** Compares. `cpus` is how many run, if that is known. Errors: `table-malformed`, `memory-unsupported`. */
-export function verifyMemory(linked: Image, place: Place, cpus: number | undefined): VerifiedMemory {
+export function verifyMemory(linked: Image, place: ImagePlace, cpus: number | undefined): VerifiedMemory {
   const image = new MemoryImage(linked, place);
   const all = programOf(image, { tables: linked });
   const { program: present, counted, leftOut } = sift(all, image);

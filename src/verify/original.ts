@@ -1,6 +1,6 @@
 // The patched image against the one it was made of: the same sites, and no byte changed that is none of a
 // site's, a table's, a key's, a trampoline's or a key's relocation's.
-import { placeOf } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { hex } from '../bytes/integer.ts';
 import type { Program } from '../demand/program.ts';
 import { PT_LOAD } from '../elf/constants.ts';

@@ -1,7 +1,7 @@
 // Findings that a project knows of and accepts (docs/config.schema.json): by rule, and by symbol and source file if
 // given, each with its reason. What is wrong in the file is said with its place.
+import { globMatcher } from '../bytes/glob.ts';
 import { TextpokeError } from '../errors.ts';
-import { globMatcher } from '../image/names.ts';
 import type { Located } from './finding.ts';
 import { type RuleId, rules } from './rules.ts';
 

@@ -1,5 +1,5 @@
 // Trampolines go where their keys say.
-import { placeOf } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import type { Program } from '../demand/program.ts';
 import { TextpokeError } from '../errors.ts';
 import { staticCall } from '../kinds/static-call/kind.ts';

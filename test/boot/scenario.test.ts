@@ -3,11 +3,13 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import { runBoot as boot } from '../../src/boot/passes.ts';
 import { parseScenario } from '../../src/boot/scenario.ts';
 import { runStep } from '../../src/boot/steps.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { errorCodes, TextpokeError } from '../../src/errors.ts';
-import { boot } from '../../src/pipeline.ts';
+import { lockPrefix } from '../../src/kinds/lock-prefix/kind.ts';
+import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 
 const schema = JSON.parse(
@@ -151,15 +153,17 @@ test('steps and their expectations, from the first increment to hot-plug', () =>
     { cpuUp: 1 },
     { cpuDown: { cpu: 1, dropLocks: true } },
   );
-  assert.deepEqual([...runtime.cpus], [0]);
-  const bytesOfLocks = runtime.locks.map(({ address }) => hexBytes(runtime.image.read(address, 1)));
+  assert.deepEqual([...runtime.state.cpus.up], [0]);
+  const bytesOfLocks = runtime.program.sites
+    .of(lockPrefix)
+    .map(({ address }) => hexBytes(runtime.image.read(address, 1)));
   assert.ok(bytesOfLocks.length > 3 && bytesOfLocks.every((byte) => byte === '3e'));
 });
 
 test('the second CPU brings every lock back, and going back to one leaves them', () => {
   for (const steps of [[{ cpuUp: 1 }], [{ cpuUp: 1 }, { cpuDown: 1 }]]) {
-    const { image, locks } = run(...steps);
-    assert.ok(locks.every(({ address }) => image.read(address, 1)[0] === 0xf0));
+    const { image, program } = run(...steps);
+    assert.ok(program.sites.of(lockPrefix).every(({ address }) => image.read(address, 1)[0] === 0xf0));
   }
 });
 
@@ -221,9 +225,12 @@ test('a step that is refused, as expected, changes nothing at all, though other 
   const runtime = run();
   const { image, poker } = runtime;
   const key = Math.max(
-    ...runtime.branches.map((s) => s.key).filter((k) => image.describe(k).startsWith('off_')),
+    ...runtime.program.sites
+      .of(staticBranch)
+      .map((s) => s.key)
+      .filter((k) => image.describe(k).startsWith('off_')),
   );
-  image.read(runtime.branchesOf(key)[0]!.address, 5).set([0x90, 0x90, 0x90, 0x90, 0x90]);
+  image.read(runtime.sitesOf(staticBranch, key)[0]!.address, 5).set([0x90, 0x90, 0x90, 0x90, 0x90]);
   const contents = () => hexBytes(image.file.source.read(0, image.file.source.size));
   const before = { bytes: contents(), records: poker.records.length };
   const [step] = parseScenario(

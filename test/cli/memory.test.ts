@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
-import { readBranchSites } from '../../src/image/sites.ts';
+import { readBranchSites } from '../../src/kinds/static-branch/table.ts';
 import { core, kernelBytes, type Page, run } from '../memory/dumps.ts';
 import { imageOf } from '../samples.ts';
 import { scratch, tryRun } from '../tools.ts';

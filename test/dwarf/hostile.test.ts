@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { dumpFile } from '../../src/dump/dump.ts';
+import { dumpFile } from '../../src/dump/passes.ts';
 import { linesOfPlaces } from '../../src/dwarf/source-lines.ts';
 import type { Section } from '../../src/elf/file.ts';
 import { readElf } from '../../src/elf/read.ts';

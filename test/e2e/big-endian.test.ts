@@ -4,12 +4,15 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
+import { runBoot as boot } from '../../src/boot/passes.ts';
+import type { BootStep } from '../../src/boot/steps.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { Image } from '../../src/image/image.ts';
+import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
+import { staticCall } from '../../src/kinds/static-call/kind.ts';
 import { linkObjects } from '../../src/link/link.ts';
 import { linkerScript } from '../../src/output/ldscript.ts';
-import { type BootStep, boot } from '../../src/pipeline.ts';
-import { verifyImage } from '../../src/verify/verify.ts';
+import { runVerify as verifyImage } from '../../src/verify/passes.ts';
 import { annotated, imageOf } from '../samples.ts';
 import { run, scratch, toolTest } from '../tools.ts';
 
@@ -109,8 +112,8 @@ for (const set of ['armeb-gcc-O2', 'thumbeb-gcc-O2', 'aarch64_be-gcc-O2']) {
     const names = ['branch', 'call', 'lock', 'local', 'local2', 'key-def', 'key-use'];
     const { bytes } = linkObjects(names.map((name) => readElf(name, annotated(set, name))));
     const image = imageOf(bytes);
-    const runtime = boot(image, { cpus: undefined, upFill: 'ds', steps: [] });
-    assert.ok(runtime.branches.length > 20 && runtime.callSites.length > 10);
+    const { sites } = boot(image, { cpus: undefined, upFill: 'ds', steps: [] }).program;
+    assert.ok(sites.of(staticBranch).length > 20 && sites.of(staticCall).length > 10);
     const options = { state: 'booted', cpus: undefined, locks: undefined, original: imageOf(bytes) } as const;
     assert.deepEqual(verifyImage(image, options).findings, []);
   });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { readElf } from '../../src/elf/read.ts';
 import { Image } from '../../src/image/image.ts';
-import { readStaticCalls } from '../../src/image/sites.ts';
+import { readStaticCalls } from '../../src/image/static-calls.ts';
 import { run, toolTest, tryRun } from '../tools.ts';
 import {
   addressOf,

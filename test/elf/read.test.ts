@@ -266,7 +266,7 @@ const damages: readonly Damage[] = [
   {
     what: 'a name table that is code',
     code: 'elf-malformed',
-    message: /no string table but has type 1/,
+    message: /no string table but has type SHT_PROGBITS/,
     change: (v) => v.setU16(62, 1),
   },
   {
@@ -293,9 +293,24 @@ const damages: readonly Damage[] = [
     message: /section header table needs/,
     change: (v) => v.setU64(40, 1n << 40n),
   },
-  { what: 'class 3', code: 'elf-malformed', message: /EI_CLASS is 3/, change: (v) => v.setU8(4, 3) },
-  { what: 'byte order 0', code: 'elf-malformed', message: /EI_DATA is 0/, change: (v) => v.setU8(5, 0) },
-  { what: 'version 2', code: 'elf-malformed', message: /EI_VERSION is 2/, change: (v) => v.setU8(6, 2) },
+  {
+    what: 'class 3',
+    code: 'elf-malformed',
+    message: /EI_CLASS is 0x3; ELFCLASS32 or ELFCLASS64 is required/,
+    change: (v) => v.setU8(4, 3),
+  },
+  {
+    what: 'byte order 0',
+    code: 'elf-malformed',
+    message: /EI_DATA is ELFDATANONE; ELFDATA2LSB or ELFDATA2MSB is required/,
+    change: (v) => v.setU8(5, 0),
+  },
+  {
+    what: 'version 2',
+    code: 'elf-malformed',
+    message: /EI_VERSION is 0x2; EV_CURRENT is required/,
+    change: (v) => v.setU8(6, 2),
+  },
 ];
 for (const { what, code, message, change } of damages) {
   test(`${what}: refused before anything is allocated`, () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { TextpokeError } from '../../src/errors.ts';
-import type { Located } from '../../src/verify/report.ts';
+import type { Located } from '../../src/verify/finding.ts';
 import { parseConfig, suppress } from '../../src/verify/suppressions.ts';
 
 const schema = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'config.schema.json'), 'utf8');

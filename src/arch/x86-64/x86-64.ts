@@ -9,12 +9,12 @@ import type {
   CallSiteRequest,
   CallSupport,
   CallTarget,
-  CodeMap,
   InstructionSet,
   RelocatedBranch,
   SiteInstruction,
 } from '../arch.ts';
-import { branchTarget, decodeInstruction, InstructionKind, isLockable, kindOf, lengthOf } from './length.ts';
+import type { CodeMap } from '../code-map.ts';
+import { decodeInstruction, decodeTarget, InstructionKind, isLockable, kindOf, lengthOf } from './length.ts';
 import { applyX86Relocation, relocationName } from './relocations.ts';
 import { findLockPrefixes, startsInstruction, sweep } from './sweep.ts';
 
@@ -132,7 +132,7 @@ function forEachBranch(
     const branch = branchKinds[kindOf(packed)];
     if (!branch) return;
     const [kind, size, short] = branch;
-    visit(offset + lengthOf(packed) - size, branchTarget(code, offset, packed), kind, short);
+    visit(offset + lengthOf(packed) - size, decodeTarget(code, offset, packed), kind, short);
   });
 }
 

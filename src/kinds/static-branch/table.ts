@@ -1,4 +1,5 @@
 // __jump_table: `struct jump_entry` (include/linux/jump_label.h), s32 code, s32 target, long key.
+import type { Address } from '../../bytes/named-numbers.ts';
 import { code, splitKey, type TableRow } from '../../bytes/table.ts';
 import type { KeyedSite } from '../../demand/sites.ts';
 import { SHF_ALLOC, SHF_WRITE } from '../../elf/constants.ts';
@@ -23,7 +24,7 @@ export const jumpBit1 = 2;
 
 /** A static branch site; all numbers are virtual addresses. */
 export interface BranchSite extends KeyedSite {
-  readonly target: number;
+  readonly target: Address;
   /** True for static_branch_likely. */
   readonly branch: boolean;
   /** At build: emitted as a jump, must become a NOP. At run time: the site lies in init text. */

@@ -1,6 +1,8 @@
 // What must and may stand at a static call site (kernel/static_call_inline.c, arch/x86/kernel/static_call.c).
+
 import type { CallKind, CallSiteBytes, CallTarget } from '../../arch/arch.ts';
 import { hex, sameBytes } from '../../bytes/integer.ts';
+import type { CodePointer } from '../../bytes/named-numbers.ts';
 import type { Allowed, Circumstances, Demand, Patch, State } from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
 import { TextpokeError } from '../../errors.ts';
@@ -28,7 +30,7 @@ function reachableBytes(
   program: Program,
   site: CallSite,
   value: CallValue,
-  trampoline: number | undefined,
+  trampoline: CodePointer | undefined,
 ): CallSiteBytes | undefined {
   const { image, support } = program;
   const current = image.readUpTo(site.address, image.arch.maxSite);
@@ -41,14 +43,14 @@ function reachableBytes(
     );
   }
   const target: CallTarget =
-    value.kind === 'external' ? { kind: 'function', address: trampoline as number } : value;
+    value.kind === 'external' ? { kind: 'function', address: trampoline as CodePointer } : value;
   const instructions = image.instructionsAt(site.address);
   const encoded = instructions.encodeCallSite({
     address: site.address,
     kind,
     target,
-    trampoline: trampoline ?? site.address,
-    veneers: trampoline === undefined ? undefined : image.veneersTo(trampoline, site.address),
+    trampoline: trampoline ?? (site.address as number), // what no branch leads to
+    veneers: trampoline === undefined ? undefined : image.stubs.veneersTo(trampoline, site.address),
     current,
     support,
   });

@@ -1,7 +1,8 @@
 // Finds static call sites: direct branches to `__SCT__` trampolines, as objtool's --static-call does
 // (tools/objtool/check.c, add_call_destinations and create_static_call_sections).
-import { type BranchKind, type CallKind, placeOf } from '../../arch/arch.ts';
-import { keyNameOf } from '../../bytes/static-call-names.ts';
+import type { BranchKind, CallKind } from '../../arch/arch.ts';
+import { placeOf } from '../../arch/code-pointer.ts';
+import { keyNameOf, trampolineSection } from '../../bytes/static-call-names.ts';
 import { TextpokeError } from '../../errors.ts';
 import {
   type FieldTarget,
@@ -12,7 +13,7 @@ import {
   type Search,
   sitesOf,
 } from '../../object/found.ts';
-import { type CodeSection, type ObjectCode, trampolineSection } from '../../object/object-code.ts';
+import type { CodeSection, ObjectCode } from '../../object/object-code.ts';
 import { readObjectTable } from '../../object/tables.ts';
 import { Trampolines } from '../../object/trampolines.ts';
 import { callTail, staticCallSites } from './table.ts';

@@ -1,5 +1,5 @@
 // The row of static calls.
-import { placeOf } from '../../arch/arch.ts';
+import { placeOf } from '../../arch/code-pointer.ts';
 import { hex } from '../../bytes/integer.ts';
 import { keyPrefix } from '../../bytes/static-call-names.ts';
 import { TextpokeError } from '../../errors.ts';

@@ -1,6 +1,8 @@
 // The states of a call that may go to any function: what is common to branches of every distance, and which bits are
 // free.
+
 import type { CallTarget } from '../../arch/arch.ts';
+import type { Address, CodePointer } from '../../bytes/named-numbers.ts';
 import type { State } from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
 import type { Image } from '../../image/image.ts';
@@ -17,10 +19,10 @@ function openValues({ returnZero }: Program): CallTarget[] {
 /** States by the values that a call has or may get; `bytesFor` encodes one for the place at `from`. */
 export function valueStates(
   program: Program,
-  key: number,
+  key: Address,
   listed: readonly CallTarget[] | undefined,
   bytesFor: (value: CallValue) => Uint8Array | undefined,
-  from: number,
+  from: Address,
 ): State[] {
   const values = [readCallValue(program, key), ...(listed ?? openValues(program))];
   const states = values.flatMap((value): State[] => {
@@ -33,7 +35,7 @@ export function valueStates(
 }
 
 /** Code pointers at every distance from a place, one bit of it at a time. */
-function* pointersAround({ arch }: Image, from: number): Generator<number> {
+function* pointersAround({ arch }: Image, from: Address): Generator<CodePointer> {
   // Functions may begin wherever the shortest instruction does: on x86, whose sizes differ, at every byte.
   const isAligned = arch.instructionsOf(0).branchSizes.every((size) => size % 4 === 0);
   for (let bit = 0; bit < 31; bit++) {
@@ -47,8 +49,8 @@ function* pointersAround({ arch }: Image, from: number): Generator<number> {
 
 function anyFunction(
   image: Image,
-  bytesFor: (address: number) => Uint8Array | undefined,
-  from: number,
+  bytesFor: (address: CodePointer) => Uint8Array | undefined,
+  from: Address,
 ): State | undefined {
   let all: Uint8Array | undefined;
   let some: Uint8Array | undefined;

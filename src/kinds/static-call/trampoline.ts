@@ -1,5 +1,7 @@
 // What must and may stand at a static call's trampoline (arch/x86/kernel/static_call.c, arch_static_call_transform).
-import { placeOf } from '../../arch/arch.ts';
+
+import { placeOf } from '../../arch/code-pointer.ts';
+import type { CodePointer } from '../../bytes/named-numbers.ts';
 import type { Allowed, ListedValues, Patch, State } from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
 import { TextpokeError } from '../../errors.ts';
@@ -11,7 +13,7 @@ import { type CallValue, describeValue } from './values.ts';
 
 /** A static call whose trampoline the image has a symbol for. */
 export interface TrampolineCall extends StaticCall {
-  readonly trampoline: number;
+  readonly trampoline: CodePointer;
 }
 
 /** True when the image has a symbol for a call's trampoline. */
@@ -20,7 +22,7 @@ export function hasTrampoline(call: StaticCall): call is TrampolineCall {
 }
 
 /** True when a trampoline stands where a code pointer leads. */
-export function isTrampolineAt(image: Image, pointer: number): boolean {
+export function isTrampolineAt(image: Image, pointer: CodePointer): boolean {
   const { isTrampoline, trampolineSize } = image.arch.instructionsOf(pointer);
   return isTrampoline(image.readUpTo(placeOf(image.arch, pointer), trampolineSize), 0);
 }
@@ -86,12 +88,12 @@ export function trampolinePatch(
 /** A trampoline's branch to a veneer that leads to a function out of its reach. */
 function throughVeneer(
   { image, support }: Program,
-  trampoline: number,
+  trampoline: CodePointer,
   value: CallValue,
 ): Uint8Array | undefined {
   if (value.kind === 'null' || value.kind === 'external') return undefined;
   const { encodeTrampoline } = image.arch.instructionsOf(trampoline);
-  for (const address of image.veneersTo(value.address, trampoline)) {
+  for (const address of image.stubs.veneersTo(value.address, trampoline)) {
     const bytes = encodeTrampoline(placeOf(image.arch, trampoline), { kind: 'function', address }, support);
     if (bytes) return bytes;
   }

@@ -1,17 +1,20 @@
 // What a static call is to do: the `func` of its key, as code and people name it.
+
 import type { CallTarget } from '../../arch/arch.ts';
 import { parseAddress } from '../../bytes/integer.ts';
+import type { Address, CodePointer } from '../../bytes/named-numbers.ts';
 import { requireKey } from '../../demand/keys.ts';
 import type { Program } from '../../demand/program.ts';
 import { TextpokeError } from '../../errors.ts';
-import type { Image, Pointer } from '../../image/image.ts';
-import { findSymbol } from '../../image/names.ts';
+import type { Pointer } from '../../image/dynamic.ts';
+import type { Image } from '../../image/image.ts';
+import { resolveSymbol } from '../../image/names.ts';
 
 /** What a call is to do; `external` is a function of another object, whose address only the loader knows. */
 export type CallValue = CallTarget | { readonly kind: 'external'; readonly name: string };
 
 /** What a `func` pointer means. */
-function callValue(pointer: Pointer, returnZero: number | undefined): CallValue {
+function callValue(pointer: Pointer, returnZero: CodePointer | undefined): CallValue {
   if (pointer.kind === 'external') return { kind: 'external', name: pointer.name };
   if (pointer.address === 0) return { kind: 'null' };
   if (pointer.address === returnZero) return { kind: 'return 0', address: pointer.address };
@@ -19,7 +22,7 @@ function callValue(pointer: Pointer, returnZero: number | undefined): CallValue 
 }
 
 /** Reads the `func` of a `struct static_call_key`; error `table-malformed` outside the image, `key-unaligned`. */
-export function readCallValue({ image, returnZero }: Program, key: number): CallValue {
+export function readCallValue({ image, returnZero }: Program, key: Address): CallValue {
   requireKey(image, key, '.static_call_sites');
   return callValue(image.readPointer(key), returnZero);
 }
@@ -54,7 +57,7 @@ export function parseCallValue({ image, returnZero }: Program, text: string): Ca
       { file: image.file.path },
     );
   }
-  const address = parseAddress(text) ?? findSymbol(image, text, 'function');
+  const address = parseAddress(text) ?? resolveSymbol(image, text, 'function');
   if (!image.codeAt(address)) {
     throw new TextpokeError('unknown-key', `${text} is not code of the image, so no call can go there`, {
       file: image.file.path,

@@ -1,25 +1,28 @@
-// Barriers between CPUs on ARM: textpoke's own table there and back, and the kernel's .alt.smp.init.
+// Barriers between CPUs on ARM, in textpoke's own table: there and back, and which ones annotate finds.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
+import { annotate } from '../../src/annotate/passes.ts';
+import { fitPart } from '../../src/boot/cpus.ts';
+import { runBoot as boot } from '../../src/boot/passes.ts';
 import { Runtime } from '../../src/boot/runtime.ts';
-import { setBarriers } from '../../src/boot/smp-barriers.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { MismatchError } from '../../src/errors.ts';
 import type { Image } from '../../src/image/image.ts';
-import { type AlternativeSite, readAlternatives } from '../../src/image/sites.ts';
+import { barrier } from '../../src/kinds/barrier/kind.ts';
+import { programOf } from '../../src/kinds/registry.ts';
 import { linkObjects } from '../../src/link/link.ts';
-import { annotate, boot } from '../../src/pipeline.ts';
-import { verifyImage } from '../../src/verify/verify.ts';
+import { runVerify as verifyImage } from '../../src/verify/passes.ts';
 import { annotated, everything, imageOf, sampleBytes } from '../samples.ts';
-import { run, scratch, toolTest, tryRun } from '../tools.ts';
+import { run, scratch, toolTest } from '../tools.ts';
 
 const withBarriers = (set: string, names: readonly string[]) =>
   linkObjects(names.map((name) => readElf(name, annotated(set, name, { smpBarriers: true })))).bytes;
+const barriersOf = ({ program }: Runtime) => program.sites.of(barrier);
 const bytesAt = (runtime: Runtime) =>
-  runtime.barriers.map(({ address }) => hexBytes(runtime.image.read(address, 4)));
+  barriersOf(runtime).map(({ address }) => hexBytes(runtime.image.read(address, 4)));
 const findings = (image: Image, cpus: number | undefined) =>
   verifyImage(image, { state: 'booted', cpus, locks: undefined, original: undefined }).findings;
 
@@ -33,24 +36,24 @@ const sets: Record<string, { barrier: string; nop: string }> = {
 for (const [set, { barrier, nop }] of Object.entries(sets)) {
   test(`${set}: one CPU turns every listed dmb ish into a NOP of its own, two bring all of them back`, () => {
     const bytes = withBarriers(set, ['lock']);
-    const runtime = new Runtime(imageOf(bytes));
-    assert.ok(runtime.barriers.length > 4);
+    const runtime = new Runtime(programOf(imageOf(bytes)));
+    assert.ok(barriersOf(runtime).length > 4);
     assert.deepEqual(new Set(bytesAt(runtime)), new Set([barrier]));
-    setBarriers(runtime, 1);
+    fitPart(runtime, runtime.program, 1, 'ds');
     assert.deepEqual(new Set(bytesAt(runtime)), new Set([nop]));
-    setBarriers(runtime, 2);
+    fitPart(runtime, runtime.program, 2, 'ds');
     assert.deepEqual(runtime.image.file.source.read(0, bytes.length), bytes);
   });
 
   test(`${set}: verify wants all barriers in the state that the number of CPUs demands`, () => {
     const image = imageOf(withBarriers(set, ['lock']));
     const runtime = boot(image, { cpus: 1, upFill: 'ds', steps: [] });
-    const count = runtime.barriers.length;
+    const count = barriersOf(runtime).length;
     assert.deepEqual(findings(image, 1), []);
     assert.deepEqual(findings(image, undefined), []);
     assert.deepEqual(new Set(findings(image, 2).map((f) => f.rule)), new Set(['TP017']));
     assert.equal(findings(image, 2).length, count);
-    const [first] = runtime.barriers;
+    const [first] = barriersOf(runtime);
     image.read(first!.address, 4).set(Buffer.from(barrier, 'hex'));
     const mixed = findings(image, undefined);
     assert.deepEqual(
@@ -65,10 +68,10 @@ for (const [set, { barrier, nop }] of Object.entries(sets)) {
 
 test('a listed place that holds another instruction is refused, and nothing is written', () => {
   const bytes = withBarriers('arm-gcc-O2', ['lock']);
-  const runtime = new Runtime(imageOf(bytes));
-  runtime.image.read(runtime.barriers[2]!.address, 4).set([0x1e, 0xff, 0x2f, 0xe1]);
+  const runtime = new Runtime(programOf(imageOf(bytes)));
+  runtime.image.read(barriersOf(runtime)[2]!.address, 4).set([0x1e, 0xff, 0x2f, 0xe1]);
   const before = runtime.image.file.source.read(0, bytes.length).slice();
-  assert.throws(() => setBarriers(runtime, 1), MismatchError);
+  assert.throws(() => fitPart(runtime, runtime.program, 1, 'ds'), MismatchError);
   assert.deepEqual(runtime.image.file.source.read(0, bytes.length), before);
 });
 
@@ -78,67 +81,6 @@ test('without --smp-barriers no barrier is listed, and with it a second time cha
   const options = { ...everything, smpBarriers: true };
   const once = annotate('lock.o', plain, options).bytes as Uint8Array;
   assert.equal(annotate('lock.o', once, options).bytes, undefined);
-});
-
-const alternatives = [
-  ['arm-gcc-O2', 'alt-smp'],
-  ['arm-clang-O2', 'alt-smp-absolute'],
-  ['thumb-gcc-O2', 'alt-smp'],
-  ['thumb-clang-O2', 'alt-smp-absolute'],
-  ['armeb-gcc-O2', 'alt-smp'],
-  ['thumbeb-gcc-O2', 'alt-smp'],
-] as const;
-
-for (const [set, name] of alternatives) {
-  const linked = () => imageOf(linkObjects([readElf(name, sampleBytes(set, name))]).bytes);
-
-  test(`${set}, ${name}: one CPU gets the kernel's replacements, and verify wants them`, () => {
-    const image = linked();
-    assert.equal(findings(image, 1).length, 4);
-    const runtime = boot(image, { cpus: 1, upFill: 'ds', steps: [] });
-    assert.equal(runtime.alternatives.length, 4);
-    for (const { address, replacement } of runtime.alternatives)
-      assert.deepEqual(image.read(address, 4), replacement);
-    assert.deepEqual(findings(image, 1), []);
-    const again = boot(image, { cpus: 2, upFill: 'ds', steps: [] });
-    assert.match(again.notes.join(), /4 of 4 sites .* does not say what stood there before/);
-    assert.equal(again.poker.records.length, 0);
-  });
-
-  toolTest(`${set}, ${name}: the running program is the one for one CPU`, ['qemu-arm', 'qemu-armeb'], (t) => {
-    const directory = scratch(t);
-    const file = join(directory, 'program');
-    const qemu = set.includes('eb-') ? 'qemu-armeb' : 'qemu-arm';
-    for (const cpus of [2, 1]) {
-      const image = linked();
-      boot(image, { cpus, upFill: 'ds', steps: [] });
-      writeFileSync(file, image.file.source.read(0, image.file.source.size), { mode: 0o755 });
-      assert.equal(tryRun(qemu, [file], directory).status, cpus === 1 ? 1 : 4);
-    }
-  });
-}
-
-test('words of data have replacements too, but the middle of an instruction has none', () => {
-  const linked = () => imageOf(linkObjects([readElf('a.o', sampleBytes('arm-gcc-O2', 'alt-smp'))]).bytes);
-  const image = linked();
-  const inData = readAlternatives(image).filter(({ address }) => image.isData(address, 4));
-  assert.deepEqual(
-    inData.map(({ address }) => image.describe(address)),
-    ['alt_on_up', 'alt_word'],
-  );
-  const { entry } = readAlternatives(image)[0] as AlternativeSite;
-  const field = new DataView(image.read(entry.address, 4).slice().buffer).getInt32(0, true);
-  const moved = new Uint8Array(4);
-  new DataView(moved.buffer).setInt32(0, field + 2, true);
-  image.read(entry.address, 4).set(moved);
-  assert.throws(
-    () => boot(image, { cpus: 1, upFill: 'ds', steps: [] }),
-    /alt_barrier\+0x2 of an entry is neither an instruction nor data/,
-  );
-  assert.deepEqual(
-    findings(image, 2).map((f) => f.rule),
-    ['TP002'],
-  );
 });
 
 const archives = [
