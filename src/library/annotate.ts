@@ -6,8 +6,10 @@ import { type Input, nameOf, readInput } from '../files/input.ts';
 
 /** An object or an archive, annotated. */
 export interface AnnotateResult {
-  /** The new file, or undefined when every byte would stay as it is. */
-  readonly bytes: Uint8Array | undefined;
+  /** The file with its tables; where nothing changed, the very bytes of the input. */
+  readonly bytes: Uint8Array;
+  /** False when every byte is as it was: there is nothing to write. */
+  readonly changed: boolean;
   /** What `textpoke annotate --json` prints. */
   readonly document: AnnotateDocument;
 }
@@ -20,6 +22,7 @@ export interface AnnotateResult {
  * `key-unaligned`, `field-range`.
  */
 export function annotate(input: Input, options: AnnotateOptions = {}): AnnotateResult {
-  const { bytes, stats } = annotateBytes(nameOf(input), readInput(input), options);
-  return { bytes, document: annotateJson(stats) };
+  const given = readInput(input);
+  const { bytes = given, stats } = annotateBytes(nameOf(input), given, options);
+  return { bytes, changed: bytes !== given, document: annotateJson(stats) };
 }
