@@ -47,7 +47,11 @@ before(async () => {
   const registry = join(copy, 'src/kinds/registry.ts');
   const text = readFileSync(registry, 'utf8');
   const changed = text
-    .replace(/^import \{ isKind/m, "import { demo } from './demo/kind.ts';\n$&")
+    .replace(
+      /^import .* from '\.\/kind\.ts';$/m,
+      "import { type DumpedDemo, demo } from './demo/kind.ts';\n$&",
+    )
+    .replace(/^export interface TableEntries \{$/m, '$&\n  readonly demoSites: DumpedDemo;')
     .replace(/^\s*jumpTable: staticBranch,$/m, '$&\n  demoSites: demo,');
   assert.notEqual(changed, text, 'the registry has the lines that the test changes');
   writeFileSync(registry, changed);
