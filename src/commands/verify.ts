@@ -6,6 +6,7 @@ import { loadDisassemblers } from '../engines/disassembler.ts';
 import { ExitCode, inFile, TextpokeError } from '../errors.ts';
 import { locateImage } from '../memory/locate.ts';
 import { openSnapshot } from '../memory/open.ts';
+import type { LockPolicy } from '../object/found.ts';
 import { print, warn } from '../output/console.ts';
 import { githubText } from '../output/github.ts';
 import { junitXml } from '../output/junit.ts';
@@ -14,7 +15,6 @@ import { sarifLog } from '../output/sarif.ts';
 import { verifyJson, verifyText } from '../output/verify.ts';
 import type { Finding } from '../verify/finding.ts';
 import { verifyMemory } from '../verify/memory.ts';
-import type { LockCheck } from '../verify/options.ts';
 import { runVerify as verifyImage } from '../verify/passes.ts';
 import { makeReport, type Report } from '../verify/report.ts';
 import { rules, type Severity } from '../verify/rules.ts';
@@ -27,7 +27,7 @@ export const verifyFormats = ['text', 'json', 'sarif', 'junit', 'github'] as con
 export interface VerifyArguments {
   original?: string;
   cpus?: number;
-  locks?: LockCheck;
+  locks?: LockPolicy;
   linked?: boolean;
   baseline?: string;
   config?: string;
