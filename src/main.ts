@@ -12,11 +12,13 @@ import { type DiffArguments, runDiff } from './commands/diff.ts';
 import { type DumpArguments, runDump } from './commands/dump.ts';
 import { type ExplainArguments, runExplain } from './commands/explain.ts';
 import { runLdscript } from './commands/ldscript.ts';
-import { runVerify, type VerifyArguments, verifyFormats } from './commands/verify.ts';
-import { profiles } from './demand/profiles.ts';
+import { runVerify, type VerifyArguments } from './commands/verify.ts';
+import { profileNames } from './demand/profiles.ts';
 import { ExitCode } from './errors.ts';
 import { abandon } from './files/publish.ts';
 import { listedKinds } from './kinds/registry.ts';
+import { diffFormats } from './library/diff.ts';
+import { verifyFormats } from './library/verify-report.ts';
 import { describeError, print, printError } from './output/console.ts';
 import { partsOf } from './output/help/command-line.ts';
 import { completionScript, type Shell, shells } from './output/help/completion.ts';
@@ -138,11 +140,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
         .choices(['ds', 'nop'])
         .default('ds'),
     )
-    .addOption(
-      new Option('--profile <name>', `whose rules: ${profiles.map(({ name }) => name).join(' ')}`).choices(
-        profiles.map(({ name }) => name),
-      ),
-    )
+    .addOption(new Option('--profile <name>', `whose rules: ${profileNames.join(' ')}`).choices(profileNames))
     .option(
       '--module <file>',
       'load a kernel module after boot (repeatable)',
@@ -216,7 +214,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .argument('<new-file>')
     .addOption(
       new Option('--format <format>', 'text (default), json or markdown')
-        .choices(['text', 'json', 'markdown'])
+        .choices(diffFormats)
         .default('text'),
     )
     .addHelpText('after', '\nExample:\n  textpoke diff release/prog build/prog --format markdown')

@@ -28,6 +28,7 @@ const rooms = [
   ['dump/'],
   ['diff/'],
   ['output/'],
+  ['library/'],
   ['commands/'],
   ['main.ts', 'index.ts'],
   ['cli.ts'],
@@ -116,6 +117,21 @@ test('verify knows nothing of boot: both ask what must stand at a site', () => {
     .filter((file) => file.startsWith('verify/'))
     .flatMap((file) => [...reachedFrom(file)].filter((target) => target.startsWith('boot/')));
   assert.deepEqual(reached, []);
+});
+
+test('the library prints nothing and writes no file', () => {
+  const silent = ['output/console.ts', 'files/publish.ts'];
+  const reached = reachedFrom('index.ts');
+  assert.deepEqual(
+    silent.filter((file) => reached.has(file)),
+    [],
+  );
+  const reading =
+    /process\.(stdout|stderr|exit\b|exitCode)|console\.|\b(write|append|rename|unlink|mkdir)\w*Sync\b/;
+  assert.deepEqual(
+    [...reached].filter((file) => reading.test(readFileSync(join(source, file), 'utf8'))),
+    [],
+  );
 });
 
 test('kinds of sites do not know each other, but for those that share a group', () => {

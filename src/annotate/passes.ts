@@ -12,21 +12,29 @@ import { type Found, Search } from '../object/found.ts';
 import { ObjectCode } from '../object/object-code.ts';
 import { checkResult } from './check.ts';
 import { encodeTables } from './encode.ts';
-import { type AnnotateOptions, kindsAskedFor } from './options.ts';
+import { type AnnotateOptions, kindsAskedFor, type ObjectCheck } from './options.ts';
 import { type AnnotateStats, statsOf } from './stats.ts';
 
+/** An object or an archive, annotated. */
 export interface Annotated {
   /** The new file, or undefined when every byte would stay as it is. */
   readonly bytes: Uint8Array | undefined;
+  /** One for each object that has code. */
   readonly stats: readonly AnnotateStats[];
 }
 
 /**
  * Annotates an object or an archive in memory; nothing is written. Archive members that are no ELF objects stay
- * as they are. Errors: those of reading, `site-unpatchable`, `site-mismatch`, `key-unaligned`.
+ * as they are; `check` is shown each object that is annotated. Errors: those of reading, `site-unpatchable`,
+ * `site-mismatch`, `key-unaligned`.
  */
-export function annotate(path: string, bytes: Uint8Array, options: AnnotateOptions = {}): Annotated {
-  if (!isArchive(bytes)) return annotateObject(path, bytes, options);
+export function annotate(
+  path: string,
+  bytes: Uint8Array,
+  options: AnnotateOptions = {},
+  check?: ObjectCheck,
+): Annotated {
+  if (!isArchive(bytes)) return annotateObject(path, bytes, options, check);
   return inFile(path, () => {
     const members = readArchive(bytes);
     const contents = new Map<number, Uint8Array>();
@@ -34,7 +42,7 @@ export function annotate(path: string, bytes: Uint8Array, options: AnnotateOptio
     members.forEach((member, i) => {
       const content = bytes.subarray(member.offset, member.offset + member.size);
       if (member.special || !isElf(content)) return;
-      const result = annotateObject(`${path}(${member.name})`, content, options);
+      const result = annotateObject(`${path}(${member.name})`, content, options, check);
       for (const one of result.stats) stats.push(one);
       if (result.bytes) contents.set(i, result.bytes);
     });
@@ -43,7 +51,12 @@ export function annotate(path: string, bytes: Uint8Array, options: AnnotateOptio
 }
 
 /** Annotates one object in memory. `path` names it in messages. */
-function annotateObject(path: string, bytes: Uint8Array, options: AnnotateOptions): Annotated {
+function annotateObject(
+  path: string,
+  bytes: Uint8Array,
+  options: AnnotateOptions,
+  check: ObjectCheck | undefined,
+): Annotated {
   return inFile(path, () => {
     const read = readElf(path, bytes);
     const arch = archOf(read.header);
@@ -58,7 +71,7 @@ function annotateObject(path: string, bytes: Uint8Array, options: AnnotateOption
     const change = changeFor(object, found, options);
     const result = isEmptyChange(change) ? undefined : rewriteObject(file, change);
     const annotated = result ? checkResult(path, result, found, change.groups.length) : object;
-    options.crossCheck?.(annotated);
+    check?.(annotated);
     return { bytes: result, stats: [statsOf(object, found)] };
   });
 }

@@ -3,22 +3,41 @@ import { listedKinds } from '../kinds/registry.ts';
 import type { Found, FoundCounts } from '../object/found.ts';
 import type { ObjectCode } from '../object/object-code.ts';
 
-/** What one object gave. Counts of entries written, already there, and of build-time jumps rewritten. */
+/** What one object gave, in numbers of entries where nothing else is said. */
 export interface AnnotateStats {
+  /** The object, or `lib.a(member.o)`. */
   readonly file: string;
+  /** Written to `.static_call_sites`. */
   readonly staticCalls: number;
+  /** Written to `__jump_table`. */
   readonly staticBranches: number;
+  /** Written to `.smp_locks`. */
   readonly locks: number;
   /** Locks marked to be kept, listed in a table of their own. */
   readonly keptLocks: number;
+  /** Written to `.smp_barriers`. */
   readonly barriers: number;
+  /** Entries of these tables that were there before. */
   readonly alreadyListed: number;
+  /** Jumps of static branches that became NOPs. */
   readonly rewrittenJumps: number;
   /** Absolute jump entries made relative. */
   readonly madeRelative: number;
   /** Names of keys that the object did not know. */
   readonly keysAdded: readonly string[];
+  /** Locks that the object's own `.smp_locks` leaves out. */
   readonly unlistedLocks: number;
+}
+
+/** What `textpoke annotate --json` prints (docs/annotate.schema.json). */
+export interface AnnotateDocument {
+  readonly schema: 'textpoke.annotate/1';
+  readonly files: readonly AnnotateStats[];
+}
+
+/** The document of what objects gave. */
+export function annotateJson(files: readonly AnnotateStats[]): AnnotateDocument {
+  return { schema: 'textpoke.annotate/1', files };
 }
 
 /** The statistics of what was found in an object. */

@@ -8,12 +8,13 @@ import type { Runtime } from './runtime.ts';
 import { callsNamed, describeCall, describeNamedValue } from './static-call.ts';
 import { keysInUse } from './static-key.ts';
 
+/** What is expected of a step; fields that are absent are not looked at. */
 export interface Expectation {
   /** Counts of static keys, by name. */
   readonly keys?: Readonly<Record<string, number>> | undefined;
   /** What static calls go to, by name: a function, `NULL` or `RET0`. */
   readonly calls?: Readonly<Record<string, string>> | undefined;
-  /** Bytes in hexadecimal digits, by place. */
+  /** Bytes in hexadecimal digits, by place: a name, `name+0x10` or an address (`0x…`). */
   readonly bytes?: Readonly<Record<string, string>> | undefined;
   /** A part of each warning of this step, in order; an empty list: it warns of nothing. */
   readonly warnings?: readonly string[] | undefined;

@@ -5,13 +5,21 @@ export type Reserved = Readonly<Record<string, boolean>>;
 
 /** A WARN of the kernel's: the program goes on. */
 export interface Warning {
-  /** What a person gave the step: `step 3: dec off_key`. */
-  readonly step: string | undefined;
+  /** The step that it came of: `step 3`; absent for boot, and for steps without a name. */
+  readonly step?: string;
   /** `static_key_dec_not_one: WARN_ON_ONCE(v == 0)`: function and condition as the kernel's source has them. */
   readonly warning: string;
+  /** The key, call or place that it is about. */
   readonly about: string;
   /** WARN_ON_ONCE prints once; a repetition is silent there. */
   readonly repeated: boolean;
+}
+
+/** The answer to a step `queryReserved`. */
+export interface QueryAnswer {
+  /** The step as a person knows it: `step 3`, else the operation in a few words. */
+  readonly step: string;
+  readonly reserved: Reserved;
 }
 
 export class Log {
@@ -19,7 +27,7 @@ export class Log {
   readonly notes: string[] = [];
   readonly warnings: Warning[] = [];
   /** What queries found. */
-  readonly results: { readonly step: string; readonly reserved: Reserved }[] = [];
+  readonly results: QueryAnswer[] = [];
   /** The step that runs, as a person knows it. */
   step: string | undefined;
   private readonly warned = new Set<string>();
@@ -33,6 +41,7 @@ export class Log {
   warn(warning: string, about: string): void {
     const repeated = this.warned.has(warning);
     this.warned.add(warning);
-    this.warnings.push({ step: this.step, warning, about, repeated });
+    const step = this.step === undefined ? {} : { step: this.step };
+    this.warnings.push({ ...step, warning, about, repeated });
   }
 }

@@ -4,7 +4,7 @@ import type { Profile } from '../demand/profiles.ts';
 import type { Site } from '../demand/sites.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { readElfFrom } from '../elf/read.ts';
-import { fileSource } from '../files/source.ts';
+import { type Input, nameOf, openInput } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import type { Kind } from '../kinds/kind.ts';
 import { kinds, programOf } from '../kinds/registry.ts';
@@ -23,7 +23,7 @@ export interface BootOptions {
   /** Which runtime patches; undefined: the one that the image asks for. */
   readonly profile?: Profile | undefined;
   /** Opens a module's file, for steps that load one; undefined: reads it from the disk. */
-  readonly openModule?: ((file: string) => ElfFile) | undefined;
+  readonly openModule?: ((file: Input) => ElfFile) | undefined;
   /** Told of each phase and step as it begins. */
   readonly progress?: ((what: string) => void) | undefined;
 }
@@ -63,7 +63,7 @@ export function runBoot(image: Image, options: BootOptions = {}): Runtime {
   // From here on the program runs: every site is what its key demands, and writes go one breakpoint at a time.
   runtime.poker.phase = runTime;
   runtime.poker.live = true;
-  const openModule = options.openModule ?? ((file) => readElfFrom(file, fileSource(file)));
+  const openModule = options.openModule ?? ((file) => readElfFrom(nameOf(file), openInput(file)));
   for (const step of steps) {
     progress(step.place ?? describeStep(step));
     runStep(runtime, step, { upFill, openModule });

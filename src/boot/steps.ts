@@ -2,6 +2,7 @@
 import type { UpFill } from '../demand/patch.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { printable, TextpokeError } from '../errors.ts';
+import { type Input, nameOf } from '../files/input.ts';
 import { resolvePlace, resolveStaticKeys } from '../image/names.ts';
 import type { StaticCall } from '../image/static-calls.ts';
 import { cpuDown, cpuUp } from './cpus.ts';
@@ -22,17 +23,23 @@ import {
   keysInUse,
 } from './static-key.ts';
 
-const keyOperations = {
+/** static_key_enable, _disable, _slow_inc, _slow_dec, and the flush of decrements that wait. */
+export type KeyOperation = 'enable' | 'disable' | 'inc' | 'dec' | 'flush';
+
+const keyOperations: Readonly<Record<KeyOperation, (runtime: Runtime, key: number) => void>> = {
   enable: enableKey,
   disable: disableKey,
   inc: incrementKey,
   dec: decrementKey,
   flush: flushKey,
-} as const;
+};
 
-/** An operation. Keys and calls are names, `file.c:name`, addresses or patterns (image/names.ts). */
+/**
+ * An operation on a program that runs. Keys, calls and places are names, `file.c:name`, addresses (`0x…`) or patterns
+ * (`*` and `?`); `timeout` and `milliseconds` are milliseconds, `size` is bytes, `cpu` is a CPU's number.
+ */
 export type Operation =
-  | { readonly do: keyof typeof keyOperations; readonly key: string }
+  | { readonly do: KeyOperation; readonly key: string }
   | { readonly do: 'decDeferred'; readonly key: string; readonly timeout: number }
   | {
       readonly do: 'update';
@@ -43,13 +50,15 @@ export type Operation =
       readonly by?: string | undefined;
     }
   | { readonly do: 'forceReinit' | 'freeInit' | 'expect' }
-  | { readonly do: 'load'; readonly file: string }
+  /** A module is called as its file is, without the directory and what follows the last dot. */
+  | { readonly do: 'load'; readonly file: Input }
   | { readonly do: 'unload'; readonly module: string }
   | { readonly do: 'cpuUp'; readonly cpu: number }
   | { readonly do: 'cpuDown'; readonly cpu: number; readonly dropLocks?: boolean | undefined }
   | { readonly do: 'advance'; readonly milliseconds: number }
   | { readonly do: 'queryReserved'; readonly start: string; readonly size: number };
 
+/** A step: an operation, and what it is expected to lead to. */
 export type BootStep = Operation & {
   /** How messages call the step: `step 3`. */
   readonly place?: string | undefined;
@@ -59,7 +68,7 @@ export type BootStep = Operation & {
 export interface StepSurroundings {
   readonly upFill: UpFill;
   /** Opens a module's file. */
-  readonly openModule: (file: string) => ElfFile;
+  readonly openModule: (file: Input) => ElfFile;
 }
 
 /** The step in a few words: `dec off_key`. */
@@ -68,7 +77,7 @@ export function describeStep(step: BootStep): string {
     case 'update':
       return `update ${step.call}=${step.value}`;
     case 'load':
-      return `load ${step.file}`;
+      return `load ${nameOf(step.file)}`;
     case 'unload':
       return `unload ${step.module}`;
     case 'cpuUp':

@@ -1,16 +1,16 @@
 // One file through annotate, here or in a worker thread.
-import type { AnnotateOptions } from '../annotate/options.ts';
+import type { AnnotateOptions, ObjectCheck } from '../annotate/options.ts';
 import { type Annotated, annotate } from '../annotate/passes.ts';
 import type { AnnotateStats } from '../annotate/stats.ts';
 import { type ErrorCode, type ErrorPlace, TextpokeError } from '../errors.ts';
+import { readInput } from '../files/input.ts';
 import { backUp, publish } from '../files/publish.ts';
-import { readBytes } from './input.ts';
 
 /** Argument that tells a worker thread of -j what it is. */
 export const workerFlag = '--textpoke-annotate-worker';
 
 /** The arguments of annotate: what it does with files, and what the library is asked for. */
-export interface AnnotateArguments extends Omit<AnnotateOptions, 'crossCheck'> {
+export interface AnnotateArguments extends AnnotateOptions {
   readonly output?: string;
   readonly filesFrom?: string;
   readonly depfile?: string;
@@ -23,13 +23,9 @@ export interface AnnotateArguments extends Omit<AnnotateOptions, 'crossCheck'> {
 }
 
 /** Annotates one file and publishes it. Returns what was found in it. */
-export function annotateFile(
-  path: string,
-  args: AnnotateArguments,
-  crossCheck?: AnnotateOptions['crossCheck'],
-): Annotated {
-  const bytes = readBytes(path);
-  const result = annotate(path, bytes, { ...args, crossCheck });
+export function annotateFile(path: string, args: AnnotateArguments, check?: ObjectCheck): Annotated {
+  const bytes = readInput(path);
+  const result = annotate(path, bytes, args, check);
   if (args.dryRun) return result;
   const target = args.output ?? path;
   if (!result.bytes && target === path) return result;
@@ -45,13 +41,9 @@ export type Outcome =
   | { readonly defect: string };
 
 /** Annotates one file, whatever comes of it. */
-export function tryAnnotateFile(
-  path: string,
-  args: AnnotateArguments,
-  crossCheck?: AnnotateOptions['crossCheck'],
-): Outcome {
+export function tryAnnotateFile(path: string, args: AnnotateArguments, check?: ObjectCheck): Outcome {
   try {
-    return { stats: annotateFile(path, args, crossCheck).stats };
+    return { stats: annotateFile(path, args, check).stats };
   } catch (error) {
     if (error instanceof TextpokeError)
       return { error: { code: error.code, message: error.message, place: error.place } };

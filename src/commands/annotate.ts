@@ -1,12 +1,13 @@
 // textpoke annotate: objects and archives, in place or to -o.
 import { realpathSync } from 'node:fs';
-import type { AnnotateStats } from '../annotate/stats.ts';
+import { type AnnotateStats, annotateJson } from '../annotate/stats.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { publish } from '../files/publish.ts';
 import { expandWords, readList } from '../files/response-file.ts';
 import { keptLock } from '../kinds/lock-prefix/kind.ts';
 import { listedKinds } from '../kinds/registry.ts';
-import { count, describeError, print, printError, warn } from '../output/console.ts';
+import { describeError, print, printError, warn } from '../output/console.ts';
+import { count } from '../output/count.ts';
 import { type AnnotateArguments, type Outcome, tryAnnotateFile } from './annotate-file.ts';
 
 /** Says what failed; returns the exit status of the first of them. */
@@ -87,7 +88,7 @@ export async function runAnnotate(words: readonly string[], args: AnnotateArgume
   if (args.depfile !== undefined && !args.dryRun && exitCode === ExitCode.done) {
     writeDepfile(args.depfile, args.output as string, words, files);
   }
-  if (args.json) print(JSON.stringify({ schema: 'textpoke.annotate/1', files: stats }, null, 2));
+  if (args.json) print(JSON.stringify(annotateJson(stats), null, 2));
   else if ((args.stats || args.dryRun) && stats.length > 0) print(statsText(stats, args.dryRun === true));
   tellUnlisted(stats);
   return exitCode;

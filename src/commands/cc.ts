@@ -9,12 +9,12 @@ import { dirname } from 'node:path';
 import type { AnnotateOptions } from '../annotate/options.ts';
 import { annotate } from '../annotate/passes.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
+import { readInput } from '../files/input.ts';
 import { discard, discardPending, renameInto, replace, siblingOf } from '../files/publish.ts';
 import { reasonOf } from '../files/source.ts';
 import { describeError, printError, warn } from '../output/console.ts';
 import { tellUnlisted } from './annotate.ts';
 import { type CompiledObject, readCompilerLine } from './compiler-line.ts';
-import { readBytes } from './input.ts';
 
 interface Ended {
   readonly status: number;
@@ -82,7 +82,7 @@ function takeAway(path: string): string | undefined {
 
 /** Annotates what was made and gives it its name. An object without sites stays the file that the compiler made. */
 function finish(made: string, path: string, options: AnnotateOptions): void {
-  const { bytes, stats } = annotate(path, readBytes(made), options);
+  const { bytes, stats } = annotate(path, readInput(made), options);
   tellUnlisted(stats);
   try {
     if (!bytes) {

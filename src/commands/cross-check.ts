@@ -1,6 +1,7 @@
 // annotate --cross-check: our encodings for the machines at hand against keystone once, and every listed instruction
 // against capstone.
 import { statSync } from 'node:fs';
+import type { ObjectCheck } from '../annotate/options.ts';
 import type { Arch } from '../arch/arch.ts';
 import { placeOf } from '../arch/code-pointer.ts';
 import { architectures, archOf } from '../arch/registry.ts';
@@ -13,10 +14,10 @@ import {
   type Intent,
 } from '../engines/cross-check.ts';
 import { TextpokeError } from '../errors.ts';
+import { readInput } from '../files/input.ts';
 import { kinds } from '../kinds/registry.ts';
 import type { CodeSection, ObjectCode, Place } from '../object/object-code.ts';
 import { readObjectTable } from '../object/tables.ts';
-import { readBytes } from './input.ts';
 
 /** Longest instruction on any machine, in bytes. */
 const longest = 15;
@@ -25,7 +26,7 @@ const longest = 15;
  * Loads both engines for the machines of `files` and checks the encodings of each; the result checks one object of
  * theirs after another. Errors: `defect`, `machine-unsupported`.
  */
-export async function makeCrossCheck(files: readonly string[]): Promise<(annotated: ObjectCode) => void> {
+export async function makeCrossCheck(files: readonly string[]): Promise<ObjectCheck> {
   const checks = new Map<Arch, CrossCheck>();
   for (const arch of new Set(files.flatMap(machinesOf))) checks.set(arch, await crossCheckEncodings(arch));
   return (object) => {
@@ -41,7 +42,7 @@ function machinesOf(path: string): Arch[] {
   // A pipe can be read only once.
   if (stat && !stat.isFile() && !stat.isDirectory()) return architectures.map(({ arch }) => arch);
   return unlessRefused(() => {
-    const bytes = readBytes(path);
+    const bytes = readInput(path);
     if (!isArchive(bytes)) return [machineOf(path, bytes)];
     return readArchive(bytes)
       .filter(({ special }) => !special)

@@ -84,12 +84,14 @@ export const profiles: readonly Profile[] = [
 
 const own = profiles.at(-1) as Profile;
 
+/** What `--profile` and the library take, oldest first: kernel versions, and `textpoke`. */
+export const profileNames: readonly string[] = profiles.map(({ name }) => name);
+
 /** The profile of a name. Error `usage`. */
 export function profileNamed(name: string): Profile {
   const found = profiles.find((profile) => profile.name === name);
   if (found) return found;
-  const names = profiles.map((profile) => profile.name).join(', ');
-  throw new TextpokeError('usage', `there is no profile ${name}; there are ${names}`);
+  throw new TextpokeError('usage', `there is no profile ${name}; there are ${profileNames.join(', ')}`);
 }
 
 /** The profile that an image's banner asks for; textpoke's own where there is none. */

@@ -1,9 +1,7 @@
-// What `dump` finds in a file, in the shape of its JSON document (docs/dump.schema.json).
+// What `dump` finds in a file; its JSON document is made of it (output/dump.ts).
 import type { TableKind } from '../kinds/kind.ts';
-import type { Rows } from '../kinds/registry.ts';
+import type { TableEntries } from '../kinds/registry.ts';
 import type { DumpedDeadEntry, DumpedEntry } from '../kinds/shown.ts';
-
-export const dumpSchema = 'textpoke.dump/1';
 
 /** Where a table lies: a section of its own, or a stretch of a larger one. */
 export interface TablePart {
@@ -28,12 +26,9 @@ export interface DumpedTable<Entry extends DumpedEntry> {
   readonly problems: readonly string[];
 }
 
-/** The entries that a row decodes. */
-type EntryOf<Row> = Row extends TableKind<infer Entry> ? Entry : never;
-
 /** The tables of a file; those that were not asked for are absent. */
 export type DumpedTables = {
-  readonly [Name in keyof Rows]?: DumpedTable<EntryOf<Rows[Name]>>;
+  readonly [Name in keyof TableEntries]?: DumpedTable<TableEntries[Name]>;
 };
 
 export interface DumpedFile {

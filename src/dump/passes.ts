@@ -32,12 +32,13 @@ export function tableNamed(name: string): TableKind {
   throw new TextpokeError('usage', `there is no table ${JSON.stringify(name)}; known: ${known}`);
 }
 
+/** What dump is asked for. */
 export interface DumpOptions {
-  /** As `--table` gives it; undefined: all of them. */
+  /** Name of a table: its section's, `jumpTable`, or `jump` and so on; undefined: all of them. */
   readonly table?: string | undefined;
   /** Glob (`*`, `?`) over key names; entries of tables without keys then are left out. */
   readonly key?: string | undefined;
-  /** Loads capstone for the text of instructions. */
+  /** Has capstone read the instructions; false unless given: their text then is their kind in short. */
   readonly disassemble?: boolean | undefined;
 }
 

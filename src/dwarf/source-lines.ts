@@ -13,9 +13,11 @@ import { runLineProgram, type SequenceStart } from './line-program.ts';
 import { debugSections, FieldRelocations, readContent } from './sections.ts';
 import { WantedPlaces } from './wanted.ts';
 
+/** A line of source. */
 export interface SourceLine {
   /** As the compiler was given it: absolute, or relative to the directory where it ran. */
   readonly file: string;
+  /** From 1. */
   readonly line: number;
 }
 

@@ -3,28 +3,36 @@
 /** A place in an object or an image. Addresses are `0x…` strings; in an object they count from the section. */
 export interface DumpedPlace {
   readonly address?: string;
+  /** Name of the section that holds the place. */
   readonly section?: string;
   /** Byte offset in the section. */
   readonly offset?: number;
   /** The symbol that names the place, or the nearest in front of it. */
   readonly symbol?: string;
+  /** Byte offset from the symbol. */
   readonly symbolOffset?: number;
-  /** The symbol is defined in no section of this object: elsewhere, as a common, or as a number. */
+  /** The symbol is defined in another object. */
   readonly undefined?: true;
+  /** The symbol is a common, which the linker places. */
   readonly common?: true;
+  /** The symbol is a number, in no section. */
   readonly absolute?: true;
   /**
    * Source of a place in code, where DWARF has it: as the compiler was given the name, so a relative one counts from
    * the directory where it ran.
    */
   readonly file?: string;
+  /** From 1. */
   readonly line?: number;
 }
 
+/** An instruction, or a word of data in its place. */
 export interface DumpedInstruction {
-  /** Hexadecimal digits. */
+  /** In the order of memory, two hexadecimal digits each. */
   readonly bytes: string;
+  /** What it does, as far as patching cares: `call`, `jump`, `nop`, `return`, `other`, `data` and so on. */
   readonly kind: string;
+  /** As capstone reads it, else its kind in short and where it goes. */
   readonly text: string;
 }
 
@@ -38,7 +46,9 @@ export interface DumpedEntry {
 
 /** An entry without places: one that a linker zeroed with the code it named, or one that cannot be read. */
 export interface DumpedDeadEntry extends DumpedEntry {
+  /** The entry as it stands, two hexadecimal digits a byte. */
   readonly bytes: string;
+  /** A linker zeroed it with the code it named. */
   readonly discarded?: true;
 }
 

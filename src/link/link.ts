@@ -8,7 +8,9 @@ import { layOut, OffsetTable, relocate } from './layout.ts';
 import { writeImage } from './output.ts';
 import { type ExternalSymbols, LinkSymbols } from './symbols.ts';
 
+/** A program that was linked in memory. */
 export interface Linked {
+  /** An ELF executable. */
   readonly bytes: Uint8Array;
   /** Symbols that no object defines; each got a stub that traps. */
   readonly undefinedSymbols: readonly string[];

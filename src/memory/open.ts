@@ -1,19 +1,33 @@
 // Opens a dump of memory, whose format its first bytes tell.
 import { isElf } from '../elf/read.ts';
 import { inFile, TextpokeError } from '../errors.ts';
-import { type ByteSource, fileSource } from '../files/source.ts';
+import { type Input, nameOf, openInput } from '../files/input.ts';
+import type { ByteSource } from '../files/source.ts';
 import type { Image } from '../image/image.ts';
 import { readCore } from './core.ts';
 import { flatSignature, kdumpSignature, readKdump, unflatten } from './kdump.ts';
 import type { Snapshot } from './memory.ts';
 
+/** A snapshot whose file is open. */
+export interface OpenSnapshot extends Snapshot {
+  /** Gives the file back to the system; nothing may be read after it. */
+  close(): void;
+}
+
 /**
  * Opens the dump of a system that runs `image`; `base` is the virtual address of a raw dump's first byte.
  * Errors: `read-failed`, `memory-unsupported`, `memory-malformed`, `memory-mismatch`, `elf-truncated`.
  */
-export function openSnapshot(path: string, image: Image, base: number | undefined): Snapshot {
-  const source = fileSource(path);
-  return inFile(path, () => readSnapshot(path, source, image, base));
+export function openSnapshot(input: Input, image: Image, base: number | undefined): OpenSnapshot {
+  const name = nameOf(input);
+  const source = openInput(input);
+  const close = () => source.close();
+  try {
+    return { ...inFile(name, () => readSnapshot(name, source, image, base)), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 /** The same for an open source. */

@@ -12,7 +12,7 @@ export type LockPolicy = 'all' | 'listed' | 'none';
 
 /** How sites are listed; which kinds are looked for is asked before. */
 export interface ListingRules {
-  /** Undefined: all, but `listed` in an object that has a `.smp_locks` already. */
+  /** Which locks; undefined: all, but `listed` in an object that has a `.smp_locks` already. */
   readonly locks?: LockPolicy | undefined;
   /** Kernel module rules: a missing key is represented by its trampoline, tables are plain sections. */
   readonly module?: boolean | undefined;

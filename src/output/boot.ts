@@ -1,19 +1,17 @@
 // The record of a boot for people: phases with counts, then each write with before, after, reason, disassembly.
-
 import { phases, runTime } from '../boot/passes.ts';
 import type { Part, Runtime } from '../boot/runtime.ts';
-import type { PlaceStates } from '../boot/states.ts';
 import { keysInUse } from '../boot/static-key.ts';
 import type { PokeRecord } from '../boot/text-poke.ts';
 import { hex, hexBytes, sameBytes } from '../bytes/integer.ts';
-import type { Program } from '../demand/program.ts';
 import { linesOfAddresses, type SourceLine } from '../dwarf/source-lines.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import type { MismatchError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
-import type { Group, Kind } from '../kinds/kind.ts';
-import { countGroups, kinds } from '../kinds/registry.ts';
-import { count, outputColours } from './console.ts';
+import type { Group } from '../kinds/kind.ts';
+import { countGroups, groupsOf, moduleGroups } from '../kinds/registry.ts';
+import { outputColours } from './console.ts';
+import { count } from './count.ts';
 import { sourceText } from './verify.ts';
 
 /** One instruction as text; a breakpoint's or a prefix's single byte reads as what it is. */
@@ -124,11 +122,6 @@ function groupsText(part: Part, groups: readonly Group[]): string {
   return shown.map(({ id, noun }) => count(counts[id] ?? 0, noun)).join(', ');
 }
 
-/** The groups of some kinds, each once. */
-function groupsOf(of: (kind: Kind) => boolean): Group[] {
-  return [...new Set(kinds.flatMap((kind) => (kind.group && of(kind) ? [kind.group] : [])))];
-}
-
 /** What each phase of boot deals with. */
 function phaseSubjects({ program }: Runtime): Map<string, string> {
   const subjects = phases.map((phase): [string, string] => [
@@ -163,9 +156,6 @@ function changes(runtime: Runtime): string[] {
   return more > 0 ? [...texts.slice(0, shownChanges), `and ${more} more`] : texts;
 }
 
-/** The groups of sites that modules bring. */
-const moduleGroups = groupsOf((kind) => kind.isInModules === true);
-
 /** Phases with counts, modules, and what changed. */
 export function bootSummary(runtime: Runtime): string {
   const subjects = phaseSubjects(runtime);
@@ -191,61 +181,6 @@ export function bootSummary(runtime: Runtime): string {
   }
   lines.push(...changes(runtime).map((text) => `${'changed'.padEnd(16)} ${text}`));
   return `${lines.join('\n')}\n`;
-}
-
-/** `textpoke.boot/1`. */
-export function bootJson(file: string, runtime: Runtime, undefinedSymbols: readonly string[]): unknown {
-  const { poker, program, log } = runtime;
-  return {
-    schema: 'textpoke.boot/1',
-    file,
-    profile: program.profile.name,
-    sites: countGroups(program),
-    modules: runtime.state.modules.map((module) => {
-      const counts = countGroups(module);
-      return {
-        name: module.name,
-        sites: Object.fromEntries(moduleGroups.map(({ id }) => [id, counts[id] ?? 0])),
-      };
-    }),
-    writes: poker.records.map((record) => ({
-      phase: record.phase,
-      what: record.what,
-      address: hex(record.address),
-      symbol: record.symbol,
-      before: hexBytes(record.before),
-      after: hexBytes(record.after),
-      reason: record.reason,
-      ...(record.live ? { step: record.live.step } : {}),
-    })),
-    reserved: log.results,
-    warnings: log.warnings,
-    notes: log.notes,
-    undefinedSymbols,
-  };
-}
-
-/** `textpoke.states/1`, a place a line. */
-export function statesJson(
-  file: string,
-  { image, profile }: Program,
-  places: readonly PlaceStates[],
-): string {
-  const head = { schema: 'textpoke.states/1', file, profile: profile.name };
-  const lines = places.map(({ address, kind, key, states }) =>
-    JSON.stringify({
-      address: hex(address),
-      symbol: image.describe(address),
-      kind,
-      ...(key === undefined ? {} : { key: image.describe(key) }),
-      states: states.map(({ bytes, mask, meaning }) => ({
-        bytes: hexBytes(bytes),
-        ...(mask ? { mask: hexBytes(mask) } : {}),
-        meaning,
-      })),
-    }),
-  );
-  return `${JSON.stringify(head).slice(0, -1)},"places":[\n${lines.join(',\n')}\n]}`;
 }
 
 /** How many places are shown before the rest is only counted. */

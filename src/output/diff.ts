@@ -1,15 +1,11 @@
 // What diff found: for people, for machines, and for a comment on a pull request.
-import type { ComparedSites, Difference } from '../diff/compare.ts';
+import type { Difference } from '../diff/compare.ts';
+import type { ComparedFile } from '../diff/files.ts';
 import { type ComparedSite, describeSite } from '../diff/sites.ts';
 import { printable } from '../errors.ts';
 import { kinds } from '../kinds/registry.ts';
-import { count, outputColours } from './console.ts';
-
-/** What was compared: a file, or a member of an archive. */
-export interface ComparedFile extends ComparedSites {
-  /** The member's name, in an archive. */
-  readonly member: string | undefined;
-}
+import { coloursOf } from './colours.ts';
+import { count } from './count.ts';
 
 function sentence(difference: Difference): string {
   if (difference.what === 'added') return describeSite(difference.after);
@@ -44,8 +40,8 @@ function kindCounts(files: readonly ComparedFile[]): string[] {
 }
 
 /** Differences by function, a line each; nothing where there are none. */
-export function diffText(files: readonly ComparedFile[]): string {
-  const colour = outputColours();
+export function diffText(files: readonly ComparedFile[], color?: boolean): string {
+  const colour = coloursOf(color);
   const paint = { removed: colour.red, added: colour.green, changed: colour.yellow } as const;
   const lines: string[] = [];
   for (const { member, differences } of files) {
@@ -68,9 +64,64 @@ export function diffText(files: readonly ComparedFile[]): string {
   return `${[...lines, [summary(files), ...kindCounts(files)].join('; ')].join('\n')}\n`;
 }
 
+/** What `textpoke diff --format json` prints (docs/diff.schema.json). */
+export interface DiffDocument {
+  readonly schema: 'textpoke.diff/1';
+  /** The old build, by the name that it was given. */
+  readonly old: string;
+  /** The new build, by the name that it was given. */
+  readonly new: string;
+  /** How many sites the new build has no more. */
+  readonly removed: number;
+  /** How many sites the old build has not. */
+  readonly added: number;
+  /** How many sites say something else now. */
+  readonly changed: number;
+  /** One for an object or an image, one a member for an archive. */
+  readonly files: readonly ComparedDocument[];
+}
+
+/** Two builds of an object, an image or a member of an archive. */
+export interface ComparedDocument {
+  /** The member's name, in an archive. */
+  readonly member?: string;
+  /** How many sites each build has, by the name of the kind: `static branch`. */
+  readonly sites: {
+    readonly old: Readonly<Record<string, number>>;
+    readonly new: Readonly<Record<string, number>>;
+  };
+  /** In order of the old build's functions, new functions behind them. */
+  readonly differences: readonly DifferenceDocument[];
+}
+
+/** A site that one build has and the other has not, or that says something else now. */
+export interface DifferenceDocument {
+  readonly what: 'removed' | 'added' | 'changed';
+  /** Without what compilers put behind its name (`.cold`, `.isra.0`). */
+  readonly function: string;
+  /** Name of the kind of site: `static branch`. */
+  readonly kind: string;
+  /** Absent for a site that was added. */
+  readonly old?: SiteDocument;
+  /** Absent for a site that was removed. */
+  readonly new?: SiteDocument;
+}
+
+/** A site as one build has it. */
+export interface SiteDocument {
+  /** Key of a branch, name of a call; absent for sites without. */
+  readonly key?: string;
+  /** What else the entry says: `likely`, `tail`, `init`. */
+  readonly flags?: string;
+  /** `symbol+0x1c`. */
+  readonly place: string;
+  /** `file.c:12`, where DWARF has it. */
+  readonly source?: string;
+}
+
 /** `textpoke.diff/1`. */
-export function diffJson(old: string, now: string, files: readonly ComparedFile[]): unknown {
-  const side = (site: ComparedSite) => ({
+export function diffJson(old: string, now: string, files: readonly ComparedFile[]): DiffDocument {
+  const side = (site: ComparedSite): SiteDocument => ({
     ...(site.key === undefined ? {} : { key: site.key }),
     ...(site.flags === '' ? {} : { flags: site.flags }),
     place: site.place,

@@ -1,9 +1,9 @@
 // Prints what dump found: one JSON document (schema textpoke.dump/1), or text for people who know readelf and
 // objdump. Both come in pieces, so that nothing but the file at hand has to be held.
-import { Chalk, type ChalkInstance } from 'chalk';
-import { type DumpedFile, type DumpedTable, dumpSchema, type TablePart, tablesOf } from '../dump/model.ts';
+import type { ChalkInstance } from 'chalk';
+import { type DumpedFile, type DumpedTable, type TablePart, tablesOf } from '../dump/model.ts';
 import { printable } from '../errors.ts';
-import { tableKinds } from '../kinds/registry.ts';
+import { type TableEntries, tableKinds } from '../kinds/registry.ts';
 import {
   type CellTools,
   type DumpedDeadEntry,
@@ -15,6 +15,7 @@ import {
   siteColumns,
   sourceName,
 } from '../kinds/shown.ts';
+import { coloursOf } from './colours.ts';
 
 type Files = Iterable<DumpedFile> | AsyncIterable<DumpedFile>;
 
@@ -32,38 +33,82 @@ function* inPieces(parts: Iterable<string>): Generator<string> {
   if (piece !== '') yield piece;
 }
 
-/** The JSON document for all files, in pieces. A table's own problems stand beside its entries. */
+const dumpSchema = 'textpoke.dump/1';
+
+/** What `textpoke dump --json` prints (docs/dump.schema.json). */
+export interface DumpDocument {
+  readonly schema: 'textpoke.dump/1';
+  /** One for an object or an image, one a member for an archive. */
+  readonly files: readonly FileDocument[];
+}
+
+/** Entries in order, by table, all sections of the table together; absent where a table was not asked for. */
+export type TableDocuments = {
+  readonly [Name in keyof TableEntries]?: readonly (TableEntries[Name] | DumpedDeadEntry)[];
+};
+
+/** The tables of a file. */
+export interface FileDocument extends TableDocuments {
+  /** By the name that it was given; `lib.a(member.o)` for a member of an archive. */
+  readonly file: string;
+  /** Bits of an address. */
+  readonly class: 32 | 64;
+  /** Machine and byte order, as messages call them. */
+  readonly machine: string;
+  /** A relocatable object; an executable; a shared object or PIE. */
+  readonly type: 'rel' | 'exec' | 'dyn';
+  /** Tables whose entries hold addresses and not distances; absent where there are none. */
+  readonly absolute?: readonly string[];
+  /** What is wrong with a table as a whole, by its name; under `sourceLines`: why places have no file and line. */
+  readonly problems?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The document of a file. A table's own problems stand beside its entries. */
+export function fileJson(file: DumpedFile): FileDocument {
+  const { tables, linesProblem, member, ...head } = file;
+  const shown = tablesOf(file, tableKinds).map(({ row: { id }, table }) => ({ id, ...table }));
+  const absolute = shown.flatMap((table) => (table.absolute ? [table.id] : []));
+  const problems: Record<string, readonly string[]> = {};
+  for (const table of shown) if (table.problems.length > 0) problems[table.id] = table.problems;
+  if (linesProblem !== undefined) problems.sourceLines = [linesProblem];
+  return {
+    ...head,
+    ...(Object.fromEntries(shown.map(({ id, entries }) => [id, entries])) as TableDocuments),
+    ...(absolute.length > 0 ? { absolute } : {}),
+    ...(Object.keys(problems).length > 0 ? { problems } : {}),
+  };
+}
+
+/** The document of what was dumped. */
+export function dumpDocument(files: readonly DumpedFile[]): DumpDocument {
+  return { schema: dumpSchema, files: files.map(fileJson) };
+}
+
+/** The JSON document for all files, in pieces: an entry a line. */
 export async function* dumpJson(files: Files): AsyncGenerator<string> {
   yield `{"schema":${JSON.stringify(dumpSchema)},"files":[`;
   let between = '\n';
   for await (const file of files) {
     yield between;
-    yield* inPieces(fileJson(file));
+    yield* inPieces(fileLines(fileJson(file)));
     between = ',\n';
   }
   yield '\n]}\n';
 }
 
-function* fileJson(file: DumpedFile): Generator<string> {
-  const { tables, linesProblem, member, ...head } = file;
-  yield JSON.stringify(head).slice(0, -1);
-  const problems: Record<string, readonly string[]> = {};
-  const absolute: string[] = [];
-  for (const { row, table } of tablesOf(file, tableKinds)) {
-    const name = row.id;
-    if (table.problems.length > 0) problems[name] = table.problems;
-    if (table.absolute) absolute.push(name);
+function* fileLines({ file, class: bits, machine, type, absolute, problems, ...tables }: FileDocument) {
+  yield JSON.stringify({ file, class: bits, machine, type }).slice(0, -1);
+  for (const [name, entries] of Object.entries(tables)) {
     yield `,\n "${name}":[`;
     let between = '\n  ';
-    for (const entry of table.entries) {
+    for (const entry of entries) {
       yield between + JSON.stringify(entry);
       between = ',\n  ';
     }
     yield ']';
   }
-  if (absolute.length > 0) yield `,\n "absolute":${JSON.stringify(absolute)}`;
-  if (linesProblem !== undefined) problems.sourceLines = [linesProblem];
-  if (Object.keys(problems).length > 0) yield `,\n "problems":${JSON.stringify(problems)}`;
+  if (absolute) yield `,\n "absolute":${JSON.stringify(absolute)}`;
+  if (problems) yield `,\n "problems":${JSON.stringify(problems)}`;
   yield '}';
 }
 
@@ -78,7 +123,7 @@ const typeNames = { rel: 'relocatable object', exec: 'executable', dyn: 'shared 
 
 /** The text for all files, in pieces: per file and table a header with counts, then a line an entry. */
 export async function* dumpText(files: Files, options: DumpTextOptions = {}): AsyncGenerator<string> {
-  const colour = new Chalk({ level: options.color ? 1 : 0 });
+  const colour = coloursOf(options.color);
   let between = '';
   for await (const file of files) {
     yield `${between}${colour.bold(`${file.file}: ELF${file.class} ${file.machine}, ${typeNames[file.type]}`)}\n`;

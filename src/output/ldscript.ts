@@ -16,10 +16,7 @@ function outputSection(row: TableRow, align: number, keep: boolean): string {
   ].join('\n');
 }
 
-/**
- * The fragment for a machine: with tables of what it has. With `keep` false, --gc-sections drops the entries of dead functions with
- * their code: right for objects that annotate has bound, wrong for tables from elsewhere.
- */
+/** The fragment for a machine: with tables of what it has; with `keep` their entries are roots of --gc-sections. */
 export function linkerScript(arch: Arch, keep: boolean): string {
   const tables = tableKinds.filter((row) => row.isInScript(arch)).map(({ table }) => table);
   const sections = tables.map((row) => outputSection(row, arch.wordSize === 8 ? row.addralign : 4, keep));

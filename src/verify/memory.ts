@@ -26,12 +26,15 @@ import { byRuleAndAddress } from './order-findings.ts';
 
 /** What became of the entries of a table. */
 export interface ComparedTable {
+  /** Section name of the table, or `trampolines`. */
   readonly name: string;
+  /** Entries whose site and key are there. */
   readonly compared: number;
   /** In memory that the kernel gives back once it has started. */
   readonly init: number;
   /** Not in the dump, or their key is not. */
   readonly missing: number;
+  /** Places among the compared that findings are about. */
   readonly mismatches: number;
 }
 

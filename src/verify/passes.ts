@@ -1,6 +1,6 @@
 // The passes of verify over an image, top to bottom; findings in order of rule and address.
 import type { Image } from '../image/image.ts';
-import { countGroups, countSites, programOf } from '../kinds/registry.ts';
+import { countGroups, countSites, programOf, type SiteCounts } from '../kinds/registry.ts';
 import { checkBarriers } from './barriers.ts';
 import { checkCoverage } from './coverage.ts';
 import { checkEntries } from './entries.ts';
@@ -14,8 +14,8 @@ import { checkOriginal } from './original.ts';
 
 export interface Verified {
   readonly findings: readonly Finding[];
-  /** How many sites were looked at, by group (`branches`, `calls`, `locks`, `barriers`). */
-  readonly counts: Readonly<Record<string, number>>;
+  /** How many sites were looked at. */
+  readonly counts: SiteCounts;
 }
 
 /** Runs every check. Errors: `table-malformed` when a table cannot be read at all. */

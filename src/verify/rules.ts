@@ -1,11 +1,14 @@
 // What verify can find, as stable rules: id, name, severity, one sentence, and the paragraph of `textpoke explain`.
 
+/** How bad a finding is. */
 export type Severity = 'error' | 'warning';
 
 /** What a user may give to have more looked at. */
 export type Need = 'original' | 'config' | 'baseline';
 
+/** A rule of verify. */
 export interface Rule {
+  /** In lower case with dashes: `wrong-instruction`. */
   readonly name: string;
   readonly severity: Severity;
   /** One sentence without its full stop. */
@@ -287,6 +290,8 @@ export const rules = {
   },
 } as const satisfies Record<string, Rule>;
 
+/** Id of a rule: `TP007`. */
 export type RuleId = keyof typeof rules;
 
+/** Every id, in order. */
 export const ruleIds = Object.keys(rules) as RuleId[];

@@ -7,13 +7,25 @@ import { type RuleId, rules } from './rules.ts';
 
 export const configSchema = 'textpoke.config/1';
 
+/** Accepts the findings that match all of rule, symbol and file. */
 export interface Suppression {
+  /** Id of the rule. */
   readonly rule: RuleId;
   /** Pattern (* and ?) of the symbol that the place is named by. */
   readonly symbol?: string;
   /** Pattern of the source file, or of the last parts of its path. */
   readonly file?: string;
+  /** Why they are accepted. */
   readonly reason: string;
+}
+
+/** Findings that are known and accepted (docs/config.schema.json). */
+export interface ConfigDocument {
+  /** Where editors find the schema. */
+  readonly $schema?: string;
+  readonly schema: 'textpoke.config/1';
+  /** The first that matches a finding accepts it. */
+  readonly suppress: readonly Suppression[];
 }
 
 export interface Suppressed {
@@ -38,7 +50,7 @@ function objectWith(where: string, value: unknown, known: readonly string[]): Fi
   return value as Fields;
 }
 
-/** Reads a configuration. Error `config-malformed`. */
+/** Reads a configuration from its text. Error `config-malformed`. */
 export function parseConfig(text: string): Suppression[] {
   let document: unknown;
   try {
@@ -46,6 +58,11 @@ export function parseConfig(text: string): Suppression[] {
   } catch (error) {
     fail('the configuration', `it is no JSON: ${(error as Error).message}`);
   }
+  return readConfig(document);
+}
+
+/** Reads a configuration that is parsed already. Error `config-malformed`. */
+export function readConfig(document: unknown): Suppression[] {
   const config = objectWith('the configuration', document, ['$schema', 'schema', 'suppress']);
   if (config.schema !== configSchema) fail('schema', `${JSON.stringify(configSchema)} is required`);
   if (!Array.isArray(config.suppress)) fail('suppress', 'a list is required');

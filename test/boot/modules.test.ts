@@ -6,6 +6,7 @@ import { hexBytes } from '../../src/bytes/integer.ts';
 import { profileNamed } from '../../src/demand/profiles.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { TextpokeError } from '../../src/errors.ts';
+import { nameOf } from '../../src/files/input.ts';
 import { Image } from '../../src/image/image.ts';
 import { resolveStaticCall, resolveStaticKey, resolveSymbol } from '../../src/image/names.ts';
 import { lockPrefix } from '../../src/kinds/lock-prefix/kind.ts';
@@ -36,7 +37,7 @@ function start({ image, modules }: Setting, steps: readonly BootStep[], cpus?: n
     upFill: 'ds',
     steps,
     profile: profile === undefined ? undefined : profileNamed(profile),
-    openModule: (file) => readElf(file, modules[file] as Uint8Array),
+    openModule: (file) => readElf(nameOf(file), modules[nameOf(file)] as Uint8Array),
   });
 }
 

@@ -13,8 +13,11 @@ import { barrierPatches, barrierStates } from './demand.ts';
 import { findBarriers } from './find.ts';
 import { smpBarriers } from './table.ts';
 
+/** An entry of `.smp_barriers`. */
 export interface DumpedBarrier extends DumpedEntry {
+  /** Where the barrier stands. */
   readonly site: DumpedPlace;
+  /** What stands there. */
   readonly instruction?: DumpedInstruction;
 }
 

@@ -5,8 +5,11 @@ import { droppedLocks, lockPatches, lockStates } from './demand.ts';
 import { findLocks } from './find.ts';
 import { keptLocks, readLockSites, smpLocks } from './table.ts';
 
+/** An entry of `.smp_locks` or `.smp_locks.kept`. */
 export interface DumpedLock extends DumpedEntry {
+  /** Where the prefix stands. */
   readonly lock: DumpedPlace;
+  /** What stands there: two hexadecimal digits. */
   readonly byte?: string;
 }
 

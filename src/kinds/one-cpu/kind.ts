@@ -6,6 +6,7 @@ import { type DumpedInstruction, instructionColumns, siteColumns } from '../show
 import { isReplaced, type OneCpuSite, oneCpuPatches, oneCpuStates } from './demand.ts';
 import { altSmp, readOneCpuSites, replacementSize } from './table.ts';
 
+/** An entry of `.alt.smp.init`; its site may be a word of data. */
 export interface DumpedAlternative extends DumpedBarrier {
   /** What one CPU needs at the site: bytes in the order of memory. */
   readonly replacement?: DumpedInstruction;

@@ -15,12 +15,19 @@ import { branchDemand, branchSizes, branchStates } from './demand.ts';
 import { findStaticBranches } from './find.ts';
 import { type BranchSite, jumpBit1, jumpBranch, jumpTable, readBranchSites } from './table.ts';
 
+/** An entry of `__jump_table`. */
 export interface DumpedJumpEntry extends DumpedEntry {
+  /** The site. */
   readonly code: DumpedPlace;
+  /** Where the branch goes when it is taken. */
   readonly target: DumpedPlace;
+  /** The static key, without the flags of the field. */
   readonly key: DumpedPlace;
+  /** Likely: the site jumps to the target while the key is off; unlikely: while it is on. */
   readonly branch: 'likely' | 'unlikely';
+  /** Bit 1 of the key field: the compiler left a jump to be made a NOP; once booted, the site lies in init text. */
   readonly bit1: boolean;
+  /** What stands at the site. */
   readonly instruction?: DumpedInstruction;
 }
 

@@ -18,11 +18,17 @@ import { findStaticCalls } from './find.ts';
 import { type CallSite, callInit, callTail, readCallSites, staticCallSites } from './table.ts';
 import { readCallValue } from './values.ts';
 
+/** An entry of `.static_call_sites`. */
 export interface DumpedCallSite extends DumpedEntry {
+  /** Where the call stands. */
   readonly site: DumpedPlace;
+  /** Key of the static call without the flags of the field; its trampoline where a module has no key. */
   readonly key: DumpedPlace;
+  /** The call is a jump. */
   readonly tail: boolean;
+  /** The site lies in init text, which boot finds out. */
   readonly init: boolean;
+  /** What stands at the site. */
   readonly instruction?: DumpedInstruction;
 }
 

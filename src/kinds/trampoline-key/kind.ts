@@ -14,8 +14,11 @@ export const trampolineKeys: TableRow = {
   bounds: [['__start_static_call_tramp_key', '__stop_static_call_tramp_key']],
 };
 
+/** An entry of `.static_call_tramp_key`. */
 export interface DumpedTrampolineKey extends DumpedEntry {
+  /** What modules call. */
   readonly trampoline: DumpedPlace;
+  /** The key that it belongs to. */
   readonly key: DumpedPlace;
 }
 
