@@ -323,7 +323,7 @@ const unfit: readonly (readonly [string, Made, ElfChange, string, RegExp])[] = [
     { sections: [text, { name: '.x', type: SHT.hash, link: symtab }] },
     withLocal,
     'elf-unsupported',
-    /type 0x5/,
+    /type SHT_HASH/,
   ],
   [
     'a relocation against a symbol that does not exist',
