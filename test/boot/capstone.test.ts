@@ -101,7 +101,7 @@ for (const [name, { cpus, steps, hand }] of Object.entries(scenarios)) {
       const image = imageOf(bytes);
       const runtime = boot(image, { cpus, upFill: 'ds', steps: set === 'hand-written' ? hand : steps });
       const sites = intentions(runtime, cpus);
-      assert.ok(sites.length >= 20);
+      assert.ok(sites.length >= 20, `${sites.length} sites`);
       (await loadCrossCheck(image.arch)).instructions(sites);
     });
   }

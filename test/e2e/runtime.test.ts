@@ -191,7 +191,8 @@ for (const row of rows) {
     const bytes = Uint8Array.from(readFileSync(program));
     const open = () => new Image(readElf(program, bytes.slice()));
     const subject = subjectOf(open());
-    assert.ok(subject.keys.length > 5 && subject.calls.length > 5);
+    assert.ok(subject.keys.length > 5, `${subject.keys.length} keys`);
+    assert.ok(subject.calls.length > 5, `${subject.calls.length} calls`);
     const random = seeded(2611);
     const all = Array.from({ length: count }, () => makeSequence(subject, random));
     const { status, stdout, stderr } = start(row, program, all.map(({ line }) => `${line}\n`).join(''));
