@@ -26,7 +26,7 @@ const table: TableRow = {
   bounds: [['__demo_sites', '__demo_sites_end']],
 };
 
-interface DumpedDemo extends DumpedEntry {
+export interface DumpedDemo extends DumpedEntry {
   readonly site: DumpedPlace;
   readonly instruction?: DumpedInstruction;
 }
