@@ -4,7 +4,7 @@ import { type Input, nameOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import type { LockPolicy } from '../object/found.ts';
 import { type VerifyDocument, verifyJson } from '../output/verify.ts';
-import { runVerify, type Verified } from '../verify/passes.ts';
+import { checkImage, type Verified } from '../verify/passes.ts';
 import { makeReport } from '../verify/report.ts';
 import { withImage } from './image.ts';
 import { requireCpus } from './numbers.ts';
@@ -48,6 +48,6 @@ export async function verifyImage(image: Image, input: Input, options: VerifyOpt
 async function check(image: Image, { linked, cpus, locks, original }: VerifyOptions): Promise<Verified> {
   const state = linked ? 'linked' : 'booted';
   const options = { state, cpus: requireCpus(cpus), locks } as const;
-  if (original === undefined) return runVerify(image, options);
-  return withImage(original, (before) => runVerify(image, { ...options, original: before }));
+  if (original === undefined) return checkImage(image, options);
+  return withImage(original, (before) => checkImage(image, { ...options, original: before }));
 }

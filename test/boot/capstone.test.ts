@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { decodeInstruction, lengthOf } from '../../src/arch/x86-64/length.ts';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { Runtime } from '../../src/boot/runtime.ts';
 import type { BootStep } from '../../src/boot/steps.ts';
 import { readKey } from '../../src/demand/keys.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { BootStep } from '../../src/boot/steps.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { profileNamed } from '../../src/demand/profiles.ts';

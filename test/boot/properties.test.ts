@@ -1,7 +1,7 @@
 // Properties of the runtime model over seeded random steps: there and back, order, once and twice, refused plans.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { Runtime } from '../../src/boot/runtime.ts';
 import { type BootStep, runStep } from '../../src/boot/steps.ts';
 import { hex } from '../../src/bytes/integer.ts';

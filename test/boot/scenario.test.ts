@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import { parseScenario } from '../../src/boot/scenario.ts';
 import { runStep } from '../../src/boot/steps.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';

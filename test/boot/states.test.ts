@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { Runtime } from '../../src/boot/runtime.ts';
 import { listedValues, type PlaceStates, patchableStates } from '../../src/boot/states.ts';
 import { type BootStep, runStep } from '../../src/boot/steps.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { profileNamed, profileOf, profiles } from '../../src/demand/profiles.ts';
 import { TextpokeError } from '../../src/errors.ts';

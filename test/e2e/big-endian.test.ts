@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { BootStep } from '../../src/boot/steps.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { Image } from '../../src/image/image.ts';
@@ -12,7 +12,7 @@ import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
 import { staticCall } from '../../src/kinds/static-call/kind.ts';
 import { linkObjects } from '../../src/link/link.ts';
 import { linkerScript } from '../../src/output/ldscript.ts';
-import { runVerify as verifyImage } from '../../src/verify/passes.ts';
+import { checkImage as verifyImage } from '../../src/verify/passes.ts';
 import { annotated, imageOf } from '../samples.ts';
 import { run, scratch, toolTest } from '../tools.ts';
 

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { BootStep } from '../../src/boot/steps.ts';
 import { PF_X, PT_LOAD } from '../../src/elf/constants.ts';
 import { readElf } from '../../src/elf/read.ts';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { BootStep } from '../../src/boot/steps.ts';
 import { hex, sameBytes } from '../../src/bytes/integer.ts';
 import { readKey } from '../../src/demand/keys.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { annotate } from '../../src/annotate/passes.ts';
 import { fitPart } from '../../src/boot/cpus.ts';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import { Runtime } from '../../src/boot/runtime.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { readElf } from '../../src/elf/read.ts';
@@ -14,7 +14,7 @@ import type { Image } from '../../src/image/image.ts';
 import { barrier } from '../../src/kinds/barrier/kind.ts';
 import { programOf } from '../../src/kinds/registry.ts';
 import { linkObjects } from '../../src/link/link.ts';
-import { runVerify as verifyImage } from '../../src/verify/passes.ts';
+import { checkImage as verifyImage } from '../../src/verify/passes.ts';
 import { annotated, everything, imageOf, sampleBytes } from '../samples.ts';
 import { run, scratch, toolTest } from '../tools.ts';
 
