@@ -3,9 +3,9 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { builtProgram } from '../test/built.ts';
 
-const program = fileURLToPath(new URL('../bin/textpoke.js', import.meta.url));
+const program = builtProgram();
 const scratch = mkdtempSync(join(tmpdir(), 'textpoke-bench-'));
 
 /** Of four sites two are branches, one is a call and one a lock; a key has twenty. */

@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { builtProgram } from '../test/built.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const program = join(root, 'bin', 'textpoke.js');
+const program = builtProgram();
 const count = Number(process.env.TEXTPOKE_OBJECTS) || 500;
 const scratch = mkdtempSync(join(tmpdir(), 'textpoke-bench-cc-'));
 

@@ -5,9 +5,10 @@ import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { builtProgram } from '../test/built.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const program = join(root, 'bin', 'textpoke.js');
+const program = builtProgram();
 const scratch = mkdtempSync(join(tmpdir(), 'textpoke-bench-'));
 
 function median(values: readonly number[]): number {

@@ -30,7 +30,7 @@ test('every error ends in a status of its own kind', () => {
   const statuses: readonly number[] = Object.values(ExitCode);
   assert.deepEqual(ExitCode, { done: 0, findings: 1, usage: 2, malformed: 3, io: 4, defect: 70 });
   for (const status of Object.values(errorCodes)) {
-    assert.ok(statuses.includes(status));
+    assert.ok(statuses.includes(status), `status ${status}`);
     assert.notEqual(status, ExitCode.done);
   }
   assert.equal(new TextpokeError('usage', 'x').exitCode, 2);

@@ -126,7 +126,8 @@ test('the library prints nothing and writes no file', () => {
     silent.filter((file) => reached.has(file)),
     [],
   );
-  const reading = /process\.(stdout|stderr|exit\b|exitCode)|console\.|\b(write|append|rename|unlink|mkdir)\w*Sync\b/;
+  const reading =
+    /process\.(stdout|stderr|exit\b|exitCode)|console\.|\b(write|append|rename|unlink|mkdir)\w*Sync\b/;
   assert.deepEqual(
     [...reached].filter((file) => reading.test(readFileSync(join(source, file), 'utf8'))),
     [],

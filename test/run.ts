@@ -1,25 +1,45 @@
-// Runs every test under test/ with node:test, then names and counts the tests that were left out because an
-// outside tool is missing. With TEXTPOKE_ALL_TOOLS=1 (as .ci/run sets it) leaving any out is a failure.
-import { execFileSync } from 'node:child_process';
+// Runs tests with node:test, from the files under test/ whose names hold one of the arguments (all without any).
+//
+// npm test builds dist/ and runs them all, then names and counts those that were left out because an outside tool is
+// missing. With TEXTPOKE_ALL_TOOLS=1 (as .ci/run sets it) leaving any out is a failure.
+//
+// npm run test:unit runs those that need nothing but Node, and counts the others. Two kinds are left: tests that start
+// what is built, which all lie in the folders named here, and tests that need outside tools, which are toolTests.
+import { execFile, execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { leftOut } from './tools.ts';
 
+const startsWhatIsBuilt = /^(cli|e2e)\//;
+
 const here = fileURLToPath(new URL('.', import.meta.url));
-const wanted = process.argv.slice(2);
-const files = readdirSync(here, { recursive: true, encoding: 'utf8' })
+const unit = process.argv.includes('--unit');
+const wanted = process.argv.slice(2).filter((argument) => argument !== '--unit');
+const names = readdirSync(here, { recursive: true, encoding: 'utf8' })
   .filter(
     (name) => name.endsWith('.test.ts') && (wanted.length === 0 || wanted.some((w) => name.includes(w))),
   )
-  .sort()
-  .map((name) => join(here, name));
+  .sort();
+const left = names.filter((name) => unit && startsWhatIsBuilt.test(name));
+const files = names.filter((name) => !left.includes(name)).map((name) => join(here, name));
 
-// Tests of the command line start what is built.
-execFileSync(process.execPath, [join(here, '..', 'build.js')], { stdio: 'inherit' });
+/** How many tests some files hold, without running them. */
+async function countTests(all: readonly string[]): Promise<number> {
+  const args = [...process.execArgv, join(here, 'count.ts'), ...all.map((name) => join(here, name))];
+  return Number((await promisify(execFile)(process.execPath, args)).stdout);
+}
 
+if (unit) {
+  process.env.TEXTPOKE_UNIT = '1';
+  // A test that starts a tool, and is no toolTest, does not find it.
+  process.env.PATH = '/dev/null';
+} else execFileSync(process.execPath, [join(here, '..', 'build.js')], { stdio: 'inherit' });
+
+const counted = countTests(left);
 const missing: string[] = [];
 let failed = false;
 const stream = run({ files, concurrency: 2 });
@@ -33,11 +53,16 @@ stream.on('test:pass', (event) => {
 });
 const report = stream.compose(new spec());
 report.pipe(process.stdout);
-report.on('end', () => {
-  if (missing.length > 0) {
+report.on('end', async () => {
+  if (unit) {
+    const inFolders = await counted;
+    process.stdout.write(
+      `\n${missing.length + inFolders} tests were left for npm test: ${missing.length} need outside tools, ${inFolders} are in test/cli and test/e2e\n`,
+    );
+  } else if (missing.length > 0) {
     process.stdout.write(`\n${missing.length} tests were left out for want of tools:\n`);
     for (const line of missing) process.stdout.write(`  ${line}\n`);
   }
-  const strict = process.env.TEXTPOKE_ALL_TOOLS === '1';
-  if (failed || files.length === 0 || (strict && missing.length > 0)) process.exitCode = 1;
+  const strict = process.env.TEXTPOKE_ALL_TOOLS === '1' && !unit;
+  if (failed || names.length === 0 || (strict && missing.length > 0)) process.exitCode = 1;
 });

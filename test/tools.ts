@@ -9,10 +9,14 @@ import test, { type TestContext } from 'node:test';
 /** The word that marks a test as left out for want of a tool; test/run.ts looks for it. */
 export const leftOut = 'left out: needs ';
 
+/** Only tests that need nothing but Node are to run; test/run.ts says so. */
+const isUnit = process.env.TEXTPOKE_UNIT === '1';
+
 const present = new Map<string, boolean>();
 
-/** True when `tool` can be started from PATH, or is a file that exists when it is a path. */
+/** True when `tool` can be started from PATH, or is a file that exists when it is a path; never for unit tests. */
 export function hasTool(tool: string): boolean {
+  if (isUnit) return false;
   let known = present.get(tool);
   if (known === undefined) {
     known = spawnSync('sh', ['-c', `command -v "$1" >/dev/null || test -e "$1"`, 'sh', tool]).status === 0;
@@ -28,7 +32,7 @@ export function toolTest(
   body: (t: TestContext) => void | Promise<void>,
 ): void {
   const missing = tools.filter((tool) => !hasTool(tool));
-  test(name, missing.length > 0 ? { skip: `${leftOut}${missing.join(', ')}` } : {}, body);
+  test(name, isUnit || missing.length > 0 ? { skip: `${leftOut}${missing.join(', ')}` } : {}, body);
 }
 
 /** Standard output of a tool; throws with its diagnostics when it fails. `cwd` is a directory. */

@@ -49,7 +49,7 @@ export const runTime = 'run time';
  * `branch-range`, `store-refused`, `step-refused`, `expectation-failed`, `unknown-key`, `ambiguous-name`. What was
  * written before an error is worthless: drop the image.
  */
-export function runBoot(image: Image, options: BootOptions = {}): Runtime {
+export function replayBoot(image: Image, options: BootOptions = {}): Runtime {
   const { upFill = 'ds', progress = () => {}, steps = [] } = options;
   progress('reading the tables');
   const runtime = new Runtime(programOf(image, { profile: options.profile }));

@@ -53,7 +53,7 @@ export function checkObject(file: ElfFile, symtab: Section): void {
         break;
     }
   }
-  checkOverlaps(file);
+  refuseOverlaps(file);
 }
 
 function checkGroup(file: ElfFile, group: Section, symtab: Section, symbolCount: number): void {
@@ -76,7 +76,7 @@ function checkGroup(file: ElfFile, group: Section, symtab: Section, symbolCount:
 }
 
 /** Moving apart what shares bytes would multiply it: a small file could ask for terabytes. */
-function checkOverlaps(file: ElfFile): void {
+function refuseOverlaps(file: ElfFile): void {
   const { class: bits, shoff } = file.header;
   const parts = file.sections
     .filter((s) => s.type !== SHT_NULL && s.type !== SHT_NOBITS && s.size > 0)

@@ -1,5 +1,5 @@
 // The library's boot: a program through boot and the steps after it.
-import { runBoot } from '../boot/passes.ts';
+import { replayBoot } from '../boot/passes.ts';
 import { patchedFile } from '../boot/patched-file.ts';
 import type { Runtime } from '../boot/runtime.ts';
 import { listedValues, patchableStates } from '../boot/states.ts';
@@ -85,7 +85,7 @@ export function bootProgram(
   steps: readonly BootStep[],
   progress?: (what: string) => void,
 ): Runtime {
-  return runBoot(image, {
+  return replayBoot(image, {
     cpus: requireCpus(cpus),
     upFill,
     steps,

@@ -2,9 +2,9 @@
 import { againstBaseline } from '../diff/files.ts';
 import { type Input, nameOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
+import type { LockPolicy } from '../object/found.ts';
 import { type VerifyDocument, verifyJson } from '../output/verify.ts';
-import type { LockCheck } from '../verify/options.ts';
-import { runVerify, type Verified } from '../verify/passes.ts';
+import { checkImage, type Verified } from '../verify/passes.ts';
 import { makeReport } from '../verify/report.ts';
 import { withImage } from './image.ts';
 import { requireCpus } from './numbers.ts';
@@ -17,7 +17,7 @@ export interface VerifyOptions extends ReportOptions {
   /** An earlier build: its sites must still be there. */
   readonly baseline?: Input | undefined;
   /** Which locks need an entry; undefined: `all` where the image has a lock table (`listed` in a kernel), else `none`. */
-  readonly locks?: LockCheck | undefined;
+  readonly locks?: LockPolicy | undefined;
   /** The image is as the linker left it, not booted yet. */
   readonly linked?: boolean | undefined;
 }
@@ -48,6 +48,6 @@ export async function verifyImage(image: Image, input: Input, options: VerifyOpt
 async function check(image: Image, { linked, cpus, locks, original }: VerifyOptions): Promise<Verified> {
   const state = linked ? 'linked' : 'booted';
   const options = { state, cpus: requireCpus(cpus), locks } as const;
-  if (original === undefined) return runVerify(image, options);
-  return withImage(original, (before) => runVerify(image, { ...options, original: before }));
+  if (original === undefined) return checkImage(image, options);
+  return withImage(original, (before) => checkImage(image, { ...options, original: before }));
 }

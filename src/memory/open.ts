@@ -1,5 +1,5 @@
 // Opens a dump of memory, whose format its first bytes tell.
-import { isElf } from '../elf/read.ts';
+import { isElf } from '../elf/magic.ts';
 import { inFile, TextpokeError } from '../errors.ts';
 import { type Input, nameOf, openInput } from '../files/input.ts';
 import type { ByteSource } from '../files/source.ts';

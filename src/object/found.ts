@@ -7,7 +7,7 @@ import { readMarkers } from './markers.ts';
 import type { CodeSection, ObjectCode, Place } from './object-code.ts';
 import type { ObjectEntry } from './tables.ts';
 
-/** Which locks are listed: all, only those listed already (the rest reported), or none. */
+/** Which locks count: all, only those that a table lists already, or none. */
 export type LockPolicy = 'all' | 'listed' | 'none';
 
 /** How sites are listed; which kinds are looked for is asked before. */

@@ -1,10 +1,12 @@
 // Calls of trampolines that no entry lists, which would go through them for ever; and the other way round, static
 // calls that no entry lists a site of.
 import { placeOf } from '../arch/code-pointer.ts';
+import type { Address } from '../bytes/named-numbers.ts';
 import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
 import type { Program } from '../demand/program.ts';
 import { staticCall } from '../kinds/static-call/kind.ts';
 import type { CallSite } from '../kinds/static-call/table.ts';
+import { Astray } from './astray.ts';
 import type { Finding } from './finding.ts';
 
 /** TP009, TP021 (a call that no entry could list), TP024; `sound` is the program without the entries at fault. */
@@ -17,7 +19,7 @@ export function* checkCoverage(program: Program, sound: Program): Generator<Find
   if (trampolines.size === 0) return;
   const entries = program.sites.of(staticCall);
   const listed = new Set(entries.map((site) => site.address));
-  const astray = countAstray(sound, entries);
+  const astray = new Astray(trampolinesOfFaulty(sound, entries));
   const stubs = new Map<number, number>();
   const findings: Finding[] = [];
   const called = new Set<number>();
@@ -44,11 +46,7 @@ export function* checkCoverage(program: Program, sound: Program): Generator<Find
       called.add(target);
       if (image.stubs.jumpsOverVeneers(address) || image.stubs.isInVeneer(address)) return;
       // An entry of this call's key that names no site was made for it: one defect, which is said already.
-      const left = astray.get(target) ?? 0;
-      if (left > 0) {
-        astray.set(target, left - 1);
-        return;
-      }
+      if (astray.takes(target)) return;
       const name = trampolines.get(target);
       const why = short
         ? image.instructionsAt(address).explainShort(range.code, offset)
@@ -65,18 +63,13 @@ export function* checkCoverage(program: Program, sound: Program): Generator<Find
   yield* checkUse(sound, entries, called);
 }
 
-/** Entries that were left out as faulty and name no branch, by their key's trampoline. */
-function countAstray(program: Program, entries: readonly CallSite[]): Map<number, number> {
-  const { image, calls } = program;
-  const sound = new Set(program.sites.of(staticCall).map((site) => site.address));
-  const astray = new Map<number, number>();
-  for (const { address, key } of entries) {
+/** The trampolines of the entries that were left out as faulty and name no branch. */
+function trampolinesOfFaulty({ image, calls, sites }: Program, entries: readonly CallSite[]): Address[] {
+  const sound = new Set(sites.of(staticCall).map((site) => site.address));
+  return entries.flatMap(({ address, key }) => {
     const trampoline = calls.get(key)?.trampoline;
-    if (sound.has(address) || trampoline === undefined) continue;
-    const place = placeOf(image.arch, trampoline);
-    astray.set(place, (astray.get(place) ?? 0) + 1);
-  }
-  return astray;
+    return sound.has(address) || trampoline === undefined ? [] : [placeOf(image.arch, trampoline)];
+  });
 }
 
 /** Says nothing of calls that others may use: those of a shared object, and a kernel's, whose modules bring sites. */

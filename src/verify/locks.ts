@@ -1,11 +1,12 @@
 // Lock prefixes: each listed one is a prefix and in the state that the number of CPUs demands; each other lock
 // of the code is listed.
 import { hexBytes } from '../bytes/integer.ts';
+import type { Address } from '../bytes/named-numbers.ts';
 import type { Program } from '../demand/program.ts';
-import type { Site } from '../demand/sites.ts';
 import { kernelBanner } from '../image/kernel.ts';
 import { droppedLocks, lockState } from '../kinds/lock-prefix/demand.ts';
 import { keptLock, lockPrefix } from '../kinds/lock-prefix/kind.ts';
+import { AstrayInOrder } from './astray.ts';
 import type { Finding } from './finding.ts';
 import type { VerifyOptions } from './options.ts';
 
@@ -87,9 +88,9 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
     if (policy === 'listed') continue;
     for (const address of prefixes) if (!listed.has(address) && !kept.has(address)) unlisted.push(address);
   }
-  const astray = new Astray(
-    listing.sites.of(lockPrefix),
-    (site) => misplaced.has(site.address) || !listed.has(site.address),
+  const isAstray = (address: Address) => misplaced.has(address) || !listed.has(address);
+  const astray = new AstrayInOrder(
+    listing.sites.of(lockPrefix).map(({ address }) => (isAstray(address) ? undefined : address)),
   );
   for (const address of unlisted.sort((a, b) => a - b)) {
     if (astray.takes(address)) continue;
@@ -104,36 +105,5 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
       place: image.describe(first),
       message: `${locked} locks are in place and ${dropped} are dropped; all have to be in one state`,
     };
-  }
-}
-
-interface Gap {
-  readonly after: number;
-  readonly before: number;
-}
-
-/** Entries that name no lock: each stands for one lock without entry, between those its neighbours in the table list. */
-class Astray {
-  /** Gaps that begin later than what was asked of, the earliest last. */
-  private readonly later: Gap[] = [];
-  private readonly open: Gap[] = [];
-
-  constructor(sites: readonly Site[], isAstray: (site: Site) => boolean) {
-    const sound = (site: Site | undefined) => (site && !isAstray(site) ? site.address : undefined);
-    for (const [i, site] of sites.entries()) {
-      if (!isAstray(site)) continue;
-      const after = sound(sites[i - 1]) ?? Number.NEGATIVE_INFINITY;
-      const before = sound(sites[i + 1]) ?? Number.POSITIVE_INFINITY;
-      this.later.push({ after, before });
-    }
-    this.later.sort((a, b) => (a.after === b.after ? 0 : b.after - a.after));
-  }
-
-  /** True for a lock that such an entry was made for; asked of one lock after the other, in order of address. */
-  takes(address: number): boolean {
-    const { later, open } = this;
-    while ((later.at(-1)?.after ?? address) < address) open.push(later.pop() as Gap);
-    while ((open.at(-1)?.before ?? Number.POSITIVE_INFINITY) <= address) open.pop();
-    return open.pop() !== undefined;
   }
 }

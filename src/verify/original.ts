@@ -6,6 +6,7 @@ import type { Program } from '../demand/program.ts';
 import { PT_LOAD } from '../elf/constants.ts';
 import { tableRanges } from '../image/tables.ts';
 import { kinds } from '../kinds/registry.ts';
+import { Astray } from './astray.ts';
 import type { Finding } from './finding.ts';
 
 /** How many changed places are named before the rest is only counted. */
@@ -49,10 +50,7 @@ function* compareEntries(
   const now = entriesOf(program);
   const then = entriesOf(original);
   const gained = [...now.values()].filter(({ text }) => !then.has(text));
-  const astray = new Map<string, number>();
-  for (const { table, entry } of gained) {
-    if (faulty.has(entry)) astray.set(table, (astray.get(table) ?? 0) + 1);
-  }
+  const astray = new Astray(gained.flatMap(({ table, entry }) => (faulty.has(entry) ? [table] : [])));
   const unknown = new Map(
     gained.filter(({ entry }) => !faulty.has(entry)).map((entry) => [entry.address, entry]),
   );
@@ -66,9 +64,8 @@ function* compareEntries(
     if (now.has(text)) continue;
     const instead = unknown.get(address);
     unknown.delete(address);
-    const left = astray.get(table) ?? 0;
-    if (!instead && left > 0) astray.set(table, left - 1);
-    else yield make(address, `the original lists: ${text}${instead ? `; this one: ${instead.text}` : ''}`);
+    if (instead || !astray.takes(table))
+      yield make(address, `the original lists: ${text}${instead ? `; this one: ${instead.text}` : ''}`);
   }
   for (const { text, address } of unknown.values())
     yield make(address, `the original does not list: ${text}`);

@@ -19,7 +19,7 @@ export interface Verified {
 }
 
 /** Runs every check. Errors: `table-malformed` when a table cannot be read at all. */
-export function runVerify(image: Image, options: VerifyOptions = {}): Verified {
+export function checkImage(image: Image, options: VerifyOptions = {}): Verified {
   const { state = 'booted', original } = options;
   const program = programOf(image);
   const counts = countGroups(program);

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import { parseScenario } from '../../src/boot/scenario.ts';
 import { runStep } from '../../src/boot/steps.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
@@ -157,13 +157,15 @@ test('steps and their expectations, from the first increment to hot-plug', () =>
   const bytesOfLocks = runtime.program.sites
     .of(lockPrefix)
     .map(({ address }) => hexBytes(runtime.image.read(address, 1)));
-  assert.ok(bytesOfLocks.length > 3 && bytesOfLocks.every((byte) => byte === '3e'));
+  assert.ok(bytesOfLocks.length > 3, `${bytesOfLocks.length} locks`);
+  assert.deepEqual(new Set(bytesOfLocks), new Set(['3e']));
 });
 
 test('the second CPU brings every lock back, and going back to one leaves them', () => {
   for (const steps of [[{ cpuUp: 1 }], [{ cpuUp: 1 }, { cpuDown: 1 }]]) {
     const { image, program } = run(...steps);
-    assert.ok(program.sites.of(lockPrefix).every(({ address }) => image.read(address, 1)[0] === 0xf0));
+    const bytes = program.sites.of(lockPrefix).map(({ address }) => image.read(address, 1)[0]);
+    assert.deepEqual(new Set(bytes), new Set([0xf0]));
   }
 });
 
@@ -270,13 +272,14 @@ test('init text is patched until it is freed, and never again', () => {
     { enable: 'kernel_false' },
     { disable: 'kernel_true' },
   ];
-  assert.ok(initWrites(flips(false)) > 0);
+  assert.notEqual(initWrites(flips(false)), 0);
   assert.equal(initWrites(flips(true)), 0);
 });
 
 test('the scenario of docs/boot.md has every field right', () => {
   const text = readFileSync(fileURLToPath(new URL('../../docs/boot.md', import.meta.url)), 'utf8');
   const example = /```json\n([^`]*)```/.exec(text)?.[1] as string;
-  assert.ok(parseScenario(example).length > 10);
+  const steps = parseScenario(example);
+  assert.ok(steps.length > 10, `${steps.length} steps`);
   assert.ok(conforms(JSON.parse(example)), JSON.stringify(conforms.errors));
 });

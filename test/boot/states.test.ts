@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { Runtime } from '../../src/boot/runtime.ts';
 import { listedValues, type PlaceStates, patchableStates } from '../../src/boot/states.ts';
 import { type BootStep, runStep } from '../../src/boot/steps.ts';
@@ -43,7 +43,7 @@ for (const set of machines) {
     const runtime = booted(set, [], 1);
     const places = patchableStates(runtime, new Map());
     const listed = patchableStates(runtime, listedValues(runtime.program, steps));
-    assert.ok(places.length > 20);
+    assert.ok(places.length > 20, `${places.length} places`);
     for (const step of steps) {
       runStep(runtime, step, { upFill: 'ds', openModule: () => assert.fail() });
       assert.deepEqual(strangers(runtime, places), []);
@@ -69,7 +69,7 @@ test('a function that is not listed is not allowed', () => {
   );
   const surroundings = { upFill: 'ds' as const, openModule: () => assert.fail() };
   runStep(runtime, { do: 'update', call: 'math', value: 'add_ten' }, surroundings);
-  assert.ok(strangers(runtime, places).length > 0);
+  assert.notDeepEqual(strangers(runtime, places), []);
   runStep(runtime, { do: 'update', call: 'math', value: 'NULL' }, surroundings);
   assert.deepEqual(strangers(runtime, places), []);
 });
@@ -80,7 +80,7 @@ test('the stages of a live patch on x86-64 are states: a breakpoint in front of 
   const from = runtime.poker.records.length;
   runStep(runtime, { do: 'enable', key: 'off_key' }, { upFill: 'ds', openModule: () => assert.fail() });
   const written = runtime.poker.records.slice(from).filter((r) => r.live);
-  assert.ok(written.length >= 3);
+  assert.ok(written.length >= 3, `${written.length} writes`);
   for (const { live, address } of written) {
     if (!live || live.step === 2) continue;
     const stages = [live.before, live.after].map((bytes) => Uint8Array.of(0xcc, ...bytes.subarray(1)));
@@ -99,6 +99,6 @@ test('freed init text is no longer a patchable place', () => {
     const runtime = boot(imageOf(kernel), { cpus: undefined, upFill: 'ds', steps: all });
     return patchableStates(runtime, new Map()).filter((p) => runtime.image.isInitText(p.address)).length;
   };
-  assert.ok(places([]) > 0);
+  assert.notEqual(places([]), 0);
   assert.equal(places([{ do: 'freeInit' }]), 0);
 });

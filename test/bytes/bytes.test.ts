@@ -46,8 +46,8 @@ test('addresses of both canonical halves are exact, others are not a number', ()
     assert.equal(addressBits(address), bits);
     assert.equal(hex(address), `0x${bits.toString(16)}`);
   }
-  assert.ok(Number.isNaN(toAddress(0x8000000000000000n)));
-  assert.ok(Number.isNaN(toAddress(0x0020000000000000n)));
+  assert.equal(toAddress(0x8000000000000000n), Number.NaN);
+  assert.equal(toAddress(0x0020000000000000n), Number.NaN);
   assert.equal(hex(Number.NaN), '0x?');
 });
 
@@ -65,9 +65,9 @@ test('alignment 0 and 1 move nothing, others go up to the next multiple', () => 
 });
 
 test('bytes are compared by content and shown with both digits', () => {
-  assert.ok(sameBytes(Uint8Array.of(1, 2), Uint8Array.of(0, 1, 2).subarray(1)));
-  assert.ok(!sameBytes(Uint8Array.of(1), Uint8Array.of(1, 2)));
-  assert.ok(!sameBytes(Uint8Array.of(1), Uint8Array.of(2)));
+  assert.equal(sameBytes(Uint8Array.of(1, 2), Uint8Array.of(0, 1, 2).subarray(1)), true);
+  assert.equal(sameBytes(Uint8Array.of(1), Uint8Array.of(1, 2)), false);
+  assert.equal(sameBytes(Uint8Array.of(1), Uint8Array.of(2)), false);
   assert.equal(hexBytes(Uint8Array.of(0, 0x0f, 0xff)), '000fff');
 });
 
@@ -89,7 +89,7 @@ for (const little of [true, false]) {
       assert.equal(view.table(0, 8).getBigInt64(0, little), BigInt(value));
     }
     view.setU64(0, 1n << 63n);
-    assert.ok(Number.isNaN(view.s64(0)));
+    assert.equal(view.s64(0), Number.NaN);
     for (const value of [2 ** 53, Number.NaN, 0.5]) throws(() => view.setS64(0, value), 'field-range', 0);
   });
 

@@ -18,10 +18,10 @@ import {
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { builtProgram } from '../built.ts';
 import { scratch, toolTest } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const program = join(root, 'bin', 'textpoke.js');
 const samples = join(root, 'samples', 'objects');
 
 function start(directory: string, words: readonly string[], env: NodeJS.ProcessEnv = {}) {
@@ -30,10 +30,10 @@ function start(directory: string, words: readonly string[], env: NodeJS.ProcessE
 }
 
 const cc = (directory: string, words: readonly string[], options: readonly string[] = []) =>
-  start(directory, [process.execPath, program, 'cc', ...options, '--', ...words]);
+  start(directory, [process.execPath, builtProgram(), 'cc', ...options, '--', ...words]);
 
 function annotate(directory: string, objects: readonly string[]): void {
-  const said = start(directory, [process.execPath, program, 'annotate', ...objects]);
+  const said = start(directory, [process.execPath, builtProgram(), 'annotate', ...objects]);
   assert.equal(`${said.stderr}${said.status}`, '0');
 }
 
@@ -222,7 +222,7 @@ test('options of annotate stand in front of --, and everything behind it is the 
 test('without --, the compiler\u2019s name ends the options; textpoke-cc is both words in one', (t) => {
   const directory = scratch(t);
   const words = ['printf', '%s|', '--help', '-o', 'x'];
-  for (const command of [[program, 'cc'], [join(root, 'bin', 'textpoke-cc')]]) {
+  for (const command of [[builtProgram(), 'cc'], [builtProgram('textpoke-cc')]]) {
     const said = start(directory, [process.execPath, ...command, ...words]);
     assert.deepEqual([said.status, said.stdout, said.stderr], [0, '--help|-o|x|', '']);
   }
@@ -240,7 +240,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) {
   test(`${signal} for textpoke is one for the compiler, which decides`, async (t) => {
     const directory = scratch(t);
     const script = `trap 'echo told; exit 5' ${signal.slice(3)}; cp ${samples}/gcc-O2/call.o "$4"; echo ready; while :; do sleep 0.05; done`;
-    const args = [program, 'cc', '--', ...sh(script), ...sampled];
+    const args = [builtProgram(), 'cc', '--', ...sh(script), ...sampled];
     const child = spawn(process.execPath, args, { cwd: directory, stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     child.stdout.on('data', (data) => {
@@ -291,11 +291,11 @@ toolTest(
       const said = cc(directory, [compiler, ...flags]);
       assert.equal(said.status, 0);
       assert.match(said.stderr, /^textpoke: a\.o: left as the compiler made it: .*`ld -r`.*\n$/);
-      assert.ok(existsSync(join(directory, 'a.o')));
+      assert.equal(existsSync(join(directory, 'a.o')), true);
     }
     const fat = cc(directory, ['gcc', '-ffat-lto-objects', ...flags]);
     assert.deepEqual([fat.status, fat.stderr], [0, '']);
-    const found = start(directory, [process.execPath, program, 'annotate', '--stats', 'a.o']);
+    const found = start(directory, [process.execPath, builtProgram(), 'annotate', '--stats', 'a.o']);
     assert.match(found.stdout, /3 listed before/);
   },
 );
@@ -323,10 +323,10 @@ toolTest(
     const compile = ['ccache', 'gcc', '-O2', `-I${root}include`, '-MMD', '-c', 'a.c', '-o', 'a.o'];
     const env = { CCACHE_DIR: join(directory, 'cache') };
     const prefix = {
-      CCACHE_PREFIX: join(root, 'bin', 'textpoke-cc'),
+      CCACHE_PREFIX: builtProgram('textpoke-cc'),
       CCACHE_EXTRAFILES: join(root, 'dist', 'textpoke.cjs'),
     };
-    const behind = [process.execPath, program, 'cc', '--', ...compile];
+    const behind = [process.execPath, builtProgram(), 'cc', '--', ...compile];
     const hits = () =>
       /^(?:direct_cache_hit)\s+(\d+)$/m.exec(start(directory, ['ccache', '--print-stats'], env).stdout)?.[1];
     assert.equal(start(directory, compile, env).status, 0);
@@ -347,7 +347,7 @@ toolTest(
       rmSync(join(directory, 'a.d'), { force: true });
       const said = start(directory, words, { ...env, ...more });
       assert.deepEqual([said.status, said.stderr], [0, '']);
-      assert.ok(readFileSync(join(directory, 'a.o')).equals(object));
+      assert.ok(readFileSync(join(directory, 'a.o')).equals(object), `a.o of ${words.join(' ')}`);
       assert.match(readFileSync(join(directory, 'a.d'), 'utf8'), /^a\.o: a\.c /);
       assert.equal(hits(), hit);
     }

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { builtProgram } from '../built.ts';
 import { run, scratch, toolTest, tryRun } from '../tools.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-const cli = join(root, 'bin', 'textpoke.js');
 const tools = ['gcc', 'ar'];
 
 const source = `#include <textpoke/static_call.h>
@@ -30,12 +30,12 @@ function build(directory: string, name: string, text: string, flags: readonly st
   const object = `${name}.o`;
   writeFileSync(join(directory, `${name}.c`), text);
   run('gcc', ['-O2', `-I${root}/include`, ...flags, '-c', `${name}.c`, '-o', object], directory);
-  run(process.execPath, [cli, 'annotate', object], directory);
+  run(process.execPath, [builtProgram(), 'annotate', object], directory);
   return object;
 }
 
 function diff(directory: string, ...args: string[]): { status: number | null; stdout: string } {
-  const { status, stdout, stderr } = tryRun(process.execPath, [cli, 'diff', ...args], directory);
+  const { status, stdout, stderr } = tryRun(process.execPath, [builtProgram(), 'diff', ...args], directory);
   assert.equal(stderr, '');
   return { status, stdout };
 }
@@ -120,11 +120,15 @@ toolTest('verify --baseline: a site that was lost is TP027, one that is new TP02
   const rest = 'int ten(void) { return 10; }\nint main(void) { return work() - 15; }\n';
   const image = (name: string, text: string) => {
     const object = build(directory, name, `${text}${rest}`);
-    run(process.execPath, [cli, 'boot', object, '-o', name], directory);
+    run(process.execPath, [builtProgram(), 'boot', object, '-o', name], directory);
     return name;
   };
   const verify = (file: string, baseline: string) =>
-    tryRun(process.execPath, [cli, 'verify', file, '--baseline', baseline, '--format', 'json'], directory);
+    tryRun(
+      process.execPath,
+      [builtProgram(), 'verify', file, '--baseline', baseline, '--format', 'json'],
+      directory,
+    );
   const old = image('old', source);
   const less = image('less', source.replace('if (static_branch_unlikely(&tracing))', 'if (count)'));
   const findings = (file: string, baseline: string) =>
@@ -145,7 +149,7 @@ toolTest('a file that is not there is status 4, one that is no ELF file status 3
     ['nothing', 4, 'read-failed'],
     ['text', 3, 'not-elf'],
   ] as const) {
-    const result = tryRun(process.execPath, [cli, 'diff', object, file], directory);
+    const result = tryRun(process.execPath, [builtProgram(), 'diff', object, file], directory);
     assert.deepEqual([result.status, result.stdout], [status, '']);
     assert.match(result.stderr, new RegExp(`\\[${code}\\]`));
   }

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { annotate } from '../../src/annotate/passes.ts';
+import { builtProgram } from '../built.ts';
 import { everything, sampleBytes, samplePath } from '../samples.ts';
 import { run, scratch, toolTest, tryRun } from '../tools.ts';
 
-const script = join(import.meta.dirname, '..', '..', 'bin', 'kbuild-objtool');
 const tools = ['sh', 'env', 'dirname', 'sed'];
 const passes = { ...everything, smpLocks: false };
 
@@ -50,7 +50,7 @@ for (const { name, args, left, options } of rows) {
     const objtool = join(directory, 'objtool');
     writeFileSync(objtool, '#!/bin/sh\necho "$@" >seen\n', { mode: 0o755 });
     copyFileSync(samplePath('gcc-O2', 'call'), join(directory, 'call.o'));
-    run('env', [`OBJTOOL=${objtool}`, script, ...args, 'call.o'], directory);
+    run('env', [`OBJTOOL=${objtool}`, builtProgram('kbuild-objtool'), ...args, 'call.o'], directory);
     assert.equal(existsSync(seen) ? readFileSync(seen, 'utf8').trim() : undefined, left);
     const before = sampleBytes('gcc-O2', 'call');
     const expected = options ? (annotate('call.o', before, options).bytes as Uint8Array) : before;
@@ -65,7 +65,7 @@ toolTest("kbuild-objtool: objtool's failure is the build's, and the object is no
   copyFileSync(samplePath('gcc-O2', 'call'), join(directory, 'call.o'));
   const { status } = tryRun(
     'env',
-    [`OBJTOOL=${objtool}`, script, '--orc', '--static-call', 'call.o'],
+    [`OBJTOOL=${objtool}`, builtProgram('kbuild-objtool'), '--orc', '--static-call', 'call.o'],
     directory,
   );
   assert.equal(status, 3);

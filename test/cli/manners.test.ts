@@ -16,10 +16,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { builtProgram } from '../built.ts';
 import { scratch } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const program = join(root, 'bin', 'textpoke.js');
 const sample = (path: string) => join(root, 'samples', path);
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
 
@@ -30,7 +30,7 @@ interface Said {
 }
 
 function textpoke(args: readonly string[], env: Record<string, string> = {}): Said {
-  return spawnSync(process.execPath, [program, ...args], {
+  return spawnSync(process.execPath, [builtProgram(), ...args], {
     encoding: 'utf8',
     env: { ...process.env, ...env },
   });
@@ -74,7 +74,7 @@ test('--help and -h print help to stdout, for the program and for each command, 
 test('each help fits a screen, and has an example', () => {
   const all = textpoke(['--help']).stdout;
   const names = [...all.matchAll(/^ {2}([a-z]+) /gm)].map((match) => match[1] as string);
-  assert.ok(names.length > 9);
+  assert.ok(names.length > 9, `${names.length} commands`);
   for (const name of names.filter((command) => command !== 'help')) {
     const lines = textpoke([name, '--help']).stdout.trimEnd().split('\n');
     assert.ok(lines.length <= 28, `${name}: ${lines.length} lines`);
@@ -231,7 +231,7 @@ test('there are no escape codes in a pipe, and NO_COLOR is stronger than FORCE_C
       );
     }
   }
-  assert.ok(textpoke(runs[0]!, { FORCE_COLOR: '1' }).stdout.includes(escapeCode));
+  assert.ok(textpoke(runs[0]!, { FORCE_COLOR: '1' }).stdout.includes(escapeCode), 'FORCE_COLOR colors');
 });
 
 test('a reader that goes away is no error', (t) => {
@@ -249,14 +249,14 @@ test('a reader that goes away is no error', (t) => {
   ]) {
     const piped = spawnSync(
       'sh',
-      ['-c', '"$@" | { read -r line; echo "$line"; }; true', 'sh', process.execPath, program, ...args],
+      ['-c', '"$@" | { read -r line; echo "$line"; }; true', 'sh', process.execPath, builtProgram(), ...args],
       {
         encoding: 'utf8',
       },
     );
     assert.equal(piped.stderr, '', args.join(' '));
     assert.equal(piped.stdout.split('\n').length, 2);
-    const gone = spawnSync('sh', ['-c', '"$@" | true', 'sh', process.execPath, program, ...args], {
+    const gone = spawnSync('sh', ['-c', '"$@" | true', 'sh', process.execPath, builtProgram(), ...args], {
       encoding: 'utf8',
     });
     assert.equal(gone.stderr, '', args.join(' '));
@@ -272,7 +272,7 @@ test('a full disk under standard output is said and is status 4', {
     ['verify', path, '--cpus', '1'],
     ['--help'],
   ]) {
-    const whole = ['-c', '"$@" > /dev/full', 'sh', process.execPath, program, ...args];
+    const whole = ['-c', '"$@" > /dev/full', 'sh', process.execPath, builtProgram(), ...args];
     const said = spawnSync('sh', whole, { encoding: 'utf8' });
     assert.equal(said.status, 4, args.join(' '));
     assert.match(said.stderr, /^textpoke: error: standard output: cannot write: .*\[write-failed\]\n$/);
@@ -326,7 +326,7 @@ test('success says nothing unless asked', (t) => {
 test('file names that begin with a dash come after --', (t) => {
   const directory = scratch(t);
   copyFileSync(sample('objects/gcc-O2/call.o'), join(directory, '-call.o'));
-  const said = spawnSync(process.execPath, [program, 'annotate', '--stats', '--', '-call.o'], {
+  const said = spawnSync(process.execPath, [builtProgram(), 'annotate', '--stats', '--', '-call.o'], {
     cwd: directory,
     encoding: 'utf8',
   });

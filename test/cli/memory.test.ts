@@ -4,11 +4,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { readBranchSites } from '../../src/kinds/static-branch/table.ts';
+import { builtProgram } from '../built.ts';
 import { core, kernelBytes, type Page, run } from '../memory/dumps.ts';
 import { imageOf } from '../samples.ts';
 import { scratch, tryRun } from '../tools.ts';
 
-const cli = join(import.meta.dirname, '..', '..', 'bin', 'textpoke.js');
 const kernel = kernelBytes('gcc-O2');
 const pages = run(kernel, 0x200000);
 
@@ -16,7 +16,7 @@ function files(t: TestContext, memory: readonly Page[]): { directory: string; ar
   const directory = scratch(t);
   writeFileSync(join(directory, 'vmlinux'), kernel);
   writeFileSync(join(directory, 'core'), core(memory, { addresses: ['virtual'] }));
-  return { directory, args: [cli, 'verify', 'vmlinux', '--memory', 'core'] };
+  return { directory, args: [builtProgram(), 'verify', 'vmlinux', '--memory', 'core'] };
 }
 
 test('a good dump: where the kernel lies, a line for each table, status 0', (t) => {
@@ -39,7 +39,7 @@ test('a site that was tampered with: a finding with its name, status 1', (t) => 
   const { directory, args } = files(t, broken);
   const text = tryRun(process.execPath, args, directory);
   assert.equal(text.status, 1);
-  assert.ok(text.stdout.includes(image.describe(site)));
+  assert.ok(text.stdout.includes(image.describe(site)), text.stdout);
   const json = tryRun(process.execPath, [...args, '--format', 'json'], directory);
   assert.equal(json.status, 1);
   const { schema, memory, findings } = JSON.parse(json.stdout);

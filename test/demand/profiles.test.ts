@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { profileNamed, profileOf, profiles } from '../../src/demand/profiles.ts';
 import { TextpokeError } from '../../src/errors.ts';
@@ -135,8 +135,8 @@ test('before RET0 had a clear of its own, its calls are calls', () => {
       .filter((s) => !s.tail)
       .map((s) => hexBytes(image.read(s.address, 5)));
   };
-  assert.ok(siteBytes('5.10').every((bytes) => bytes.startsWith('e8')));
-  assert.ok(siteBytes('6.6').every((bytes) => bytes === '2e2e2e31c0'));
+  assert.deepEqual(new Set(siteBytes('5.10').map((bytes) => bytes.slice(0, 2))), new Set(['e8']));
+  assert.deepEqual(new Set(siteBytes('6.6')), new Set(['2e2e2e31c0']));
 });
 
 toolTest('from 7.0 on a call of __WARN_trap traps in place', ['gcc'], (t) => {

@@ -1,6 +1,6 @@
 // Files as distributions ship them: compressed modules, boot images that hold no ELF file, kernels without symbols.
 import assert from 'node:assert/strict';
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -8,9 +8,8 @@ import type { DumpedFile } from '../../src/dump/model.ts';
 import { dumpFile } from '../../src/dump/passes.ts';
 import { TextpokeError } from '../../src/errors.ts';
 import { annotated, linkedBytes, programUnits } from '../samples.ts';
-import { run, scratch, toolTest, tryRun } from '../tools.ts';
+import { run, scratch, toolTest } from '../tools.ts';
 
-const cli = join(import.meta.dirname, '..', '..', 'bin', 'textpoke.js');
 const plain = annotated('gcc-O2', 'call');
 
 async function dump(bytes: Uint8Array): Promise<DumpedFile[]> {
@@ -83,45 +82,6 @@ for (const [magic, offset, what] of [
     await assert.rejects(dump(withMagic(magic, offset + 1)), isCode('not-elf', /^the file starts with 90/));
   });
 }
-
-toolTest('more files are dumped than may be open at once', ['sh'], (t) => {
-  const directory = scratch(t);
-  const files = Array.from({ length: 150 }, (_, i) => join(directory, `${i}.o`));
-  for (const file of files) writeFileSync(file, plain);
-  const command = ['-c', `ulimit -n 60; "$0" "$@"`, process.execPath, cli, 'dump', '--json', ...files];
-  const { status, stdout, stderr } = tryRun('sh', command);
-  assert.equal(stderr, '');
-  assert.equal(status, 0);
-  assert.equal(JSON.parse(stdout).files.length, files.length);
-});
-
-const bannerSource = 'const char linux_banner[] = "Linux version 6.1.0 (a@b) (gcc) #1 SMP\\n"; int main;';
-
-toolTest('a kernel without its symbols says what it needs', ['gcc', 'ld', 'strip'], (t) => {
-  const directory = scratch(t);
-  const [source, object, image] = ['k.c', 'k.o', 'vmlinux'].map((name) => join(directory, name)) as [
-    string,
-    string,
-    string,
-  ];
-  writeFileSync(source, bannerSource);
-  run('gcc', ['-c', '-fno-pic', source, '-o', object]);
-  run('ld', ['-e', '0', object, '-o', image]);
-  const stripped = join(directory, 'stripped');
-  copyFileSync(image, stripped);
-  run('strip', [stripped]);
-  for (const [file, status] of [
-    [image, 0],
-    [stripped, 1],
-  ] as const) {
-    const dumped = tryRun(process.execPath, [cli, 'dump', '--table', 'jump', file]);
-    assert.equal(dumped.status, status);
-    assert.equal(/the vmlinux with its symbols is required/.test(dumped.stdout), status === 1);
-  }
-  const booted = tryRun(process.execPath, [cli, 'boot', stripped]);
-  assert.equal(booted.status, 3);
-  assert.match(booted.stderr, /the vmlinux with its symbols is required \[table-malformed\]/);
-});
 
 test('a program without symbols is not taken for a kernel', async () => {
   const [file] = await dump(linkedBytes('gcc-O2', programUnits));

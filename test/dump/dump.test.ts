@@ -51,7 +51,7 @@ function alive<Entry extends { readonly index: number }>(
     | { readonly entries: readonly (Entry | { readonly index: number; readonly bytes: string })[] }
     | undefined,
 ): Entry[] {
-  assert.ok(table);
+  assert.ok(table, 'the table is in the dump');
   return table.entries.map((entry) => {
     assert.ok(!isDead(entry as Entry), `entry ${entry.index} has no places`);
     return entry as Entry;
@@ -167,7 +167,7 @@ test('the JSON document has the shape that the design states', async () => {
   };
   assert.equal(document.schema, 'textpoke.dump/1');
   const [json] = document.files;
-  assert.ok(json);
+  assert.ok(json, 'the document has a file');
   assert.deepEqual(Object.keys(json), [
     'file',
     'class',
@@ -190,7 +190,7 @@ test('the JSON document has the shape that the design states', async () => {
     symbolOffset,
   });
   const [branch] = jumps(file);
-  assert.ok(branch);
+  assert.ok(branch, 'the table has an entry');
   assert.deepEqual(json.jumpTable, [
     {
       index: 0,
@@ -216,7 +216,7 @@ test('--table and --key choose tables and entries', async () => {
     assert.deepEqual(await tablesOf(name), ['staticCallSites']);
   for (const name of ['.smp_locks', 'lock']) assert.deepEqual(await tablesOf(name), ['smpLocks']);
   await assert.rejects(tablesOf('.text'), (error: unknown) => {
-    assert.ok(error instanceof TextpokeError);
+    assert.ok(error instanceof TextpokeError, String(error));
     assert.equal(error.code, 'usage');
     assert.match(
       error.message,
@@ -303,7 +303,7 @@ test('a torn table in an object gives its whole entries and a problem', async ()
   const bytes = annotated('gcc-O2', 'branch').slice();
   const elf = readElf('a.o', bytes);
   const table = elf.named('__jump_table');
-  assert.ok(table);
+  assert.ok(table, 'the object has a jump table');
   poke(bytes, elf.header.shoff + 64 * table.index + 32, 8, table.size - 4);
   const file = await dumpOne(bytes);
   assert.equal(jumps(file).length, 12);
@@ -320,7 +320,7 @@ test('discarded and stray entries of an image are named, a torn table is a probl
   const elf = readElf('image', bytes);
   const table = elf.named('__jump_table');
   const symtab = elf.symtab;
-  assert.ok(table && symtab);
+  assert.ok(table && symtab, 'the object has a jump table and symbols');
   bytes.fill(0, table.offset + 16, table.offset + 32);
   poke(bytes, table.offset + 32, 4, 0x7000_0000);
   const file = await dumpOne(bytes, { disassemble: true }, 'image');
@@ -350,7 +350,7 @@ test('a site that holds something else is shown with what it holds', async () =>
   const [first] = jumps(await dumpOne(bytes, {}, 'image'));
   const elf = readElf('image', bytes);
   const text = elf.named('.text');
-  assert.ok(first && text);
+  assert.ok(first && text, 'the image has an entry and a .text');
   bytes.set([0x48, 0x89, 0xe5], text.offset + (first.code.offset ?? 0)); // mov %rsp, %rbp
   const of = async (disassemble: boolean): Promise<DumpedInstruction | undefined> =>
     jumps(await dumpOne(bytes, { disassemble }, 'image'))[0]?.instruction;

@@ -241,6 +241,6 @@ toolTest('relocations that an image has kept are not applied again', ['gcc', 'ad
   link('', 'plain');
   link(',--emit-relocs', 'kept');
   const file = fileOf(join(directory, 'kept'));
-  assert.ok(file.named('.rela.debug_line'));
+  assert.ok(file.named('.rela.debug_line'), 'the linker has kept the relocations');
   compare(file, 'addr2line', join(directory, 'plain'), '--emit-relocs');
 });

@@ -1,6 +1,6 @@
 // Damaged debug sections: whatever stands in them, the question is answered, soon, and what is missing is said.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -9,49 +9,9 @@ import { linesOfPlaces } from '../../src/dwarf/source-lines.ts';
 import type { Section } from '../../src/elf/file.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { TextpokeError } from '../../src/errors.ts';
-import { seeded } from '../hostile/seeded.ts';
 import { annotated } from '../samples.ts';
 
 const objects = fileURLToPath(new URL('../../samples/objects/', import.meta.url));
-const samples = readdirSync(objects, { recursive: true, encoding: 'utf8' })
-  .filter((name) => /-g(-gz|split-dwarf)?\/(branch|call|comdat)\.o$/.test(name))
-  .sort();
-const isDebug = ({ name }: Section) => /^\.(rela?)?\.?z?debug_(line|line_str|str)$/.test(name);
-
-test(`20,000 seeded changes of line tables in ${samples.length} objects end in an answer within a second`, () => {
-  const random = seeded(11);
-  const below = (limit: number) => Math.floor(random() * limit);
-  let incomplete = 0;
-  let slowest = 0;
-  const inputs = samples.map((name) => {
-    const bytes = new Uint8Array(readFileSync(join(objects, name)));
-    return { name, bytes, file: readElf(name, bytes) };
-  });
-  for (let i = 0; i < 20_000; i++) {
-    const { name, bytes, file } = inputs[i % inputs.length] as (typeof inputs)[number];
-    const sections = file.sections.filter((section) => isDebug(section) && section.size > 0);
-    const copy = bytes.slice();
-    for (let change = 1 + below(3); change > 0; change--) {
-      const { offset, size } = sections[below(sections.length)] as Section;
-      const at = offset + below(Math.min(size, random() < 0.5 ? 80 : size));
-      copy[at] = random() < 0.3 ? 0xff : below(256);
-    }
-    const places = file.sections.flatMap(({ index, size }) =>
-      [0, 1, 7, 30].filter((offset) => offset < size).map((offset) => ({ section: index, offset })),
-    );
-    const start = performance.now();
-    const { lines, problem } = linesOfPlaces(readElf(name, copy), places);
-    slowest = Math.max(slowest, performance.now() - start);
-    assert.equal(lines.length, places.length);
-    if (problem !== undefined) {
-      incomplete++;
-      assert.ok(!problem.includes('\n'), problem);
-    }
-  }
-  assert.ok(incomplete > 2000, `${incomplete} had a problem`);
-  assert.ok(slowest < 1000, `the slowest took ${slowest} ms`);
-});
-
 test('a dump goes on without lines when line tables end early, wherever they do', async () => {
   for (const name of ['gcc-O2-g', 'clang-O2-g', 'arm-gcc-O2-g', 'thumb-clang-O2-g', 'gcc-O2-g-gz']) {
     const bytes = annotated(name, 'branch');
@@ -64,7 +24,7 @@ test('a dump goes on without lines when line tables end early, wherever they do'
       view.setUint32(sizeField, size, little);
       for await (const file of dumpFile('branch.o', bytes)) {
         const { entries = [], problems } = file.tables.jumpTable ?? {};
-        assert.ok(entries.length > 5);
+        assert.ok(entries.length > 5, `${entries.length} entries`);
         assert.deepEqual(problems, []);
         if (size > 0) assert.match(file.linesProblem ?? '', /^lines are missing: /, `${name} cut at ${size}`);
       }

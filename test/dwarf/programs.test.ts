@@ -212,19 +212,6 @@ test('every section of the name counts', () => {
   assert.deepEqual(linesOfAddresses(file, [0x1000, 0x1004]).lines.map(text), ['dir/a.c:2', 'dir/a.c:3']);
 });
 
-test('300,000 sequences over the same places cost no more than their bytes', () => {
-  const sequence = program(plain, 0x1000, [special(0, -1), 2, ...uleb(0x800)]);
-  const code = new Uint8Array(sequence.length * 300_000);
-  for (let i = 0; i < 300_000; i++) code.set(sequence, i * sequence.length);
-  const file = fileOf(table(plain, code));
-  const start = performance.now();
-  linesOfAddresses(
-    file,
-    Array.from({ length: 2000 }, (_, i) => 0x1000 + i),
-  );
-  assert.ok(performance.now() - start < 2000);
-});
-
 test('tables that claim more entries than they have bytes are refused at once', () => {
   const shape: Shape = { ...plain, version: 5 };
   const code = program(shape, 0x1000, [special(0, 1), 2, 4]);
@@ -236,7 +223,7 @@ test('tables that claim more entries than they have bytes are refused at once', 
   ]) {
     const { lines, problem } = linesOfAddresses(fileOf(table({ ...shape, tables }, code)), [0x1000]);
     assert.equal(lines[0], undefined);
-    assert.ok(problem);
+    assert.notEqual(problem, undefined);
   }
 });
 

@@ -16,6 +16,7 @@ import { basename, join } from 'node:path';
 import { run, toolTest } from '../tools.ts';
 import {
   annotated,
+  assertSameFile,
   assertVerified,
   boot,
   countEntries,
@@ -27,7 +28,6 @@ import {
   once,
   plain,
   readTables,
-  sameFile,
   sets,
   textpoke,
   units,
@@ -68,8 +68,8 @@ toolTest('-o writes another file and leaves the input alone, also when there is 
     const object = copyOf('gcc-O2', name);
     const other = fresh('other.o');
     assert.equal(done(['annotate', object, '-o', other]), '');
-    assert.ok(sameFile(object, plain('gcc-O2', name)));
-    assert.ok(sameFile(other, annotated('gcc-O2', name)));
+    assertSameFile(object, plain('gcc-O2', name));
+    assertSameFile(other, annotated('gcc-O2', name));
     assert.equal(statSync(other).mode, statSync(object).mode);
   }
   const { objects } = copies([
@@ -94,8 +94,8 @@ toolTest('--dry-run says what would be done and writes nothing', [], () => {
   const target = join(directory, 'target.o');
   done(['annotate', '--dry-run', objects[0]!, '-o', target]);
   assert.deepEqual(readdirSync(directory).sort(), objects.map((o) => basename(o)).sort());
-  assert.ok(sameFile(objects[0]!, plain('gcc-O2', 'call')));
-  assert.ok(sameFile(objects[1]!, plain('gcc-O2', 'kernel-entries')));
+  assertSameFile(objects[0]!, plain('gcc-O2', 'call'));
+  assertSameFile(objects[1]!, plain('gcc-O2', 'kernel-entries'));
 });
 
 toolTest('--backup keeps what was there as .orig, and only where something changes', [], () => {
@@ -105,11 +105,11 @@ toolTest('--backup keeps what was there as .orig, and only where something chang
   ]);
   done(['annotate', '--backup', ...objects]);
   assert.deepEqual(readdirSync(directory).sort(), ['gcc-O2-call.o', 'gcc-O2-call.o.orig', 'gcc-O2-main.o']);
-  assert.ok(sameFile(`${objects[0]}.orig`, plain('gcc-O2', 'call')));
-  assert.ok(sameFile(objects[0]!, annotated('gcc-O2', 'call')));
+  assertSameFile(`${objects[0]}.orig`, plain('gcc-O2', 'call'));
+  assertSameFile(objects[0]!, annotated('gcc-O2', 'call'));
   // A second run changes nothing, so the backup stays what it is.
   done(['annotate', '--backup', ...objects]);
-  assert.ok(sameFile(`${objects[0]}.orig`, plain('gcc-O2', 'call')));
+  assertSameFile(`${objects[0]}.orig`, plain('gcc-O2', 'call'));
 });
 
 toolTest('--stats counts, and --json is one document with the same counts', [], () => {
@@ -148,9 +148,9 @@ toolTest('--stats counts, and --json is one document with the same counts', [], 
 
 toolTest('one process each, one run for all, any order, and -j give the same bytes', [], () => {
   const which = sets.flatMap((set) => namesOf(set).map((name) => [set, name] as const));
-  assert.ok(which.length > 100);
+  assert.ok(which.length > 100, `${which.length} objects`);
   const many = which.filter((_, i) => i % 3 === 0);
-  assert.ok(many.length >= 40);
+  assert.ok(many.length >= 40, `${many.length} objects`);
   const wanted = many.map(([set, name]) => annotated(set, name));
   for (const [jobs, reverse] of [
     [['-j', '1'], false],
@@ -166,13 +166,13 @@ toolTest('one process each, one run for all, any order, and -j give the same byt
       .map((line) => line.replace(/: .*/, ''));
     assert.deepEqual(order, reverse ? [...objects].reverse() : objects, jobs.join(' '));
     for (const [i, object] of objects.entries()) {
-      assert.ok(sameFile(object, wanted[i]!), `${jobs.join(' ')} ${object}`);
+      assertSameFile(object, wanted[i]!, jobs.join(' '));
     }
   }
   const { objects } = copies(many.slice(0, 8));
   objects.forEach((object, i) => {
     done(['annotate', object]);
-    assert.ok(sameFile(object, wanted[i]!), object);
+    assertSameFile(object, wanted[i]!, object);
   });
 });
 
@@ -318,7 +318,7 @@ toolTest(
       assert.equal(run('nm', ['-s', archive]).split('\n\n')[0], symbols);
       run('ar', ['x', archive], directory);
       for (const unit of members)
-        assert.ok(sameFile(join(directory, `${unit}.o`), annotated('gcc-O2', unit)), unit);
+        assertSameFile(join(directory, `${unit}.o`), annotated('gcc-O2', unit), unit);
       for (const linker of ['bfd', 'lld']) {
         const program = join(directory, linker);
         run('gcc', ['-no-pie', `-fuse-ld=${linker}`, plain('gcc-O2', 'main'), archive, '-o', program]);
@@ -368,9 +368,9 @@ toolTest(
     symlinkSync(object, name);
     const said = done(['annotate', name, object, name, '--stats']);
     assert.equal(said.trim().split('\n').length, 1);
-    assert.ok(lstatSync(name).isSymbolicLink());
-    assert.ok(sameFile(object, annotated('gcc-O2', 'call')));
-    assert.ok(existsSync(name));
+    assert.equal(lstatSync(name).isSymbolicLink(), true);
+    assertSameFile(object, annotated('gcc-O2', 'call'));
+    assert.equal(existsSync(name), true);
   },
 );
 
@@ -402,7 +402,8 @@ toolTest(
         assertVerified(boot(program), ['--original', program]);
       }
     }
-    assert.ok(existsSync(link({ set: 'gcc-O2', linker: 'bfd', kind: 'no-pie', script: 'none' }).image));
+    const { image } = link({ set: 'gcc-O2', linker: 'bfd', kind: 'no-pie', script: 'none' });
+    assert.equal(existsSync(image), true);
   },
 );
 

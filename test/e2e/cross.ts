@@ -12,6 +12,7 @@ import { run } from '../tools.ts';
 import {
   allSets,
   annotated,
+  assertSameFile,
   assertVerified,
   boot,
   countEntries,
@@ -20,7 +21,6 @@ import {
   type Linker,
   once,
   type Script,
-  sameFile,
   scriptPath,
   textpoke,
   units,
@@ -177,7 +177,7 @@ export function prove(machine: Machine, request: Request): string {
   const other = boot(booted, changes(machine));
   assert.equal(start(machine, other), changed, `changed: ${what}`);
   assertVerified(other, ['--original', image], `changed: ${what}`);
-  assert.ok(sameFile(boot(other, undo(machine)), booted), `back: ${what}`);
+  assertSameFile(boot(other, undo(machine)), booted, `back: ${what}`);
   return booted;
 }
 
@@ -198,7 +198,7 @@ export function withBytesAt(image: string, address: number, hexBytes: string): s
   const segment = readElf(image, bytes).segments.find(
     (s) => address >= s.vaddr && address < s.vaddr + s.filesz,
   );
-  assert.ok(segment);
+  assert.ok(segment, `a segment holds ${address.toString(16)}`);
   bytes.set(Buffer.from(hexBytes, 'hex'), segment.offset + address - segment.vaddr);
   const broken = join(dirname(fresh('x')), `broken-${address.toString(16)}`);
   writeFileSync(broken, bytes);

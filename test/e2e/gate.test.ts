@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { ruleIds, rules } from '../../src/verify/rules.ts';
+import { builtProgram } from '../built.ts';
 import { run, scratch, toolTest } from '../tools.ts';
 import { broken, type Change, callEntry, jumpEntry, s32, s64 } from './broken.ts';
 import {
@@ -518,7 +519,7 @@ function branchIn(image: string, name: string, target: string): number {
 function nopIn(image: string, name: string): number {
   const start = addressOf(image, name);
   const at = bytesAt(image, start, 64).indexOf('0f1f440000');
-  assert.ok(at >= 0 && at % 2 === 0);
+  assert.ok(at >= 0 && at % 2 === 0, `${name} has a NOP of five bytes`);
   return start + at / 2;
 }
 
@@ -617,7 +618,7 @@ test('every rule has an image that breaks it and nothing else', () => {
     ruleIds.filter((id) => !source.includes(`'${id}'`) && !source.includes(`'${id} `)),
     [],
   );
-  assert.ok(gates.length >= 30);
+  assert.ok(gates.length >= 30, `${gates.length} gates`);
 });
 
 toolTest('a warning ends in status 0 unless it is asked for', tools, () => {
@@ -663,7 +664,7 @@ toolTest(
     mkdirSync(bin);
     const stub = (name: string, text: string) =>
       writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
-    stub('textpoke', `exec "${process.execPath}" "${join(root, 'bin', 'textpoke.js')}" "$@"`);
+    stub('textpoke', `exec "${process.execPath}" "${builtProgram()}" "$@"`);
     // Where `npm install --global` would have put the package.
     stub('npm', `echo "${directory}/global"`);
     mkdirSync(join(directory, 'global'));

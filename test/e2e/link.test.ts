@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { run, toolTest } from '../tools.ts';
 import {
   addressOf,
+  assertSameFile,
   assertVerified,
   boot,
   comdatOutput,
@@ -23,7 +24,6 @@ import {
   output,
   readTables,
   type Script,
-  sameFile,
   units,
 } from './programs.ts';
 
@@ -350,7 +350,7 @@ for (const { compiler, compile, link: flags } of unusual) {
       assert.equal(output(linked, changed), expected(changes));
       assertVerified(changed, ['--original', library]);
       const back = boot(changed, ['--update', 'math=add_one', '--update', 'probe=RET0']);
-      assert.ok(sameFile(back, booted));
+      assertSameFile(back, booted);
     },
   );
 }

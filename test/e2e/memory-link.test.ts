@@ -6,6 +6,7 @@ import { run, toolTest, tryRun } from '../tools.ts';
 import {
   alone,
   annotated,
+  assertSameFile,
   assertVerified,
   comdatUnits,
   countEntries,
@@ -16,7 +17,6 @@ import {
   once,
   plain,
   readTables,
-  sameFile,
   sets,
   textpoke,
   units,
@@ -61,7 +61,7 @@ toolTest(
         // The image can be booted on, as any other can.
         const back = bootObjects([changed.image], ['--disable', 'tracing', '--update', 'greet=greet_plain']);
         assert.equal(run(back.image, []), before);
-        assert.ok(sameFile(first.image, back.image));
+        assertSameFile(first.image, back.image);
       }
       const untouched = bootObjects(names.map((name) => plain(set, name)));
       assert.equal(run(untouched.image, []), before);

@@ -2,19 +2,19 @@
 // their tables list. Everything is read back with binutils, so that nothing here depends on the project's readers.
 import assert from 'node:assert/strict';
 import type { SpawnSyncReturns } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { builtProgram } from '../built.ts';
 import { hasTool, run, tryRun } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const program = join(root, 'bin', 'textpoke.js');
 const committed = join(root, 'samples', 'objects');
 
 /** Runs the command line as it was built. */
 export function textpoke(args: readonly string[], cwd?: string): SpawnSyncReturns<string> {
-  return tryRun(process.execPath, [program, ...args], cwd);
+  return tryRun(process.execPath, [builtProgram(), ...args], cwd);
 }
 
 /** Runs the command line, which must succeed and have nothing to say on stderr; returns stdout. */
@@ -128,7 +128,7 @@ export function scriptPath(script: Script): string {
       '-c',
       'exec "$0" "$@" > "$OUT"'.replace('$OUT', path),
       process.execPath,
-      program,
+      builtProgram(),
       ...script.split(' '),
     ]),
   );
@@ -427,6 +427,7 @@ export function addressOf(file: string, name: string | RegExp, source?: string):
 
 export const hex = (address: number): string => `0x${address.toString(16)}`;
 
-export function sameFile(a: string, b: string): boolean {
-  return existsSync(a) && existsSync(b) && readFileSync(a).equals(readFileSync(b));
+/** Asserts that a file has the bytes of another. */
+export function assertSameFile(actual: string, expected: string, what = ''): void {
+  assert.ok(readFileSync(actual).equals(readFileSync(expected)), `${actual} is not ${expected}: ${what}`);
 }

@@ -5,6 +5,7 @@ import { run, toolTest, tryRun } from '../tools.ts';
 import { bootWithNotes, compileText, type Machine, states, withBytesAt } from './cross.ts';
 import {
   addressOf,
+  assertSameFile,
   assertVerified,
   boot,
   bytesAt,
@@ -16,7 +17,6 @@ import {
   linkers,
   once,
   readTables,
-  sameFile,
   textpoke,
 } from './programs.ts';
 
@@ -74,7 +74,12 @@ for (const { machine, name, prefix, nop } of states) {
         run(machine.drivers[linker].ld, ['-T', script, object, '-o', image]);
         const status = (file: string) => tryRun('timeout', ['20', ...machine.emulator, file]).status;
         assert.equal(status(image), 33, linker);
-        assert.ok(imageSymbols(image).some((s) => /_veneer$|Thunk/.test(s.name)));
+        assert.match(
+          imageSymbols(image)
+            .map((s) => s.name)
+            .join('\n'),
+          /(_veneer$|Thunk)/m,
+        );
         assertVerified(image, ['--linked']);
         const { booted, notes } = bootWithNotes(image);
         const stays = (site: string, call: string, fn: string) =>
@@ -87,7 +92,7 @@ for (const { machine, name, prefix, nop } of states) {
         const near = boot(booted, ['--update', 'far_call=near_fn']);
         assert.equal(status(near), 32, linker);
         assertVerified(near, ['--original', image]);
-        assert.ok(sameFile(boot(near, ['--update', 'far_call=far_fn']), booted), linker);
+        assertSameFile(boot(near, ['--update', 'far_call=far_fn']), booted, linker);
         const alone = fresh('far');
         const result = textpoke(['boot', image, '--update', 'near_call=far_alone', '-o', alone]);
         if (name === 'AArch64') {
@@ -206,7 +211,7 @@ for (const { machine, name, prefix, nop } of states) {
             assertVerified(output, ['--original', image], what, kind === 'call' ? ['TP021'] : []);
             if (kind === 'branch') assert.notEqual(bytesAt(output, from, 4), nop);
             const back = kind === 'branch' ? ['--disable', 'away_key'] : ['--update', 'away_call=home'];
-            assert.ok(sameFile(boot(output, back), boot(image)), what);
+            assertSameFile(boot(output, back), boot(image), what);
           }
         }
       }

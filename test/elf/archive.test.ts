@@ -9,17 +9,10 @@ import { readElf } from '../../src/elf/read.ts';
 import { rewriteObject } from '../../src/elf/rewrite.ts';
 import { TextpokeError } from '../../src/errors.ts';
 import { run, scratch, toolTest } from '../tools.ts';
+import { archive, header, member } from './archives.ts';
 import { changeEverything } from './objects.ts';
 
 const latin1 = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'));
-
-function header(name: string, size: number | string): string {
-  return `${name.padEnd(16)}${'0'.padEnd(12)}${'0'.padEnd(6)}${'0'.padEnd(6)}${'644'.padEnd(8)}${String(size).padEnd(10)}\x60\n`;
-}
-function member(name: string, content: string): string {
-  return `${header(name, content.length)}${content}${content.length % 2 ? '\n' : ''}`;
-}
-const archive = (...members: string[]) => latin1(`!<arch>\n${members.join('')}`);
 
 function content(bytes: Uint8Array, { offset, size }: ArchiveMember): string {
   return Buffer.from(bytes.subarray(offset, offset + size)).toString('latin1');
@@ -73,7 +66,7 @@ test('an empty archive, and one of nothing but an empty index, stay as they are'
     archive(member('__.SYMDEF', '')),
     archive(member('//', '')),
   ]) {
-    assert.ok(isArchive(bytes));
+    assert.equal(isArchive(bytes), true);
     assert.deepEqual(rewriteArchive(bytes, readArchive(bytes), new Map()), bytes);
   }
 });
@@ -177,14 +170,6 @@ test('a thin archive is refused with its own code', () => {
   fails(() => readArchive(latin1('!<thin>\n')), 'archive-thin', undefined);
 });
 
-test('a name table of one megabyte that every member names costs no more than one look each', () => {
-  const table = `${'x'.repeat(1 << 20)}/\n`;
-  const bytes = archive(member('//', table), ...Array.from({ length: 20000 }, () => member('/0', '')));
-  const started = performance.now();
-  assert.equal(readArchive(bytes).length, 20001);
-  assert.ok(performance.now() - started < 2000);
-});
-
 const sources: Readonly<Record<string, string>> = {
   'one.c': 'int two(void); int three(void); int one(void) { return two() + three(); }',
   'a_second_member_with_a_long_name.c': 'int two(void) { return 2; }',
@@ -214,7 +199,7 @@ for (const [format, tool, args, index] of [
       run(command[0] as string, command.slice(1), dir);
       const bytes = new Uint8Array(readFileSync(join(dir, 'before.a')));
       const members = readArchive(bytes);
-      if (format.includes('64')) assert.ok(members.some((m) => m.special === 'gnu index 64'));
+      if (format.includes('64')) assert.equal(members[0]?.special, 'gnu index 64');
       assert.deepEqual(rewriteArchive(bytes, members, new Map()), bytes);
       const contents = new Map<number, Uint8Array>();
       members.forEach((m, i) => {
@@ -222,7 +207,7 @@ for (const [format, tool, args, index] of [
         const file = readElf(m.name, bytes.slice(m.offset, m.offset + m.size));
         contents.set(i, rewriteObject(file, { ...changeEverything(file), groups: [], sections: [] }));
       });
-      assert.ok(contents.size >= 3);
+      assert.ok(contents.size >= 3, `${contents.size} objects`);
       const after = rewriteArchive(bytes, members, contents);
       writeFileSync(join(dir, 'after.a'), after);
       assert.equal(run('llvm-ar', ['t', 'after.a'], dir), run('llvm-ar', ['t', 'before.a'], dir));
@@ -230,7 +215,7 @@ for (const [format, tool, args, index] of [
         run(index[0], [...index.slice(1), path], dir)
           .split(/\n\n/)
           .find((part) => /^Archive (index|map)/i.test(part.trim()));
-      assert.ok(armap('before.a'));
+      assert.notEqual(armap('before.a'), undefined);
       assert.equal(armap('after.a'), armap('before.a'));
       // The index names the right members, or nothing would be found.
       const missing = /undefined (symbol|reference)/;

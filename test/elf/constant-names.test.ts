@@ -26,7 +26,7 @@ const rows = [
 for (const [prefix, names] of rows) {
   test(`every constant ${prefix}… has its own name in messages`, () => {
     const all = Object.entries(constants).filter(([name]) => name.startsWith(prefix));
-    assert.ok(all.length > 0);
+    assert.notEqual(all.length, 0);
     for (const [name, value] of all) assert.equal(constantName(names, value), name);
   });
 }

@@ -208,7 +208,7 @@ test('an empty section past the others and a .bss of any size do not move anythi
 test('an absurd alignment of a section that moves does not make the file huge', () => {
   const after = { name: '.data', data: words(true, 1), addralign: 2 ** 50 };
   const bytes = makeObject({ symbols, sections: [{ ...text, type: 1 }, after] });
-  assert.ok(bytes.length < 2000);
+  assert.ok(bytes.length < 2000, `${bytes.length} bytes`);
 });
 
 test('an empty string table gets the zero byte that nameless symbols name', () => {
@@ -270,7 +270,7 @@ test('a lone SHT_REL call graph does not make an x86-64 object one without adden
     { class: 32, machine: 40, symbols, sections: [text] },
     { ...noChange, sections: [{ ...section, relocations }] },
   );
-  assert.ok(named(arm, '.rel.smp_locks'));
+  assert.equal(named(arm, '.rel.smp_locks').name, '.rel.smp_locks');
 });
 
 test('opaque sections keep their bytes: compressed debug data, RELR, notes, unknown types', () => {
@@ -323,7 +323,7 @@ const unfit: readonly (readonly [string, Made, ElfChange, string, RegExp])[] = [
     { sections: [text, { name: '.x', type: SHT.hash, link: symtab }] },
     withLocal,
     'elf-unsupported',
-    /type 0x5/,
+    /type SHT_HASH/,
   ],
   [
     'a relocation against a symbol that does not exist',
@@ -538,27 +538,4 @@ test('two sections that share bytes are refused, for moving them apart would mul
     view.setU64(header(2) + 24, BigInt(offset));
     assert.throws(() => rewriteObject(readElf('a.o', bytes), noChange), what);
   }
-});
-
-test('ten times the symbols and relocations take about ten times as long', () => {
-  const make = (count: number) => {
-    const data = new Uint8Array(count * 5 * 24);
-    const view = new DataView(data.buffer);
-    for (let i = 0; i < count * 5; i++) view.setUint32(i * 24 + 12, 1 + (i % count), true);
-    const many = Array.from({ length: count }, (_, i) => ({ name: `symbol_${i}`, section: 1, info: 0x12 }));
-    const table = { name: '.rela.text', type: SHT.rela, link: 3, info: 1, entsize: 24, data };
-    return makeObject({ symbols: many, sections: [text, table] });
-  };
-  const time = (bytes: Uint8Array, globals: number) => {
-    const added = Array.from({ length: globals }, (_, i) => ({ ...global, name: `new_${i}` }));
-    const times = Array.from({ length: 7 }, () => {
-      const started = performance.now();
-      rewriteObject(readElf('a.o', bytes), { ...noChange, symbols: [local, ...added] });
-      return performance.now() - started;
-    });
-    return Math.min(...times);
-  };
-  const [small, large] = [make(4000), make(40000)];
-  time(small, 400); // once for the compiler
-  assert.ok(time(large, 4000) < 40 * time(small, 400));
 });

@@ -15,7 +15,7 @@ const top = 0x7fff_ffff_f000;
 const instructions = x86_64.instructionsOf(0);
 
 const throwsWith = (code: string, message: RegExp) => (error: unknown) => {
-  assert.ok(error instanceof TextpokeError);
+  assert.ok(error instanceof TextpokeError, String(error));
   assert.equal(error.code, code);
   assert.match(error.message, message);
   return true;
@@ -112,8 +112,9 @@ test('code of any size is read window by window', async () => {
   const code = new Uint8Array(7 * 6000).map((_, i) => instruction[i % 7] as number);
   const lines = disassembler.lines(code, kernel);
   assert.equal(lines.length, 6000);
-  assert.ok(
-    lines.every((line, i) => line.address === kernel + 7 * i && line.text === 'mov rax, qword ptr [rip]'),
+  assert.deepEqual(
+    lines.filter((line, i) => line.address !== kernel + 7 * i || line.text !== 'mov rax, qword ptr [rip]'),
+    [],
   );
   const undecodable = disassembler.lines(new Uint8Array(9000).fill(0x06), 0);
   assert.equal(undecodable.length, 9000);

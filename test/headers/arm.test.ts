@@ -185,7 +185,8 @@ for (const compiler of compilers) {
               names.filter((name) => /^(\.L|on|off|theirs)/.test(name)),
               [],
             );
-            assert.ok(!readSections(shared).some((section) => section.name === '.textpoke.keys'));
+            const sections = readSections(shared).map((section) => section.name);
+            assert.equal(sections.includes('.textpoke.keys'), false, sections.join(' '));
           }
         }
       }

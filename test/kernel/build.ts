@@ -4,9 +4,10 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { builtProgram } from '../built.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const dropIn = join(here, '..', '..', 'bin', 'kbuild-objtool');
+const dropIn = builtProgram('kbuild-objtool');
 const jobs = `-j${availableParallelism()}`;
 
 export interface Kernel {

@@ -5,8 +5,7 @@ import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { BootStep } from '../../src/boot/steps.ts';
 import { hex, sameBytes } from '../../src/bytes/integer.ts';
 import { readKey } from '../../src/demand/keys.ts';
@@ -20,10 +19,11 @@ import { staticCall } from '../../src/kinds/static-call/kind.ts';
 import { locateImage } from '../../src/memory/locate.ts';
 import { openSnapshot } from '../../src/memory/open.ts';
 import { verifyMemory } from '../../src/verify/memory.ts';
+import { builtProgram } from '../built.ts';
 import type { Kernel } from './build.ts';
 import type { Report } from './report.ts';
 
-const textpoke = fileURLToPath(new URL('../../bin/textpoke.js', import.meta.url));
+const textpoke = builtProgram();
 
 /**
  * How QEMU runs a kernel, and which dumps it can make: only x86 walks page tables. One thread for all CPUs, but on

@@ -3,9 +3,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { builtProgram } from '../built.ts';
 import type { Report } from './report.ts';
 
-const program = join(import.meta.dirname, '..', '..', 'bin', 'textpoke.js');
+const program = builtProgram();
 
 /** Sections, their entries' sizes, and dump's names for them. */
 const tables = [

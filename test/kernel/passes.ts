@@ -2,10 +2,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { builtProgram } from '../built.ts';
 import { compareObjects } from './compare.ts';
 import type { Report } from './report.ts';
 
-const program = join(import.meta.dirname, '..', '..', 'bin', 'textpoke.js');
+const program = builtProgram();
 
 interface Kept {
   readonly path: string;

@@ -2,9 +2,10 @@
 // shows must be where readelf's view of the relocations puts it, and no other. Only readelf is asked.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { builtProgram } from '../built.ts';
 import type { Report } from './report.ts';
 
-const program = join(import.meta.dirname, '..', '..', 'bin', 'textpoke.js');
+const program = builtProgram();
 
 interface Symbol {
   readonly name: string;

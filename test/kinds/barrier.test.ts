@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { annotate } from '../../src/annotate/passes.ts';
 import { fitPart } from '../../src/boot/cpus.ts';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import { Runtime } from '../../src/boot/runtime.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { readElf } from '../../src/elf/read.ts';
@@ -14,7 +14,7 @@ import type { Image } from '../../src/image/image.ts';
 import { barrier } from '../../src/kinds/barrier/kind.ts';
 import { programOf } from '../../src/kinds/registry.ts';
 import { linkObjects } from '../../src/link/link.ts';
-import { runVerify as verifyImage } from '../../src/verify/passes.ts';
+import { checkImage as verifyImage } from '../../src/verify/passes.ts';
 import { annotated, everything, imageOf, sampleBytes } from '../samples.ts';
 import { run, scratch, toolTest } from '../tools.ts';
 
@@ -37,7 +37,7 @@ for (const [set, { barrier, nop }] of Object.entries(sets)) {
   test(`${set}: one CPU turns every listed dmb ish into a NOP of its own, two bring all of them back`, () => {
     const bytes = withBarriers(set, ['lock']);
     const runtime = new Runtime(programOf(imageOf(bytes)));
-    assert.ok(barriersOf(runtime).length > 4);
+    assert.ok(barriersOf(runtime).length > 4, `${barriersOf(runtime).length} barriers`);
     assert.deepEqual(new Set(bytesAt(runtime)), new Set([barrier]));
     fitPart(runtime, runtime.program, 1, 'ds');
     assert.deepEqual(new Set(bytesAt(runtime)), new Set([nop]));
@@ -102,7 +102,7 @@ for (const { triple, least } of archives) {
     const found = stats.reduce((sum, { barriers }) => sum + barriers, 0);
     const theirs = run(objdump, ['-d', archive]).match(/\tdmb\t(ish|ishst|ishld)$/gm)?.length;
     assert.equal(found, theirs);
-    assert.ok(found > least);
+    assert.ok(found > least, `${found} barriers`);
   });
 }
 

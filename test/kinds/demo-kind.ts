@@ -1,10 +1,9 @@
 // A kind of site that nobody needs: four NOPs of one byte at a symbol `demo_site_…`, which boot makes one NOP. The test
 // of kinds puts this file into a copy of src/kinds.
-import { code, type TableRow } from '../../src/bytes/table.ts';
 import type { Site } from '../../src/demand/sites.ts';
-import { SHF_ALLOC } from '../../src/elf/constants.ts';
 import { readImageTable } from '../../src/image/tables.ts';
 import type { Kind } from '../../src/kinds/kind.ts';
+import { placesTable } from '../../src/kinds/places-table.ts';
 import {
   type DumpedEntry,
   type DumpedInstruction,
@@ -17,14 +16,7 @@ import { readObjectTable } from '../../src/object/tables.ts';
 const nop = Uint8Array.of(0x0f, 0x1f, 0x40, 0x00); // nopl 0(%rax)
 const nops = Uint8Array.of(0x90, 0x90, 0x90, 0x90);
 
-const table: TableRow = {
-  name: '.demo_sites',
-  fields: [code('site')],
-  flags: SHF_ALLOC,
-  addralign: 4,
-  entsize: 0,
-  bounds: [['__demo_sites', '__demo_sites_end']],
-};
+const table = placesTable('.demo_sites', 'site', ['__demo_sites', '__demo_sites_end']);
 
 export interface DumpedDemo extends DumpedEntry {
   readonly site: DumpedPlace;

@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import { readElf } from '../../src/elf/read.ts';
 import type { Image } from '../../src/image/image.ts';
 import type { OneCpuSite } from '../../src/kinds/one-cpu/demand.ts';
 import { oneCpu } from '../../src/kinds/one-cpu/kind.ts';
 import { readOneCpuSites } from '../../src/kinds/one-cpu/table.ts';
 import { linkObjects } from '../../src/link/link.ts';
-import { runVerify as verifyImage } from '../../src/verify/passes.ts';
+import { checkImage as verifyImage } from '../../src/verify/passes.ts';
 import { imageOf, sampleBytes } from '../samples.ts';
 import { scratch, toolTest, tryRun } from '../tools.ts';
 

@@ -1,6 +1,6 @@
 // Dumps of a system that runs a sample image, in every format, for tests that need only Node.
 import { deflateSync } from 'node:zlib';
-import { type BootOptions, runBoot as boot } from '../../src/boot/passes.ts';
+import { type BootOptions, replayBoot as boot } from '../../src/boot/passes.ts';
 import { ByteView } from '../../src/bytes/view.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { readStaticCalls } from '../../src/image/static-calls.ts';

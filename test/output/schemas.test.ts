@@ -99,7 +99,7 @@ async function document(t: TestContext, name: string, ...args: string[]): Promis
   const what = args.slice(0, 4).join(' ');
   assert.ok(status <= 1, `${what}: ${errors}`);
   const found: unknown = JSON.parse(text);
-  assert.ok(isFields(found));
+  assert.ok(isFields(found), `${what}: an object`);
   assert.equal(found.schema, `textpoke.${name}/1`);
   const conforms = validator(name);
   assert.ok(conforms(found), `${what}: ${JSON.stringify(conforms.errors?.slice(0, 4))}`);
@@ -279,7 +279,7 @@ test('what is printed of broken objects and images is as the schemas have it', a
     await ask('diff', 'diff', '--format', 'json', path, program);
   }
   t.diagnostic(JSON.stringify(counts));
-  assert.ok(Object.values(counts).every((count) => count > 100));
+  for (const [name, count] of Object.entries(counts)) assert.ok(count > 100, `${count} documents of ${name}`);
 });
 
 /** Sets 32-bit words at file offsets, little-endian. */

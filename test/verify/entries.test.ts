@@ -1,7 +1,7 @@
 // Rules about entries by themselves, on images linked in memory and broken by hand.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { runBoot as boot } from '../../src/boot/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import { STT_FUNC } from '../../src/elf/constants.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { Image } from '../../src/image/image.ts';
@@ -9,7 +9,7 @@ import { encodeImageEntry } from '../../src/image/tables.ts';
 import { jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
 import { readCallSites, staticCallSites } from '../../src/kinds/static-call/table.ts';
 import { linkObjects } from '../../src/link/link.ts';
-import { runVerify as verifyImage } from '../../src/verify/passes.ts';
+import { checkImage as verifyImage } from '../../src/verify/passes.ts';
 import { imageOf, linkedBytes, programUnits, sampleBytes } from '../samples.ts';
 
 const linked = linkedBytes('gcc-O2', programUnits);

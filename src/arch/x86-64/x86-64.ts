@@ -110,7 +110,7 @@ function branchOfRelocation(type: number, code: Uint8Array, place: number): Relo
 }
 
 /** A lock on an instruction that cannot have one (#UD) shows that data was read as code: it is no site. */
-function findLocks(code: Uint8Array, map: CodeMap): Uint32Array {
+function findLockable(code: Uint8Array, map: CodeMap): Uint32Array {
   return findLockPrefixes(code, map).filter((at) => isLockable(decodeInstruction(code, at, code.length)));
 }
 
@@ -266,7 +266,7 @@ export const x86_64: Arch = {
     name: relocationName,
   },
   dynamic: { none: 0, relative: 8, symbolic: 1, jumpSlot: 7, globData: 6 },
-  lockPrefix: { lock: 0xf0, up: 0x3e, nop: 0x90, find: findLocks },
+  lockPrefix: { lock: 0xf0, up: 0x3e, nop: 0x90, find: findLockable },
   breakpoint: Uint8Array.of(0xcc), // int3
   mappingSymbol: undefined,
   veneerName: undefined,

@@ -396,7 +396,7 @@ for (const [name, linker, args, as] of [
         assert.equal(follow((address + displacement) >>> 0), target, `branch ${i}`);
       }
       t.diagnostic(`${veneers.size} veneers: ${[...veneers].join(' ')}`);
-      assert.ok(veneers.size >= 3);
+      assert.ok(veneers.size >= 3, `${veneers.size} veneers`);
     },
   );
 }

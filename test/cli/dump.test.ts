@@ -1,0 +1,56 @@
+// textpoke dump and boot of files as systems have them: many at once, and kernels without their symbols.
+import assert from 'node:assert/strict';
+import { copyFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { builtProgram } from '../built.ts';
+import { annotated } from '../samples.ts';
+import { run, scratch, toolTest, tryRun } from '../tools.ts';
+
+const plain = annotated('gcc-O2', 'call');
+
+toolTest('more files are dumped than may be open at once', ['sh'], (t) => {
+  const directory = scratch(t);
+  const files = Array.from({ length: 150 }, (_, i) => join(directory, `${i}.o`));
+  for (const file of files) writeFileSync(file, plain);
+  const command = [
+    '-c',
+    `ulimit -n 60; "$0" "$@"`,
+    process.execPath,
+    builtProgram(),
+    'dump',
+    '--json',
+    ...files,
+  ];
+  const { status, stdout, stderr } = tryRun('sh', command);
+  assert.equal(stderr, '');
+  assert.equal(status, 0);
+  assert.equal(JSON.parse(stdout).files.length, files.length);
+});
+
+const bannerSource = 'const char linux_banner[] = "Linux version 6.1.0 (a@b) (gcc) #1 SMP\\n"; int main;';
+
+toolTest('a kernel without its symbols says what it needs', ['gcc', 'ld', 'strip'], (t) => {
+  const directory = scratch(t);
+  const [source, object, image] = ['k.c', 'k.o', 'vmlinux'].map((name) => join(directory, name)) as [
+    string,
+    string,
+    string,
+  ];
+  writeFileSync(source, bannerSource);
+  run('gcc', ['-c', '-fno-pic', source, '-o', object]);
+  run('ld', ['-e', '0', object, '-o', image]);
+  const stripped = join(directory, 'stripped');
+  copyFileSync(image, stripped);
+  run('strip', [stripped]);
+  for (const [file, status] of [
+    [image, 0],
+    [stripped, 1],
+  ] as const) {
+    const dumped = tryRun(process.execPath, [builtProgram(), 'dump', '--table', 'jump', file]);
+    assert.equal(dumped.status, status);
+    assert.equal(/the vmlinux with its symbols is required/.test(dumped.stdout), status === 1);
+  }
+  const booted = tryRun(process.execPath, [builtProgram(), 'boot', stripped]);
+  assert.equal(booted.status, 3);
+  assert.match(booted.stderr, /the vmlinux with its symbols is required \[table-malformed\]/);
+});
