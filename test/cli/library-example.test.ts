@@ -5,10 +5,12 @@ import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } fro
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { annotate } from '../../src/index.ts';
+import { requireFresh } from '../built.ts';
 import { programUnits, samplePath } from '../samples.ts';
 import { scratch } from '../tools.ts';
 
 const root = join(import.meta.dirname, '..', '..');
+requireFresh(root);
 
 /** A project that has textpoke installed and one file in TypeScript; compiles it, with the types checked in full. */
 function compile(t: TestContext, name: string, source: string): string {
