@@ -117,14 +117,14 @@ export async function runBoot(
     }
     if (undefinedSymbols.length > 0) {
       warn(
-        `${undefinedSymbols.length} symbols are defined by no object and trap when called: ${undefinedSymbols.join(' ')}`,
+        `${undefinedSymbols.length} symbols are undefined, and a call of an undefined symbol traps: ${undefinedSymbols.join(' ')}`,
       );
     }
     if (countSites(runtime.program) === 0) {
-      warn('no table has an entry; objects are annotated before they are linked');
+      warn('no table has an entry; annotate the objects before the link');
     }
     if (args.output !== undefined && runtime.state.modules.length > 0) {
-      warn(`${args.output} is the image alone; what was patched in modules is in no file`);
+      warn(`${args.output} contains only the image; patches in modules are not stored`);
     }
     for (const note of new Set(runtime.log.notes)) warn(note);
     for (const { step, warning, about } of runtime.log.warnings) {

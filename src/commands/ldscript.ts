@@ -8,7 +8,7 @@ export function runLdscript(args: { machine: string; gcSections?: boolean }): nu
   const row = architectures.find(({ arch }) => arch.name === args.machine);
   if (!row) {
     const known = [...new Set(architectures.map(({ arch }) => arch.name))].join(', ');
-    throw new TextpokeError('usage', `--machine ${args.machine} is not known; known: ${known}`);
+    throw new TextpokeError('usage', `unknown machine ${args.machine}; known machines: ${known}`);
   }
   print(linkerScript(row.arch, args.gcSections !== true));
   return 0;

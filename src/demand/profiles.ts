@@ -89,7 +89,7 @@ export function profileNamed(name: string): Profile {
   const found = profiles.find((profile) => profile.name === name);
   if (found) return found;
   const names = profiles.map((profile) => profile.name).join(', ');
-  throw new TextpokeError('usage', `there is no profile ${name}; there are ${names}`);
+  throw new TextpokeError('usage', `unknown profile ${name}; known profiles: ${names}`);
 }
 
 /** The profile that an image's banner asks for; textpoke's own where there is none. */

@@ -40,13 +40,9 @@ function isBitcode(b: Uint8Array): boolean {
 
 /** Boot images of kernels: magic number, its offset in the file, what it is and where the ELF file is. */
 const bootImages = [
-  [
-    '48647253',
-    0x202,
-    'a bzImage; the vmlinux in it comes out with scripts/extract-vmlinux of the kernel tree',
-  ],
-  ['41524d64', 0x38, 'an arm64 kernel Image; the vmlinux it was made of is the ELF file'],
-  ['18286f01', 0x24, 'an arm zImage; the vmlinux it was made of is the ELF file'],
+  ['48647253', 0x202, 'a bzImage; extract the vmlinux with scripts/extract-vmlinux of the kernel tree'],
+  ['41524d64', 0x38, 'an arm64 kernel Image; use the ELF file (vmlinux) of the same build'],
+  ['18286f01', 0x24, 'an arm zImage; use the ELF file (vmlinux) of the same build'],
 ] as const;
 
 function describeMagic(source: ByteSource): string {
@@ -92,14 +88,14 @@ function readHeader(source: ByteSource): RawHeader {
   if (isBitcode(ident)) {
     throw new TextpokeError(
       'lto-object',
-      'the file is LLVM bitcode, which has no machine code yet; link it to an object first (ld -r) or compile without -flto',
+      'the file is LLVM bitcode and has no machine code; link the file to an object first (ld -r), or compile without -flto',
     );
   }
   if (!isElf(ident)) {
     throw new TextpokeError('not-elf', `${describeMagic(source)}; an ELF file starts with 7f 45 4c 46`);
   }
   if (ident.length < identSize) {
-    throw new TextpokeError('elf-truncated', `the file ends in its first ${identSize} bytes`, {
+    throw new TextpokeError('elf-truncated', `the file has fewer than ${identSize} bytes`, {
       offset: source.size,
     });
   }
@@ -217,7 +213,7 @@ function readNames(
     throw new TextpokeError(
       'elf-malformed',
       table
-        ? `e_shstrndx names section ${shstrndx}, which is no string table but has type ${constantName(sectionTypes, table.type)}`
+        ? `e_shstrndx names section ${shstrndx}, which is not a string table (its type is ${constantName(sectionTypes, table.type)})`
         : `e_shstrndx names section ${shstrndx}, but the file has ${sections.length} sections`,
     );
   }

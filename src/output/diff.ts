@@ -14,7 +14,7 @@ export interface ComparedFile extends ComparedSites {
 function sentence(difference: Difference): string {
   if (difference.what === 'added') return describeSite(difference.after);
   if (difference.what === 'removed') return describeSite(difference.before);
-  return `${describeSite(difference.before)} is ${difference.after.flags} now`;
+  return `${describeSite(difference.before)} is now ${difference.after.flags}`;
 }
 
 const siteOf = (difference: Difference): ComparedSite =>

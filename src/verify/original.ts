@@ -68,7 +68,11 @@ function* compareEntries(
     unknown.delete(address);
     const left = astray.get(table) ?? 0;
     if (!instead && left > 0) astray.set(table, left - 1);
-    else yield make(address, `the original lists: ${text}${instead ? `; this one: ${instead.text}` : ''}`);
+    else
+      yield make(
+        address,
+        `the original lists: ${text}${instead ? `; this image lists: ${instead.text}` : ''}`,
+      );
   }
   for (const { text, address } of unknown.values())
     yield make(address, `the original does not list: ${text}`);
@@ -107,7 +111,7 @@ function* compareBytes(program: Program, original: Program): Generator<Finding> 
       rule: 'TP013',
       address: undefined,
       place: 'file',
-      message: `the file has ${now.size} bytes, the original ${then.size}; patching keeps the size`,
+      message: `the file has ${now.size} bytes, the original ${then.size}; patching does not change the size`,
     };
     return;
   }
