@@ -128,7 +128,7 @@ export class MismatchError extends TextpokeError {
   constructor(mismatches: readonly Mismatch[], place: ErrorPlace = {}) {
     super(
       'site-mismatch',
-      `${mismatches.length} sites do not hold what they must hold; nothing was written`,
+      `${mismatches.length} sites do not hold the required bytes; nothing was written`,
       place,
     );
     this.mismatches = mismatches;

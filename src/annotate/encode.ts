@@ -92,7 +92,7 @@ function encodeSection(
       const at = index * layout.size + offset;
       const addend = target.offset;
       if (!Number.isSafeInteger(addend)) {
-        throw new TextpokeError('elf-malformed', 'an entry would name a place that no section can have', {
+        throw new TextpokeError('elf-malformed', 'the offset of the place is too large for a section', {
           section: row.name,
           offset: at,
         });

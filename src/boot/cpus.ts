@@ -35,7 +35,7 @@ export function fitPart(runtime: Runtime, part: Part, cpus: number, fill: UpFill
 export function cpuUp(runtime: Runtime, cpu: number): void {
   const { cpus } = runtime.state;
   if (cpus.up.has(cpu)) {
-    runtime.log.note(`CPU ${cpu} is up already`);
+    runtime.log.note(`CPU ${cpu} is already up`);
     return;
   }
   const up = new Set([...cpus.up, cpu]);
@@ -47,9 +47,13 @@ export function cpuUp(runtime: Runtime, cpu: number): void {
 export function cpuDown(runtime: Runtime, cpu: number, dropLocks: boolean, fill: UpFill): void {
   const up = new Set(runtime.state.cpus.up);
   if (!up.delete(cpu)) throw new TextpokeError('step-refused', `CPU ${cpu} is not up`);
-  if (up.size === 0) throw new TextpokeError('step-refused', `CPU ${cpu} is the last one`);
+  if (up.size === 0)
+    throw new TextpokeError('step-refused', `CPU ${cpu} is the last CPU; one CPU must stay up`);
   if (dropLocks && up.size > 1) {
-    throw new TextpokeError('step-refused', `${up.size} CPUs are left, which need their locks`);
+    throw new TextpokeError(
+      'step-refused',
+      `${up.size} CPUs are left; locks can be dropped only for one CPU`,
+    );
   }
   if (dropLocks) fitCpus(runtime, 1, fill);
   runtime.change({ cpus: { ...runtime.state.cpus, up } });

@@ -26,7 +26,7 @@ export interface Expectation {
 
 function require(what: string, expected: string, found: string): void {
   if (expected === found) return;
-  throw new TextpokeError('expectation-failed', `${what}: ${expected} was expected, found ${found}`);
+  throw new TextpokeError('expectation-failed', `${what}: expected ${expected}, found ${found}`);
 }
 
 /** Throws `expectation-failed` with the first thing that is otherwise; `warnings` are those of the step. */
@@ -40,7 +40,7 @@ export function checkExpectation(
   if (expected.refused !== undefined) {
     throw new TextpokeError(
       'expectation-failed',
-      `it was expected to be refused (${expected.refused}), and was not`,
+      `expected the error ${expected.refused}, but the step was not refused`,
     );
   }
   for (const [name, count] of Object.entries(expected.keys ?? {})) {
@@ -67,6 +67,8 @@ export function checkExpectation(
   }
   for (const [what, is] of Object.entries(expected.reserved ?? {})) {
     const found = reserved?.[what];
-    require(`reserved for ${what}`, String(is), found === undefined ? 'no query' : String(found));
+    require(`reserved for ${what}`, String(is), found === undefined
+      ? 'no query in this step'
+      : String(found));
   }
 }

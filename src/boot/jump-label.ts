@@ -37,7 +37,7 @@ function checkSites(runtime: Runtime, sites: readonly BranchSite[]): void {
       if (image.codeAt(address)) continue;
       throw new TextpokeError(
         'table-malformed',
-        `the ${what} ${image.describe(address)} of a jump entry does not lie in executable code`,
+        `the ${what} ${image.describe(address)} of a jump entry is not in executable code`,
         { file: image.file.path, section: table.name, offset: site.entry.address },
       );
     }
@@ -87,7 +87,9 @@ export function jumpLabelInit(runtime: Runtime): void {
     if (!profile.initWrites) {
       const patch = branchPatch(program, site, [], enabled);
       if (profile.initChecksNops && !wantsJump(site, enabled) && branchAt(image, site)?.kind !== 'nop') {
-        runtime.bug(`jump_label: Fatal kernel bug, unexpected op at ${image.describe(site.address)}: no NOP`);
+        runtime.bug(
+          `jump_label: Fatal kernel bug, unexpected op at ${image.describe(site.address)}: not a NOP`,
+        );
       }
       return patch;
     }

@@ -34,7 +34,7 @@ export function loadModule(runtime: Runtime, file: ElfFile, fill: UpFill): Modul
   const name = moduleName(file.path);
   const before = runtime.state;
   if (before.modules.some((module) => module.name === name)) {
-    throw new TextpokeError('step-refused', `the module ${name} is loaded already`);
+    throw new TextpokeError('step-refused', `the module ${name} is already loaded`);
   }
   return inFile(file.path, () => {
     const imports = new Map<string, string | undefined>();
@@ -75,7 +75,7 @@ export function loadModule(runtime: Runtime, file: ElfFile, fill: UpFill): Modul
 export function unloadModule(runtime: Runtime, name: string): void {
   const { modules, deferred, program } = runtime.state;
   const module = modules.find((m) => m.name === moduleName(name));
-  if (!module) throw new TextpokeError('step-refused', `no module ${name} is loaded`);
+  if (!module) throw new TextpokeError('step-refused', `the module ${name} is not loaded`);
   const users = modules.filter((m) => m.uses.has(module.name)).map((m) => m.name);
   if (users.length > 0) {
     throw new TextpokeError('step-refused', `the module ${name} is in use by ${users.join(', ')}`);
@@ -83,7 +83,7 @@ export function unloadModule(runtime: Runtime, name: string): void {
   const lost = deferred.filter(({ key }) => module.image.contains(key));
   for (const { key } of lost) {
     runtime.log.note(
-      `${module.image.describe(key)} goes while a decrement waits: the module has to flush it`,
+      `${module.image.describe(key)} is unloaded while a deferred decrement waits; the module must flush the decrement first`,
     );
   }
   const calls = new Map(program.calls);

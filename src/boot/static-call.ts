@@ -58,7 +58,7 @@ function checkSites(runtime: Runtime, sites: readonly CallSite[]): void {
     if (!image.codeAt(site.address)) {
       throw new TextpokeError(
         'table-malformed',
-        `the site ${image.describe(site.address)} of a static call entry does not lie in executable code`,
+        `the site ${image.describe(site.address)} of a static call entry is not in executable code`,
         { file: image.file.path, section: table.name, offset: site.entry.address },
       );
     }
@@ -95,9 +95,9 @@ export function forceReinit(runtime: Runtime): void {
   const { poker, program } = runtime;
   const { profile } = program;
   const why = !profile.forceReinit
-    ? `profile ${profile.name} does not have it`
+    ? `profile ${profile.name} does not have this function`
     : runtime.state.initFreed
-      ? 'it lies in init text, which is gone'
+      ? 'the function is in init text, which is freed'
       : undefined;
   if (why) throw new TextpokeError('step-refused', `static_call_force_reinit: ${why}`);
   const { phase, live } = poker;
@@ -178,7 +178,7 @@ export function updateStaticCall(runtime: Runtime, call: StaticCall, text: strin
   const sites = runtime
     .sitesOf(staticCall, call.key)
     .filter((site) => runtime.isPatched(site.address, site.init));
-  if (sites.length === 0) log.note(`no site calls ${call.name}`);
+  if (sites.length === 0) log.note(`the static call ${call.name} has no site`);
   for (const site of sites) patches.push(patchTo(runtime, site, [before], value));
   poker.check(patches);
   storeValue(runtime, call, value);

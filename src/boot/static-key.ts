@@ -70,17 +70,17 @@ function stateOf({ image }: Runtime, key: number): { count: number; about: strin
 export function enableKey(runtime: Runtime, key: number): void {
   const { count, about } = stateOf(runtime, key);
   if (count === 0) switchOn(runtime, key);
-  else if (count === 1) runtime.log.note(`${runtime.image.describe(key)} is enabled already`);
+  else if (count === 1) runtime.log.note(`${runtime.image.describe(key)} is already enabled`);
   else if (count > 1) {
     runtime.log.warn('static_key_enable_cpuslocked: WARN_ON_ONCE(atomic_read(&key->enabled) != 1)', about);
-  } else runtime.log.note(`${about}, and static_key_enable does nothing below 0`);
+  } else runtime.log.note(`${about}; static_key_enable changes nothing if the count is below 0`);
 }
 
 /** static_key_disable: a count of 1 becomes 0. Errors as `enableKey`. */
 export function disableKey(runtime: Runtime, key: number): void {
   const { count, about } = stateOf(runtime, key);
   if (count === 1) switchOff(runtime, key);
-  else if (count === 0) runtime.log.note(`${runtime.image.describe(key)} is disabled already`);
+  else if (count === 0) runtime.log.note(`${runtime.image.describe(key)} is already disabled`);
   else
     runtime.log.warn('static_key_disable_cpuslocked: WARN_ON_ONCE(atomic_read(&key->enabled) != 0)', about);
 }

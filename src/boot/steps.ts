@@ -184,12 +184,12 @@ function keysOf(runtime: Runtime, text: string): number[] {
 /** A module that was given the trampoline alone may call, but not update. Error `step-refused`. */
 function requireKeyOf({ image, state: { modules } }: Runtime, name: string, call: StaticCall): void {
   const module = modules.find((m) => m.name === name);
-  if (!module) throw new TextpokeError('step-refused', `no module ${name} is loaded`);
+  if (!module) throw new TextpokeError('step-refused', `the module ${name} is not loaded`);
   if (module.image.contains(call.key)) return;
   if ([image, ...modules.map((m) => m.image)].some((of) => exported(of, `__SCK__${call.name}`) === call.key))
     return;
   throw new TextpokeError(
     'step-refused',
-    `the key of ${call.name} is not exported, so the module ${name} may call it but not update it`,
+    `the key of ${call.name} is not exported, so the module ${name} can call ${call.name}, but cannot update it`,
   );
 }

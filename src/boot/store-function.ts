@@ -30,7 +30,7 @@ export function storeFunction(runtime: Runtime, call: StaticCall, address: numbe
   if (dynamic.isPacked(call.key)) {
     if (address === 0)
       refuse(
-        'a packed relative relocation (DT_RELR) adds the load base; link without -z pack-relative-relocs',
+        'the loader adds the load base to this pointer (DT_RELR), so the pointer cannot be NULL; link without -z pack-relative-relocs',
       );
   } else if (relocation) {
     const type = address === 0 ? arch.dynamic.none : arch.dynamic.relative;
@@ -49,9 +49,7 @@ export function storeFunction(runtime: Runtime, call: StaticCall, address: numbe
     // does, and the linker's habit is kept: GNU ld repeats the addend there, lld writes zero.
     if (address !== 0 && !dynamic.repeatsAddends(arch)) word = wordBytes(image, 0);
   } else if (address !== 0 && image.isPositionIndependent) {
-    refuse(
-      'the image is position-independent and has no dynamic relocation for the pointer that could hold it',
-    );
+    refuse('the image is position-independent, but the pointer has no dynamic relocation for a new value');
   }
   poker.store(call.key, word, reason);
 }

@@ -92,7 +92,7 @@ export class TextPoker {
           address: patch.address,
           name: this.image.describe(patch.address),
           found: found.slice(),
-          allowed: [...patch.allowed, { bytes: patch.bytes, meaning: 'as it is to be' }],
+          allowed: [...patch.allowed, { bytes: patch.bytes, meaning: 'already patched' }],
           reason: patch.reason,
         });
       }
@@ -131,8 +131,8 @@ export class TextPoker {
     if (this.image.contains(address, length) && kernelBanner(this.image) !== undefined) return;
     throw new TextpokeError(
       'store-refused',
-      `${what}: ${this.image.describe(address)} lies in .bss, where the file has no bytes to store it in; ` +
-        'give the key an initialised section (the headers do)',
+      `${what}: ${this.image.describe(address)} is in .bss, so the file has no bytes to store the new value; ` +
+        'put the key into an initialised section, as the headers do',
       { file: this.image.file.path },
     );
   }

@@ -33,7 +33,10 @@ function inputsOf(words: readonly string[], { output, filesFrom, depfile }: Anno
     throw new TextpokeError('usage', `-o takes one input file, but ${files.length} are given`);
   }
   if (depfile !== undefined && output === undefined) {
-    throw new TextpokeError('usage', '--depfile needs -o: a file rewritten in place depends on nothing else');
+    throw new TextpokeError(
+      'usage',
+      '--depfile needs -o: a file that is annotated in place depends on no other file',
+    );
   }
   return eachOnce(files);
 }
@@ -98,7 +101,9 @@ export async function runAnnotate(words: readonly string[], args: AnnotateArgume
 export function tellUnlisted(stats: readonly AnnotateStats[]): void {
   for (const { file, unlistedLocks } of stats) {
     if (unlistedLocks > 0)
-      warn(`${file}: ${unlistedLocks} lock prefixes are not in .smp_locks; --locks all would list them`);
+      warn(
+        `${file}: ${unlistedLocks} lock prefixes are not in .smp_locks; use --locks all to list these locks`,
+      );
   }
 }
 

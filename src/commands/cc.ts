@@ -99,9 +99,9 @@ function finish(made: string, path: string, options: AnnotateOptions): void {
 
 /** Why an object is none of textpoke's business, by the error that says so. */
 const leftAlone: Readonly<Record<string, string>> = {
-  'lto-object': 'it has no machine code before the link; annotate what `ld -r` makes of it',
-  'not-elf': 'it is no ELF object',
-  'machine-unsupported': 'its machine has no self-patching code',
+  'lto-object': 'the object has no machine code before the link; annotate the output of `ld -r`',
+  'not-elf': 'the file is not an ELF object',
+  'machine-unsupported': 'textpoke does not support the machine of the object',
 };
 
 /** Finishes one object; returns the exit status. */
@@ -113,7 +113,7 @@ function finishOrRemove(made: string, path: string, options: AnnotateOptions): n
     const reason = error instanceof TextpokeError ? leftAlone[error.code] : undefined;
     if (reason !== undefined) {
       renameInto(made, path);
-      warn(`${path}: left as the compiler made it: ${reason}`);
+      warn(`${path}: not annotated, left unchanged: ${reason}`);
       return ExitCode.done;
     }
     const { text, exitCode } = describeError(error);
@@ -141,7 +141,7 @@ export async function runCc(words: readonly string[], options: AnnotateOptions):
   const { objects, linkedAtOnce } = readCompilerLine(words);
   if (linkedAtOnce.length > 0) {
     warn(
-      `${linkedAtOnce.join(' ')}: compiled and linked at once, so not annotated; use -c and link the objects`,
+      `${linkedAtOnce.join(' ')}: not annotated, because the command compiles and links at once; use -c and link the objects`,
     );
   }
   const beside = besideOf(objects);

@@ -36,8 +36,8 @@ function ruleNamed(text: string): RuleId {
   const meant = nearest <= 3 ? words[away.indexOf(nearest)] : undefined;
   const advice = meant
     ? `did you mean ${meant.word === rules[meant.id].name ? meant.word : meant.id}?`
-    : 'textpoke explain lists them';
-  throw new TextpokeError('usage', `there is no rule ${JSON.stringify(text)}; ${advice}`);
+    : 'textpoke explain lists all rules';
+  throw new TextpokeError('usage', `unknown rule ${JSON.stringify(text)}; ${advice}`);
 }
 
 /** Runs the command. */

@@ -22,7 +22,7 @@ export function requireKey(image: Image, key: Address, table: string): void {
     });
   }
   if (!image.contains(key, keySize(image))) {
-    throw new TextpokeError('table-malformed', `the key at ${image.describe(key)} lies outside the image`, {
+    throw new TextpokeError('table-malformed', `the key at ${image.describe(key)} is outside the image`, {
       file: image.file.path,
       section: table,
     });

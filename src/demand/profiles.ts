@@ -91,7 +91,7 @@ export const profileNames: readonly string[] = profiles.map(({ name }) => name);
 export function profileNamed(name: string): Profile {
   const found = profiles.find((profile) => profile.name === name);
   if (found) return found;
-  throw new TextpokeError('usage', `there is no profile ${name}; there are ${profileNames.join(', ')}`);
+  throw new TextpokeError('usage', `unknown profile ${name}; known profiles: ${profileNames.join(', ')}`);
 }
 
 /** The profile that an image's banner asks for; textpoke's own where there is none. */

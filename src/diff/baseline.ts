@@ -12,7 +12,7 @@ export function* checkBaseline({ differences }: ComparedSites): Generator<Findin
       yield { rule: 'TP027', address: undefined, place: difference.function, message };
     } else if (difference.what === 'added') {
       const { place, address } = difference.after;
-      const message = `the baseline has no such ${describeSite(difference.after)}`;
+      const message = `the baseline does not have this ${describeSite(difference.after)}`;
       yield { rule: 'TP028', address, place, message };
     }
   }

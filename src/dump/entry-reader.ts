@@ -49,7 +49,7 @@ export class ViewReader<Place> implements EntryReader<Place> {
   instruction(place: Place): { instruction?: DumpedInstruction; problem?: string } {
     const { view } = this;
     const at = view.codeAt(place);
-    if (!at) return view.unreadable === undefined ? { problem: 'the site is not code' } : {};
+    if (!at) return view.unreadable === undefined ? { problem: 'the site is not in code' } : {};
     const { instructions } = at;
     const { kind, size } = instructions.readInstruction(at.code, at.offset, at.address);
     const to = view.branchTarget(place);
@@ -73,7 +73,7 @@ export class ViewReader<Place> implements EntryReader<Place> {
 
   byte(place: Place): { byte: string } | { problem: string } {
     const at = this.view.codeAt(place);
-    if (!at) return { problem: 'the place is not code' };
+    if (!at) return { problem: 'the place is not in code' };
     return { byte: hexBytes(at.code.subarray(at.offset, at.offset + 1)) };
   }
 

@@ -53,7 +53,8 @@ export class ImageView implements TableView<number> {
         fields: discarded || inexact ? undefined : fields,
         bytes: image.read(address, layout.size),
         discarded,
-        problem: inexact && `field ${inexact.name} of entry ${index} leads out of the address space`,
+        problem:
+          inexact && `field ${inexact.name} of entry ${index} names an address outside the address space`,
       };
     });
     return { parts, entries, problems: [], absolute: isAbsolute(image, row) };

@@ -30,7 +30,7 @@ export function tableNamed(name: string): TableKind {
   );
   if (found) return found;
   const known = tableKinds.map(({ table, aliases }) => `${table.name} (${aliases[0]})`).join(', ');
-  throw new TextpokeError('usage', `there is no table ${JSON.stringify(name)}; known: ${known}`);
+  throw new TextpokeError('usage', `unknown table ${JSON.stringify(name)}; known tables: ${known}`);
 }
 
 /** What dump is asked for. */

@@ -148,10 +148,11 @@ export class ElfFile {
   extendedNumbers(symtab: Section): Section | undefined {
     const found = this.sections.filter((s) => s.type === SHT_SYMTAB_SHNDX && s.link === symtab.index);
     if (found.length > 1) {
-      throw new TextpokeError('elf-malformed', `${found.length} .symtab_shndx sections belong to one table`, {
-        file: this.path,
-        section: symtab.name,
-      });
+      throw new TextpokeError(
+        'elf-malformed',
+        `${found.length} .symtab_shndx sections belong to one symbol table; one is allowed`,
+        { file: this.path, section: symtab.name },
+      );
     }
     return found[0];
   }
@@ -160,7 +161,12 @@ export class ElfFile {
   symbols(section: Section): SymbolTable {
     let table = this.tables.get(section.index);
     if (!table) {
-      this.require(section, [SHT_SYMTAB, SHT_DYNSYM], 'a symbol user', Sym[this.header.class].size);
+      this.require(
+        section,
+        [SHT_SYMTAB, SHT_DYNSYM],
+        'a reference to a symbol table',
+        Sym[this.header.class].size,
+      );
       const what = `sh_link of ${section.name}`;
       const strings = this.section(section.link, what);
       this.require(strings, [SHT_STRTAB], what);
@@ -186,7 +192,7 @@ export class ElfFile {
     if (!table) {
       const rela = section.type === SHT_RELA;
       const format = (rela ? Rela : Rel)[this.header.class];
-      this.require(section, [SHT_REL, SHT_RELA], 'a user of relocations', format.size);
+      this.require(section, [SHT_REL, SHT_RELA], 'a reference to a relocation section', format.size);
       const what = `sh_link of ${section.name}`;
       const symtab = section.link === 0 ? undefined : this.section(section.link, what);
       if (symtab) this.require(symtab, [SHT_SYMTAB, SHT_DYNSYM], what);

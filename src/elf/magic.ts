@@ -19,13 +19,9 @@ function isBitcode(b: Uint8Array): boolean {
 
 /** Boot images of kernels: magic number, its offset in the file, what it is and where the ELF file is. */
 const bootImages = [
-  [
-    '48647253',
-    0x202,
-    'a bzImage; the vmlinux in it comes out with scripts/extract-vmlinux of the kernel tree',
-  ],
-  ['41524d64', 0x38, 'an arm64 kernel Image; the vmlinux it was made of is the ELF file'],
-  ['18286f01', 0x24, 'an arm zImage; the vmlinux it was made of is the ELF file'],
+  ['48647253', 0x202, 'a bzImage; extract the vmlinux with scripts/extract-vmlinux of the kernel tree'],
+  ['41524d64', 0x38, 'an arm64 kernel Image; use the ELF file (vmlinux) of the same build'],
+  ['18286f01', 0x24, 'an arm zImage; use the ELF file (vmlinux) of the same build'],
 ] as const;
 
 function describeMagic(source: ByteSource): string {
@@ -46,7 +42,7 @@ export function refuseOthers(source: ByteSource, ident: Uint8Array): void {
   if (isBitcode(ident)) {
     throw new TextpokeError(
       'lto-object',
-      'the file is LLVM bitcode, which has no machine code yet; link it to an object first (ld -r) or compile without -flto',
+      'the file is LLVM bitcode and has no machine code; link the file to an object first (ld -r), or compile without -flto',
     );
   }
   if (!isElf(ident)) {

@@ -54,7 +54,7 @@ function readHeader(source: ByteSource): RawHeader {
   const ident = source.read(0, Math.min(identSize, source.size));
   refuseOthers(source, ident);
   if (ident.length < identSize) {
-    throw new TextpokeError('elf-truncated', `the file ends in its first ${identSize} bytes`, {
+    throw new TextpokeError('elf-truncated', `the file has fewer than ${identSize} bytes`, {
       offset: source.size,
     });
   }
@@ -172,7 +172,7 @@ function readNames(
     throw new TextpokeError(
       'elf-malformed',
       table
-        ? `e_shstrndx names section ${shstrndx}, which is no string table but has type ${constantName(sectionTypes, table.type)}`
+        ? `e_shstrndx names section ${shstrndx}, which is not a string table (its type is ${constantName(sectionTypes, table.type)})`
         : `e_shstrndx names section ${shstrndx}, but the file has ${sections.length} sections`,
     );
   }

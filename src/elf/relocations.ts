@@ -94,7 +94,7 @@ export function readRelocations(input: RelocationInput): Relocations {
     if ((symbol[i] as number) >= symbolCount && symbol[i] !== 0) {
       throw new TextpokeError(
         'elf-malformed',
-        `relocation ${i} names symbol ${symbol[i]}, but the symbol table has ${symbolCount}`,
+        `relocation ${i} names symbol ${symbol[i]}, but the symbol table has ${symbolCount} symbols`,
         { section: input.name, offset: base },
       );
     }

@@ -63,7 +63,7 @@ function renumberAddrsig(bytes: Uint8Array, renumber: Renumber): Uint8Array {
     shift += 7;
     if (byte & 0x80) {
       if (offset === bytes.length - 1 || shift > 35) {
-        throw new TextpokeError('elf-malformed', 'an unfinished ULEB128 number', { offset });
+        throw new TextpokeError('elf-malformed', 'a ULEB128 number has no end or is too long', { offset });
       }
       return;
     }
@@ -135,7 +135,7 @@ export function renumberSymbols(file: ElfFile, symtab: Section, renumber: Renumb
         default:
           throw new TextpokeError(
             'elf-unsupported',
-            `a section of type ${constantName(sectionTypes, section.type)} belongs to the symbol table; how it names symbols is not known`,
+            `a section of type ${constantName(sectionTypes, section.type)} refers to the symbol table; textpoke does not know the format of this section`,
           );
       }
     } catch (error) {

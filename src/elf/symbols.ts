@@ -58,7 +58,7 @@ export class SymbolTable {
     if (this.firstGlobal > count) {
       throw new TextpokeError(
         'elf-malformed',
-        `sh_info says that ${this.firstGlobal} symbols are local, but the table has ${count}`,
+        `sh_info gives ${this.firstGlobal} local symbols, but the table has only ${count} symbols`,
         place,
       );
     }
@@ -97,7 +97,7 @@ export class SymbolTable {
       if (section >= input.sectionCount) {
         throw new TextpokeError(
           'elf-malformed',
-          `symbol ${i} lies in section ${section}, but the file has ${input.sectionCount} sections`,
+          `symbol ${i} is in section ${section}, but the file has ${input.sectionCount} sections`,
           { ...place, offset: base },
         );
       }

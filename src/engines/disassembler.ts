@@ -222,7 +222,7 @@ export function loadDisassembler({ name }: Pick<InstructionSet, 'name'>): Promis
 
 async function load(name: string): Promise<Disassembler> {
   const row = rows[name];
-  if (!row) throw new TextpokeError('machine-unsupported', `no disassembler is known for ${name}`);
+  if (!row) throw new TextpokeError('machine-unsupported', `textpoke has no disassembler for ${name}`);
   const engine = await import('capstone-wasm');
   await loadEngine(engine);
   return new CapstoneDisassembler(engine, row);

@@ -46,7 +46,7 @@ export class AddressSpace {
       if (load.offset + load.filesz > file.source.size || load.filesz > load.memsz) {
         throw new TextpokeError(
           'elf-truncated',
-          `the segment at ${hex(load.vaddr)} needs bytes ${load.offset} to ${load.offset + load.filesz} of a file of ${file.source.size}`,
+          `the segment at ${hex(load.vaddr)} needs bytes ${load.offset} to ${load.offset + load.filesz}, but the file has ${file.source.size} bytes`,
           { file: file.path },
         );
       }

@@ -119,7 +119,7 @@ export class CodeSpace extends AddressSpace {
   /** Why the instructions at a place cannot be read: nothing but mapping symbols tells ARM from Thumb code. */
   get unreadable(): string | undefined {
     if (!this.arch.thumbBit || this.symbols.hasMapping) return undefined;
-    return 'the image has no mapping symbols ($a, $t), so nothing says which code is Thumb; give it as it was before strip';
+    return 'the image has no mapping symbols ($a, $t), which separate ARM code from Thumb code; use the image as it was before strip';
   }
 
   /** The instruction set of the code at a place. */

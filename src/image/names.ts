@@ -43,7 +43,7 @@ export function resolveStaticKey(image: Image, text: string): Address {
   if (/^$|[[+]/.test(name)) {
     throw new TextpokeError(
       'usage',
-      `${JSON.stringify(text)} is not a key: SYMBOL, SYMBOL[INDEX], FILE.c:SYMBOL or 0xADDRESS`,
+      `${JSON.stringify(text)} is not a key; SYMBOL, SYMBOL[INDEX], FILE.c:SYMBOL or 0xADDRESS is required`,
     );
   }
   const distance = index === undefined ? (offset ?? 0) : index * 2 * image.arch.wordSize;
@@ -74,15 +74,15 @@ export function resolvePlace(image: Image, text: string): Address {
 export function resolveSymbol(image: Image, text: string, what: string): number {
   const addresses = [...new Set(addressesOf(image, text))];
   if (addresses.length === 0) {
-    const table = image.symbols.table ? '' : ' (the image has no symbol table; give an address)';
-    throw new TextpokeError('unknown-key', `no symbol ${text} for the ${what}${table}`, {
+    const table = image.symbols.table ? '' : ' (the image has no symbol table; use an address)';
+    throw new TextpokeError('unknown-key', `the ${what} ${text} is not a symbol of the image${table}`, {
       file: image.file.path,
     });
   }
   if (addresses.length > 1) {
     throw new TextpokeError(
       'ambiguous-name',
-      `${addresses.length} symbols are called ${text} (${addresses.map(hex).join(', ')}); give FILE.c:${text} or the address of one`,
+      `${addresses.length} symbols have the name ${text} (${addresses.map(hex).join(', ')}); use FILE.c:${text} or an address`,
       { file: image.file.path },
     );
   }

@@ -36,7 +36,7 @@ export function tableRanges(image: Image, row: TableRow): TableRange[] {
   if (row.insideOther && sections.length === 0 && !image.file.symtab && kernelBanner(image) !== undefined) {
     throw new TextpokeError(
       'table-malformed',
-      `the kernel has no symbol table, and only ${row.bounds[0]?.join(' and ')} tell where this table lies; the vmlinux with its symbols is required`,
+      `the kernel has no symbol table, so the bounds of this table (${row.bounds[0]?.join(' and ')}) are missing; use the vmlinux with its symbols`,
       { file: image.file.path, section: row.name },
     );
   }
@@ -86,7 +86,7 @@ export function isAbsolute(image: Image, row: TableRow): boolean {
     if (odd) {
       throw new TextpokeError(
         'table-malformed',
-        `the table mixes absolute and relative entries: the one at ${hex(odd.address)} is ${absolute ? 'relative' : 'absolute'}`,
+        `the table mixes absolute and relative entries: the entry at ${hex(odd.address)} is ${absolute ? 'relative' : 'absolute'}`,
         { file: image.file.path, section: row.name },
       );
     }

@@ -12,5 +12,5 @@ export function linkerScript(machine: string, keep = true): string {
   const row = architectures.find(({ arch }) => arch.name === machine);
   if (row) return scriptFor(row.arch, keep);
   const known = [...new Set(architectures.map(({ arch }) => arch.name))].join(', ');
-  throw new TextpokeError('usage', `--machine ${machine} is not known; known: ${known}`);
+  throw new TextpokeError('usage', `unknown machine ${machine}; known machines: ${known}`);
 }

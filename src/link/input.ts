@@ -77,7 +77,7 @@ export class LinkInput {
     if (file.header.type !== ET_REL) {
       throw new TextpokeError(
         'not-relocatable',
-        'only relocatable objects can be linked in memory; give one image alone',
+        'the in-memory link takes only relocatable objects; to boot an image, name only that image',
       );
     }
     if (archOf(file.header) !== this.arch) {
@@ -106,7 +106,7 @@ export class LinkInput {
       if ((section.flags & SHF_TLS) !== 0 && section.size > 0) {
         throw new TextpokeError(
           'link-failed',
-          'thread-local data is not supported by the in-memory link; link with ld',
+          'the in-memory link does not support thread-local data; link with ld',
           {
             section: section.name,
           },

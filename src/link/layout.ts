@@ -97,7 +97,7 @@ export function layOut(
       if (address > limit) {
         throw new TextpokeError(
           'link-failed',
-          `the image would end at ${hex(address)}; code of this model has to lie below ${hex(limit)}`,
+          `the image would end at ${hex(address)}; the code of this code model must be below ${hex(limit)}`,
         );
       }
       if (output.type !== SHT_NOBITS) fileEnd = address;

@@ -28,7 +28,7 @@ export function readCore(path: string, source: ByteSource, machine: number): Sna
   if (header.type !== ET_CORE) {
     throw new TextpokeError(
       'memory-unsupported',
-      `e_type is ${constantName(fileTypes, header.type)}, which is no core's; a raw dump needs --base`,
+      `e_type is ${constantName(fileTypes, header.type)}; ET_CORE is required, and a raw dump needs --base`,
       {
         file: path,
       },
@@ -37,7 +37,7 @@ export function readCore(path: string, source: ByteSource, machine: number): Sna
   if (header.machine !== machine) {
     throw new TextpokeError(
       'memory-mismatch',
-      `the dump is of ${machineName(header.machine)}, the image of ${machineName(machine)}`,
+      `the dump is for ${machineName(header.machine)}, but the image is for ${machineName(machine)}`,
       { file: path },
     );
   }

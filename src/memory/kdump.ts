@@ -41,7 +41,7 @@ export function unflatten(source: ByteSource): ByteSource {
     if (!(offset >= 0 && size >= 0)) {
       throw new TextpokeError(
         'memory-malformed',
-        'a block of the flattened dump says neither place nor end',
+        'a block of the flattened dump has an invalid offset or size',
         {
           offset: at,
         },
@@ -99,7 +99,10 @@ function layersOf(starts: readonly number[], sizes: readonly number[], offsets: 
     .flat()
     .sort((a, b) => a - b);
   if (rewritten.length > mostRewritten) {
-    throw new TextpokeError('memory-malformed', `${rewritten.length} blocks of the flattened dump overlap`);
+    throw new TextpokeError(
+      'memory-malformed',
+      `${rewritten.length} blocks of the flattened dump overlap; at most ${mostRewritten} are supported`,
+    );
   }
   const once = clusters.filter((members) => members.length === 1).flat();
   return [layer(once), ...rewritten.map((i) => layer([i]))];
@@ -121,7 +124,7 @@ export function readKdump(
     throw malformed(`the size of a page is ${pageSize}; a power of two is required`);
   const bitmapAt = (1 + subBlocks) * pageSize;
   const descriptorsAt = bitmapAt + bitmapBlocks * pageSize;
-  if (descriptorsAt > source.size) throw malformed('the file ends in its bitmap of pages');
+  if (descriptorsAt > source.size) throw malformed('the file ends inside its page bitmap');
   // Two bitmaps: pages that exist, pages that were dumped.
   const half = (bitmapBlocks / 2) * pageSize;
   const bitmap = source.read(bitmapAt + Math.floor(half), Math.floor(half));

@@ -49,7 +49,7 @@ function* candidates(
   if (memory.addresses === 'virtual') {
     if (known !== undefined) yield { offset: known, slide: known, from: 'VMCOREINFO' };
     if (slide !== undefined) return;
-    yield { offset: 0, slide: 0, from: 'the banner, which lies where it is linked' };
+    yield { offset: 0, slide: 0, from: 'the banner at its link address' };
   } else if (noted?.physical !== undefined)
     yield { offset: noted.physical, slide: noted.slide, from: 'VMCOREINFO' };
   const near = memory.addresses === 'virtual' ? banner.address : 0;
@@ -57,7 +57,11 @@ function* candidates(
     const offset = address - banner.address;
     // Pages are moved whole; the same text elsewhere is another copy (the kernel's log, for one).
     if (offset % 4096 !== 0) continue;
-    yield { offset, slide: known, from: known === undefined ? 'locating the banner' : 'VMCOREINFO' };
+    yield {
+      offset,
+      slide: known,
+      from: known === undefined ? 'the place of the banner in the dump' : 'VMCOREINFO',
+    };
   }
 }
 
@@ -111,7 +115,8 @@ function findSlide(
   const slid = memory.addresses === 'virtual' ? candidate.offset : 0;
   return {
     slide: slid,
-    slideFrom: memory.addresses === 'virtual' ? candidate.from : 'no pointer that needs it',
+    slideFrom:
+      memory.addresses === 'virtual' ? candidate.from : 'the link address (no static call to compare)',
   };
 }
 
@@ -121,13 +126,13 @@ function locateProgram(image: Image, { memories, entry }: Snapshot, slide: numbe
   if (memory?.addresses !== 'virtual') {
     throw new TextpokeError(
       'memory-unsupported',
-      'the image is no kernel, and the dump has no virtual addresses to find it by',
+      'the image is not a kernel, and the dump has no virtual addresses; they are required to find the image',
     );
   }
   if (slide !== undefined) return { memory, offset: slide, slide, slideFrom: '--slide' };
   const { entry: linked } = image.file.header;
   if (entry === undefined || !image.isPositionIndependent)
-    return { memory, offset: 0, slide: 0, slideFrom: 'nothing said otherwise' };
+    return { memory, offset: 0, slide: 0, slideFrom: 'the link address' };
   const moved = entry - linked;
   return { memory, offset: moved, slide: moved, slideFrom: 'AT_ENTRY of the core' };
 }
@@ -148,9 +153,9 @@ function describeOther(snapshot: Snapshot, banner: Uint8Array, slide: number | u
       // `Linux version %s` and the like are text of the kernel, too.
       if (!/^Linux version \d/.test(found)) continue;
       if (text(Buffer.from(found)) === text(banner)) continue;
-      return `the dump is of another kernel, ${JSON.stringify(found)}; the image is ${text(banner)}`;
+      return `the dump is from another kernel, ${JSON.stringify(found)}; the image is ${text(banner)}`;
     }
   }
   const where = slide === undefined ? '' : ` with a slide of ${hex(slide)}`;
-  return `the dump does not hold the kernel ${text(banner)}${where}`;
+  return `the dump does not contain the kernel ${text(banner)}${where}`;
 }

@@ -87,7 +87,7 @@ function keyBeside(object: ObjectCode, code: CodeSection, offset: number): Place
   if (key) return key;
   throw new TextpokeError(
     'site-mismatch',
-    `${object.describe(code.section.index, offset)}: the markers of a static branch need its key in ${keySection}, which does not name the site`,
+    `${object.describe(code.section.index, offset)}: the static branch has markers, but ${keySection} does not list the key of the site`,
     { section: code.section.name, offset },
   );
 }

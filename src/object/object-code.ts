@@ -54,14 +54,17 @@ export class ObjectCode {
     if (file.header.type !== ET_REL) {
       throw new TextpokeError(
         'not-relocatable',
-        'the file is a linked image; sites are annotated in objects, before the link',
+        'the file is a linked image; annotate the objects before the link',
       );
     }
     this.file = file;
     this.arch = arch;
     const symtab = file.symtab;
     if (!symtab) {
-      throw new TextpokeError('elf-malformed', 'the object has no symbol table; annotate before stripping');
+      throw new TextpokeError(
+        'elf-malformed',
+        'the object has no symbol table; annotate the object before strip',
+      );
     }
     this.symbols = file.symbols(symtab);
     this.codeSections = file.sections
@@ -85,7 +88,7 @@ export class ObjectCode {
       if (relocations.every((table) => table.rela === rela)) continue;
       throw new TextpokeError(
         'elf-unsupported',
-        `the section has ${rela ? 'SHT_REL' : 'SHT_RELA'} relocations; objects for ${this.arch.name} have ${rela ? 'SHT_RELA' : 'SHT_REL'}`,
+        `the section has ${rela ? 'SHT_REL' : 'SHT_RELA'} relocations; objects for ${this.arch.name} must have ${rela ? 'SHT_RELA' : 'SHT_REL'}`,
         { section: section.name },
       );
     }

@@ -98,13 +98,12 @@ export function bootNotes(
   const notes: string[] = [];
   if (undefinedSymbols.length > 0) {
     notes.push(
-      `${undefinedSymbols.length} symbols are defined by no object and trap when called: ${undefinedSymbols.join(' ')}`,
+      `${undefinedSymbols.length} symbols are undefined, and a call of an undefined symbol traps: ${undefinedSymbols.join(' ')}`,
     );
   }
-  if (countSites(program) === 0)
-    notes.push('no table has an entry; objects are annotated before they are linked');
+  if (countSites(program) === 0) notes.push('no table has an entry; annotate the objects before the link');
   if (output !== undefined && state.modules.length > 0)
-    notes.push(`${output} is the image alone; what was patched in modules is in no file`);
+    notes.push(`${output} contains only the image; patches in modules are not stored`);
   notes.push(...new Set(log.notes));
   for (const { step, warning, about } of log.warnings)
     notes.push(`${step === undefined ? '' : `${step}: `}${about}: ${warning}`);

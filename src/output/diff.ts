@@ -10,7 +10,7 @@ import { count } from './count.ts';
 function sentence(difference: Difference): string {
   if (difference.what === 'added') return describeSite(difference.after);
   if (difference.what === 'removed') return describeSite(difference.before);
-  return `${describeSite(difference.before)} is ${difference.after.flags} now`;
+  return `${describeSite(difference.before)} is now ${difference.after.flags}`;
 }
 
 const siteOf = (difference: Difference): ComparedSite =>

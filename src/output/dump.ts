@@ -196,7 +196,7 @@ function* tableText(
 }
 
 function deadText({ bytes, discarded, problem }: DumpedDeadEntry, colour: ChalkInstance): string {
-  if (discarded) return colour.dim('discarded: a linker zeroed the entry with the code it named');
+  if (discarded) return colour.dim('discarded: the linker dropped the code and wrote zeros to the entry');
   return `${colour.red('malformed')}: ${problem} (bytes ${bytes})`;
 }
 

@@ -47,7 +47,7 @@ export function verifyText(
   }
   const counts = [count(countOf(report, 'error'), 'error'), count(countOf(report, 'warning'), 'warning')];
   if (suppressed.length > 0) counts.push(`${suppressed.length} suppressed`);
-  lines.push(`${counts.join(', ')}; textpoke explain ${findings[0]?.rule} says more of the first`);
+  lines.push(`${counts.join(', ')}; textpoke explain ${findings[0]?.rule} explains the first rule`);
   return `${lines.join('\n')}\n`;
 }
 

@@ -23,22 +23,22 @@ export function* checkBarriers(program: Program, { cpus, original }: VerifyOptio
     const current = image.readUpTo(address, image.arch.maxSite);
     const form = barrierForm(image, address);
     if (!form) {
-      yield make(address, 'a barrier is listed, but neither one nor its NOP is there');
+      yield make(
+        address,
+        'the entry lists a barrier, but the site holds neither a barrier nor the NOP of a barrier',
+      );
       continue;
     }
     const isThere = sameBytes(current.subarray(0, form.barrier.length), form.barrier);
     states.add(isThere);
     if (cpus !== undefined && isThere !== cpus > 1) {
-      const state = isThere ? `${form.name} is still there` : `${form.name} is missing`;
+      const state = isThere ? `${form.name} is still in place` : `${form.name} is missing`;
       yield make(address, `${state}, for ${forCpus}`, isThere ? form.nop : form.barrier);
     }
   }
   const first = barriers[0];
   if (cpus === undefined && first && states.size > 1) {
-    yield make(
-      first.address,
-      'some barriers are in place and others are dropped; all have to be in one state',
-    );
+    yield make(first.address, 'some barriers are in place and others are dropped; all must be in one state');
   }
   if (cpus === undefined) return;
   for (const { address, replacement } of program.sites.of(oneCpu)) {
@@ -46,6 +46,6 @@ export function* checkBarriers(program: Program, { cpus, original }: VerifyOptio
     const demanded = cpus === 1 ? replacement : original?.read(address, replacement.length);
     const isThere = image.codeAt(address) !== undefined || image.isData(address, replacement.length);
     if (!demanded || !isThere || sameBytes(image.readUpTo(address, demanded.length), demanded)) continue;
-    yield make(address, `the instruction is not the one for ${forCpus}`, demanded);
+    yield make(address, `the site does not hold the instruction for ${forCpus}`, demanded);
   }
 }

@@ -16,7 +16,7 @@ export function checkEntries(
   { state = 'booted' }: VerifyOptions,
 ): { readonly findings: readonly Finding[]; readonly sound: Program } {
   if (countSites(program) === 0) {
-    const message = 'no table has an entry: was the program annotated, and did the link keep its tables?';
+    const message = 'no table has an entry; annotate the objects, and keep the tables in the link';
     const place = program.image.file.path;
     return { findings: [{ rule: 'TP016', address: undefined, place, message }], sound: program };
   }

@@ -13,8 +13,8 @@ export function* checkInitFlags(program: Program): Generator<Finding> {
       const isInit = kind.isInit?.(site) ?? false;
       if (isInit === program.image.isInitText(site.address)) continue;
       const message = isInit
-        ? 'the site is flagged init but does not lie in init text'
-        : 'the site lies in init text but is not flagged';
+        ? 'the entry has the init flag, but the site is not in init text'
+        : 'the site is in init text, but the entry has no init flag';
       yield entryFinding(program, 'TP015', site, site.address, message);
     }
   }
@@ -36,7 +36,7 @@ export function* checkInitReferences(program: Program): Generator<Finding> {
           ? `${reference.what} ${image.describe(reference.code)}`
           : undefined;
       if (gone === undefined) continue;
-      const message = `the site stays when start-up is over, but its ${gone} is freed`;
+      const message = `the site stays after start-up, but its ${gone} is freed`;
       yield entryFinding(program, 'TP023', site, site.address, message);
     }
   }

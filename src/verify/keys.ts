@@ -52,11 +52,11 @@ function judgeKey(image: Image, key: Address, { entry }: Site): Finding | undefi
   const segment = image.file.segments.find((s) => key >= s.vaddr && key + size <= s.vaddr + s.memsz);
   const isWritable = segment && (segment.flags & PF_W) !== 0;
   if (image.codeAt(key) || (!isWritable && !(segment && isReadOnlyAfterInit(image, key)))) {
-    return make('TP006', key, 'an entry names a key that does not lie in writable data');
+    return make('TP006', key, 'an entry names a key that is not in writable data');
   }
   const near = image.symbols.nearest(key);
   if (near?.type === STT_OBJECT && near.offset < near.size && near.offset + size > near.size) {
-    const message = `a key takes ${size} bytes, but ${near.name} has ${near.size - near.offset} here`;
+    const message = `a key needs ${size} bytes, but ${near.name} has only ${near.size - near.offset} bytes here`;
     return make('TP006', key, message);
   }
   return undefined;

@@ -52,7 +52,7 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
       const byte = byteAt(address);
       if (!prefixes.has(address) && !(besides.has(address) && !isState(byte))) {
         misplaced.add(address);
-        const message = 'a lock entry names a byte that is no prefix of an instruction';
+        const message = 'a lock entry names a byte that is not a prefix of an instruction';
         yield { rule: 'TP002', address, place, message, entry: entryOf.get(address) };
       } else if (byte === prefix.lock) locked += droppable.has(address) ? 1 : 0;
       else if (isState(byte)) dropped++;
@@ -62,7 +62,7 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
           rule: 'TP011',
           address,
           place,
-          message: `found ${hexBytes(found)} where a lock is listed`,
+          message: `the entry lists a lock, but the site holds ${hexBytes(found)}`,
           found,
         };
         continue;
@@ -70,7 +70,7 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
       const wantsLock = options.cpus === undefined ? undefined : options.cpus > 1 || !droppable.has(address);
       if (wantsLock !== undefined && wantsLock !== (byte === prefix.lock)) {
         const cpus = options.cpus === 1 ? 'one CPU' : `${options.cpus} CPUs`;
-        const state = wantsLock ? 'the lock is missing' : 'the lock is still there';
+        const state = wantsLock ? 'the lock is missing' : 'the lock is still in place';
         yield { rule: 'TP011', address, place, message: `${state}, for ${cpus}`, found: Uint8Array.of(byte) };
       }
     }
@@ -78,10 +78,10 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
       if (image.codeAt(address) !== range) continue;
       const place = image.describe(address);
       if (listed.has(address)) {
-        const message = 'the lock is to be kept whatever the number of CPUs, but is listed as one to drop';
+        const message = 'the lock must stay for any number of CPUs, but .smp_locks lists the lock';
         yield { rule: 'TP025', address, place, message, entry: entryOf.get(address) };
       } else if (!prefixes.has(address)) {
-        const message = 'the lock is to be kept whatever the number of CPUs, but it is not there';
+        const message = 'the lock must stay for any number of CPUs, but the lock is missing';
         yield { rule: 'TP011', address, place, message, found: Uint8Array.of(byteAt(address)) };
       }
     }
@@ -103,7 +103,7 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
       rule: 'TP011',
       address: first,
       place: image.describe(first),
-      message: `${locked} locks are in place and ${dropped} are dropped; all have to be in one state`,
+      message: `${locked} locks are in place and ${dropped} are dropped; all must be in one state`,
     };
   }
 }

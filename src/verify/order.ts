@@ -17,7 +17,7 @@ export function* checkOrder(program: Program): Generator<Finding> {
       const [key, next] = [keyOf(before) ?? 0, keyOf(here) ?? 0];
       if (key < next || (key === next && before.address <= here.address)) continue;
       const [at, other] = [image.describe(here.address), image.describe(before.address)];
-      const message = `the entry of ${at} in ${kind.table.name} belongs in front of that of ${other}; tables are sorted by key, then code`;
+      const message = `the entry of ${at} in ${kind.table.name} must be before the entry of ${other}; tables are sorted by key and then by site`;
       yield entryFinding(program, 'TP004', here, here.entry.address, message);
       break;
     }

@@ -64,8 +64,10 @@ function* compareEntries(
     if (now.has(text)) continue;
     const instead = unknown.get(address);
     unknown.delete(address);
-    if (instead || !astray.takes(table))
-      yield make(address, `the original lists: ${text}${instead ? `; this one: ${instead.text}` : ''}`);
+    if (instead || !astray.takes(table)) {
+      const also = instead ? `; this image lists: ${instead.text}` : '';
+      yield make(address, `the original lists: ${text}${also}`);
+    }
   }
   for (const { text, address } of unknown.values())
     yield make(address, `the original does not list: ${text}`);
@@ -104,7 +106,7 @@ function* compareBytes(program: Program, original: Program): Generator<Finding> 
       rule: 'TP013',
       address: undefined,
       place: 'file',
-      message: `the file has ${now.size} bytes, the original ${then.size}; patching keeps the size`,
+      message: `the file has ${now.size} bytes, the original ${then.size}; patching does not change the size`,
     };
     return;
   }

@@ -10,7 +10,7 @@ import type { RuleId } from './rules.ts';
 /** Why no code can be at an address; undefined where some is. */
 function whyNoCode(image: Image, address: number): string | undefined {
   if (image.codeAt(address)) return undefined;
-  if (!image.contains(address)) return 'that lies outside the image';
+  if (!image.contains(address)) return 'that is outside the image';
   const section = image.sectionAt(address)?.name;
   return `that is not in executable code${section === undefined ? '' : ` but in ${section}`}`;
 }
@@ -43,7 +43,7 @@ export function checkPlaces(program: Program): Checked {
         const why = whyNoCode(image, address);
         // What a linker leaves of the entry of discarded code: zeros, which name the field itself, or address 0.
         if (why !== undefined && (address === entry.address || address === 0)) {
-          find('TP018', entry.address, 'the entry holds zeros: the linker discarded the code it listed');
+          find('TP018', entry.address, 'the entry holds zeros: the linker discarded the code of the site');
         } else if (why !== undefined) find('TP001', address, `${what} ${why}`);
         else if (!startsThere(image, place)) find('TP002', address, `${what} inside an instruction`);
       }

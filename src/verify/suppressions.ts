@@ -46,7 +46,7 @@ function objectWith(where: string, value: unknown, known: readonly string[]): Fi
     fail(where, 'an object is required');
   const stranger = Object.keys(value).find((name) => !known.includes(name));
   if (stranger !== undefined)
-    fail(where, `there is no field ${JSON.stringify(stranger)}; there are ${known.join(', ')}`);
+    fail(where, `unknown field ${JSON.stringify(stranger)}; known fields: ${known.join(', ')}`);
   return value as Fields;
 }
 
@@ -56,7 +56,7 @@ export function parseConfig(text: string): Suppression[] {
   try {
     document = JSON.parse(text);
   } catch (error) {
-    fail('the configuration', `it is no JSON: ${(error as Error).message}`);
+    fail('the configuration', `the file is not valid JSON: ${(error as Error).message}`);
   }
   return readConfig(document);
 }
@@ -65,7 +65,7 @@ export function parseConfig(text: string): Suppression[] {
 export function readConfig(document: unknown): Suppression[] {
   const config = objectWith('the configuration', document, ['$schema', 'schema', 'suppress']);
   if (config.schema !== configSchema) fail('schema', `${JSON.stringify(configSchema)} is required`);
-  if (!Array.isArray(config.suppress)) fail('suppress', 'a list is required');
+  if (!Array.isArray(config.suppress)) fail('suppress', 'an array is required');
   return config.suppress.map((value, i) => readSuppression(`suppress[${i}]`, value));
 }
 
@@ -75,10 +75,10 @@ function readSuppression(where: string, value: unknown): Suppression {
     const text = found[name];
     if (text === undefined && (name === 'symbol' || name === 'file')) continue;
     if (typeof text !== 'string' || text.trim() === '')
-      fail(`${where}.${name}`, 'a text that is not empty is required');
+      fail(`${where}.${name}`, 'a non-empty string is required');
   }
   if (!Object.hasOwn(rules, found.rule as string))
-    fail(`${where}.rule`, `there is no rule ${JSON.stringify(found.rule)}; textpoke explain lists them`);
+    fail(`${where}.rule`, `unknown rule ${JSON.stringify(found.rule)}; textpoke explain lists all rules`);
   return found as unknown as Suppression;
 }
 

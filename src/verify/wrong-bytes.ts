@@ -20,7 +20,7 @@ export function wrongBytes(
     rule: half ? 'TP008' : rule,
     address,
     place: image.describe(address),
-    message: half ? `${message}; it starts with a breakpoint` : message,
+    message: half ? `${message}; the place starts with a breakpoint` : message,
     found,
     expected,
   };

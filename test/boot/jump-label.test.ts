@@ -98,7 +98,7 @@ test('enabling twice equals enabling once', () => {
     enableKey(runtime, resolveStaticKey(runtime.image, 'off_key'));
   }
   assert.equal(contents(twice.image), contents(once.image));
-  assert.match(twice.log.notes.join(), /off_key is enabled already/);
+  assert.match(twice.log.notes.join(), /off_key is already enabled/);
 });
 
 test('a live write goes breakpoint, tail, head', () => {

@@ -134,8 +134,8 @@ test('a symbol that nobody has is an error by name, and so is a module that is l
         e.message,
       ),
   );
-  assert.throws(() => start(keyed('gcc-O2'), [load(), load()]), /key_use is loaded already/);
-  assert.throws(() => start(keyed('gcc-O2'), [unload()]), /no module key_use is loaded/);
+  assert.throws(() => start(keyed('gcc-O2'), [load(), load()]), /key_use is already loaded/);
+  assert.throws(() => start(keyed('gcc-O2'), [unload()]), /the module key_use is not loaded/);
 });
 
 test('locks of a module are dropped where those of the image are, and come back with them', () => {
@@ -201,7 +201,10 @@ toolTest('a module that was given the trampoline alone may call, but not update'
     { do: 'update', call: 'deed', value: 'other', by: 'caller' },
   ];
   const kernel = `${'EXPORT_STATIC_CALL_TRAMP(deed);'} const int __ksymtab___SCT__deed = 1;`;
-  assert.throws(() => start({ image: build(kernel), modules }, byCaller), /may call it but not update it/);
+  assert.throws(
+    () => start({ image: build(kernel), modules }, byCaller),
+    /can call \w+, but cannot update it/,
+  );
   start({ image: build(`${kernel} const int __ksymtab___SCK__deed = 1;`), modules }, byCaller);
 });
 

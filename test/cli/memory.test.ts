@@ -23,7 +23,10 @@ test('a good dump: where the kernel lies, a line for each table, status 0', (t) 
   const { directory, args } = files(t, pages);
   const { status, stdout, stderr } = tryRun(process.execPath, args, directory);
   assert.equal(stderr, '');
-  assert.match(stdout, /^core: an ELF core by virtual addresses; slide 0x200000, from locating the banner/);
+  assert.match(
+    stdout,
+    /^core: an ELF core by virtual addresses; slide 0x200000, from the place of the banner in the dump/,
+  );
   for (const table of ['__jump_table', '.static_call_sites', '.smp_locks'])
     assert.match(stdout, new RegExp(`^  ${table}: \\d+ compared, 0 wrong$`, 'm'));
   assert.equal(status, 0);

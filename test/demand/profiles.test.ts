@@ -164,7 +164,7 @@ test('static_call_force_reinit is there from 6.6 on, and writes what is there al
   const steps = [{ do: 'forceReinit' }] as const;
   assert.throws(
     () => boot(imageOf(without), { ...options, steps, profile: profileNamed('5.10') }),
-    /profile 5\.10 does not have it/,
+    /profile 5\.10 does not have this function/,
   );
   const runtime = boot(imageOf(without), { ...options, steps, profile: profileNamed('6.6') });
   assert.equal(runtime.poker.records.at(-1)!.phase, 'static_call_init');

@@ -290,12 +290,12 @@ test('an entry that cannot be read is shown, and so are all others', async () =>
   ]);
   assert.deepEqual(entries[4], { index: 4, bytes: '00'.repeat(16), discarded: true });
   const stray = entries[5] as DumpedJumpEntry;
-  assert.equal(stray.problem, 'the site is not code');
+  assert.equal(stray.problem, 'the site is not in code');
   assert.equal(stray.instruction, undefined);
   const text = await textOf([file]);
   assert.match(text, /^ +1 +malformed: field target of entry 1 has no relocation/m);
   assert.match(text, /^ +4 +discarded: /m);
-  assert.match(text, /malformed: the site is not code$/m);
+  assert.match(text, /malformed: the site is not in code$/m);
   assert.equal(jumps(await dumpOne(bytes, { key: 'on_keys' })).length, 0, 'entry 4 was the one of on_keys');
 });
 
@@ -326,7 +326,7 @@ test('discarded and stray entries of an image are named, a torn table is a probl
   const file = await dumpOne(bytes, { disassemble: true }, 'image');
   const entries = file.tables.jumpTable?.entries ?? [];
   assert.deepEqual(entries[1], { index: 1, bytes: '00'.repeat(16), discarded: true });
-  assert.equal(entries[2]?.problem, 'the site is not code');
+  assert.equal(entries[2]?.problem, 'the site is not in code');
   assert.equal((entries[2] as DumpedJumpEntry).code.symbol, undefined, 'no symbol is near');
   assert.equal(entries.length, 14);
   assert.equal(entries.filter((e) => e.problem === undefined).length, 13);

@@ -467,16 +467,16 @@ toolTest(
     const before = readFileSync(image);
     const path = fresh('refused');
     for (const [steps, message] of [
-      [['--enable', 'no_such_key'], /no symbol no_such_key for the key \[unknown-key\]/],
-      [['--disable', 'no_such_keys[3]'], /no symbol no_such_keys.*\[unknown-key\]/],
-      [['--enable', '[3]'], /is not a key: SYMBOL.*\[usage\]/],
-      [['--update', 'no_call=add_one'], /no symbol __SCK__no_call.*\[unknown-key\]/],
-      [['--update', 'math=no_function'], /no symbol no_function.*\[unknown-key\]/],
+      [['--enable', 'no_such_key'], /the key no_such_key is not a symbol of the image \[unknown-key\]/],
+      [['--disable', 'no_such_keys[3]'], /the key no_such_keys is not a symbol.*\[unknown-key\]/],
+      [['--enable', '[3]'], /is not a key; SYMBOL.*\[usage\]/],
+      [['--update', 'no_call=add_one'], /the static call __SCK__no_call is not a symbol.*\[unknown-key\]/],
+      [['--update', 'math=no_function'], /the function no_function is not a symbol.*\[unknown-key\]/],
       [['--update', 'math=off_key'], /off_key is not code.*\[unknown-key\]/],
       [['--update', 'math'], /CALL=FUNCTION/],
-      [['--enable', 'local_key'], /2 symbols are called local_key.*\[ambiguous-name\]/],
-      [['--update', 'local_work=add_one'], /2 symbols are called __SCK__local_work.*\[ambiguous-name\]/],
-      [['--cpus', '0'], /whole number from 1/],
+      [['--enable', 'local_key'], /2 symbols have the name local_key.*\[ambiguous-name\]/],
+      [['--update', 'local_work=add_one'], /2 symbols have the name __SCK__local_work.*\[ambiguous-name\]/],
+      [['--cpus', '0'], /integer of 1 or more/],
     ] as const) {
       const result = textpoke(['boot', image, ...steps, '-o', path]);
       assert.equal(result.status, 2, `${steps.join(' ')}: ${result.stderr}`);
@@ -494,8 +494,8 @@ toolTest(
     const { image } = link(fixed[0]!);
     for (const [step, key, note] of [
       ['--enable', 'off_keys[1]', /no site uses the key off_keys\+0x10/],
-      ['--enable', 'on_key', /on_key is enabled already/],
-      ['--disable', 'off_key', /off_key is disabled already/],
+      ['--enable', 'on_key', /on_key is already enabled/],
+      ['--disable', 'off_key', /off_key is already disabled/],
     ] as const) {
       const result = textpoke(['boot', image, step, key]);
       assert.equal(result.status, 0);

@@ -268,7 +268,7 @@ const damages: readonly Damage[] = [
   {
     what: 'a name table that is code',
     code: 'elf-malformed',
-    message: /no string table but has type SHT_PROGBITS/,
+    message: /not a string table \(its type is SHT_PROGBITS\)/,
     change: (v) => v.setU16(62, 1),
   },
   {

@@ -531,7 +531,7 @@ test('two sections that share bytes are refused, for moving them apart would mul
   const view = new ByteView(bytes, true);
   const header = (section: number) => file.header.shoff + section * 64;
   for (const [offset, what] of [
-    [file.named('.text')?.offset as number, /lies inside .text|lies inside .data/],
+    [file.named('.text')?.offset as number, /overlaps .text|overlaps .data/],
     [0, /inside/],
     [file.header.shoff, /inside the section header table|inside .data/],
   ] as const) {

@@ -62,7 +62,7 @@ for (const [set, { barrier, nop }] of Object.entries(sets)) {
     );
     assert.match(mixed[0]!.message, /one state/);
     image.read(first!.address, 4).fill(0);
-    assert.match(findings(image, undefined)[0]!.message, /neither one nor its NOP/);
+    assert.match(findings(image, undefined)[0]!.message, /neither a barrier nor the NOP of a barrier/);
   });
 }
 

@@ -62,7 +62,7 @@ const virtual = core(pages, { addresses: ['virtual'] });
 const physical = core(pages, { addresses: ['physical'] });
 
 for (const [what, dump, from] of [
-  ['an ELF core by virtual addresses', virtual, /^locating the banner/],
+  ['an ELF core by virtual addresses', virtual, /^the place of the banner in the dump/],
   ['one of more than 65,535 segments', core(pages, { addresses: ['virtual'], padding: 70_000 }), /banner/],
   ['an ELF core by physical addresses', physical, /functions of static calls/],
   ['an ELF core by both', core(pages, { addresses: ['virtual', 'physical'] }), /banner/],
@@ -206,7 +206,7 @@ test('a dump of another kernel is refused, and both are named', () => {
 test('a dump of another machine is refused', () => {
   assert.throws(
     () => verify(kernel, core(pages, { addresses: ['virtual'], machine: 183 })),
-    isCode('memory-mismatch', /the dump is of AArch64, the image of x86-64/),
+    isCode('memory-mismatch', /the dump is for AArch64, but the image is for x86-64/),
   );
 });
 

@@ -66,11 +66,11 @@ test('the first suppression that matches is the one that is used', () => {
 });
 
 for (const [text, message] of [
-  ['{', /it is no JSON/],
+  ['{', /the file is not valid JSON/],
   ['[]', /an object is required/],
   ['{"suppress": []}', /schema: "textpoke\.config\/1" is required/],
-  ['{"schema": "textpoke.config/1"}', /suppress: a list is required/],
-  ['{"schema": "textpoke.config/1", "suppress": [], "more": 1}', /there is no field "more"/],
+  ['{"schema": "textpoke.config/1"}', /suppress: an array is required/],
+  ['{"schema": "textpoke.config/1", "suppress": [], "more": 1}', /unknown field "more"/],
   ['{"schema": "textpoke.config/1", "suppress": [1]}', /suppress\[0\]: an object is required/],
   ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009"}]}', /suppress\[0\]\.reason: a text/],
   ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009", "reason": " "}]}', /\.reason: a text/],

@@ -27,7 +27,7 @@ export function barrierPatches({ image }: Program, barriers: readonly Site[], cp
     if (!image.codeAt(address) || allowed.length === 0) {
       throw new TextpokeError(
         'table-malformed',
-        `the barrier ${image.describe(address)} of an entry does not lie in executable code`,
+        `the barrier ${image.describe(address)} of an entry is not in executable code`,
         { file: image.file.path, section: '.smp_barriers', offset: entry.address },
       );
     }

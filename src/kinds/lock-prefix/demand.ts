@@ -60,7 +60,7 @@ function requireFirstPrefix(image: Image, locks: readonly Site[]): void {
     if (image.isInstructionStart(address)) continue;
     throw new TextpokeError(
       'site-unpatchable',
-      `${image.describe(address)}: the lock is not the first prefix, so a NOP in its place would make another instruction; use --up-fill ds`,
+      `${image.describe(address)}: the lock is not the first prefix, so a NOP in its place would make a different instruction; use --up-fill ds`,
       { file: image.file.path },
     );
   }

@@ -58,7 +58,7 @@ function locksOf(object: ObjectCode, code: CodeSection, kept: ReadonlySet<number
   const offset = [...kept].find((at) => !found.has(at)) as number;
   throw new TextpokeError(
     'site-mismatch',
-    `${object.describe(section, offset)}: the marker ${keepLockSymbol} is not on a lock prefix; it has to stand right in front of it`,
+    `${object.describe(section, offset)}: the marker ${keepLockSymbol} is not at a lock prefix; put the marker directly before the lock prefix`,
     { section: code.section.name, offset },
   );
 }

@@ -40,7 +40,7 @@ export function isReplaced({ image }: Program, { address, replacement }: OneCpuS
 /** Both byte strings that may stand at a site. */
 export function oneCpuStates({ image }: Program, { address, replacement }: OneCpuSite): State[] {
   return [
-    { bytes: image.read(address, replacement.length).slice(), meaning: 'as it is' },
+    { bytes: image.read(address, replacement.length).slice(), meaning: 'unchanged' },
     { bytes: replacement, meaning: 'one CPU' },
   ];
 }

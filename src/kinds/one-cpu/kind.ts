@@ -44,7 +44,7 @@ export const oneCpu: Kind<OneCpuSite, DumpedAlternative> = {
       ? []
       : [{ address, what: 'an entry for one CPU names a site', starts: 'instruction' }],
   meaning: () => '',
-  tell: ({ replacement }) => `, then ${hexBytes(replacement)}`,
+  tell: ({ replacement }) => `, replacement ${hexBytes(replacement)}`,
   changes: (_, { address }) => [[address, replacementSize]],
 
   states: oneCpuStates,
@@ -55,7 +55,7 @@ export const oneCpu: Kind<OneCpuSite, DumpedAlternative> = {
     if (cpus === 1) return { patches };
     const replaced = sites.filter((site) => isReplaced(program, site)).length;
     if (replaced === 0) return { patches: [] };
-    const note = `${replaced} of ${sites.length} sites of ${altSmp.name} hold what one CPU needs; the table does not say what stood there before`;
+    const note = `${replaced} of ${sites.length} sites of ${altSmp.name} already hold the bytes for one CPU; the table does not contain the original bytes`;
     return { patches: [], note };
   },
 };

@@ -39,7 +39,7 @@ export function branchBytes(image: Image, site: BranchSite, size: number, jump: 
   throw new TextpokeError(
     'branch-range',
     `${image.describe(site.address)}: the target ${image.describe(site.target)} is ${site.target - site.address} bytes ` +
-      `away, out of reach of a jump of ${size} bytes`,
+      `away; a jump of ${size} bytes does not reach the target`,
     { file: image.file.path },
   );
 }

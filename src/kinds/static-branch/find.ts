@@ -50,8 +50,8 @@ export function findStaticBranches(search: Search): Found {
       if (isAbsolute && !rules.relative) {
         throw new TextpokeError(
           'table-malformed',
-          'the object lists static branches in absolute entries, and no table may mix these with relative ones; ' +
-            'annotate with --relative makes all of them relative',
+          'the object has absolute jump entries, and one table cannot mix absolute and relative entries; ' +
+            'annotate --relative makes all entries relative',
           { section: jumpTable.name },
         );
       }
@@ -92,7 +92,7 @@ function requireBranchSite(
   if (!object.isInstructionStart(code, offset)) {
     throw new TextpokeError(
       'site-mismatch',
-      `${name()}: a static branch site lies inside an instruction`,
+      `${name()}: a static branch site is inside an instruction`,
       where,
     );
   }
@@ -101,14 +101,14 @@ function requireBranchSite(
   if (!goes) {
     throw new TextpokeError(
       'site-mismatch',
-      `${name()}: found ${hexBytes(code.code.subarray(offset, offset + Math.max(...branchSizes)))}; a static branch site holds a NOP or a jump of ${branchSizes.join(' or ')} bytes`,
+      `${name()}: found ${hexBytes(code.code.subarray(offset, offset + Math.max(...branchSizes)))}; a static branch site must hold a NOP or a jump of ${branchSizes.join(' or ')} bytes`,
       where,
     );
   }
   if (!isSamePlace(goes, target)) {
     throw new TextpokeError(
       'site-mismatch',
-      `${name()}: the jump goes to ${object.describePlace(goes)}, but its entry says ${object.describePlace(target)}`,
+      `${name()}: the jump goes to ${object.describePlace(goes)}, but its entry names ${object.describePlace(target)}`,
       where,
     );
   }
@@ -201,7 +201,7 @@ function makeRelative(
       if (object.placeOfSymbol(symbol) !== object.symbols.value[symbol]) {
         throw new TextpokeError(
           'table-malformed',
-          `field ${name} of entry ${entry.index} names the Thumb function ${object.symbolName(symbol)}; a relative entry names its section`,
+          `field ${name} of entry ${entry.index} names the Thumb function ${object.symbolName(symbol)}; a relative entry must name the section of the function`,
           { section: entry.section.name, offset: entry.offset + offset },
         );
       }

@@ -38,7 +38,7 @@ function reachableBytes(
   if (trampoline === undefined && (value.kind === 'external' || kind === 'conditional tail')) {
     throw new TextpokeError(
       'site-unpatchable',
-      `${image.describe(site.address)}: the call needs its trampoline, but the image has no symbol for it`,
+      `${image.describe(site.address)}: the call needs its trampoline, but the image has no symbol for the trampoline`,
       { file: image.file.path },
     );
   }
@@ -87,7 +87,7 @@ export function callPatch(
   if (!encoded) {
     throw new TextpokeError(
       'branch-range',
-      `${image.describe(site.address)}: neither ${what} nor the call's trampoline is in reach`,
+      `${image.describe(site.address)}: ${what} and the trampoline of the call are both out of reach`,
       { file: image.file.path },
     );
   }
@@ -106,7 +106,7 @@ export function callPatch(
     bytes,
     reason: `${name} = ${what}`,
     ...(stays && {
-      note: `${image.describe(site.address)}: ${name} (stays on the trampoline: ${what} ${whyNot(image, site, after)})`,
+      note: `${image.describe(site.address)}: ${name} (the site goes to the trampoline: ${what} ${whyNot(image, site, after)})`,
     }),
   };
 }
@@ -114,11 +114,11 @@ export function callPatch(
 /** Why a site cannot go to a function itself. */
 function whyNot(image: Image, site: CallSite, value: CallValue): string {
   if (value.kind === 'external') return 'is a function of another object';
-  if (value.kind === 'null') return 'is no function';
+  if (value.kind === 'null') return 'is not a function';
   const sameState = image.arch.instructionsOf(value.address) === image.instructionsAt(site.address);
   return sameState
     ? 'is out of reach'
-    : 'is in the other state or out of reach, and a jump cannot change state';
+    : 'is out of reach or in the other state, and a jump cannot change the state';
 }
 
 /** What must stand at a site now. Errors as `readCallValue`, `site-unpatchable`. */
@@ -134,11 +134,11 @@ export function callDemand(program: Program, site: CallSite, { state }: Circumst
   const what = describeValue(image, value);
   const encoded = reachableBytes(program, site, value, call?.trampoline);
   if (!encoded) {
-    const unpatchable = `neither ${what} nor the trampoline of ${name} is in reach, and the site goes elsewhere`;
+    const unpatchable = `${what} and the trampoline of ${name} are both out of reach, and the site goes to another place`;
     return { unpatchable, size };
   }
   const { bytes, onTrampoline } = encoded;
-  const why = `${name} = ${what}; the site holds something else`;
+  const why = `${name} = ${what}; the site holds a different instruction`;
   const mayStay = state === 'linked' || onTrampoline;
   const isRight = sameBytes(current.subarray(0, bytes.length), bytes);
   const stays =

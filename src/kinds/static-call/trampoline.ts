@@ -110,6 +110,6 @@ export function trampolineStates(program: Program, call: TrampolineCall, listed:
   const now = image.readUpTo(place, Math.max(...branchSizes)).slice();
   return [
     ...valueStates(program, call.key, listed.get(call.key), bytesFor, place),
-    { bytes: now, meaning: 'as it is' },
+    { bytes: now, meaning: 'unchanged' },
   ];
 }

@@ -53,15 +53,17 @@ export function parseCallValue({ image, returnZero }: Program, text: string): Ca
     if (address !== undefined) return callValue({ kind: 'address', address }, returnZero) as CallTarget;
     throw new TextpokeError(
       'unknown-key',
-      'RET0 needs __static_call_return0, which the image does not have',
+      'RET0 needs __static_call_return0, but the image does not contain this function',
       { file: image.file.path },
     );
   }
   const address = parseAddress(text) ?? resolveSymbol(image, text, 'function');
   if (!image.codeAt(address)) {
-    throw new TextpokeError('unknown-key', `${text} is not code of the image, so no call can go there`, {
-      file: image.file.path,
-    });
+    throw new TextpokeError(
+      'unknown-key',
+      `${text} is not in the code of the image; a function is required`,
+      { file: image.file.path },
+    );
   }
   return callValue({ kind: 'address', address }, returnZero) as CallTarget;
 }

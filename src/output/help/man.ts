@@ -44,7 +44,7 @@ export function manPage(description: string, parts: readonly Part[]): string {
     ]),
     '.SH ENVIRONMENT',
     ...['.TP', bold('NO_COLOR'), 'No colours, even on a terminal.'],
-    ...['.TP', bold('FORCE_COLOR'), 'Colours, even where no terminal is.'],
+    ...['.TP', bold('FORCE_COLOR'), 'Colours, even if the output is not a terminal.'],
   ];
   return `${lines.join('\n')}\n`;
 }
