@@ -74,15 +74,15 @@ for (const [text, message] of [
   ['{"schema": "textpoke.config/1", "suppress": [1]}', /suppress\[0\]: an object is required/],
   [
     '{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009"}]}',
-    /suppress\[0\]\.reason: a non-empty string/,
+    /suppress\[0\]\.reason: a string that is not empty or blank is required/,
   ],
   [
     '{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009", "reason": " "}]}',
-    /\.reason: a non-empty string/,
+    /\.reason: a string that is not empty or blank is required/,
   ],
   [
     '{"schema": "textpoke.config/1", "suppress": [{"reason": "x"}]}',
-    /suppress\[0\]\.rule: a non-empty string/,
+    /suppress\[0\]\.rule: a string that is not empty or blank is required/,
   ],
   ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP999", "reason": "x"}]}', /unknown rule "TP999"/],
   [
