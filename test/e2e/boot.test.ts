@@ -455,7 +455,10 @@ function thereAndBackPacked(request: Link, canRun: boolean): void {
   const path = fresh('refused');
   const result = textpoke(['boot', before, '--update', 'math=NULL', '-o', path]);
   assert.equal(result.status, 1);
-  assert.match(result.stderr, /the loader adds the load base to this pointer \(packed relocation, DT_RELR\).*\[store-refused\]/);
+  assert.match(
+    result.stderr,
+    /the loader adds the load base to this pointer \(packed relocation, DT_RELR\).*\[store-refused\]/,
+  );
   assert.equal(existsSync(path), false);
 }
 
