@@ -30,7 +30,7 @@ export function storeFunction(runtime: Runtime, call: StaticCall, address: numbe
   if (dynamic.isPacked(call.key)) {
     if (address === 0)
       refuse(
-        'the loader adds the load base to this pointer (DT_RELR), so the pointer cannot be NULL; link without -z pack-relative-relocs',
+        'the loader adds the load base to this pointer (packed relocation, DT_RELR), so the pointer cannot be NULL; link without -z pack-relative-relocs',
       );
   } else if (relocation) {
     const type = address === 0 ? arch.dynamic.none : arch.dynamic.relative;

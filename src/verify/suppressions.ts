@@ -75,7 +75,7 @@ function readSuppression(where: string, value: unknown): Suppression {
     const text = found[name];
     if (text === undefined && (name === 'symbol' || name === 'file')) continue;
     if (typeof text !== 'string' || text.trim() === '')
-      fail(`${where}.${name}`, 'a non-empty string is required');
+      fail(`${where}.${name}`, 'a string that is not empty or blank is required');
   }
   if (!Object.hasOwn(rules, found.rule as string))
     fail(`${where}.rule`, `unknown rule ${JSON.stringify(found.rule)}; textpoke explain lists all rules`);

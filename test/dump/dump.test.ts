@@ -220,7 +220,7 @@ test('--table and --key choose tables and entries', async () => {
     assert.equal(error.code, 'usage');
     assert.match(
       error.message,
-      /no table "\.text"; known: __jump_table \(jump\), \.static_call_sites \(call\)/,
+      /unknown table "\.text"; known tables: __jump_table \(jump\), \.static_call_sites \(call\)/,
     );
     return true;
   });

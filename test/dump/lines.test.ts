@@ -145,12 +145,12 @@ test('without line tables there is no column and no word about lines', async () 
 test('line tables that cannot be read are said once, in text and in JSON', async () => {
   const file = {
     ...(await dumpOne('a.o', annotated('gcc-O2', 'branch'))),
-    linesProblem: 'lines are missing: so',
+    linesProblem: 'source lines are missing: so',
   };
   let text = '';
   for await (const piece of dumpText([file])) text += piece;
-  assert.equal(text.match(/^ {2}problem: lines are missing: so$/gm)?.length, 1);
+  assert.equal(text.match(/^ {2}problem: source lines are missing: so$/gm)?.length, 1);
   let json = '';
   for await (const piece of dumpJson([file])) json += piece;
-  assert.deepEqual(JSON.parse(json).files[0].problems, { sourceLines: ['lines are missing: so'] });
+  assert.deepEqual(JSON.parse(json).files[0].problems, { sourceLines: ['source lines are missing: so'] });
 });

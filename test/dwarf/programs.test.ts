@@ -191,7 +191,7 @@ test('a unit that cannot be read costs its own lines, and is named once', () => 
     assert.match(problem ?? '', what);
     assert.match(
       problem ?? '',
-      /^lines are missing: the unit at byte 0x0 of \.debug_line: .* \(and 1 more\)$/,
+      /^source lines are missing: the unit at byte 0x0 of \.debug_line: .* \(and 1 more\)$/,
     );
   }
 });

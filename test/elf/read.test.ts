@@ -206,7 +206,7 @@ const damages: readonly Damage[] = [
   {
     what: '2^64-1 sections',
     code: 'elf-malformed',
-    message: /at most 2\^53-1/,
+    message: /the largest supported value is 2\^53-1/,
     change: (v, s) => {
       v.setU16(60, 0);
       v.setU64(s + 32, ~0n);
@@ -232,7 +232,7 @@ const damages: readonly Damage[] = [
   {
     what: 'a section whose end wraps around',
     code: 'elf-malformed',
-    message: /at most 2\^53-1/,
+    message: /the largest supported value is 2\^53-1/,
     change: (v, s) => v.setU64(s + 64 + 24, ~0xfn),
   },
   {
@@ -377,7 +377,7 @@ test('what is no ELF file is said to be what it is', () => {
     ['BC\xc0\xde....', 'lto-object', /bitcode/],
     ['\xde\xc0\x17\x0b....', 'lto-object', /bitcode/],
     ['\x7fELG', 'not-elf', /7f 45 4c 47/],
-    ['\x7fELF\x02\x01\x01', 'elf-truncated', /first 16 bytes/],
+    ['\x7fELF\x02\x01\x01', 'elf-truncated', /fewer than 16 bytes/],
   ];
   for (const [bytes, code, message] of rows) {
     assert.throws(

@@ -214,6 +214,9 @@ test('the cross-check finds an encoding that keystone makes otherwise', async ()
   const other = withSet({ ...instructions, nop: nop('0f 1f 00') });
   await assert.rejects(
     crossCheckEncodings(other),
-    throwsWith('defect', /nop2 at 0x401000: textpoke encodes 0f1f00, keystone 6690 for "xchg ax, ax"/),
+    throwsWith(
+      'defect',
+      /nop2 at 0x401000: textpoke encodes 0f1f00, but keystone encodes 6690 for "xchg ax, ax"/,
+    ),
   );
 });

@@ -72,17 +72,26 @@ for (const [text, message] of [
   ['{"schema": "textpoke.config/1"}', /suppress: an array is required/],
   ['{"schema": "textpoke.config/1", "suppress": [], "more": 1}', /unknown field "more"/],
   ['{"schema": "textpoke.config/1", "suppress": [1]}', /suppress\[0\]: an object is required/],
-  ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009"}]}', /suppress\[0\]\.reason: a text/],
-  ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009", "reason": " "}]}', /\.reason: a text/],
-  ['{"schema": "textpoke.config/1", "suppress": [{"reason": "x"}]}', /suppress\[0\]\.rule: a text/],
-  ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP999", "reason": "x"}]}', /no rule "TP999"/],
+  [
+    '{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009"}]}',
+    /suppress\[0\]\.reason: a string that is not empty or blank is required/,
+  ],
+  [
+    '{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009", "reason": " "}]}',
+    /\.reason: a string that is not empty or blank is required/,
+  ],
+  [
+    '{"schema": "textpoke.config/1", "suppress": [{"reason": "x"}]}',
+    /suppress\[0\]\.rule: a string that is not empty or blank is required/,
+  ],
+  ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP999", "reason": "x"}]}', /unknown rule "TP999"/],
   [
     '{"schema": "textpoke.config/1", "suppress": [{"rule": "toString", "reason": "x"}]}',
-    /no rule "toString"/,
+    /unknown rule "toString"/,
   ],
   [
     '{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009", "reason": "x", "line": 1}]}',
-    /no field "line"/,
+    /unknown field "line"/,
   ],
 ] as const) {
   test(`refused, and said where: ${text}`, () => {
