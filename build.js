@@ -44,6 +44,7 @@ const common = {
   // Loaded only when there is something to be shown, cross-checked or decompressed; wasm files lie beside them.
   external: ['capstone-wasm', 'keystone-wasm', 'fzstd', 'xz-decompress'],
 };
+const versionOf = { TEXTPOKE_VERSION: JSON.stringify(version) };
 await build({
   ...common,
   entryPoints: [`${root}src/cli.ts`],
@@ -52,7 +53,7 @@ await build({
   format: 'cjs',
   supported: { 'dynamic-import': false },
   plugins: [lazyBuiltins, noTerminal],
-  define: { TEXTPOKE_VERSION: JSON.stringify(version), 'import.meta.url': 'bundleUrl' },
+  define: { ...versionOf, 'import.meta.url': 'bundleUrl' },
   banner: { js: 'const bundleUrl = require("node:url").pathToFileURL(__filename).href;' },
   minifySyntax: true,
   minifyWhitespace: true,
@@ -62,6 +63,8 @@ await build({
   entryPoints: [`${root}src/index.ts`],
   outfile: `${root}dist/index.js`,
   format: 'esm',
+  plugins: [noTerminal],
+  define: versionOf,
   // elfy is CommonJS and asks for node:assert by `require`.
   banner: {
     js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",

@@ -4,8 +4,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { CodeMap } from '../src/arch/code-map.ts';
 import { lockPrefixOf } from '../src/arch/x86-64/length.ts';
-import { type CodeMap, findLockPrefixes, sweep } from '../src/arch/x86-64/sweep.ts';
+import { findLockPrefixes, sweep } from '../src/arch/x86-64/sweep.ts';
 
 const program =
   process.argv[2] ??

@@ -1,7 +1,24 @@
 // What can go wrong, as stable codes with the exit status each one ends in (docs: README, "Exit codes").
 
-/** Exit statuses of the command line. */
-export const ExitCode = { done: 0, findings: 1, usage: 2, malformed: 3, io: 4, defect: 70 } as const;
+/** Exit statuses of the command line and what each says; README and the manual page have the same words. */
+export const exitStatuses = {
+  done: { status: 0, meaning: 'done, nothing found' },
+  findings: { status: 1, meaning: 'findings, or a patch that was refused' },
+  usage: { status: 2, meaning: 'the command line is wrong, or names something that does not exist' },
+  malformed: { status: 3, meaning: 'the input is malformed or not supported' },
+  io: { status: 4, meaning: 'a file cannot be read or written' },
+  defect: { status: 70, meaning: 'a defect of textpoke' },
+} as const;
+
+/** Exit statuses by name. */
+export const ExitCode = {
+  done: exitStatuses.done.status,
+  findings: exitStatuses.findings.status,
+  usage: exitStatuses.usage.status,
+  malformed: exitStatuses.malformed.status,
+  io: exitStatuses.io.status,
+  defect: exitStatuses.defect.status,
+} as const;
 
 /** Every error code, with the exit status it ends in. A code never changes its meaning. */
 export const errorCodes = {
@@ -40,20 +57,27 @@ export const errorCodes = {
   defect: ExitCode.defect,
 } as const;
 
+/** A stable code. */
 export type ErrorCode = keyof typeof errorCodes;
 
 /** Where an error was found. `offset` counts bytes in the section when there is one, else in the file. */
 export interface ErrorPlace {
+  /** Path or name of the input; `lib.a(member.o)` for a member of an archive. */
   readonly file?: string | undefined;
+  /** Name of the section. */
   readonly section?: string | undefined;
+  /** Bytes in the section, or in the file where there is none. */
   readonly offset?: number | undefined;
 }
 
 /** An error that a user is shown as one line: `file: section+0xoffset: what was found; what was required`. */
 export class TextpokeError extends Error {
+  /** What went wrong; never changes its meaning. */
   readonly code: ErrorCode;
+  /** Where, as far as it is known. */
   readonly place: ErrorPlace;
 
+  /** `message` says what was found and what was required, without place and code. */
   constructor(code: ErrorCode, message: string, place: ErrorPlace = {}) {
     super(message);
     this.name = 'TextpokeError';
@@ -61,6 +85,7 @@ export class TextpokeError extends Error {
     this.place = place;
   }
 
+  /** The exit status that the command line ends in. */
   get exitCode(): number {
     return errorCodes[this.code];
   }
@@ -82,24 +107,28 @@ export function printable(text: string): string {
 
 /** Bytes at one place that are not what they must be. */
 export interface Mismatch {
-  /** Virtual address. */
+  /** Virtual address: the signed reading of its 64 bits, so that of a kernel is negative. */
   readonly address: number;
   /** `symbol+0x1c`. */
   readonly name: string;
+  /** Bytes that stand there. */
   readonly found: Uint8Array;
   /** Every byte string that would have been right, with what it would have meant. */
   readonly allowed: readonly { readonly bytes: Uint8Array; readonly meaning: string }[];
+  /** Why something was to be written there. */
   readonly reason: string;
 }
 
 /** `site-mismatch` with every place; whoever prints it adds the disassemblies. Nothing was written. */
 export class MismatchError extends TextpokeError {
+  /** Every place that holds something else than it may. */
   readonly mismatches: readonly Mismatch[];
 
+  /** The message says how many places there are. */
   constructor(mismatches: readonly Mismatch[], place: ErrorPlace = {}) {
     super(
       'site-mismatch',
-      `${mismatches.length} sites do not hold what they must hold; nothing was written`,
+      `${mismatches.length} sites do not hold the required bytes; nothing was written`,
       place,
     );
     this.mismatches = mismatches;

@@ -1,28 +1,68 @@
-// The library: what the command line is made of.
-export type { Arch } from './arch/arch.ts';
-export { architectures, archOf } from './arch/registry.ts';
+/**
+ * What a build, a test or a page calls. Nothing here prints, writes a file, ends the process or changes what it is
+ * given. An input is a path or `{ name, bytes }`. What comes back is plain data, which `structuredClone` copies;
+ * `document` is what the command line prints as JSON (docs/*.schema.json). Errors are `TextpokeError`s with a code.
+ *
+ * @packageDocumentation
+ */
+
+export type { AnnotateOptions } from './annotate/options.ts';
+export type { AnnotateDocument, AnnotateStats } from './annotate/stats.ts';
 export type { Expectation } from './boot/expectation.ts';
-export { patchedFile } from './boot/patched-file.ts';
-export type { Runtime, Warning } from './boot/runtime.ts';
+export type { QueryAnswer, Reserved, Warning } from './boot/log.ts';
 export { parseScenario } from './boot/scenario.ts';
-export { type PlaceStates, patchableStates, type State } from './boot/states.ts';
-export { type BootStep, listedValues } from './boot/steps.ts';
-export { type Profile, profileNamed, profileOf, profiles } from './demand/profiles.ts';
-export type { ElfFile, Section, Segment } from './elf/file.ts';
-export { readElf } from './elf/read.ts';
-export { type ErrorCode, ExitCode, errorCodes, MismatchError, TextpokeError } from './errors.ts';
-export { Image } from './image/image.ts';
-export { type Linked, linkObjects } from './link/link.ts';
-export { linkerScript } from './output/ldscript.ts';
+export type { BootStep, KeyOperation, Operation } from './boot/steps.ts';
+export type { UpFill } from './demand/patch.ts';
+export { profileNames } from './demand/profiles.ts';
+export type { DumpOptions } from './dump/passes.ts';
+export type { SourceLine } from './dwarf/source-lines.ts';
 export {
-  type Annotated,
-  type AnnotateOptions,
-  type AnnotateStats,
-  annotate,
-  type BootOptions,
-  boot,
-  type LockPolicy,
-} from './pipeline.ts';
-export type { Finding } from './verify/finding.ts';
-export { type RuleId, rules, type Severity } from './verify/rules.ts';
-export { type Verified, type VerifyOptions, verifyImage } from './verify/verify.ts';
+  type ErrorCode,
+  type ErrorPlace,
+  ExitCode,
+  errorCodes,
+  type Mismatch,
+  MismatchError,
+  TextpokeError,
+} from './errors.ts';
+export type { Input, NamedBytes } from './files/input.ts';
+export type { DumpedBarrier } from './kinds/barrier/kind.ts';
+export type { DumpedLock } from './kinds/lock-prefix/kind.ts';
+export type { DumpedAlternative } from './kinds/one-cpu/kind.ts';
+export type { SiteCounts, TableEntries } from './kinds/registry.ts';
+export type { DumpedDeadEntry, DumpedEntry, DumpedInstruction, DumpedPlace } from './kinds/shown.ts';
+export type { DumpedJumpEntry } from './kinds/static-branch/kind.ts';
+export type { DumpedCallSite } from './kinds/static-call/kind.ts';
+export type { DumpedTrampolineKey } from './kinds/trampoline-key/kind.ts';
+export { type AnnotateResult, annotate } from './library/annotate.ts';
+export { type BootOptions, type BootResult, boot } from './library/boot.ts';
+export { type DiffFormat, type DiffOptions, type DiffResult, diff, diffFormats } from './library/diff.ts';
+export { type DumpResult, dump } from './library/dump.ts';
+export { link } from './library/link.ts';
+export { linkerScript } from './library/linker-script.ts';
+export type { Reports } from './library/reports.ts';
+export { type VerifyOptions, type VerifyResult, verify } from './library/verify.ts';
+export { type VerifyMemoryOptions, type VerifyMemoryResult, verifyMemory } from './library/verify-memory.ts';
+export {
+  type ReportOptions,
+  type Verification,
+  type VerifyFormat,
+  verifyFormats,
+} from './library/verify-report.ts';
+export type { Linked } from './link/link.ts';
+export type { ListingRules, LockPolicy } from './object/found.ts';
+export type {
+  BootDocument,
+  BootModule,
+  BootWrite,
+  PatchablePlace,
+  PlaceState,
+  StatesDocument,
+} from './output/boot-document.ts';
+export type { ComparedDocument, DiffDocument, DifferenceDocument, SiteDocument } from './output/diff.ts';
+export type { DumpDocument, FileDocument, TableDocuments } from './output/dump.ts';
+export type { MemoryCall, MemoryDocument, MemoryKey, MemoryPlace } from './output/memory.ts';
+export type { FindingDocument, SuppressedDocument, VerifyDocument } from './output/verify.ts';
+export type { ComparedTable } from './verify/memory.ts';
+export { type Need, type Rule, type RuleId, ruleIds, rules, type Severity } from './verify/rules.ts';
+export type { ConfigDocument, Suppression } from './verify/suppressions.ts';

@@ -1,28 +1,33 @@
 // The command line: options and their help; what a command does is in commands/, its outcome becomes the exit
 // status here.
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { AnnotateOptions } from './annotate/options.ts';
+import type { BootStep } from './boot/steps.ts';
 import { parseAddress } from './bytes/integer.ts';
-import { type AnnotateArguments, runAnnotate, workerFlag } from './commands/annotate.ts';
+import { runAnnotate } from './commands/annotate.ts';
+import { type AnnotateArguments, workerFlag } from './commands/annotate-file.ts';
 import { type BootArguments, runBoot } from './commands/boot.ts';
 import { runCc } from './commands/cc.ts';
 import { type DiffArguments, runDiff } from './commands/diff.ts';
 import { type DumpArguments, runDump } from './commands/dump.ts';
-import { runExplain } from './commands/explain.ts';
+import { type ExplainArguments, runExplain } from './commands/explain.ts';
 import { runLdscript } from './commands/ldscript.ts';
-import { runVerify, type VerifyArguments, verifyFormats } from './commands/verify.ts';
-import { profiles } from './demand/profiles.ts';
+import { runVerify, type VerifyArguments } from './commands/verify.ts';
+import { profileNames } from './demand/profiles.ts';
 import { ExitCode } from './errors.ts';
 import { abandon } from './files/publish.ts';
+import { listedKinds } from './kinds/registry.ts';
+import { diffFormats } from './library/diff.ts';
+import { verifyFormats } from './library/verify-report.ts';
 import { describeError, print, printError } from './output/console.ts';
 import { partsOf } from './output/help/command-line.ts';
 import { completionScript, type Shell, shells } from './output/help/completion.ts';
 import { manPage } from './output/help/man.ts';
-import type { BootStep } from './pipeline.ts';
 import { ruleIds } from './verify/rules.ts';
 import { version } from './version.ts';
 
 function positive(text: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('A whole number from 1 is required.');
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('An integer of 1 or more is required.');
   return Number(text);
 }
 
@@ -46,20 +51,15 @@ function ruleArgument(): Argument {
 
 /** Options that say which sites are listed, and how. */
 function siteOptions(command: Command): Command {
+  for (const { flags, description, choices } of listedKinds.flatMap(
+    ({ annotate }) => annotate?.options ?? [],
+  )) {
+    const option = new Option(flags, description);
+    command.addOption(choices ? option.choices(choices) : option);
+  }
   return command
-    .option('--static-call', 'only static calls (.static_call_sites)')
-    .option('--static-branch', 'only static branches (__jump_table)')
-    .option('--smp-locks', 'only lock prefixes (.smp_locks)')
-    .addOption(
-      new Option('--locks <which>', 'which locks to list: all, listed or none').choices([
-        'all',
-        'listed',
-        'none',
-      ]),
-    )
-    .option('--smp-barriers', 'also barriers between CPUs, on ARM (.smp_barriers)')
     .option('--relative', 'make absolute jump entries (32-bit ARM) PC-relative')
-    .option('--module', 'kernel module rules: missing keys by their trampolines');
+    .option('--module', 'kernel module rules: trampolines replace missing keys');
 }
 
 function makeProgram(finish: (exitCode: number) => void): Command {
@@ -71,23 +71,23 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     // Descriptions name the choices themselves, and fit a line.
     .configureHelp({ optionDescription: ({ description }) => description })
     .enablePositionalOptions()
-    .showHelpAfterError('(textpoke --help shows what there is)')
+    .showHelpAfterError('(textpoke --help lists the commands)')
     .exitOverride();
 
   siteOptions(
     program
       .command('annotate')
       .description('find the sites of objects and archives and write the tables that list them')
-      .argument('[object...]', 'objects or .a archives, in place; @FILE holds names')
-      .option('-o, --output <file>', 'write here instead (one input)'),
+      .argument('[object...]', 'objects or .a archives, in place; @FILE lists names')
+      .option('-o, --output <file>', 'write to this file instead (one input)'),
   )
-    .option('--dry-run', 'say what would be done, write nothing')
+    .option('--dry-run', 'print what would change, write nothing')
     .option('--backup', 'keep the old file as FILE.orig')
-    .option('--stats', 'say what was found')
-    .option('--json', 'say it as JSON')
+    .option('--stats', 'print the number of sites')
+    .option('--json', 'print the numbers as JSON')
     .option('-j, --jobs <n>', 'worker threads', positive)
-    .option('--files-from <list>', 'also files named in a list, a line each; - is stdin')
-    .option('--depfile <file>', 'with -o: what the output depends on (Ninja, Make)')
+    .option('--files-from <list>', 'read more names from a list, one per line; - is stdin')
+    .option('--depfile <file>', 'with -o: write a dependency file (Ninja, Make)')
     .option('--cross-check', 'check encodings with keystone and results with capstone')
     .addHelpText('after', '\nExample:\n  gcc -c -O2 -Iinclude x.c && textpoke annotate x.o --stats')
     .action(async (files: string[], args: AnnotateArguments) => finish(await runAnnotate(files, args)));
@@ -104,7 +104,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       'after',
       '\nExamples:\n  textpoke cc -- gcc -c x.c -o x.o\n  make CC="textpoke cc -- gcc"\n  cmake -DCMAKE_C_COMPILER_LAUNCHER="textpoke;cc;--" ...',
     )
-    .action(async (words: string[], args: AnnotateArguments) => finish(await runCc(words, args)));
+    .action(async (words: string[], args: AnnotateOptions) => finish(await runCc(words, args)));
 
   program
     .command('dump')
@@ -112,7 +112,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .argument('<file...>')
     .option('--table <name>', 'only this table: jump, call, lock or its section name')
     .option('--key <pattern>', 'only entries of keys that match (* and ?)')
-    .option('--disassemble', 'show instructions as capstone reads them')
+    .option('--disassemble', 'show instructions as capstone decodes them')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  textpoke dump vmlinux --table jump --key "sched_*"')
     .action(async (files: string[], args: DumpArguments) => finish(await runDump(files, args)));
@@ -126,7 +126,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .command('boot')
     .description('replay boot-time patching over an image, or over objects linked in memory')
     .argument('<file...>', 'one linked image, or relocatable objects')
-    .option('-o, --output <file>', 'write the image as it then stands in memory')
+    .option('-o, --output <file>', 'write the patched image')
     .option('--cpus <n>', 'number of CPUs; 1 drops locks and barriers', positive)
     .option('--enable <key>', 'static_key_enable, after boot (repeatable, in order)', (key) =>
       step({ do: 'enable', key }),
@@ -136,14 +136,12 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       step(updateStep(text)),
     )
     .addOption(
-      new Option('--up-fill <byte>', 'for a dropped lock: ds (default) or nop')
+      new Option('--up-fill <byte>', 'byte for a dropped lock: ds (default) or nop')
         .choices(['ds', 'nop'])
         .default('ds'),
     )
     .addOption(
-      new Option('--profile <name>', `whose rules: ${profiles.map(({ name }) => name).join(' ')}`).choices(
-        profiles.map(({ name }) => name),
-      ),
+      new Option('--profile <name>', `rules to use: ${profileNames.join(' ')}`).choices(profileNames),
     )
     .option(
       '--module <file>',
@@ -151,8 +149,8 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       (file, all: string[]) => [...all, file],
       [],
     )
-    .option('--scenario <file>', 'carry out the steps of a JSON file at the end')
-    .option('--states', 'every byte string that may stand at each place')
+    .option('--scenario <file>', 'run the steps of a JSON file at the end')
+    .option('--states', 'print every byte string that each place can hold')
     .option('--trace', 'show each write: before, after, reason')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -163,11 +161,11 @@ function makeProgram(finish: (exitCode: number) => void): Command {
 
   program
     .command('verify')
-    .description('prove that every site of a patched image is what it must be')
+    .description('check that every site of a patched image is correct')
     .argument('<image>')
-    .option('--original <image>', 'the image before patching: nothing else may have changed')
-    .option('--baseline <file>', 'an earlier build: its sites must still be there')
-    .option('--cpus <n>', 'number of CPUs that locks and barriers must fit', positive)
+    .option('--original <image>', 'the image before patching: only patches may differ')
+    .option('--baseline <file>', 'an earlier build: none of its sites may be missing')
+    .option('--cpus <n>', 'number of CPUs, for locks and barriers', positive)
     .addOption(
       new Option('--locks <which>', 'which locks need an entry: all, listed or none').choices([
         'all',
@@ -175,20 +173,20 @@ function makeProgram(finish: (exitCode: number) => void): Command {
         'none',
       ]),
     )
-    .option('--linked', 'the image is as the linker left it, not booted yet')
+    .option('--linked', 'the image is linked, but not booted yet')
     .addOption(
-      new Option('--memory <dump>', 'hold a running system against it: core, kdump or raw').conflicts([
+      new Option('--memory <dump>', 'check a dump of a running system: core, kdump or raw').conflicts([
         'original',
         'baseline',
         'linked',
         'locks',
       ]),
     )
-    .option('--slide <n>', 'how far that system moved it, if the dump does not tell', address)
+    .option('--slide <n>', 'how far the system moved the image, if not in the dump', address)
     .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
-    .option('--config <file>', 'findings that are known and accepted (JSON)')
+    .option('--config <file>', 'file with the accepted findings (JSON)')
     .addOption(
-      new Option('--fail-on <severity>', 'what ends in status 1: error (default) or warning')
+      new Option('--fail-on <severity>', 'findings that give status 1: error (default) or warning')
         .choices(['error', 'warning'])
         .default('error'),
     )
@@ -205,19 +203,20 @@ function makeProgram(finish: (exitCode: number) => void): Command {
 
   program
     .command('explain')
-    .description('say what a rule of verify means; without a rule, list them')
+    .description('explain a rule of verify, or list all rules')
     .addArgument(ruleArgument())
+    .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  textpoke explain TP007')
-    .action((rule: string | undefined) => finish(runExplain(rule)));
+    .action((rule: string | undefined, args: ExplainArguments) => finish(runExplain(rule, args)));
 
   program
     .command('diff')
-    .description('compare the sites of two builds by function and order; 1 when one is gone')
+    .description('compare the sites of two builds by function and order; status 1 if one is gone')
     .argument('<old-file>', 'object, archive or image')
     .argument('<new-file>')
     .addOption(
       new Option('--format <format>', 'text (default), json or markdown')
-        .choices(['text', 'json', 'markdown'])
+        .choices(diffFormats)
         .default('text'),
     )
     .addHelpText('after', '\nExample:\n  textpoke diff release/prog build/prog --format markdown')
@@ -226,15 +225,15 @@ function makeProgram(finish: (exitCode: number) => void): Command {
   program
     .command('ldscript')
     .description('print the linker script fragment for GNU ld and lld')
-    .option('--machine <name>', 'machine to print it for', 'x86-64')
-    .option('--gc-sections', 'without KEEP: entries of dead functions go with them')
+    .option('--machine <name>', 'machine of the fragment', 'x86-64')
+    .option('--gc-sections', 'without KEEP: the linker drops entries of dead functions')
     .addHelpText('after', '\nExample:\n  textpoke ldscript > textpoke.ld && gcc *.o -Wl,-T,textpoke.ld')
     .action((args: { machine: string; gcSections?: boolean }) => finish(runLdscript(args)));
 
   program
     .command('completion')
-    .description('print a script with which a shell completes commands and options')
-    .addArgument(new Argument('<shell>', 'which shell').choices(shells))
+    .description('print a shell script that completes commands and options')
+    .addArgument(new Argument('<shell>', 'name of the shell').choices(shells))
     .addHelpText(
       'after',
       '\nExample:\n  textpoke completion bash > ~/.local/share/bash-completion/completions/textpoke',

@@ -1,4 +1,4 @@
-// Reads the imports of src/ and holds them against the layers of DESIGN.md.
+// Reads the imports of src/ and holds them against the rooms of DESIGN.md.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -7,23 +7,28 @@ import { fileURLToPath } from 'node:url';
 
 const source = fileURLToPath(new URL('../src/', import.meta.url));
 
-/** Earlier layers first; a file may import from its own layer and from those in front of it. */
-const layers = [
-  ['errors.ts', 'rules.ts', 'findings.ts', 'version.ts'],
+/** Earlier rooms first; a file may import from its own room and from those in front of it. */
+const rooms = [
+  ['errors.ts', 'version.ts'],
   ['bytes/'],
+  ['files/'],
   ['elf/'],
   ['dwarf/'],
   ['arch/'],
-  ['sites/'],
-  ['tables/'],
+  ['engines/'],
+  ['object/'],
   ['image/'],
-  ['memory/'],
+  ['demand/'],
+  ['kinds/'],
+  ['annotate/'],
+  ['link/'],
   ['boot/'],
+  ['memory/'],
   ['verify/'],
   ['dump/'],
   ['diff/'],
   ['output/'],
-  ['pipeline.ts'],
+  ['library/'],
   ['commands/'],
   ['main.ts', 'index.ts'],
   ['cli.ts'],
@@ -32,44 +37,70 @@ const layers = [
 /** Packages and the only files that may import them. */
 const adapters: Record<string, RegExp> = {
   elfy: /^elf\/recheck\.ts$/,
-  'capstone-wasm': /^arch\/disassembler\.ts$/,
-  'keystone-wasm': /^arch\/assembler\.ts$/,
+  'capstone-wasm': /^engines\/disassembler\.ts$/,
+  'keystone-wasm': /^engines\/assembler\.ts$/,
   fzstd: /^bytes\/decompress\.ts$/,
   'xz-decompress': /^bytes\/decompress\.ts$/,
   diff: /^diff\/compare\.ts$/,
   chalk: /^(output\/.*|main\.ts)$/,
-  commander: /^(main|output\/command-line)\.ts$/,
+  commander: /^(main|output\/help\/command-line)\.ts$/,
   sarif: /^output\/sarif\.ts$/, // types alone
 };
 
-const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
-  (f) => f.endsWith('.ts') && !f.endsWith('.d.ts'),
-);
+/** Files that may name one kind of site, outside of its own folder. */
+const mostNaming = 8;
+
+const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
+  .filter((f) => f.endsWith('.ts') && !f.endsWith('.d.ts'))
+  .sort();
 const imports = files.flatMap((file) => {
   const text = readFileSync(join(source, file), 'utf8');
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((m) => ({ file, to: m[1] as string }));
+  const statements = text.matchAll(/^(?:import|export)\b[^;']*\bfrom '([^']+)'|\bimport\(\s*'([^']+)'/gm);
+  return [...statements].map((m) => ({ file, to: (m[1] ?? m[2]) as string }));
 });
+/** Imports of files by files, types included. */
+const inside = imports
+  .filter(({ to }) => to.startsWith('.'))
+  .map(({ file, to }) => ({ file, target: normalize(join(dirname(file), to)) }));
 
-function layerOf(file: string): number {
-  return layers.findIndex((members) =>
+function roomOf(file: string): number {
+  return rooms.findIndex((members) =>
     members.some((m) => (m.endsWith('/') ? file.startsWith(m) : file === m)),
   );
 }
 
-test('every file belongs to a layer', () => {
+/** Everything that a file imports, directly or through others. */
+function reachedFrom(file: string): Set<string> {
+  const reached = new Set<string>();
+  const queue = [file];
+  for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
+    for (const { file: from, target } of inside) {
+      if (from !== at || reached.has(target)) continue;
+      reached.add(target);
+      queue.push(target);
+    }
+  }
+  return reached;
+}
+
+test('every file belongs to a room', () => {
   assert.deepEqual(
-    files.filter((f) => layerOf(f) < 0),
+    files.filter((f) => roomOf(f) < 0),
     [],
   );
-  assert.ok(imports.length > 100, 'imports were found');
+  assert.equal(inside.length > 500, true, 'imports were found');
 });
 
-test('imports point only to the same or an earlier layer', () => {
-  const wrong = imports
-    .filter(({ to }) => to.startsWith('.'))
-    .map(({ file, to }) => ({ file, target: normalize(join(dirname(file), to)) }))
-    .filter(({ file, target }) => layerOf(target) < 0 || layerOf(target) > layerOf(file));
+test('imports point only to the same or an earlier room', () => {
+  const wrong = inside.filter(({ file, target }) => roomOf(target) < 0 || roomOf(target) > roomOf(file));
   assert.deepEqual(wrong, []);
+});
+
+test('no file imports itself through others', () => {
+  assert.deepEqual(
+    files.filter((file) => reachedFrom(file).has(file)),
+    [],
+  );
 });
 
 test('packages are imported by their adapters alone', () => {
@@ -80,3 +111,46 @@ test('packages are imported by their adapters alone', () => {
   });
   assert.deepEqual(wrong, []);
 });
+
+test('verify knows nothing of boot: both ask what must stand at a site', () => {
+  const reached = files
+    .filter((file) => file.startsWith('verify/'))
+    .flatMap((file) => [...reachedFrom(file)].filter((target) => target.startsWith('boot/')));
+  assert.deepEqual(reached, []);
+});
+
+test('the library prints nothing and writes no file', () => {
+  const silent = ['output/console.ts', 'files/publish.ts'];
+  const reached = reachedFrom('index.ts');
+  assert.deepEqual(
+    silent.filter((file) => reached.has(file)),
+    [],
+  );
+  const reading =
+    /process\.(stdout|stderr|exit\b|exitCode)|console\.|\b(write|append|rename|unlink|mkdir)\w*Sync\b/;
+  assert.deepEqual(
+    [...reached].filter((file) => reading.test(readFileSync(join(source, file), 'utf8'))),
+    [],
+  );
+});
+
+test('kinds of sites do not know each other, but for those that share a group', () => {
+  const between = inside.flatMap(({ file, target }) => {
+    const [from, to] = [file, target].map((f) => /^kinds\/([^/]+)\//.exec(f)?.[1]);
+    return from && to && from !== to ? [`${from} imports ${to}`] : [];
+  });
+  assert.deepEqual([...new Set(between)], ['one-cpu imports barrier']);
+});
+
+for (const kind of new Set(files.flatMap((f) => /^kinds\/([^/]+)\//.exec(f)?.[1] ?? []))) {
+  test(`at most ${mostNaming} files outside of its folder name the kind ${kind}`, () => {
+    const folder = `kinds/${kind}/`;
+    const naming = new Set(
+      inside
+        .filter(({ file, target }) => target.startsWith(folder) && !file.startsWith(folder))
+        .map(({ file }) => file),
+    );
+    assert.equal(naming.has('kinds/registry.ts'), true, 'the registry lists it');
+    assert.equal(naming.size <= mostNaming, true, [...naming].join(' '));
+  });
+}

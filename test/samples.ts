@@ -1,12 +1,13 @@
 // The committed sample objects, annotated and linked in memory, for tests that need only Node.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { AnnotateOptions } from '../src/annotate/options.ts';
+import { annotate } from '../src/annotate/passes.ts';
 import { archOf } from '../src/arch/registry.ts';
 import { readElf } from '../src/elf/read.ts';
 import { Image } from '../src/image/image.ts';
 import { linkObjects } from '../src/link/link.ts';
 import { ObjectCode } from '../src/object/object-code.ts';
-import { type AnnotateOptions, annotate } from '../src/pipeline.ts';
 
 /** Everything that annotate finds by default. */
 export const everything: AnnotateOptions = {

@@ -8,9 +8,10 @@
 // - Other code: SHF_GNU_RETAIN, so that no linker drops the table (GNU ld 2.36, lld 13 and later; older ones keep
 //   it by its __start_ symbol or by KEEP).
 
-import { entryLayout, type TableRow } from '../bytes/schema.ts';
+import { isNameless } from '../arch/code-map.ts';
+import { entryLayout, type TableRow } from '../bytes/table.ts';
 import { ByteView } from '../bytes/view.ts';
-import type { NewGroup, NewRelocation, NewSection, NewSymbol, SymbolRef } from '../elf/change.ts';
+import type { ElfChange, NewRelocation, NewSection, NewSymbol, SymbolRef } from '../elf/change.ts';
 import {
   ELFOSABI_GNU,
   ELFOSABI_NONE,
@@ -22,20 +23,8 @@ import {
   STT_SECTION,
 } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
-import { isNameless, type ObjectCode } from '../object/object-code.ts';
-
-/** What a field names: a place in a section, or a symbol plus an offset (flag bits included). */
-export type FieldTarget =
-  | { readonly section: number; readonly offset: number }
-  | { readonly symbol: SymbolRef; readonly offset: number };
-
-export interface NewEntry {
-  readonly row: TableRow;
-  /** Section that holds the site. */
-  readonly code: number;
-  /** In the row's order. */
-  readonly fields: readonly FieldTarget[];
-}
+import type { FieldTarget, NewEntry } from '../object/found.ts';
+import type { ObjectCode } from '../object/object-code.ts';
 
 /** Names that compilers give to code shared by many functions; linkers merge these as they do .text. */
 const sharedCode = /^\.text\.(unlikely|hot|startup|exit|unknown|split|cold)\.?$/;
@@ -46,7 +35,7 @@ function isOwnSection(name: string): boolean {
 }
 
 /** Collects symbols to add, each once. */
-export class SymbolAdditions {
+class SymbolAdditions {
   readonly added: NewSymbol[] = [];
   private readonly sections = new Map<number, SymbolRef>();
   private readonly undefinedNames = new Map<string, SymbolRef>();
@@ -67,6 +56,14 @@ export class SymbolAdditions {
     symbol ??= this.add({ name: '', binding: 'local', type: STT_SECTION, section, value: 0 });
     this.sections.set(section, symbol);
     return symbol;
+  }
+
+  /** The symbol by which a field names its target. */
+  of(target: FieldTarget): SymbolRef {
+    if ('symbol' in target) return target.symbol;
+    return 'section' in target
+      ? this.sectionSymbol(target.section)
+      : this.undefinedSymbol(target.undefinedName);
   }
 
   /** A global undefined symbol of that name. */
@@ -91,11 +88,11 @@ function encodeSection(
   const relocations: NewRelocation[] = [];
   entries.forEach((entry, index) => {
     layout.fields.forEach(({ offset, width }, i) => {
-      const target = entry.fields[i] as FieldTarget;
+      const target = (i === 0 ? entry.site : entry.more[i - 1]) as FieldTarget;
       const at = index * layout.size + offset;
       const addend = target.offset;
       if (!Number.isSafeInteger(addend)) {
-        throw new TextpokeError('elf-malformed', 'an entry would name a place that no section can have', {
+        throw new TextpokeError('elf-malformed', 'the offset of the place is too large for a section', {
           section: row.name,
           offset: at,
         });
@@ -103,7 +100,7 @@ function encodeSection(
       relocations.push({
         offset: at,
         type: width === 8 ? arch.relocations.placeLong : arch.relocations.place32,
-        symbol: 'symbol' in target ? target.symbol : symbols.sectionSymbol(target.section),
+        symbol: symbols.of(target),
         addend,
       });
       if (arch.relocations.rela) return;
@@ -125,30 +122,26 @@ function groupsByMember(object: ObjectCode): ReadonlyMap<number, number> {
   return groups;
 }
 
-export interface EncodedTables {
-  readonly sections: readonly NewSection[];
-  readonly groups: readonly NewGroup[];
-  readonly osabi: number | undefined;
-}
+export type EncodedTables = Pick<ElfChange, 'symbols' | 'sections' | 'groups' | 'osabi'>;
 
 /**
- * Table sections for entries, in the order of tables and code sections. With `bind` false (kernel modules, whose
+ * Table sections for entries and the symbols that they need, in the order of tables and code sections. With `bind` false (kernel modules, whose
  * loader wants one section a table) tables are plain sections unless their code is in a group.
  */
-export function encodeTables(
-  object: ObjectCode,
-  entries: readonly NewEntry[],
-  symbols: SymbolAdditions,
-  bind: boolean,
-): EncodedTables {
+export function encodeTables(object: ObjectCode, entries: readonly NewEntry[], bind: boolean): EncodedTables {
   const { file } = object;
+  const symbols = new SymbolAdditions(object);
+  // Names come first, so that symbols are numbered in the order in which their calls were found.
+  for (const { more } of entries) {
+    for (const target of more) if ('undefinedName' in target) symbols.of(target);
+  }
   const byTable = new Map<TableRow, Map<number, NewEntry[]>>();
   for (const entry of entries) {
     const byCode = byTable.get(entry.row) ?? new Map<number, NewEntry[]>();
     byTable.set(entry.row, byCode);
-    const list = byCode.get(entry.code);
+    const list = byCode.get(entry.site.section);
     if (list) list.push(entry);
-    else byCode.set(entry.code, [entry]);
+    else byCode.set(entry.site.section, [entry]);
   }
   const groupOf = groupsByMember(object);
   const sections: NewSection[] = [];
@@ -196,6 +189,7 @@ export function encodeTables(
     newMembers,
   }));
   return {
+    symbols: symbols.added,
     sections,
     groups,
     osabi: retained && file.header.osabi === ELFOSABI_NONE ? ELFOSABI_GNU : undefined,

@@ -1,9 +1,8 @@
 // What generic code needs to know of a machine. A new machine is one file that makes an `Arch` and one row in
 // `architectures` (registry.ts); nothing else asks which machine it is.
-//
-// Two readings of a code address: a place is where an instruction's first byte lies, and what tables and patches
-// name; a code pointer is what a function pointer holds and a branch leads to. They differ on 32-bit ARM alone,
-// where bit 0 of a code pointer says that Thumb instructions stand there (AAPCS32, "Interworking").
+// Addresses here are places or code pointers (code-pointer.ts).
+import type { Address, CodePointer } from '../bytes/named-numbers.ts';
+import type { CodeMap, SymbolRules } from './code-map.ts';
 
 /** How control reaches a static call's trampoline from a site. */
 export type CallKind = 'call' | 'tail' | 'conditional tail';
@@ -33,42 +32,31 @@ export interface RelocatedBranch {
   readonly bias: number;
 }
 
-/**
- * What the symbols say of a code section: offsets (section-relative bytes, ascending) where an instruction
- * starts for sure, and data in code as pairs start, end (ascending, disjoint).
- */
-export interface CodeMap {
-  readonly starts: Uint32Array;
-  readonly data: Uint32Array;
-  /** Thumb code, as pairs likewise; empty on every machine but 32-bit ARM. */
-  readonly thumb: Uint32Array;
-}
-
 /** What a static call is to do: go to a function, do nothing (NULL), or return 0. */
 export type CallTarget =
-  | { readonly kind: 'function'; readonly address: number } // a code pointer
+  | { readonly kind: 'function'; readonly address: CodePointer } // a code pointer
   | { readonly kind: 'null' }
-  | { readonly kind: 'return 0'; readonly address: number };
+  | { readonly kind: 'return 0'; readonly address: CodePointer };
 
 /** What an image offers for encodings that need code of its own. */
 export interface CallSupport {
   /** Address of `__static_call_return`, for a conditional tail call of NULL. */
-  readonly returnStub: number | undefined;
+  readonly returnStub: CodePointer | undefined;
   /** Address of `__x86_return_thunk`, where the image returns through it. */
-  readonly returnThunk: number | undefined;
+  readonly returnThunk: CodePointer | undefined;
   /** Address of `__WARN_trap`, whose calls trap in place (x86-64 from 7.0 on). */
-  readonly warnTrap?: number | undefined;
+  readonly warnTrap?: CodePointer | undefined;
 }
 
 export interface CallSiteRequest {
-  /** Place of the site (virtual address). */
-  readonly address: number;
+  /** Place of the site. */
+  readonly address: Address;
   readonly kind: CallKind;
   readonly target: CallTarget;
   /** Code pointer to the call's trampoline. */
-  readonly trampoline: number;
+  readonly trampoline: CodePointer;
   /** Code pointers to veneers that lead to the trampoline, the nearest first. */
-  readonly veneers?: readonly number[] | undefined;
+  readonly veneers?: readonly CodePointer[] | undefined;
   /** Bytes at the site now (at least `maxSite` of them, less at the end of the code). */
   readonly current: Uint8Array;
   readonly support: CallSupport;
@@ -123,12 +111,12 @@ export interface DynamicRelocations {
 export interface LinkRelocation {
   readonly type: number;
   /** S, the symbol's address (0 for none); the place of a function, without Thumb bit. */
-  readonly symbol: number;
+  readonly symbol: Address;
   /** T of the ARM psABI: S is a function in Thumb state. */
   readonly thumb: boolean;
   readonly addend: number;
   /** P, the address of the field. */
-  readonly place: number;
+  readonly place: Address;
   /** Byte offset of the field in `bytes`. */
   readonly offset: number;
   readonly bytes: Uint8Array;
@@ -167,7 +155,7 @@ export interface InstructionSet {
    * Reads the instruction at byte `offset` as patching sees it. `address` is its place, if that leaves another
    * remainder by 4 than `offset` does: Thumb's blx counts from the place rounded down to a word.
    */
-  readInstruction(code: Uint8Array, offset: number, address?: number): SiteInstruction;
+  readInstruction(code: Uint8Array, offset: number, address?: Address): SiteInstruction;
   /** Why the short branch at byte `offset` cannot be a static call: the end of a sentence about it. */
   explainShort(code: Uint8Array, offset: number): string;
   /**
@@ -177,8 +165,8 @@ export interface InstructionSet {
   readStub(
     code: Uint8Array,
     offset: number,
-    address: number,
-  ): { slot: number } | { target: number } | undefined;
+    address: Address,
+  ): { slot: Address } | { target: CodePointer } | undefined;
 
   /** A NOP of a branch site's size. */
   nop(size: number): Uint8Array;
@@ -192,18 +180,18 @@ export interface InstructionSet {
    * The address of the pointer that the trampoline at `address` jumps through, which has to be its key's `func`;
    * undefined for one that returns, and on machines whose trampolines branch to the function.
    */
-  trampolineSlot(code: Uint8Array, offset: number, address: number): number | undefined;
+  trampolineSlot(code: Uint8Array, offset: number, address: Address): Address | undefined;
   /**
    * What a site is to hold (kernel: __static_call_transform). A target out of reach leaves it on its trampoline;
    * undefined when no branch reaches that either.
    */
   encodeCallSite(request: CallSiteRequest): CallSiteBytes | undefined;
   /** What a trampoline is to begin with; undefined when the function is out of its range. */
-  encodeTrampoline(address: number, target: CallTarget, support: CallSupport): Uint8Array | undefined;
+  encodeTrampoline(address: Address, target: CallTarget, support: CallSupport): Uint8Array | undefined;
 }
 
 /** A machine as one kind of ELF file holds it: class and byte order included. */
-export interface Arch {
+export interface Arch extends SymbolRules {
   /** As printed and in JSON. */
   readonly name: string;
   readonly machine: number;
@@ -217,12 +205,8 @@ export interface Arch {
   readonly lockPrefix: LockPrefix | undefined;
   /** Written over the head of a live site while its tail changes (text_poke_bp); undefined where one store does. */
   readonly breakpoint: Uint8Array | undefined;
-  /** What a mapping symbol says of the bytes behind it, up to the next one; undefined for any other name. */
-  readonly mappingSymbol: ((name: string) => 'code' | 'thumb' | 'data' | undefined) | undefined;
   /** Names that linkers give to veneers, the stubs they put among other code; undefined where they make none. */
   readonly veneerName: RegExp | undefined;
-  /** True where bit 0 of a function's symbol and of every other code pointer says that it is Thumb code. */
-  readonly thumbBit: boolean;
   /** Longest instruction at any site, in bytes. */
   readonly maxSite: number;
   /** Longest trampoline with its signature, in bytes. */
@@ -231,7 +215,7 @@ export interface Arch {
   /** The instruction set of the code at a section-relative place. */
   instructionsAt(map: CodeMap, offset: number): InstructionSet;
   /** The instruction set of the code that a code pointer leads to. */
-  instructionsOf(pointer: number): InstructionSet;
+  instructionsOf(pointer: CodePointer): InstructionSet;
   /** The branch that the relocation of `type` at byte `place` belongs to, if it is one. */
   branchOfRelocation(type: number, code: Uint8Array, place: number): RelocatedBranch | undefined;
   /** True when an instruction starts at byte `offset`, as a sweep of the code between its symbols finds them. */
@@ -253,28 +237,10 @@ export interface Arch {
   applyRelocation(relocation: LinkRelocation): string | undefined;
 }
 
-/** Options of dmb that order the CPUs of one inner shareable domain, by CRm (Arm ARM, "DMB"). */
-const innerShareable = { ishld: 9, ishst: 10, ish: 11 } as const;
-
-/**
- * The barriers of an instruction set by their encodings. Each NOP moves the register of the option's number to
- * itself, so that what it stands for can be put back.
- */
-export function dmbBarriers(
-  barrierOf: (option: number) => Uint8Array,
-  moveToItself: (register: number) => Uint8Array,
-): SmpBarrier[] {
-  return Object.entries(innerShareable).map(([name, option]) => ({
-    name: `dmb ${name}`,
-    barrier: barrierOf(option),
-    nop: moveToItself(option),
-  }));
-}
-
 /** The bytes of the first way to go that can be encoded: to the target, else to the trampoline, else by a veneer. */
 export function firstInReach(
   { target, trampoline, veneers = [] }: CallSiteRequest,
-  encode: (pointer: number) => Uint8Array | undefined,
+  encode: (pointer: CodePointer) => Uint8Array | undefined,
 ): CallSiteBytes | undefined {
   const direct = target.kind === 'null' ? [] : [target.address];
   for (const [i, pointer] of [...direct, trampoline, ...veneers].entries()) {
@@ -282,11 +248,6 @@ export function firstInReach(
     if (bytes) return { bytes, onTrampoline: i >= direct.length || pointer === trampoline };
   }
   return undefined;
-}
-
-/** The place that a code pointer leads to. */
-export function placeOf(arch: Pick<Arch, 'thumbBit'>, pointer: number): number {
-  return arch.thumbBit && pointer % 2 !== 0 ? pointer - 1 : pointer;
 }
 
 /** Every instruction set of a machine: what code pointers of either parity lead to. */

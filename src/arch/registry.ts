@@ -1,5 +1,6 @@
 // The machines that textpoke knows, one row each.
 import { hex } from '../bytes/integer.ts';
+import { machineName } from '../elf/constant-names.ts';
 import { EF_ARM_BE8 } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import { aarch64, aarch64_be } from './aarch64/aarch64.ts';
@@ -23,23 +24,6 @@ export const architectures: readonly Row[] = [
   { arch: arm_be32, little: false, flags: { mask: EF_ARM_BE8, value: 0 } },
 ];
 
-/** e_machine names for messages about machines that are not supported. */
-const machineNames: Readonly<Record<number, string>> = {
-  2: 'SPARC',
-  3: '80386',
-  8: 'MIPS',
-  20: 'PowerPC',
-  21: 'PowerPC64',
-  22: 'S/390',
-  40: 'ARM',
-  43: 'SPARC V9',
-  62: 'x86-64',
-  183: 'AArch64',
-  243: 'RISC-V',
-  247: 'BPF',
-  258: 'LoongArch',
-};
-
 const order = (little: boolean) => `${little ? 'little' : 'big'}-endian`;
 
 /** What an ELF header says of its machine. */
@@ -60,13 +44,12 @@ function matches({ arch, little, flags }: Row, header: MachineHeader): boolean {
 export function archOf(header: MachineHeader): Arch {
   const row = architectures.find((candidate) => matches(candidate, header));
   if (row) return row.arch;
-  const name = machineNames[header.machine] ?? `machine ${header.machine}`;
   const known = architectures
     .map(({ arch, little }) => `${arch.name} (ELF${arch.class} ${order(little)})`)
     .join(', ');
   throw new TextpokeError(
     'machine-unsupported',
-    `the file is ELF${header.class} ${order(header.little)} for ${name} with e_flags ${hex(header.flags)}; ` +
+    `the file is ELF${header.class} ${order(header.little)} for ${machineName(header.machine)} with e_flags ${hex(header.flags)}; ` +
       `supported: ${known}`,
   );
 }

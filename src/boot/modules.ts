@@ -2,23 +2,23 @@
 // (kernel/module/main.c; jump_label_add_module, static_call_add_module, alternatives_smp_module_add).
 import { parse } from 'node:path';
 import { alignUp } from '../bytes/integer.ts';
-import { smpLocks, trampolineKeys } from '../bytes/schema.ts';
+import type { UpFill } from '../demand/patch.ts';
+import { SiteLists } from '../demand/sites.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { readElf } from '../elf/read.ts';
 import { inFile, TextpokeError } from '../errors.ts';
 import { type Guest, Image } from '../image/image.ts';
-import {
-  type CallSite,
-  readBranchSites,
-  readCallSites,
-  readLockSites,
-  readStaticCalls,
-} from '../image/sites.ts';
+import { readStaticCalls } from '../image/static-calls.ts';
 import { readImageTable } from '../image/tables.ts';
+import { kinds } from '../kinds/registry.ts';
+import { staticBranch } from '../kinds/static-branch/kind.ts';
+import { staticCall } from '../kinds/static-call/kind.ts';
+import type { CallSite } from '../kinds/static-call/table.ts';
+import { trampolineKeys } from '../kinds/trampoline-key/kind.ts';
 import { linkObjects } from '../link/link.ts';
+import { fitPart } from './cpus.ts';
 import { addModuleBranches } from './jump-label.ts';
 import type { Module, Runtime } from './runtime.ts';
-import { setLocksOf, type UpFill } from './smp-locks.ts';
 import { addModuleCalls } from './static-call.ts';
 
 /** A module's name: its file's, as the kernel has it. */
@@ -32,8 +32,9 @@ export function moduleName(path: string): string {
  */
 export function loadModule(runtime: Runtime, file: ElfFile, fill: UpFill): Module {
   const name = moduleName(file.path);
-  if (runtime.modules.some((module) => module.name === name)) {
-    throw new TextpokeError('step-refused', `the module ${name} is loaded already`);
+  const before = runtime.state;
+  if (before.modules.some((module) => module.name === name)) {
+    throw new TextpokeError('step-refused', `the module ${name} is already loaded`);
   }
   return inFile(file.path, () => {
     const imports = new Map<string, string | undefined>();
@@ -42,25 +43,29 @@ export function loadModule(runtime: Runtime, file: ElfFile, fill: UpFill): Modul
     const mark = runtime.poker.records.length;
     runtime.image.map(guest);
     const calls = readStaticCalls(image);
-    for (const [key, call] of calls) runtime.calls.set(key, call);
+    runtime.change({ program: { ...before.program, calls: new Map([...before.program.calls, ...calls]) } });
     try {
-      const module: Module = {
+      const lists = new SiteLists(
+        new Map(kinds.filter((kind) => kind.isInModules).map((kind) => [kind.id, kind.read(image)])),
+      );
+      const calling = lists.of(staticCall).map((site) => withKey(runtime, site));
+      const read: Module = {
         ...guest,
         calls,
-        branches: readBranchSites(image),
-        callSites: readCallSites(image).map((site) => withKey(runtime, site)),
-        locks: readLockSites(image, smpLocks),
+        sites: lists.with(staticCall, calling),
         imports: new Set(imports.keys()),
         uses: new Set([...imports.values()].filter((from) => from !== undefined)),
       };
-      if (runtime.onOneCpu) setLocksOf(runtime, module, 1, fill);
-      module.branches = addModuleBranches(runtime, module);
-      module.callSites = addModuleCalls(runtime, module);
-      runtime.modules = [...runtime.modules, module];
+      if (runtime.state.cpus.isOne) fitPart(runtime, read, 1, fill);
+      const branches = addModuleBranches(runtime, read);
+      const sites = read.sites.with(staticBranch, branches).with(staticCall, addModuleCalls(runtime, read));
+      const module: Module = { ...read, sites };
+      runtime.change({ modules: [...runtime.state.modules, module] });
       return module;
     } catch (error) {
       runtime.poker.rollBack(mark);
-      forget(runtime, guest, calls.keys());
+      runtime.image.unmap(guest);
+      runtime.state = before;
       throw error;
     }
   });
@@ -68,31 +73,33 @@ export function loadModule(runtime: Runtime, file: ElfFile, fill: UpFill): Modul
 
 /** Unloads a module. Error `step-refused` when there is none of that name, or another one uses it. */
 export function unloadModule(runtime: Runtime, name: string): void {
-  const module = runtime.modules.find((m) => m.name === moduleName(name));
-  if (!module) throw new TextpokeError('step-refused', `no module ${name} is loaded`);
-  const users = runtime.modules.filter((m) => m.uses.has(module.name)).map((m) => m.name);
+  const { modules, deferred, program } = runtime.state;
+  const module = modules.find((m) => m.name === moduleName(name));
+  if (!module) throw new TextpokeError('step-refused', `the module ${name} is not loaded`);
+  const users = modules.filter((m) => m.uses.has(module.name)).map((m) => m.name);
   if (users.length > 0) {
     throw new TextpokeError('step-refused', `the module ${name} is in use by ${users.join(', ')}`);
   }
-  const lost = runtime.deferred.filter(({ key }) => module.image.contains(key));
+  const lost = deferred.filter(({ key }) => module.image.contains(key));
   for (const { key } of lost) {
-    runtime.notes.push(
-      `${module.image.describe(key)} goes while a decrement waits: the module has to flush it`,
+    runtime.log.note(
+      `${module.image.describe(key)} is unloaded while a deferred decrement waits; the module must flush the decrement first`,
     );
   }
-  runtime.deferred = runtime.deferred.filter((work) => !lost.includes(work));
-  runtime.modules = runtime.modules.filter((m) => m !== module);
-  forget(runtime, runtime.image.guests.find((g) => g.name === name) ?? module, module.calls.keys());
-}
-
-function forget(runtime: Runtime, guest: Guest, keys: Iterable<number>): void {
-  for (const key of keys) runtime.calls.delete(key);
-  runtime.image.unmap(guest);
+  const calls = new Map(program.calls);
+  for (const key of module.calls.keys()) calls.delete(key);
+  runtime.change({
+    program: { ...program, calls },
+    deferred: deferred.filter((work) => !lost.includes(work)),
+    modules: modules.filter((m) => m !== module),
+  });
+  const guest = runtime.image.guests.find(({ image }) => image === module.image);
+  if (guest) runtime.image.unmap(guest);
 }
 
 /** Links the module behind everything that is there; `imports` gets each symbol from outside, and whose it is. */
 function linkModule(
-  { image, modules }: Runtime,
+  { image, state: { modules } }: Runtime,
   name: string,
   file: ElfFile,
   imports: Map<string, string | undefined>,

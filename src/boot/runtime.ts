@@ -1,48 +1,22 @@
-// What a booted program keeps in memory: its sites, its keys, its calls, its modules. Phases and operations
-// (jump-label.ts, static-key.ts, static-call.ts, smp-locks.ts, modules.ts) work on it.
-import type { CallSupport } from '../arch/arch.ts';
-import { keptLocks, smpLocks, type TableRow } from '../bytes/schema.ts';
-import { type Profile, profileOf } from '../demand/profiles.ts';
+// What a booted program keeps in memory: the program itself, its modules, its CPUs, what waits. Phases and operations
+// (jump-label.ts, static-key.ts, static-call.ts, cpus.ts, modules.ts) work on it.
+import { type Program, withSites } from '../demand/program.ts';
+import type { KeyedSite, Site, SiteKind, SiteLists } from '../demand/sites.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Guest, Image } from '../image/image.ts';
-import { isFreed, kernelBanner } from '../image/kernel.ts';
-import {
-  type AlternativeSite,
-  type BarrierSite,
-  type BranchSite,
-  type CallSite,
-  type LockSite,
-  readAlternatives,
-  readBarrierSites,
-  readBranchSites,
-  readCallSites,
-  readLockSites,
-  readStaticCalls,
-  type StaticCall,
-} from '../image/sites.ts';
-import type { Reserved } from './reserved.ts';
+import type { StaticCall } from '../image/static-calls.ts';
+import type { Kind } from '../kinds/kind.ts';
+import { Log } from './log.ts';
 import { TextPoker } from './text-poke.ts';
 
-/** A WARN of the kernel's: the program goes on. */
-export interface Warning {
-  /** What a person gave the step: `step 3: dec off_key`. */
-  readonly step: string | undefined;
-  /** `static_key_dec_not_one: WARN_ON_ONCE(v == 0)`: function and condition as the kernel's source has them. */
-  readonly warning: string;
-  readonly about: string;
-  /** WARN_ON_ONCE prints once; a repetition is silent there. */
-  readonly repeated: boolean;
-}
-
 /** What one image brings to the program. */
-export interface Sites {
-  branches: readonly BranchSite[];
-  callSites: readonly CallSite[];
-  readonly locks: readonly LockSite[];
+export interface Part {
+  readonly image: Image;
+  readonly sites: SiteLists;
 }
 
 /** A module that is loaded; its addresses can be asked of the program's image. */
-export interface Module extends Sites, Guest {
+export interface Module extends Part, Guest {
   readonly calls: ReadonlyMap<number, StaticCall>;
   /** Modules whose symbols it uses. */
   readonly uses: ReadonlySet<string>;
@@ -57,143 +31,103 @@ export interface Deferred {
   readonly at: number;
 }
 
-type RuntimeState = Pick<
-  Runtime,
-  | 'branches'
-  | 'callSites'
-  | 'modules'
-  | 'now'
-  | 'deferred'
-  | 'initFreed'
-  | 'cpus'
-  | 'onOneCpu'
-  | 'locksListed'
->;
-
-export interface RuntimeSource {
-  /** Where tables are read from, when the image is the memory of a system that has freed some of its own. */
-  readonly tables?: Image;
-  readonly profile?: Profile | undefined;
+export interface Cpus {
+  /** CPUs that run, by number. */
+  readonly up: ReadonlySet<number>;
+  /** True while locks are dropped (uniproc_patched); undefined before anybody has said. */
+  readonly isOne: boolean | undefined;
+  /** True once locks were dropped: from then on they are reserved (smp_alt_modules). */
+  readonly haveDropped: boolean;
 }
 
-export class Runtime implements Sites {
-  readonly image: Image;
-  readonly profile: Profile;
-  readonly poker: TextPoker;
-  branches: readonly BranchSite[];
-  callSites: readonly CallSite[];
-  locks: readonly LockSite[];
-  barriers: readonly BarrierSite[];
-  /** The kernel's sites for one CPU. */
-  alternatives: readonly AlternativeSite[];
-  /** Locks that are never dropped. */
-  readonly keptLocks: readonly LockSite[];
-  /** Static calls of image and modules, by the address of their key. */
-  readonly calls: Map<number, StaticCall>;
-  readonly support: CallSupport;
-  readonly returnZero: number | undefined;
+/** What steps change besides memory and the record. A step makes another state; whoever refuses one keeps the old. */
+export interface RunState {
+  readonly program: Program;
   /** Oldest first. */
-  modules: readonly Module[] = [];
-  /** What a person has to know though nothing was refused. */
-  readonly notes: string[] = [];
-  readonly warnings: Warning[] = [];
-  /** What queries found. */
-  readonly results: { readonly step: string; readonly reserved: Reserved }[] = [];
-  private readonly warned = new Set<string>();
-  /** The step that runs, as a person knows it. */
-  step: string | undefined;
+  readonly modules: readonly Module[];
+  readonly cpus: Cpus;
   /** Milliseconds since boot, which only a step lets pass. */
-  now = 0;
-  deferred: readonly Deferred[] = [];
+  readonly now: number;
+  readonly deferred: readonly Deferred[];
   /** True once init text is gone (free_initmem): nothing touches it any more. */
-  initFreed = false;
-  /** CPUs that run, by number. */
-  cpus: ReadonlySet<number> = new Set([0]);
-  /** True while locks are dropped (uniproc_patched); undefined before anybody has said. */
-  onOneCpu: boolean | undefined;
-  /** True once locks were dropped: from then on they are reserved (smp_alt_modules). */
-  locksListed = false;
+  readonly initFreed: boolean;
+}
 
-  /** `image` must lie in memory of its own: it is written to. Errors: `table-malformed`. */
-  constructor(image: Image, { tables = image, profile = profileOf(tables) }: RuntimeSource = {}) {
-    this.image = image;
-    this.profile = profile;
-    this.poker = new TextPoker(image);
-    this.branches = readBranchSites(tables);
-    this.callSites = readCallSites(tables);
-    this.locks = readLockSites(tables, smpLocks);
-    this.keptLocks = readLockSites(tables, keptLocks);
-    this.barriers = readBarrierSites(tables);
-    this.alternatives = readAlternatives(tables);
-    if (this.entryCount > 0 && image.unreadable !== undefined)
-      throw new TextpokeError('elf-unsupported', image.unreadable, { file: image.file.path });
-    this.calls = readStaticCalls(image);
-    this.support = callSupport(image, profile, tables);
-    this.returnZero =
-      profile.returnZero === 'clear' ? image.symbols.addressOf('__static_call_return0') : undefined;
+export class Runtime {
+  readonly poker: TextPoker;
+  readonly log = new Log();
+  state: RunState;
+
+  /** The program's image must lie in memory of its own: it is written to. */
+  constructor(program: Program) {
+    this.poker = new TextPoker(program.image);
+    this.state = {
+      program,
+      modules: [],
+      cpus: { up: new Set([0]), isOne: undefined, haveDropped: false },
+      now: 0,
+      deferred: [],
+      initFreed: false,
+    };
   }
 
-  /** What steps change besides memory and the record; whoever refuses one puts it back. */
-  get state(): RuntimeState {
-    const { branches, callSites, modules, now, deferred, initFreed, cpus, onOneCpu, locksListed } = this;
-    return { branches, callSites, modules, now, deferred, initFreed, cpus, onOneCpu, locksListed };
+  get program(): Program {
+    return this.state.program;
   }
-  set state(state: RuntimeState) {
-    Object.assign(this, state);
+  get image(): Image {
+    return this.program.image;
   }
 
-  /** Sites of all kinds; without any there is nothing to boot or to verify. */
-  get entryCount(): number {
-    const { branches, callSites, locks, barriers, alternatives } = this;
-    return branches.length + callSites.length + locks.length + barriers.length + alternatives.length;
+  /** Replaces parts of the state. */
+  change(parts: Partial<RunState>): void {
+    this.state = { ...this.state, ...parts };
+  }
+
+  /** Gives the image's own sites of a kind another form or order. */
+  replaceSites<S extends Site>(kind: SiteKind<S>, sites: readonly S[]): void {
+    this.change({ program: withSites(this.program, kind, sites) });
   }
 
   /** Image and modules in the order of the kernel's lists: the newest module first, the image last. */
-  get parts(): readonly Sites[] {
-    return [...[...this.modules].reverse(), this];
+  get parts(): readonly Part[] {
+    return [...[...this.state.modules].reverse(), this.program];
   }
 
-  /** Static branches of a key, in the order in which they are patched. */
-  branchesOf(key: number): readonly BranchSite[] {
-    return this.parts.flatMap(({ branches }) => byKey(branches).get(key) ?? []);
+  /** Sites of a key, in the order in which they are patched. */
+  sitesOf<S extends KeyedSite>(kind: SiteKind<S>, key: number): readonly S[] {
+    return this.parts.flatMap(({ sites }) => byKey(sites.of(kind)).get(key) ?? []);
   }
 
-  /** Static call sites of a key, in the order in which they are patched. */
-  callSitesOf(key: number): readonly CallSite[] {
-    return this.parts.flatMap(({ callSites }) => byKey(callSites).get(key) ?? []);
+  /** The sites of a part that the program's runtime patches at all. */
+  patchedSites<S extends Site>(kind: Kind<S>, { image, sites }: Part): readonly S[] {
+    const all = sites.of(kind);
+    return kind.patched?.(this.program, image, all) ?? all;
   }
 
   /** False for a site that a running program does not touch: freed init text, a kernel's .exit.text. */
   isPatched(address: number, isInit: boolean): boolean {
-    const { image, profile } = this;
+    const { modules, initFreed } = this.state;
+    const { image, profile } = this.program;
     if (profile.version !== undefined && image.isExitText(address)) return false;
     // Modules are loaded in one step, at whose end their init text is freed.
-    return !isInit || (!this.initFreed && !this.modules.some((m) => m.image.contains(address)));
-  }
-
-  /** Records a WARN; `once` for WARN_ON_ONCE. */
-  warn(warning: string, about: string): void {
-    const repeated = this.warned.has(warning);
-    this.warned.add(warning);
-    this.warnings.push({ step: this.step, warning, about, repeated });
+    return !isInit || (!initFreed && !modules.some((m) => m.image.contains(address)));
   }
 
   /** What the kernel of this profile does not survive: error `kernel-bug`. */
   bug(message: string): never {
+    const { profile, image } = this.program;
     throw new TextpokeError(
       'kernel-bug',
-      `${message}; a kernel of profile ${this.profile.name} stops here (BUG)`,
-      {
-        file: this.image.file.path,
-      },
+      `${message}; a kernel of profile ${profile.name} stops here (BUG)`,
+      { file: image.file.path },
     );
   }
 }
 
-const groups = new WeakMap<readonly { readonly key: number }[], Map<number, unknown[]>>();
+const groups = new WeakMap<readonly KeyedSite[], Map<number, unknown[]>>();
 
 /** Sites by key; made once for a list. */
-function byKey<S extends { readonly key: number }>(sites: readonly S[]): Map<number, S[]> {
+function byKey<S extends KeyedSite>(sites: readonly S[]): Map<number, S[]> {
   let found = groups.get(sites) as Map<number, S[]> | undefined;
   if (!found) {
     found = new Map();
@@ -205,47 +139,4 @@ function byKey<S extends { readonly key: number }>(sites: readonly S[]): Map<num
     groups.set(sites, found);
   }
   return found;
-}
-
-/** Throws unless a key of either kind can lie at an address: `key-unaligned`, `table-malformed` (in `table`). */
-export function requireKey(image: Image, key: number, table: TableRow): void {
-  if (key % 4 !== 0) {
-    throw new TextpokeError('key-unaligned', `the key ${image.describe(key)} is not aligned to 4 bytes`, {
-      file: image.file.path,
-    });
-  }
-  if (!image.contains(key, 2 * image.arch.wordSize)) {
-    throw new TextpokeError('table-malformed', `the key at ${image.describe(key)} lies outside the image`, {
-      file: image.file.path,
-      section: table.name,
-    });
-  }
-}
-
-/** Code of the image's own that encodings go to: see `CallSupport`. */
-export function callSupport(image: Image, profile: Profile, tables = image): CallSupport {
-  return {
-    returnStub: image.symbols.addressOf('__static_call_return'),
-    returnThunk: returnThunk(image, tables),
-    warnTrap: profile.warnTrap ? image.symbols.addressOf('__WARN_trap') : undefined,
-  };
-}
-
-/**
- * What the image returns through. A kernel lists its returns: at start-up each becomes a plain one, or a jump to
- * what the processor needs (arch/x86/kernel/alternative.c, apply_returns), so one of them tells. A kernel without the
- * list (no CONFIG_RETHUNK) has no use for the thunk; in a program the symbol says enough.
- */
-function returnThunk(image: Image, tables: Image): number | undefined {
-  const start = image.symbols.addressOf('__return_sites');
-  const end = image.symbols.addressOf('__return_sites_end');
-  if (start === undefined || end === undefined)
-    return kernelBanner(tables) === undefined ? image.symbols.addressOf('__x86_return_thunk') : undefined;
-  for (let entry = start; entry + 4 <= end; entry += 4) {
-    const site = entry + tables.readS32(entry);
-    if (isFreed(tables, site) || !tables.codeAt(site)) continue;
-    const found = image.instructionAt(site);
-    return found.kind === 'jump' ? image.addressAt(site, found.displacement) : undefined;
-  }
-  return undefined;
 }

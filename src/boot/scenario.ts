@@ -16,19 +16,19 @@ interface Reader<T> {
 }
 
 const text: Reader<string> = {
-  what: 'a text that is not empty',
+  what: 'a non-empty string',
   read: (value) => (typeof value === 'string' && value !== '' ? value : undefined),
 };
 const whole: Reader<number> = {
-  what: 'a whole number from 0',
+  what: 'an integer of 0 or more',
   read: (value) => (isWhole(value) && value >= 0 ? value : undefined),
 };
 const integer: Reader<number> = {
-  what: 'a whole number',
+  what: 'an integer',
   read: (value) => (isWhole(value) ? value : undefined),
 };
 const size: Reader<number> = {
-  what: 'a whole number from 1',
+  what: 'an integer of 1 or more',
   read: (value) => (isWhole(value) && value > 0 ? value : undefined),
 };
 const flag: Reader<boolean> = {
@@ -41,7 +41,7 @@ const target: Reader<string> = {
   read: (value) => (value === null ? 'NULL' : text.read(value)),
 };
 const digits: Reader<string> = {
-  what: 'bytes in hexadecimal digits',
+  what: 'a string of two-digit hexadecimal bytes',
   read: (value) => (typeof value === 'string' && /^([0-9a-f]{2})+$/i.test(value) ? value : undefined),
 };
 const errorCode: Reader<ErrorCode> = {
@@ -81,7 +81,7 @@ function fieldsOf(
   if (!isFields(value)) fail(where, `an object is required, found ${show(value)}`);
   for (const name of Object.keys(value)) {
     if (!known.includes(name))
-      fail(where, `there is no field ${JSON.stringify(name)}; there are ${known.join(', ')}`);
+      fail(where, `unknown field ${JSON.stringify(name)}; known fields: ${known.join(', ')}`);
   }
   for (const name of required) if (!(name in value)) fail(where, `the field ${name} is required`);
   return value;
@@ -152,7 +152,7 @@ const operations: Readonly<Record<string, (where: string, value: Json) => Operat
 
 function table<T>(where: string, value: Json, reader: Reader<T>): Record<string, T> | undefined {
   if (value === undefined) return undefined;
-  if (!isFields(value)) fail(where, `an object of names is required, found ${show(value)}`);
+  if (!isFields(value)) fail(where, `an object that maps names to values is required, found ${show(value)}`);
   return Object.fromEntries(
     Object.entries(value).map(([name, item]) => [name, take(`${where}.${name}`, item, reader)]),
   );
@@ -162,7 +162,7 @@ function readExpectation(where: string, value: Json): Expectation {
   const fields = fieldsOf(where, value, ['keys', 'calls', 'bytes', 'warnings', 'reserved', 'refused']);
   const { warnings } = fields;
   if (warnings !== undefined && !Array.isArray(warnings)) {
-    fail(`${where}.warnings`, `a list of texts is required, found ${show(warnings)}`);
+    fail(`${where}.warnings`, `an array of strings is required, found ${show(warnings)}`);
   }
   if (fields.reserved !== undefined)
     fieldsOf(`${where}.reserved`, fields.reserved, ['branches', 'calls', 'locks']);
@@ -193,7 +193,7 @@ function readStep(value: Json, number: number): BootStep {
   if (!read)
     return fail(
       place,
-      `there is no operation ${JSON.stringify(name)}; there are ${Object.keys(operations).join(', ')}`,
+      `unknown operation ${JSON.stringify(name)}; known operations: ${Object.keys(operations).join(', ')}`,
     );
   return { ...read(`${place}: ${name}`, value[name]), place, expect };
 }
@@ -204,7 +204,7 @@ export function parseScenario(source: string): BootStep[] {
   try {
     document = JSON.parse(source);
   } catch (error) {
-    fail('scenario', `it is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    fail('scenario', `the file is not valid JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
   const fields = fieldsOf(
     'scenario',
@@ -216,6 +216,6 @@ export function parseScenario(source: string): BootStep[] {
     fail('schema', `${JSON.stringify(scenarioSchema)} is required, found ${show(fields.schema)}`);
   }
   const { steps } = fields;
-  if (!Array.isArray(steps)) return fail('steps', `a list is required, found ${show(steps)}`);
+  if (!Array.isArray(steps)) return fail('steps', `an array is required, found ${show(steps)}`);
   return steps.map((step, i) => readStep(step, i + 1));
 }

@@ -1,35 +1,29 @@
 // Tables that the runtime sorts at start-up, by key and then by code (jump_label_sort_entries,
 // static_call_sort_entries; textpoke goes on by entry where those of one key say the same place).
-
-import type { TableRow } from '../bytes/schema.ts';
+import type { TableRow } from '../bytes/table.ts';
+import type { KeyedSite } from '../demand/sites.ts';
 import type { Image } from '../image/image.ts';
-import { encodeImageEntry, type ImageEntry } from '../image/tables.ts';
+import { encodeImageEntry } from '../image/tables.ts';
 import type { TextPoker } from './text-poke.ts';
 
-interface Site {
-  readonly address: number;
-  readonly key: number;
-  readonly entry: ImageEntry;
-}
-
 /**
- * Writes a table in order and returns the sites with their new entries. `flagged` gives a site as it is to be and
- * the fields that say so; `image` is the one that holds the table.
+ * Writes a table in order and returns the sites with their new entries. `fieldsOf` gives the fields of a site, whose
+ * flags are as they are to be; `image` is the one that holds the table.
  */
-export function sortTable<S extends Site>(
+export function sortTable<S extends KeyedSite>(
   image: Image,
   poker: TextPoker,
   row: TableRow,
   sites: readonly S[],
-  flagged: (site: S) => { site: S; fields: readonly number[] },
+  fieldsOf: (site: S) => readonly number[],
 ): S[] {
   const places = sites.map((site) => site.entry.address).sort((a, b) => a - b);
   const sorted = [...sites].sort(
     (a, b) => a.key - b.key || a.address - b.address || a.entry.address - b.entry.address,
   );
-  return sorted.map((old, i) => {
+  return sorted.map((site, i) => {
     const address = places[i] as number;
-    const { site, fields } = flagged(old);
+    const fields = fieldsOf(site);
     poker.store(address, encodeImageEntry(image, row, address, fields), `sort ${row.name}`);
     return { ...site, entry: { address, fields } };
   });

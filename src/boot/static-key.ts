@@ -1,10 +1,12 @@
 // Counts of static keys at run time: static_key_slow_inc and _dec, static_key_enable and _disable, and decrements
 // that wait (kernel/jump_label.c). A WARN is recorded and the program goes on, as the kernel does.
 import { ByteView } from '../bytes/view.ts';
+import { readKey } from '../demand/keys.ts';
+import type { Patch } from '../demand/patch.ts';
 import { TextpokeError } from '../errors.ts';
-import { branchPatch, readKey } from './jump-label.ts';
+import { branchPatch } from '../kinds/static-branch/demand.ts';
+import { staticBranch } from '../kinds/static-branch/kind.ts';
 import type { Runtime } from './runtime.ts';
-import type { Patch } from './text-poke.ts';
 
 const intMax = 0x7fff_ffff;
 /** The count while the first increment patches. */
@@ -19,18 +21,21 @@ function setCount(runtime: Runtime, key: number, count: number): void {
 
 /** Whatever refuses a change is found before the first write. */
 function plan(runtime: Runtime, key: number, enabled: boolean): Patch[] {
-  const { image, poker } = runtime;
+  const { image, poker, program } = runtime;
   requireWritable(runtime, key);
-  const sites = runtime.branchesOf(key).filter((site) => runtime.isPatched(site.address, site.bit1));
-  if (sites.length === 0) runtime.notes.push(`no site uses the key ${image.describe(key)}`);
-  const patches = sites.map((site) => branchPatch(runtime, site, [!enabled], enabled));
+  const sites = runtime
+    .sitesOf(staticBranch, key)
+    .filter((site) => runtime.isPatched(site.address, site.bit1));
+  if (sites.length === 0) runtime.log.note(`no site uses the key ${image.describe(key)}`);
+  const patches = sites.map((site) => branchPatch(program, site, [!enabled], enabled));
   poker.check(patches);
   return patches;
 }
 
 /** Once a kernel has sealed its data, a write to a key there faults (.data..ro_after_init). */
-function requireWritable({ image, profile, initFreed }: Runtime, key: number): void {
-  if (!initFreed || profile.version === undefined) return;
+function requireWritable({ program, state }: Runtime, key: number): void {
+  const { image, profile } = program;
+  if (!state.initFreed || profile.version === undefined) return;
   const start = image.symbols.addressOf('__start_ro_after_init');
   const end = image.symbols.addressOf('__end_ro_after_init');
   if (start === undefined || end === undefined || key < start || key >= end) return;
@@ -65,18 +70,19 @@ function stateOf({ image }: Runtime, key: number): { count: number; about: strin
 export function enableKey(runtime: Runtime, key: number): void {
   const { count, about } = stateOf(runtime, key);
   if (count === 0) switchOn(runtime, key);
-  else if (count === 1) runtime.notes.push(`${runtime.image.describe(key)} is enabled already`);
+  else if (count === 1) runtime.log.note(`${runtime.image.describe(key)} is already enabled`);
   else if (count > 1) {
-    runtime.warn('static_key_enable_cpuslocked: WARN_ON_ONCE(atomic_read(&key->enabled) != 1)', about);
-  } else runtime.notes.push(`${about}, and static_key_enable does nothing below 0`);
+    runtime.log.warn('static_key_enable_cpuslocked: WARN_ON_ONCE(atomic_read(&key->enabled) != 1)', about);
+  } else runtime.log.note(`${about}; static_key_enable changes nothing if the count is below 0`);
 }
 
 /** static_key_disable: a count of 1 becomes 0. Errors as `enableKey`. */
 export function disableKey(runtime: Runtime, key: number): void {
   const { count, about } = stateOf(runtime, key);
   if (count === 1) switchOff(runtime, key);
-  else if (count === 0) runtime.notes.push(`${runtime.image.describe(key)} is disabled already`);
-  else runtime.warn('static_key_disable_cpuslocked: WARN_ON_ONCE(atomic_read(&key->enabled) != 0)', about);
+  else if (count === 0) runtime.log.note(`${runtime.image.describe(key)} is already disabled`);
+  else
+    runtime.log.warn('static_key_disable_cpuslocked: WARN_ON_ONCE(atomic_read(&key->enabled) != 0)', about);
 }
 
 /** static_key_slow_inc: the first user switches the key on. Errors as `enableKey`. */
@@ -84,8 +90,8 @@ export function incrementKey(runtime: Runtime, key: number): void {
   const { count, about } = stateOf(runtime, key);
   if (count === 0) switchOn(runtime, key);
   else if (count > 0 && count < intMax) addTo(runtime, key, count, 1);
-  else if (runtime.profile.underflow === 'warns') {
-    runtime.warn(
+  else if (runtime.program.profile.underflow === 'warns') {
+    runtime.log.warn(
       'static_key_slow_inc_cpuslocked: WARN_ON_ONCE(!static_key_fast_inc_not_disabled(key))',
       about,
     );
@@ -103,39 +109,41 @@ export function decrementKey(runtime: Runtime, key: number): void {
  */
 export function decrementKeyLater(runtime: Runtime, key: number, timeout: number): void {
   if (decrementUnlessLast(runtime, key)) return;
-  if (runtime.deferred.some((work) => work.key === key)) return;
-  runtime.deferred = [...runtime.deferred, { key, at: runtime.now + timeout }];
+  const { deferred, now } = runtime.state;
+  if (deferred.some((work) => work.key === key)) return;
+  runtime.change({ deferred: [...deferred, { key, at: now + timeout }] });
 }
 
 /** static_key_deferred_flush: a decrement that waits for this key is carried out now. */
 export function flushKey(runtime: Runtime, key: number): void {
   const isFor = (work: { key: number }) => work.key === key;
-  if (!runtime.deferred.some(isFor)) return;
+  if (!runtime.state.deferred.some(isFor)) return;
   decrementKey(runtime, key);
-  runtime.deferred = runtime.deferred.filter((work) => !isFor(work));
+  runtime.change({ deferred: runtime.state.deferred.filter((work) => !isFor(work)) });
 }
 
 /** Lets time pass: decrements whose time has come are carried out, the earliest first. */
 export function advance(runtime: Runtime, milliseconds: number): void {
-  const until = runtime.now + milliseconds;
-  const due = runtime.deferred.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at);
+  const { now, deferred } = runtime.state;
+  const until = now + milliseconds;
+  const due = deferred.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at);
   for (const { key } of due) flushKey(runtime, key);
-  runtime.now = until;
+  runtime.change({ now: until });
 }
 
 /** static_key_dec_not_one (before 6.1 static_key_slow_try_dec): false when the count has to go to 0. */
 function decrementUnlessLast(runtime: Runtime, key: number): boolean {
   const { count, about } = stateOf(runtime, key);
-  if (runtime.profile.underflow === 'goes below') {
+  if (runtime.program.profile.underflow === 'goes below') {
     if (count === 1) return false;
     if (count < 0)
-      runtime.warn('static_key_slow_try_dec: WARN(val < 0, "jump label: negative count!")', about);
+      runtime.log.warn('static_key_slow_try_dec: WARN(val < 0, "jump label: negative count!")', about);
     addTo(runtime, key, count, -1);
     return true;
   }
-  if (count < 0) runtime.warn('static_key_dec_not_one: WARN_ON_ONCE(v < 0)', about);
+  if (count < 0) runtime.log.warn('static_key_dec_not_one: WARN_ON_ONCE(v < 0)', about);
   if (count === 0) {
-    runtime.warn('static_key_dec_not_one: WARN_ON_ONCE(v == 0)', about);
+    runtime.log.warn('static_key_dec_not_one: WARN_ON_ONCE(v == 0)', about);
     return true;
   }
   if (count <= 1) return false;
@@ -147,11 +155,16 @@ function decrementLast(runtime: Runtime, key: number): void {
   const { count, about } = stateOf(runtime, key);
   if (count === 1) switchOff(runtime, key);
   else if (count === inProgress) {
-    runtime.warn('__static_key_slow_dec_cpuslocked: WARN_ON_ONCE(val == -1)', about);
+    runtime.log.warn('__static_key_slow_dec_cpuslocked: WARN_ON_ONCE(val == -1)', about);
   } else addTo(runtime, key, count, -1); // below -1: atomic_dec_and_test, which does not reach 0
 }
 
 function addTo(runtime: Runtime, key: number, count: number, step: 1 | -1): void {
   requireWritable(runtime, key);
   setCount(runtime, key, (count + step) | 0);
+}
+
+/** The keys that sites of image and modules have, in the order of the kernel's lists. */
+export function keysInUse({ parts }: Runtime): number[] {
+  return parts.flatMap(({ sites }) => sites.of(staticBranch).map((site) => site.key));
 }

@@ -1,16 +1,17 @@
 // What happens to a program once it runs, one operation a step, and what a step may be expected to lead to.
-import type { CallTarget } from '../arch/arch.ts';
+import type { UpFill } from '../demand/patch.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { printable, TextpokeError } from '../errors.ts';
-import { findPlace, findStaticCalls, findStaticKeys } from '../image/names.ts';
-import type { StaticCall } from '../image/sites.ts';
+import { type Input, nameOf } from '../files/input.ts';
+import { resolvePlace, resolveStaticKeys } from '../image/names.ts';
+import type { StaticCall } from '../image/static-calls.ts';
+import { cpuDown, cpuUp } from './cpus.ts';
 import { checkExpectation, type Expectation } from './expectation.ts';
-import { cpuDown, cpuUp } from './hotplug.ts';
+import type { Reserved } from './log.ts';
 import { exported, loadModule, unloadModule } from './modules.ts';
-import { type Reserved, textReserved } from './reserved.ts';
+import { textReserved } from './reserved.ts';
 import type { Runtime } from './runtime.ts';
-import type { UpFill } from './smp-locks.ts';
-import { forceReinit, parseCallValue, updateStaticCall } from './static-call.ts';
+import { callsNamed, forceReinit, updateStaticCall } from './static-call.ts';
 import {
   advance,
   decrementKey,
@@ -19,19 +20,26 @@ import {
   enableKey,
   flushKey,
   incrementKey,
+  keysInUse,
 } from './static-key.ts';
 
-const keyOperations = {
+/** static_key_enable, _disable, _slow_inc, _slow_dec, and the flush of decrements that wait. */
+export type KeyOperation = 'enable' | 'disable' | 'inc' | 'dec' | 'flush';
+
+const keyOperations: Readonly<Record<KeyOperation, (runtime: Runtime, key: number) => void>> = {
   enable: enableKey,
   disable: disableKey,
   inc: incrementKey,
   dec: decrementKey,
   flush: flushKey,
-} as const;
+};
 
-/** An operation. Keys and calls are names, `file.c:name`, addresses or patterns (image/names.ts). */
+/**
+ * An operation on a program that runs. Keys, calls and places are names, `file.c:name`, addresses (`0x…`) or patterns
+ * (`*` and `?`); `timeout` and `milliseconds` are milliseconds, `size` is bytes, `cpu` is a CPU's number.
+ */
 export type Operation =
-  | { readonly do: keyof typeof keyOperations; readonly key: string }
+  | { readonly do: KeyOperation; readonly key: string }
   | { readonly do: 'decDeferred'; readonly key: string; readonly timeout: number }
   | {
       readonly do: 'update';
@@ -42,13 +50,15 @@ export type Operation =
       readonly by?: string | undefined;
     }
   | { readonly do: 'forceReinit' | 'freeInit' | 'expect' }
-  | { readonly do: 'load'; readonly file: string }
+  /** A module is called as its file is, without the directory and what follows the last dot. */
+  | { readonly do: 'load'; readonly file: Input }
   | { readonly do: 'unload'; readonly module: string }
   | { readonly do: 'cpuUp'; readonly cpu: number }
   | { readonly do: 'cpuDown'; readonly cpu: number; readonly dropLocks?: boolean | undefined }
   | { readonly do: 'advance'; readonly milliseconds: number }
   | { readonly do: 'queryReserved'; readonly start: string; readonly size: number };
 
+/** A step: an operation, and what it is expected to lead to. */
 export type BootStep = Operation & {
   /** How messages call the step: `step 3`. */
   readonly place?: string | undefined;
@@ -58,7 +68,7 @@ export type BootStep = Operation & {
 export interface StepSurroundings {
   readonly upFill: UpFill;
   /** Opens a module's file. */
-  readonly openModule: (file: string) => ElfFile;
+  readonly openModule: (file: Input) => ElfFile;
 }
 
 /** The step in a few words: `dec off_key`. */
@@ -67,7 +77,7 @@ export function describeStep(step: BootStep): string {
     case 'update':
       return `update ${step.call}=${step.value}`;
     case 'load':
-      return `load ${step.file}`;
+      return `load ${nameOf(step.file)}`;
     case 'unload':
       return `unload ${step.module}`;
     case 'cpuUp':
@@ -91,10 +101,10 @@ export function describeStep(step: BootStep): string {
  * `expectation-failed`, and those of the operation, all of them named by the step's place.
  */
 export function runStep(runtime: Runtime, step: BootStep, surroundings: StepSurroundings): void {
-  const { poker } = runtime;
-  const marks = { records: poker.records.length, warnings: runtime.warnings.length };
+  const { poker, log } = runtime;
+  const marks = { records: poker.records.length, warnings: log.warnings.length };
   const before = runtime.state;
-  runtime.step = step.place;
+  log.step = step.place;
   let reserved: Reserved | undefined;
   try {
     try {
@@ -103,18 +113,18 @@ export function runStep(runtime: Runtime, step: BootStep, surroundings: StepSurr
       poker.rollBack(marks.records);
       runtime.state = before;
       if (!(error instanceof TextpokeError) || error.code !== step.expect?.refused) throw error;
-      runtime.notes.push(`refused, as expected: ${error.message}`);
+      log.note(`refused, as expected: ${error.message}`);
       return;
     }
-    if (reserved) runtime.results.push({ step: step.place ?? describeStep(step), reserved });
-    if (step.expect) checkExpectation(runtime, step.expect, runtime.warnings.slice(marks.warnings), reserved);
+    if (reserved) log.results.push({ step: step.place ?? describeStep(step), reserved });
+    if (step.expect) checkExpectation(runtime, step.expect, log.warnings.slice(marks.warnings), reserved);
   } catch (error) {
     if (error instanceof TextpokeError && step.place !== undefined) {
       error.message = printable(`${step.place} (${describeStep(step)}): ${error.message}`);
     }
     throw error;
   } finally {
-    runtime.step = undefined;
+    log.step = undefined;
   }
 }
 
@@ -126,9 +136,9 @@ function carryOut(
   const { image } = runtime;
   switch (step.do) {
     case 'update':
-      for (const call of findStaticCalls(image, runtime.calls, step.call)) {
+      for (const call of callsNamed(runtime, step.call)) {
         if (step.by !== undefined) requireKeyOf(runtime, step.by, call);
-        updateStaticCall(runtime, call, parseCallValue(runtime, step.value));
+        updateStaticCall(runtime, call, step.value);
       }
       break;
     case 'decDeferred':
@@ -150,13 +160,13 @@ function carryOut(
       advance(runtime, step.milliseconds);
       break;
     case 'freeInit':
-      runtime.initFreed = true;
+      runtime.change({ initFreed: true });
       break;
     case 'forceReinit':
       forceReinit(runtime);
       break;
     case 'queryReserved': {
-      const start = findPlace(image, step.start);
+      const start = resolvePlace(image, step.start);
       return textReserved(runtime, start, start + step.size - 1);
     }
     case 'expect':
@@ -167,36 +177,19 @@ function carryOut(
   return undefined;
 }
 
-function keysOf({ image, parts }: Runtime, text: string): number[] {
-  return findStaticKeys(
-    image,
-    text,
-    parts.flatMap(({ branches }) => branches.map((site) => site.key)),
-  );
+function keysOf(runtime: Runtime, text: string): number[] {
+  return resolveStaticKeys(runtime.image, text, keysInUse(runtime));
 }
 
 /** A module that was given the trampoline alone may call, but not update. Error `step-refused`. */
-function requireKeyOf({ image, modules }: Runtime, name: string, call: StaticCall): void {
+function requireKeyOf({ image, state: { modules } }: Runtime, name: string, call: StaticCall): void {
   const module = modules.find((m) => m.name === name);
-  if (!module) throw new TextpokeError('step-refused', `no module ${name} is loaded`);
+  if (!module) throw new TextpokeError('step-refused', `the module ${name} is not loaded`);
   if (module.image.contains(call.key)) return;
   if ([image, ...modules.map((m) => m.image)].some((of) => exported(of, `__SCK__${call.name}`) === call.key))
     return;
   throw new TextpokeError(
     'step-refused',
-    `the key of ${call.name} is not exported, so the module ${name} may call it but not update it`,
+    `the key of ${call.name} is not exported, so the module ${name} can call ${call.name}, but cannot update it`,
   );
-}
-
-/** The values that steps give to static calls, by the address of the key. Errors of the names. */
-export function listedValues(runtime: Runtime, steps: readonly BootStep[]): Map<number, CallTarget[]> {
-  const listed = new Map<number, CallTarget[]>();
-  for (const step of steps) {
-    if (step.do !== 'update') continue;
-    const value = parseCallValue(runtime, step.value);
-    for (const { key } of findStaticCalls(runtime.image, runtime.calls, step.call)) {
-      listed.set(key, [...(listed.get(key) ?? []), value]);
-    }
-  }
-  return listed;
 }

@@ -1,24 +1,10 @@
 // The one place that writes to an image: every write states what it replaces, a whole batch is checked before
 // its first byte changes, and each write is recorded (kernel: text_poke_early, text_poke_bp).
 import { sameBytes } from '../bytes/integer.ts';
+import type { Patch } from '../demand/patch.ts';
 import { type Mismatch, MismatchError, TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { kernelBanner } from '../image/kernel.ts';
-
-export interface Allowed {
-  readonly bytes: Uint8Array;
-  readonly meaning: string;
-}
-
-/** One write: what may stand there, what is to stand there, and why. */
-export interface Patch {
-  /** Virtual address. */
-  readonly address: number;
-  /** Byte strings that may be there; what is to be written is always among them. */
-  readonly allowed: readonly Allowed[];
-  readonly bytes: Uint8Array;
-  readonly reason: string;
-}
 
 /** The patches of sites, each made when it is its turn. */
 export function* made<S>(sites: Iterable<S>, patchOf: (site: S) => Patch): Generator<Patch> {
@@ -106,7 +92,7 @@ export class TextPoker {
           address: patch.address,
           name: this.image.describe(patch.address),
           found: found.slice(),
-          allowed: [...patch.allowed, { bytes: patch.bytes, meaning: 'as it is to be' }],
+          allowed: [...patch.allowed, { bytes: patch.bytes, meaning: 'already patched' }],
           reason: patch.reason,
         });
       }
@@ -145,8 +131,8 @@ export class TextPoker {
     if (this.image.contains(address, length) && kernelBanner(this.image) !== undefined) return;
     throw new TextpokeError(
       'store-refused',
-      `${what}: ${this.image.describe(address)} lies in .bss, where the file has no bytes to store it in; ` +
-        'give the key an initialised section (the headers do)',
+      `${what}: ${this.image.describe(address)} is in .bss, so the file has no bytes to store the new value; ` +
+        'put the key into an initialised section, as the headers do',
       { file: this.image.file.path },
     );
   }

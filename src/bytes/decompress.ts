@@ -49,7 +49,7 @@ export function unzstd(bytes: Uint8Array, size?: number): Uint8Array {
   try {
     if (zstdDecompressSync)
       return zstdDecompressSync(bytes, size === undefined ? {} : { maxOutputLength: size || 1 });
-    if (bytes.length === 0) throw new Error('there are none');
+    if (bytes.length === 0) throw new Error('the stream is empty');
     const { decompress } = load('fzstd') as typeof import('fzstd');
     return decompress(bytes, size === undefined ? undefined : new Uint8Array(size));
   } catch (error) {
@@ -70,8 +70,8 @@ async function unxz(bytes: Uint8Array): Promise<Uint8Array> {
 
 /** xz_ret of XZ Embedded, which the package is made of (linux/include/linux/xz.h). */
 const xzErrors: Readonly<Record<string, string>> = {
-  '2': 'a kind of checksum that is not supported',
-  '6': 'filters that are not supported (xz --x86 and the like); kernels are compressed without',
+  '2': 'the type of the checksum is not supported',
+  '6': 'the filters are not supported (xz --x86, for example); kernels are compressed without filters',
   '7': 'the data is damaged',
   '8': 'the data ends too early',
 };

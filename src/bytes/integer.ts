@@ -37,7 +37,7 @@ export function requireSafe(value: bigint | number, what: string, place: ErrorPl
   if (!Number.isSafeInteger(number)) {
     throw new TextpokeError(
       'elf-malformed',
-      `${what} is 0x${value.toString(16)}; at most 2^53-1 can be handled`,
+      `${what} is 0x${value.toString(16)}; the largest supported value is 2^53-1`,
       place,
     );
   }

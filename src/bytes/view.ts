@@ -87,7 +87,7 @@ export class ByteView {
   setS64(offset: number, value: number): void {
     this.need(offset, 8);
     if (!Number.isSafeInteger(value)) {
-      throw new TextpokeError('field-range', `${value} is no integer that 64 bits can hold exactly`, {
+      throw new TextpokeError('field-range', `${value} is not an integer from -(2^53-1) to 2^53-1`, {
         ...this.place,
         offset: (this.place.offset ?? 0) + offset,
       });

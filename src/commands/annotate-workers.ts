@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { publishInThreads } from '../files/publish.ts';
-import { type AnnotateArguments, type Outcome, tryAnnotateFile, workerFlag } from './annotate.ts';
+import { type AnnotateArguments, type Outcome, tryAnnotateFile, workerFlag } from './annotate-file.ts';
 
 interface Task {
   readonly files: readonly string[];

@@ -1,94 +1,14 @@
 // textpoke annotate: objects and archives, in place or to -o.
 import { realpathSync } from 'node:fs';
-import { type ErrorCode, type ErrorPlace, ExitCode, TextpokeError } from '../errors.ts';
-import { backUp, publish } from '../files/publish.ts';
+import { type AnnotateStats, annotateJson } from '../annotate/stats.ts';
+import { ExitCode, TextpokeError } from '../errors.ts';
+import { publish } from '../files/publish.ts';
 import { expandWords, readList } from '../files/response-file.ts';
-import { count, describeError, print, printError, warn } from '../output/console.ts';
-import {
-  type Annotated,
-  type AnnotateOptions,
-  type AnnotateStats,
-  annotate,
-  type LockPolicy,
-} from '../pipeline.ts';
-import { readBytes } from './input.ts';
-
-/** Argument that tells a worker thread of -j what it is. */
-export const workerFlag = '--textpoke-annotate-worker';
-
-export interface AnnotateArguments {
-  output?: string;
-  filesFrom?: string;
-  depfile?: string;
-  staticCall?: boolean;
-  staticBranch?: boolean;
-  smpLocks?: boolean;
-  locks?: LockPolicy;
-  smpBarriers?: boolean;
-  relative?: boolean;
-  module?: boolean;
-  dryRun?: boolean;
-  backup?: boolean;
-  stats?: boolean;
-  json?: boolean;
-  jobs?: number;
-  crossCheck?: boolean;
-}
-
-/** What annotate does with these arguments: all three kinds of site unless some are named. */
-export function annotateOptions(
-  args: AnnotateArguments,
-  crossCheck?: AnnotateOptions['crossCheck'],
-): AnnotateOptions {
-  const all = !args.staticCall && !args.staticBranch && !args.smpLocks;
-  return {
-    staticCall: all || args.staticCall === true,
-    staticBranch: all || args.staticBranch === true,
-    smpLocks: all || args.smpLocks === true,
-    locks: args.locks,
-    smpBarriers: args.smpBarriers === true,
-    relative: args.relative === true,
-    module: args.module === true,
-    crossCheck,
-  };
-}
-
-/** Annotates one file and publishes it. Returns what was found in it. */
-export function annotateFile(
-  path: string,
-  args: AnnotateArguments,
-  crossCheck?: AnnotateOptions['crossCheck'],
-): Annotated {
-  const bytes = readBytes(path);
-  const result = annotate(path, bytes, annotateOptions(args, crossCheck));
-  if (args.dryRun) return result;
-  const target = args.output ?? path;
-  if (!result.bytes && target === path) return result;
-  if (args.backup && target === path) backUp(path);
-  publish(target, result.bytes ?? bytes, path);
-  return result;
-}
-
-/** What became of a file; a worker thread can hand it on. */
-export type Outcome =
-  | { readonly stats: readonly AnnotateStats[] }
-  | { readonly error: { code: ErrorCode; message: string; place: ErrorPlace } }
-  | { readonly defect: string };
-
-/** Annotates one file, whatever comes of it. */
-export function tryAnnotateFile(
-  path: string,
-  args: AnnotateArguments,
-  crossCheck?: AnnotateOptions['crossCheck'],
-): Outcome {
-  try {
-    return { stats: annotateFile(path, args, crossCheck).stats };
-  } catch (error) {
-    if (error instanceof TextpokeError)
-      return { error: { code: error.code, message: error.message, place: error.place } };
-    return { defect: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-  }
-}
+import { keptLock } from '../kinds/lock-prefix/kind.ts';
+import { listedKinds } from '../kinds/registry.ts';
+import { describeError, print, printError, warn } from '../output/console.ts';
+import { count } from '../output/count.ts';
+import { type AnnotateArguments, type Outcome, tryAnnotateFile } from './annotate-file.ts';
 
 /** Says what failed; returns the exit status of the first of them. */
 function tellFailures(outcomes: readonly Outcome[]): number {
@@ -113,7 +33,10 @@ function inputsOf(words: readonly string[], { output, filesFrom, depfile }: Anno
     throw new TextpokeError('usage', `-o takes one input file, but ${files.length} are given`);
   }
   if (depfile !== undefined && output === undefined) {
-    throw new TextpokeError('usage', '--depfile needs -o: a file rewritten in place depends on nothing else');
+    throw new TextpokeError(
+      'usage',
+      '--depfile needs -o: a file that is annotated in place depends on no other file',
+    );
   }
   return eachOnce(files);
 }
@@ -149,7 +72,9 @@ const signalsHeard = () => new Promise((resolve) => setImmediate(resolve));
 export async function runAnnotate(words: readonly string[], args: AnnotateArguments): Promise<number> {
   const files = inputsOf(words, args);
   // The engines of a cross-check live in this thread.
-  const crossCheck = args.crossCheck ? await (await import('./cross-check.ts')).makeCrossCheck() : undefined;
+  const crossCheck = args.crossCheck
+    ? await (await import('./cross-check.ts')).makeCrossCheck(files)
+    : undefined;
   const workers = crossCheck ? 1 : Math.min(args.jobs ?? 1, Math.ceil(files.length / filesPerWorker));
   const outcomes: Outcome[] = [];
   if (workers > 1) {
@@ -166,7 +91,7 @@ export async function runAnnotate(words: readonly string[], args: AnnotateArgume
   if (args.depfile !== undefined && !args.dryRun && exitCode === ExitCode.done) {
     writeDepfile(args.depfile, args.output as string, words, files);
   }
-  if (args.json) print(JSON.stringify({ schema: 'textpoke.annotate/1', files: stats }, null, 2));
+  if (args.json) print(JSON.stringify(annotateJson(stats), null, 2));
   else if ((args.stats || args.dryRun) && stats.length > 0) print(statsText(stats, args.dryRun === true));
   tellUnlisted(stats);
   return exitCode;
@@ -176,7 +101,9 @@ export async function runAnnotate(words: readonly string[], args: AnnotateArgume
 export function tellUnlisted(stats: readonly AnnotateStats[]): void {
   for (const { file, unlistedLocks } of stats) {
     if (unlistedLocks > 0)
-      warn(`${file}: ${unlistedLocks} lock prefixes are not in .smp_locks; --locks all would list them`);
+      warn(
+        `${file}: ${unlistedLocks} lock prefixes are not in .smp_locks; use --locks all to list these locks`,
+      );
   }
 }
 
@@ -201,24 +128,27 @@ function eachOnce(files: readonly string[]): string[] {
 
 function statsText(stats: readonly AnnotateStats[], dryRun: boolean): string {
   const verb = dryRun ? 'would list' : 'listed';
+  const become = dryRun ? 'would become' : 'became';
   return stats
     .map((s) => {
-      const parts = [
-        count(s.staticCalls, 'static call'),
-        count(s.staticBranches, 'static branch'),
-        `${count(s.locks, 'lock')} ${verb}`,
-        `${s.alreadyListed} listed before`,
-      ];
-      if (s.keptLocks > 0) parts.push(`${count(s.keptLocks, 'lock')} kept`);
-      if (s.barriers > 0) parts.push(`${count(s.barriers, 'barrier')} ${verb}`);
-      if (s.madeRelative > 0)
+      const counts = listedKinds.map((kind) => {
+        const number = (s as unknown as Readonly<Record<string, number>>)[kind.statistic ?? ''] ?? 0;
+        const isUsual = kind.annotate !== undefined && !kind.annotate.optIn;
+        return { kind, number, isUsual };
+      });
+      const usual = counts
+        .filter(({ isUsual }) => isUsual)
+        .map(({ kind, number }) => count(number, kind.name));
+      const parts = [`${usual.join(', ')} ${verb}`, `${s.alreadyListed} listed before`];
+      for (const { kind, number, isUsual } of counts) {
+        if (isUsual || number === 0) continue;
         parts.push(
-          `${count(s.madeRelative, 'absolute site')} ${dryRun ? 'would become' : 'became'} relative`,
+          kind === keptLock ? `${count(number, 'lock')} kept` : `${count(number, kind.name)} ${verb}`,
         );
+      }
+      if (s.madeRelative > 0) parts.push(`${count(s.madeRelative, 'absolute site')} ${become} relative`);
       if (s.rewrittenJumps > 0)
-        parts.push(
-          `${count(s.rewrittenJumps, 'jump')} ${dryRun ? 'would become' : 'became'} NOP${s.rewrittenJumps === 1 ? '' : 's'}`,
-        );
+        parts.push(`${count(s.rewrittenJumps, 'jump')} ${become} NOP${s.rewrittenJumps === 1 ? '' : 's'}`);
       if (s.keysAdded.length > 0) parts.push(`keys added: ${s.keysAdded.join(' ')}`);
       return `${s.file}: ${parts.join(', ')}`;
     })

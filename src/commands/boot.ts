@@ -1,82 +1,46 @@
 // textpoke boot: an image, or objects linked in memory, through boot and the steps after it.
 import { dirname, resolve } from 'node:path';
-import { patchedFile } from '../boot/patched-file.ts';
 import { parseScenario } from '../boot/scenario.ts';
-import { patchableStates } from '../boot/states.ts';
-import { listedValues } from '../boot/steps.ts';
-import { profileNamed } from '../demand/profiles.ts';
-import { ET_REL } from '../elf/constants.ts';
-import type { ElfFile } from '../elf/file.ts';
-import { readElf, readElfFrom } from '../elf/read.ts';
-import { recheck } from '../elf/recheck.ts';
+import type { BootStep } from '../boot/steps.ts';
 import { loadDisassemblers } from '../engines/disassembler.ts';
 import { inFile, MismatchError } from '../errors.ts';
+import { readText } from '../files/input.ts';
 import { executable, publish } from '../files/publish.ts';
-import { fileSource, plainSource } from '../files/source.ts';
-import { Image } from '../image/image.ts';
-import { linkObjects } from '../link/link.ts';
-import { bootJson, bootSummary, mismatchText, statesJson, traceText } from '../output/boot.ts';
+import {
+  allSteps,
+  type BootOptions,
+  bootProgram,
+  bytesAfter,
+  namesOf,
+  statesAfter,
+} from '../library/boot.ts';
+import { type LoadedProgram, withProgram } from '../library/program.ts';
+import { bootSummary, mismatchText, traceText } from '../output/boot.ts';
+import { bootJson, bootNotes, statesText } from '../output/boot-document.ts';
 import { Progress, print, printError, warn } from '../output/console.ts';
-import { type BootStep, boot } from '../pipeline.ts';
-import { readBytes } from './input.ts';
 
-export interface BootArguments {
+export interface BootArguments extends Pick<BootOptions, 'cpus' | 'upFill' | 'profile' | 'states'> {
   output?: string;
-  cpus?: number;
-  upFill?: 'ds' | 'nop';
-  profile?: string;
   module?: string[];
   scenario?: string;
-  states?: boolean;
   trace?: boolean;
   json?: boolean;
 }
 
-interface Loaded {
-  readonly image: Image;
-  readonly undefinedSymbols: readonly string[];
-  /** The file whose permissions `-o` takes over. */
-  readonly modeOf: string | undefined;
-}
-
-/** Of an image only what is looked at is read: a kernel's may have hundreds of megabytes of debug information. */
-function load(files: readonly string[]): Loaded {
-  const [path] = files;
-  if (path !== undefined && files.length === 1) {
-    const file = readElfFrom(path, fileSource(path));
-    if (file.header.type !== ET_REL) return { image: new Image(file), undefinedSymbols: [], modeOf: path };
-  }
-  const { bytes, undefinedSymbols } = linkObjects(files.map((file) => readElf(file, readBytes(file))));
-  return {
-    image: new Image(readElf('objects linked in memory', bytes)),
-    undefinedSymbols,
-    modeOf: undefined,
-  };
-}
-
 /** The steps of the command line: modules first, then its own in their order, then those of the scenario. */
 function stepsOf({ module = [], scenario }: BootArguments, own: readonly BootStep[]): BootStep[] {
-  const loads = module.map((file): BootStep => ({ do: 'load', file }));
   const written = scenario === undefined ? [] : readScenario(scenario);
-  return [...loads, ...own, ...written];
+  return allSteps({ modules: module, steps: [...own, ...written] });
 }
 
+/** The steps of a scenario's file, whose modules lie where their paths lead from there. */
 function readScenario(path: string): BootStep[] {
-  const steps = inFile(path, () => parseScenario(Buffer.from(readBytes(path)).toString('utf8')));
+  const steps = inFile(path, () => parseScenario(readText(path)));
   return steps.map((step) =>
-    step.do === 'load' ? { ...step, file: resolve(dirname(path), step.file) } : step,
+    step.do === 'load' && typeof step.file === 'string'
+      ? { ...step, file: resolve(dirname(path), step.file) }
+      : step,
   );
-}
-
-/** Every module that a step loads, decompressed. */
-async function readModules(steps: readonly BootStep[]): Promise<Map<string, ElfFile>> {
-  const files = new Map<string, ElfFile>();
-  for (const step of steps) {
-    if (step.do !== 'load' || files.has(step.file)) continue;
-    const source = await plainSource(fileSource(step.file));
-    files.set(step.file, readElfFrom(step.file, source));
-  }
-  return files;
 }
 
 /** Runs the command; returns the exit status. */
@@ -85,50 +49,34 @@ export async function runBoot(
   args: BootArguments,
   own: readonly BootStep[],
 ): Promise<number> {
-  const progress = new Progress();
   const steps = stepsOf(args, own);
-  const modules = await readModules(steps);
-  const { image, undefinedSymbols, modeOf } = load(files);
+  return withProgram(files, steps, (program) => runProgram(program, files, args, steps));
+}
+
+async function runProgram(
+  program: LoadedProgram,
+  files: readonly string[],
+  args: BootArguments,
+  steps: readonly BootStep[],
+): Promise<number> {
+  const { image, undefinedSymbols } = program;
+  const progress = new Progress();
   try {
-    const runtime = boot(image, {
-      cpus: args.cpus,
-      upFill: args.upFill ?? 'ds',
-      steps,
-      profile: args.profile === undefined ? undefined : profileNamed(args.profile),
-      openModule: (file) => modules.get(file) as ElfFile,
-      progress: (what) => progress.show(what),
-    });
+    const runtime = bootProgram(program, args, steps, (what) => progress.show(what));
     if (args.output !== undefined) {
       progress.show('writing');
-      const bytes = patchedFile(image, runtime.poker.records);
-      recheck(args.output, bytes);
-      publish(args.output, bytes, modeOf ?? executable);
+      const bytes = bytesAfter(runtime, args.output);
+      publish(args.output, bytes, program.isFile ? (files[0] as string) : executable);
     }
     progress.clear();
-    if (args.states) {
-      const states = patchableStates(runtime, listedValues(runtime, steps));
-      print(statesJson(files.join(' '), runtime, states));
-    } else if (args.json) {
-      print(JSON.stringify(bootJson(files.join(' '), runtime, undefinedSymbols), null, 2));
-    } else {
+    const names = namesOf(files);
+    if (args.states) print(statesText(statesAfter(runtime, names, steps)));
+    else if (args.json) print(JSON.stringify(bootJson(names, runtime, undefinedSymbols), null, 2));
+    else {
       if (args.trace) print(traceText(runtime, await loadDisassemblers(image.arch)));
       print(bootSummary(runtime));
     }
-    if (undefinedSymbols.length > 0) {
-      warn(
-        `${undefinedSymbols.length} symbols are defined by no object and trap when called: ${undefinedSymbols.join(' ')}`,
-      );
-    }
-    if (runtime.entryCount === 0) {
-      warn('no table has an entry; objects are annotated before they are linked');
-    }
-    if (args.output !== undefined && runtime.modules.length > 0) {
-      warn(`${args.output} is the image alone; what was patched in modules is in no file`);
-    }
-    for (const note of new Set(runtime.notes)) warn(note);
-    for (const { step, warning, about } of runtime.warnings) {
-      warn(`${step === undefined ? '' : `${step}: `}${about}: ${warning}`);
-    }
+    for (const note of bootNotes(runtime, undefinedSymbols, args.output)) warn(note);
     return 0;
   } catch (error) {
     progress.clear();

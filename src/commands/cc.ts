@@ -6,14 +6,15 @@
 import { lstatSync, renameSync, rmSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname } from 'node:path';
+import type { AnnotateOptions } from '../annotate/options.ts';
+import { annotate } from '../annotate/passes.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
-import { discard, discardPending, replace, settle, siblingOf } from '../files/publish.ts';
+import { readInput } from '../files/input.ts';
+import { discard, discardPending, renameInto, replace, siblingOf } from '../files/publish.ts';
 import { reasonOf } from '../files/source.ts';
 import { describeError, printError, warn } from '../output/console.ts';
-import { annotate } from '../pipeline.ts';
-import { type AnnotateArguments, annotateOptions, tellUnlisted } from './annotate.ts';
+import { tellUnlisted } from './annotate.ts';
 import { type CompiledObject, readCompilerLine } from './compiler-line.ts';
-import { readBytes } from './input.ts';
 
 interface Ended {
   readonly status: number;
@@ -80,12 +81,12 @@ function takeAway(path: string): string | undefined {
 }
 
 /** Annotates what was made and gives it its name. An object without sites stays the file that the compiler made. */
-function finish(made: string, path: string, args: AnnotateArguments): void {
-  const { bytes, stats } = annotate(path, readBytes(made), annotateOptions(args));
+function finish(made: string, path: string, options: AnnotateOptions): void {
+  const { bytes, stats } = annotate(path, readInput(made), options);
   tellUnlisted(stats);
   try {
     if (!bytes) {
-      settle(made, path);
+      renameInto(made, path);
     } else {
       // A new file: ccache may have made a hard link of what lies in its cache.
       replace(path, bytes, statSync(made).mode);
@@ -98,21 +99,21 @@ function finish(made: string, path: string, args: AnnotateArguments): void {
 
 /** Why an object is none of textpoke's business, by the error that says so. */
 const leftAlone: Readonly<Record<string, string>> = {
-  'lto-object': 'it has no machine code before the link; annotate what `ld -r` makes of it',
-  'not-elf': 'it is no ELF object',
-  'machine-unsupported': 'its machine has no self-patching code',
+  'lto-object': 'the object has no machine code before the link; annotate the output of `ld -r`',
+  'not-elf': 'the file is not an ELF object',
+  'machine-unsupported': 'textpoke does not support the machine of the object',
 };
 
 /** Finishes one object; returns the exit status. */
-function finishOrRemove(made: string, path: string, args: AnnotateArguments): number {
+function finishOrRemove(made: string, path: string, options: AnnotateOptions): number {
   try {
-    finish(made, path, args);
+    finish(made, path, options);
     return ExitCode.done;
   } catch (error) {
     const reason = error instanceof TextpokeError ? leftAlone[error.code] : undefined;
     if (reason !== undefined) {
-      settle(made, path);
-      warn(`${path}: left as the compiler made it: ${reason}`);
+      renameInto(made, path);
+      warn(`${path}: not annotated, left unchanged: ${reason}`);
       return ExitCode.done;
     }
     const { text, exitCode } = describeError(error);
@@ -133,14 +134,14 @@ function besideOf(objects: readonly CompiledObject[]): { path: string; words: st
 }
 
 /** Runs the command; returns the compiler's exit status, or that of annotate when it fails. */
-export async function runCc(words: readonly string[], args: AnnotateArguments): Promise<number> {
+export async function runCc(words: readonly string[], options: AnnotateOptions): Promise<number> {
   if (words.length === 0) {
     throw new TextpokeError('usage', 'a compiler is required: textpoke cc -- gcc -c x.c');
   }
   const { objects, linkedAtOnce } = readCompilerLine(words);
   if (linkedAtOnce.length > 0) {
     warn(
-      `${linkedAtOnce.join(' ')}: compiled and linked at once, so not annotated; use -c and link the objects`,
+      `${linkedAtOnce.join(' ')}: not annotated, because the command compiles and links at once; use -c and link the objects`,
     );
   }
   const beside = besideOf(objects);
@@ -153,7 +154,7 @@ export async function runCc(words: readonly string[], args: AnnotateArguments): 
     ? [isFile(beside.path) ? beside.path : undefined]
     : objects.map(({ path }) => takeAway(path));
   const statuses = objects.map(({ path }, i) =>
-    made[i] ? finishOrRemove(made[i], path, args) : ExitCode.done,
+    made[i] ? finishOrRemove(made[i], path, options) : ExitCode.done,
   );
   return statuses.find((one) => one !== ExitCode.done) ?? ExitCode.done;
 }

@@ -1,15 +1,12 @@
 // textpoke dump: the tables of objects, archives and images. A file that cannot be read does not stop the others.
-import { dumpFile } from '../dump/dump.ts';
 import type { DumpedFile } from '../dump/model.ts';
+import type { DumpOptions } from '../dump/passes.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
-import { type ByteSource, fileSource } from '../files/source.ts';
-import { describeError, outputColours, print, printError } from '../output/console.ts';
+import { dumpInput } from '../library/dump.ts';
+import { describeError, isOutputColoured, print, printError } from '../output/console.ts';
 import { dumpJson, dumpText } from '../output/dump.ts';
 
-export interface DumpArguments {
-  table?: string;
-  key?: string;
-  disassemble?: boolean;
+export interface DumpArguments extends DumpOptions {
   json?: boolean;
 }
 
@@ -18,10 +15,8 @@ export async function runDump(files: readonly string[], args: DumpArguments): Pr
   let exitCode: number = ExitCode.done;
   async function* each(): AsyncGenerator<DumpedFile> {
     for (const file of files) {
-      let source: ByteSource | undefined;
       try {
-        source = fileSource(file);
-        for await (const dumped of dumpFile(file, source, args)) {
+        for await (const dumped of dumpInput(file, args)) {
           if (exitCode === ExitCode.done && hasProblem(dumped)) exitCode = ExitCode.findings;
           yield dumped;
         }
@@ -30,12 +25,10 @@ export async function runDump(files: readonly string[], args: DumpArguments): Pr
         const { text, exitCode: failed } = describeError(error);
         printError(text);
         exitCode = failed;
-      } finally {
-        source?.close();
       }
     }
   }
-  const pieces = args.json ? dumpJson(each()) : dumpText(each(), { color: outputColours().level > 0 });
+  const pieces = args.json ? dumpJson(each()) : dumpText(each(), { color: isOutputColoured() });
   for await (const piece of pieces) print(piece);
   return exitCode;
 }
@@ -44,6 +37,6 @@ function hasProblem({ tables }: DumpedFile): boolean {
   return Object.values(tables).some(
     (table) =>
       table.problems.length > 0 ||
-      table.entries.some((entry: { problem?: string }) => entry.problem !== undefined),
+      table.entries.some((entry: { readonly problem?: string }) => entry.problem !== undefined),
   );
 }

@@ -1,8 +1,12 @@
 // textpoke explain: what a rule of verify means.
 import { TextpokeError } from '../errors.ts';
 import { print } from '../output/console.ts';
-import { explainRule, listRules } from '../output/explain.ts';
+import { explainJson, explainRule, listRules } from '../output/explain.ts';
 import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
+
+export interface ExplainArguments {
+  json?: boolean;
+}
 
 /** Single letters to change, put in or take out to make one word of another. */
 function distance(a: string, b: string): number {
@@ -32,12 +36,14 @@ function ruleNamed(text: string): RuleId {
   const meant = nearest <= 3 ? words[away.indexOf(nearest)] : undefined;
   const advice = meant
     ? `did you mean ${meant.word === rules[meant.id].name ? meant.word : meant.id}?`
-    : 'textpoke explain lists them';
-  throw new TextpokeError('usage', `there is no rule ${JSON.stringify(text)}; ${advice}`);
+    : 'textpoke explain lists all rules';
+  throw new TextpokeError('usage', `unknown rule ${JSON.stringify(text)}; ${advice}`);
 }
 
 /** Runs the command. */
-export function runExplain(rule: string | undefined): number {
-  print(rule === undefined ? listRules() : explainRule(ruleNamed(rule)));
+export function runExplain(rule: string | undefined, { json }: ExplainArguments): number {
+  const id = rule === undefined ? undefined : ruleNamed(rule);
+  if (json) print(JSON.stringify(explainJson(id === undefined ? ruleIds : [id]), null, 2));
+  else print(id === undefined ? listRules() : explainRule(id));
   return 0;
 }

@@ -1,15 +1,9 @@
 // textpoke ldscript: prints the linker script fragment.
-import { architectures } from '../arch/registry.ts';
-import { TextpokeError } from '../errors.ts';
+import { linkerScript } from '../library/linker-script.ts';
 import { print } from '../output/console.ts';
-import { linkerScript } from '../output/ldscript.ts';
 
-export function runLdscript(args: { machine: string; gcSections?: boolean }): number {
-  const row = architectures.find(({ arch }) => arch.name === args.machine);
-  if (!row) {
-    const known = [...new Set(architectures.map(({ arch }) => arch.name))].join(', ');
-    throw new TextpokeError('usage', `--machine ${args.machine} is not known; known: ${known}`);
-  }
-  print(linkerScript(row.arch, args.gcSections !== true));
+/** Runs the command. */
+export function runLdscript({ machine, gcSections }: { machine: string; gcSections?: boolean }): number {
+  print(linkerScript(machine, !gcSections));
   return 0;
 }

@@ -26,7 +26,7 @@ export interface Profile {
   /** Calls of __WARN_trap become an undefined instruction. */
   readonly warnTrap: boolean;
   /** static_call_init brings trampolines to their keys' values as well. */
-  readonly settlesTrampolines: boolean;
+  readonly initPatchesTrampolines: boolean;
   /** What the decrement of a count of 0 does (static_key_slow_try_dec, since then static_key_dec_not_one). */
   readonly underflow: 'goes below' | 'warns';
 }
@@ -41,7 +41,7 @@ const before517 = {
   signature: undefined,
   forceReinit: false,
   warnTrap: false,
-  settlesTrampolines: false,
+  initPatchesTrampolines: false,
   underflow: 'goes below',
 } as const;
 const v517 = {
@@ -52,11 +52,14 @@ const v517 = {
   returnZero: 'clear',
   signature: Uint8Array.of(0x53, 0x43, 0x54), // "SCT"
 } as const;
-const v61 = { ...v517, underflow: 'warns' } as const;
+const v61 = {
+  ...v517,
+  underflow: 'warns',
+  signature: Uint8Array.of(0x0f, 0xb9, 0xcc), // ud1 %esp, %ecx (since 5.19)
+} as const;
 const v66 = {
   ...v61,
   conditionalTails: true,
-  signature: Uint8Array.of(0x0f, 0xb9, 0xcc), // ud1 %esp, %ecx
   forceReinit: true,
 } as const;
 
@@ -75,18 +78,20 @@ export const profiles: readonly Profile[] = [
     ...v66,
     initWrites: true,
     signature: 'any',
-    settlesTrampolines: true,
+    initPatchesTrampolines: true,
   },
 ];
 
 const own = profiles.at(-1) as Profile;
 
+/** What `--profile` and the library take, oldest first: kernel versions, and `textpoke`. */
+export const profileNames: readonly string[] = profiles.map(({ name }) => name);
+
 /** The profile of a name. Error `usage`. */
 export function profileNamed(name: string): Profile {
   const found = profiles.find((profile) => profile.name === name);
   if (found) return found;
-  const names = profiles.map((profile) => profile.name).join(', ');
-  throw new TextpokeError('usage', `there is no profile ${name}; there are ${names}`);
+  throw new TextpokeError('usage', `unknown profile ${name}; known profiles: ${profileNames.join(', ')}`);
 }
 
 /** The profile that an image's banner asks for; textpoke's own where there is none. */

@@ -1,10 +1,10 @@
 // What verify says of an earlier build: sites that were lost since, and sites that are new.
 import type { Finding } from '../verify/finding.ts';
-import type { Compared } from './compare.ts';
+import type { ComparedSites } from './compare.ts';
 import { describeSite } from './sites.ts';
 
 /** TP027, TP028. What a site says may change; textpoke diff shows that. */
-export function* checkBaseline({ differences }: Compared): Generator<Finding> {
+export function* checkBaseline({ differences }: ComparedSites): Generator<Finding> {
   for (const difference of differences) {
     if (difference.what === 'removed') {
       const { before } = difference;
@@ -12,7 +12,7 @@ export function* checkBaseline({ differences }: Compared): Generator<Finding> {
       yield { rule: 'TP027', address: undefined, place: difference.function, message };
     } else if (difference.what === 'added') {
       const { place, address } = difference.after;
-      const message = `the baseline has no such ${describeSite(difference.after)}`;
+      const message = `the baseline does not have this ${describeSite(difference.after)}`;
       yield { rule: 'TP028', address, place, message };
     }
   }

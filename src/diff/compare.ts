@@ -1,7 +1,7 @@
 // Two builds against each other: in each function the sites that are there no more, that are new, and that say
 // something else now.
 import { diffArrays } from 'diff';
-import type { ComparedSite, SiteKind, SitesByFunction } from './sites.ts';
+import type { ComparedSite, SitesByFunction } from './sites.ts';
 
 export type Difference =
   | { readonly what: 'removed'; readonly function: string; readonly before: ComparedSite }
@@ -13,11 +13,11 @@ export type Difference =
       readonly after: ComparedSite;
     };
 
-export interface Compared {
+export interface ComparedSites {
   readonly differences: readonly Difference[];
   /** Sites by kind. */
-  readonly before: ReadonlyMap<SiteKind, number>;
-  readonly after: ReadonlyMap<SiteKind, number>;
+  readonly before: ReadonlyMap<string, number>;
+  readonly after: ReadonlyMap<string, number>;
 }
 
 /** What makes two sites the same: not where they are, and not the order of sites of other kinds around them. */
@@ -28,15 +28,15 @@ const meaning = (site: ComparedSite) => `${identity(site)} ${site.flags}`;
 const mostEdits = 2000;
 
 /** Compares two builds; differences in order of the old build's functions, new functions behind them. */
-export function compareSites(before: SitesByFunction, after: SitesByFunction): Compared {
+export function compareSites(before: SitesByFunction, after: SitesByFunction): ComparedSites {
   const differences: Difference[] = [];
   for (const name of new Set([...before.keys(), ...after.keys()]))
     differences.push(...compareFunction(name, before.get(name) ?? [], after.get(name) ?? []));
   return { differences, before: countKinds(before), after: countKinds(after) };
 }
 
-function countKinds(functions: SitesByFunction): Map<SiteKind, number> {
-  const counts = new Map<SiteKind, number>();
+function countKinds(functions: SitesByFunction): Map<string, number> {
+  const counts = new Map<string, number>();
   for (const sites of functions.values())
     for (const { kind } of sites) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   return counts;

@@ -1,18 +1,13 @@
 // The sites of a file as a build changes them: by function and order, whatever their addresses are.
 import { parseAddress } from '../bytes/integer.ts';
-import { type DumpedFile, type DumpedPlace, isDead, placeName, sourceName } from '../dump/model.ts';
-import { keyPrefix } from '../object/trampolines.ts';
-
-export type SiteKind =
-  | 'static branch'
-  | 'static call'
-  | 'lock'
-  | 'kept lock'
-  | 'barrier'
-  | 'site for one CPU';
+import { type DumpedFile, tablesOf } from '../dump/model.ts';
+import { isKind } from '../kinds/kind.ts';
+import { tableKinds } from '../kinds/registry.ts';
+import { isDead, placeName, sourceName } from '../kinds/shown.ts';
 
 export interface ComparedSite {
-  readonly kind: SiteKind;
+  /** As the row of the kind names it: `static branch`. */
+  readonly kind: string;
   /** Key of a branch, name of a call; undefined for sites without. */
   readonly key: string | undefined;
   /** What else the entry says: `likely`, `tail`, `init`. */
@@ -47,33 +42,25 @@ interface Placed extends ComparedSite {
 }
 
 /** The sites of a dumped file; entries that cannot be read, and those of discarded code, are not among them. */
-export function sitesByFunction({ tables }: DumpedFile): SitesByFunction {
+export function sitesByFunction(file: DumpedFile): SitesByFunction {
   const sites: Placed[] = [];
-  const add = (kind: SiteKind, place: DumpedPlace, key?: string, flags = '') => {
-    sites.push({
-      kind,
-      key,
-      flags,
-      place: placeName(place),
-      address: parseAddress(place.address ?? '0x0') ?? 0,
-      source: sourceName(place),
-      function: place.symbol === undefined ? (place.section ?? '') : baseName(place.symbol),
-      section: place.section ?? '',
-    });
-  };
-  for (const entry of tables.jumpTable?.entries ?? [])
-    if (!isDead(entry) && !entry.problem)
-      add('static branch', entry.code, placeName(entry.key), entry.branch);
-  for (const entry of tables.staticCallSites?.entries ?? []) {
-    if (isDead(entry) || entry.problem) continue;
-    const name = placeName(entry.key);
-    const flags = [entry.tail ? 'tail call' : 'call', ...(entry.init ? ['init'] : [])].join(', ');
-    add('static call', entry.site, name.startsWith(keyPrefix) ? name.slice(keyPrefix.length) : name, flags);
+  for (const { row, table } of tablesOf(file, tableKinds)) {
+    if (!isKind(row)) continue;
+    for (const entry of table.entries) {
+      if (isDead(entry) || (row.hasKeys && entry.problem)) continue;
+      const { place, key, flags = '' } = row.identify(entry);
+      sites.push({
+        kind: row.name,
+        key,
+        flags,
+        place: placeName(place),
+        address: parseAddress(place.address ?? '0x0') ?? 0,
+        source: sourceName(place),
+        function: place.symbol === undefined ? (place.section ?? '') : baseName(place.symbol),
+        section: place.section ?? '',
+      });
+    }
   }
-  for (const entry of tables.smpLocks?.entries ?? []) if (!isDead(entry)) add('lock', entry.lock);
-  for (const entry of tables.keptLocks?.entries ?? []) if (!isDead(entry)) add('kept lock', entry.lock);
-  for (const entry of tables.smpBarriers?.entries ?? []) if (!isDead(entry)) add('barrier', entry.site);
-  for (const entry of tables.altSmp?.entries ?? []) if (!isDead(entry)) add('site for one CPU', entry.site);
   // A section of a function's own is of one function; among others, what is cold lies behind.
   sites.sort((a, b) => (a.section !== b.section ? (a.section < b.section ? -1 : 1) : a.address - b.address));
   const functions = new Map<string, ComparedSite[]>();

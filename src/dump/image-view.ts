@@ -1,14 +1,14 @@
 // A linked image for dump: every field is a plain number, every place an address.
-import { type Arch, placeOf } from '../arch/arch.ts';
+import type { Arch } from '../arch/arch.ts';
+import { placeOf } from '../arch/code-pointer.ts';
 import { hex } from '../bytes/integer.ts';
-import { entryLayout, type TableRow } from '../bytes/schema.ts';
+import { entryLayout, splitKey, type TableRow } from '../bytes/table.ts';
 import { linesOfAddresses, type SourceLines } from '../dwarf/source-lines.ts';
 import { PF_X, PT_LOAD, SHF_EXECINSTR } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
-import { splitKey } from '../image/sites.ts';
 import { isAbsolute, readImageTable, tableRanges } from '../image/tables.ts';
-import type { DumpedPlace } from './model.ts';
+import type { DumpedPlace } from '../kinds/shown.ts';
 import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
 
 /** Enough for any instruction of any machine. */
@@ -53,7 +53,8 @@ export class ImageView implements TableView<number> {
         fields: discarded || inexact ? undefined : fields,
         bytes: image.read(address, layout.size),
         discarded,
-        problem: inexact && `field ${inexact.name} of entry ${index} leads out of the address space`,
+        problem:
+          inexact && `field ${inexact.name} of entry ${index} names an address outside the address space`,
       };
     });
     return { parts, entries, problems: [], absolute: isAbsolute(image, row) };

@@ -1,23 +1,17 @@
 // A relocatable object for dump: every field is a relocation, every place a section and an offset.
 
 import type { Arch } from '../arch/arch.ts';
+import { isAllData, isNameless } from '../arch/code-map.ts';
 import { hex } from '../bytes/integer.ts';
-import { entryLayout, type TableRow } from '../bytes/schema.ts';
 import { countUpTo } from '../bytes/search.ts';
+import { entryLayout, splitKey, type TableRow } from '../bytes/table.ts';
 import { linesOfPlaces, type SourceLines } from '../dwarf/source-lines.ts';
 import { SHT_NOBITS, STB_GLOBAL, STT_FUNC, STT_OBJECT } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
-import { splitKey } from '../image/sites.ts';
-import { branchTarget } from '../object/jump-entries.ts';
-import {
-  type CodeSection,
-  isAllData,
-  isNameless,
-  type ObjectCode,
-  type Place,
-} from '../object/object-code.ts';
+import type { DumpedPlace } from '../kinds/shown.ts';
+import { targetOfBranch } from '../object/branches.ts';
+import type { CodeSection, ObjectCode, Place } from '../object/object-code.ts';
 import { readObjectTable, tableSections } from '../object/tables.ts';
-import type { DumpedPlace } from './model.ts';
 import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
 
 /** The named symbols of one section in order of offset; one of each offset. */
@@ -70,12 +64,13 @@ export class ObjectView implements TableView<Place> {
       }
     });
     for (const { section, index, fields } of readable) {
+      const inexact = row.fields.find((_, i) => !Number.isSafeInteger(fields[i]?.offset));
       entries.push({
         index: (firstIndex.get(section.index) as number) + index,
-        fields,
+        fields: inexact ? undefined : fields,
         bytes: bytesOf(section.index, index),
         discarded: false,
-        problem: undefined,
+        problem: inexact && `field ${inexact.name} of entry ${index} names a place that no section can have`,
       });
     }
     entries.sort((a, b) => a.index - b.index);
@@ -133,7 +128,7 @@ export class ObjectView implements TableView<Place> {
 
   branchTarget({ section, offset }: Place): Place | undefined {
     const code = this.code.get(section);
-    return code && branchTarget(this.object, code, offset);
+    return code && targetOfBranch(this.object, code, offset);
   }
 
   /** The symbol at or nearest in front of an offset; functions and objects before plain labels, globals before locals. */

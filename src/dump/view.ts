@@ -1,8 +1,9 @@
 // What dump needs of a file, whether its places are sections with offsets (an object) or addresses (an image).
 import type { Arch, InstructionSet } from '../arch/arch.ts';
-import type { TableRow } from '../bytes/schema.ts';
+import type { TableRow } from '../bytes/table.ts';
 import type { SourceLines } from '../dwarf/source-lines.ts';
-import type { DumpedPlace, TablePart } from './model.ts';
+import type { DumpedPlace } from '../kinds/shown.ts';
+import type { TablePart } from './model.ts';
 
 /** One entry as it stands: its places in the row's order, or why there are none. */
 export interface RawEntry<Place> {

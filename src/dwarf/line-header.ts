@@ -41,7 +41,8 @@ export function readFrame(section: ByteView, offset: number): UnitFrame {
   const wide = short === 0xffff_ffff;
   const length = wide ? requireSafe(section.u64(offset + 4), 'unit_length') : short;
   const body = offset + (wide ? 12 : 4);
-  if (!wide && short >= 0xffff_fff0) throw new TextpokeError('elf-malformed', `unit_length is ${hex(short)}`);
+  if (!wide && short >= 0xffff_fff0)
+    throw new TextpokeError('elf-malformed', `unit_length is ${hex(short)}, which is reserved`);
   section.need(body, length);
   return { offset, body, end: body + length, wide };
 }
@@ -57,7 +58,7 @@ export function readLineUnit(section: ByteView, frame: UnitFrame): LineUnit {
   const view = new ByteView(section.bytes.subarray(0, end), section.little);
   const version = view.u16(body);
   if (version < 2 || version > 5) {
-    throw new TextpokeError('elf-unsupported', `its version is ${version}; 2 to 5 are known`);
+    throw new TextpokeError('elf-unsupported', `the version is ${version}; versions 2 to 5 are supported`);
   }
   // Version 5 has the sizes of addresses and segments first.
   let at = body + (version >= 5 ? 4 : 2);
@@ -72,7 +73,10 @@ export function readLineUnit(section: ByteView, frame: UnitFrame): LineUnit {
   const lineRange = view.u8(at++);
   const opcodeBase = view.u8(at++);
   if (lineRange === 0 || opcodeBase === 0 || maxOperations === 0) {
-    throw new TextpokeError('elf-malformed', 'line_range, opcode_base or max_ops_per_instruction is 0');
+    throw new TextpokeError(
+      'elf-malformed',
+      'line_range, opcode_base or max_ops_per_instruction is 0; a positive value is required',
+    );
   }
   view.need(at, opcodeBase - 1);
   const operands = new Uint8Array(opcodeBase);

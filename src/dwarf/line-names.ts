@@ -110,7 +110,10 @@ function normalize(name: string): string {
 
 function short<T extends { readonly length: number }>(name: T): T {
   if (name.length <= longestName) return name;
-  throw new TextpokeError('elf-malformed', `a name has ${name.length} characters`);
+  throw new TextpokeError(
+    'elf-malformed',
+    `a file name has ${name.length} characters; at most ${longestName} are supported`,
+  );
 }
 
 /** Reads on from a place in the unit. */
@@ -141,7 +144,7 @@ class Reader {
   string(): number {
     const start = this.at;
     const end = this.unit.view.bytes.indexOf(0, start);
-    if (end < 0) throw new TextpokeError('elf-malformed', 'a name in its header has no end');
+    if (end < 0) throw new TextpokeError('elf-malformed', 'a name in the header is not zero-terminated');
     this.at = end + 1;
     return start;
   }
@@ -161,7 +164,7 @@ class Reader {
       fields.push({ content: this.uleb(), form: this.uleb() });
     const count = this.uleb();
     if (fields.length === 0 && count > 0) {
-      throw new TextpokeError('elf-malformed', 'the entries of a table in its header have no fields');
+      throw new TextpokeError('elf-malformed', 'a table in the header has entries without fields');
     }
     const entries: Entry[] = [];
     while (entries.length < count) {
@@ -221,7 +224,10 @@ class Reader {
       case DW_FORM_block4:
         return this.pass(view.u32(this.pass(4)));
       default:
-        throw new TextpokeError('elf-unsupported', `form 0x${form.toString(16)} in its header is not known`);
+        throw new TextpokeError(
+          'elf-unsupported',
+          `form 0x${form.toString(16)} in the header is not supported`,
+        );
     }
   }
 

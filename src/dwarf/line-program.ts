@@ -109,7 +109,7 @@ export function runLineProgram(
           if (size !== 5 && size !== 9) {
             throw new TextpokeError(
               'elf-malformed',
-              `DW_LNE_set_address has ${size - 1} bytes; 4 or 8 are known`,
+              `DW_LNE_set_address has ${size - 1} bytes; 4 or 8 bytes are supported`,
             );
           }
           const field = size === 9 ? signed64(data, operand, little) : data.getUint32(operand, little);

@@ -42,7 +42,7 @@ export function readContent(file: ElfFile, section: Section): Uint8Array {
     if (content?.length === size) return content;
     throw new TextpokeError(
       'elf-malformed',
-      `the compressed data are not the ${size} bytes they should be`,
+      `the decompressed data do not have the required ${size} bytes`,
       place,
     );
   };
@@ -50,7 +50,7 @@ export function readContent(file: ElfFile, section: Section): Uint8Array {
     const { type, size } = Chdr[bits].read(new ByteView(bytes, little, place), 0);
     const decompress = { [ELFCOMPRESS_ZLIB]: inflate, [ELFCOMPRESS_ZSTD]: unzstd }[type];
     if (decompress) return unpack(Chdr[bits].size, requireSafe(size, 'ch_size', place), decompress);
-    throw new TextpokeError('elf-unsupported', `compression of type ${type} is not known`, place);
+    throw new TextpokeError('elf-unsupported', `compression type ${type} is not supported`, place);
   }
   if (section.name.startsWith('.zdebug_')) {
     // `ZLIB`, then the size as a big-endian number.
@@ -80,7 +80,10 @@ export class FieldRelocations {
     // A linked image may keep its relocations (--emit-relocs), but its fields are already relocated.
     const tables = file.header.type === ET_REL ? file.relocationSections(section.index) : [];
     if (tables.length > 1) {
-      throw new TextpokeError('elf-unsupported', `${tables.length} relocation tables belong to it`);
+      throw new TextpokeError(
+        'elf-unsupported',
+        `the section has ${tables.length} relocation tables; one is supported`,
+      );
     }
     const [table] = tables;
     if (!table) return;

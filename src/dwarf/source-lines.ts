@@ -13,9 +13,11 @@ import { runLineProgram, type SequenceStart } from './line-program.ts';
 import { debugSections, FieldRelocations, readContent } from './sections.ts';
 import { WantedPlaces } from './wanted.ts';
 
+/** A line of source. */
 export interface SourceLine {
   /** As the compiler was given it: absolute, or relative to the directory where it ran. */
   readonly file: string;
+  /** From 1. */
   readonly line: number;
 }
 
@@ -85,7 +87,7 @@ class LineSearch {
   result(): SourceLines {
     if (this.wanted.size > 0) this.search();
     const others = this.broken > 1 ? ` (and ${this.broken - 1} more)` : '';
-    const problem = this.broken > 0 ? `lines are missing: ${this.firstBroken}${others}` : undefined;
+    const problem = this.broken > 0 ? `source lines are missing: ${this.firstBroken}${others}` : undefined;
     return { lines: this.lines, problem };
   }
 
@@ -185,7 +187,7 @@ class LineSearch {
         section === undefined
           ? debugSections(this.file, form === DW_FORM_line_strp ? 'line_str' : 'str')
           : [this.file.section(section, 'a relocation of a name')];
-      if (!found) return new TextpokeError('elf-malformed', 'there is no section for its names');
+      if (!found) return new TextpokeError('elf-malformed', 'the section with the file names is missing');
       return new StringTable(readContent(this.file, found), found.name);
     } catch (error) {
       if (error instanceof TextpokeError) return error;

@@ -63,16 +63,16 @@ export function readArchive(bytes: Uint8Array): ArchiveMember[] {
   if (start === thinMagic) {
     throw new TextpokeError(
       'archive-thin',
-      'a thin archive only names its members; annotate the objects themselves, or make a regular archive',
+      'a thin archive contains only the names of its members; annotate the objects, or make a regular archive',
     );
   }
-  if (start !== magic) malformed(0, 'an archive has to start with !<arch>');
+  if (start !== magic) malformed(0, 'the archive does not start with !<arch>');
   const members: ArchiveMember[] = [];
   let longNames: ReadonlyMap<number, string> = new Map();
   for (let at = magic.length; at < bytes.length; ) {
     if (at + headerSize > bytes.length) malformed(at, 'the archive ends inside a member header');
     if (bytes[at + terminatorAt] !== 0x60 || bytes[at + terminatorAt + 1] !== 0x0a) {
-      malformed(at + terminatorAt, 'a member header has to end in 60 0a');
+      malformed(at + terminatorAt, 'a member header does not end in 60 0a');
     }
     const digits = ascii(bytes, at + sizeAt, at + terminatorAt).trim();
     if (!/^\d+$/.test(digits)) {
@@ -96,7 +96,8 @@ export function readArchive(bytes: Uint8Array): ArchiveMember[] {
       name =
         longNames.get(number) ?? malformed(at, `no long name starts at byte ${number} of the name table`);
     } else if (long) {
-      if (number > size) malformed(at, `a BSD name of ${number} bytes does not fit its member of ${size}`);
+      if (number > size)
+        malformed(at, `a BSD name of ${number} bytes does not fit its member of ${size} bytes`);
       name = ascii(bytes, content, content + number).replace(/\0+$/, '');
       offset += number;
     }
@@ -131,7 +132,7 @@ export function rewriteArchive(
       const stored = member.offset - member.headerOffset - headerSize + changed.length;
       const text = String(stored);
       if (text.length > terminatorAt - sizeAt)
-        malformed(member.headerOffset, `a member of ${stored} bytes does not fit its header`);
+        malformed(member.headerOffset, `the size of a member (${stored} bytes) does not fit its header`);
       head.set(new TextEncoder().encode(text.padEnd(terminatorAt - sizeAt)), sizeAt);
     }
     if (member.special?.includes('index')) indexParts.push({ member, at: position + head.length });
@@ -165,7 +166,7 @@ function moveIndex(index: Uint8Array, member: ArchiveMember, moved: ReadonlyMap<
     const old = wide ? Number(view.u64(offset)) : view.u32(offset);
     const at = moved.get(old) ?? fail(offset, `the symbol index names byte ${old}, where no member starts`);
     if (!wide && at > 0xffff_ffff) {
-      fail(offset, `a member now starts at byte ${at}, past what the symbol index can hold (4 GiB)`);
+      fail(offset, `a member now starts at byte ${at}, beyond the limit of the symbol index (4 GiB)`);
     }
     if (wide) view.setU64(offset, BigInt(at));
     else view.setU32(offset, at);
@@ -183,7 +184,8 @@ function moveIndex(index: Uint8Array, member: ArchiveMember, moved: ReadonlyMap<
       const size = wide ? Number(view.u64(0)) : view.u32(0);
       return width + size <= index.length && size % (2 * width) === 0 ? { view, size } : undefined;
     };
-    const table = fits(true) ?? fits(false) ?? fail(0, 'the size of the symbol index does not fit it');
+    const table =
+      fits(true) ?? fits(false) ?? fail(0, 'the size field of the symbol index does not match the index');
     for (let at = 2 * width; at < width + table.size; at += 2 * width) follow(table.view, at);
   }
 }

@@ -1,10 +1,11 @@
 // What is to change in a relocatable object, as plain values: rewrite.ts carries it out.
+import type { SectionNumber, SymbolNumber } from '../bytes/named-numbers.ts';
 
 /**
  * A symbol by number. Numbers below the object's symbol count are its own symbols as they stand; a number from
  * there on names `ElfChange.symbols[number - count]`.
  */
-export type SymbolRef = number;
+export type SymbolRef = SymbolNumber;
 
 export interface NewSymbol {
   /** Empty for a section symbol. */
@@ -13,7 +14,7 @@ export interface NewSymbol {
   /** STT_… */
   readonly type: number;
   /** Section number as it stands, or 0 for an undefined symbol. */
-  readonly section: number;
+  readonly section: SectionNumber;
   /** Section-relative byte offset. */
   readonly value: number;
 }
@@ -37,7 +38,7 @@ export interface NewSection {
   readonly entsize: number;
   readonly relocations: readonly NewRelocation[];
   /** Number of the SHT_GROUP section that the section (and its companion) joins. */
-  readonly group?: number | undefined;
+  readonly group?: SectionNumber | undefined;
 }
 
 /** A section group without GRP_COMDAT: its members live and die together under --gc-sections. */
@@ -45,7 +46,7 @@ export interface NewGroup {
   /** A symbol that names the group (sh_info); it decides nothing for a group that is not COMDAT. */
   readonly signature: SymbolRef;
   /** Existing sections that join (their relocation sections join with them). */
-  readonly members: readonly number[];
+  readonly members: readonly SectionNumber[];
   /** Indices into `ElfChange.sections` that join, with their companions. */
   readonly newMembers: readonly number[];
 }
@@ -56,14 +57,18 @@ export interface ElfChange {
   readonly groups: readonly NewGroup[];
   /** Bytes written over a section's own, same length. */
   readonly patches: readonly {
-    readonly section: number;
+    readonly section: SectionNumber;
     readonly offset: number;
     readonly bytes: Uint8Array;
   }[];
   /** Relocations that get another type: relocation section and index in it. Symbol and addend stay. */
-  readonly retyped: readonly { readonly section: number; readonly index: number; readonly type: number }[];
+  readonly retyped: readonly {
+    readonly section: SectionNumber;
+    readonly index: number;
+    readonly type: number;
+  }[];
   /** Sections whose alignment in bytes grows. */
-  readonly realigned: readonly { readonly section: number; readonly addralign: number }[];
+  readonly realigned: readonly { readonly section: SectionNumber; readonly addralign: number }[];
   /** e_ident[EI_OSABI] when it has to differ (SHF_GNU_RETAIN counts for GNU ld only under ELFOSABI_GNU). */
   readonly osabi?: number | undefined;
 }

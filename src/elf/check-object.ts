@@ -24,14 +24,17 @@ export function namesSection(section: Section): boolean {
 export function checkObject(file: ElfFile, symtab: Section): void {
   const { header, sections } = file;
   if (Number.isNaN(header.entry)) {
-    throw new TextpokeError('elf-malformed', 'e_entry is no canonical address; 0 is required in an object');
+    throw new TextpokeError(
+      'elf-malformed',
+      'e_entry is not a canonical address; 0 is required in an object',
+    );
   }
   if (symtab.info === 0) malformed(symtab, 'sh_info is 0; the null symbol counts as local, so 1 is required');
   // From here on sh_info is at most the symbol count (SymbolTable), so there is a null symbol.
   const symbolCount = file.symbols(symtab).count;
   for (const section of sections) {
     if (section.type === SHT_NULL) continue;
-    if (Number.isNaN(section.addr)) malformed(section, 'sh_addr is no canonical address');
+    if (Number.isNaN(section.addr)) malformed(section, 'sh_addr is not a canonical address');
     if (section.link >= sections.length) {
       malformed(section, `sh_link is ${section.link}, but the file has ${sections.length} sections`);
     }
@@ -53,7 +56,7 @@ export function checkObject(file: ElfFile, symtab: Section): void {
         break;
     }
   }
-  checkOverlaps(file);
+  refuseOverlaps(file);
 }
 
 function checkGroup(file: ElfFile, group: Section, symtab: Section, symbolCount: number): void {
@@ -65,7 +68,10 @@ function checkGroup(file: ElfFile, group: Section, symtab: Section, symbolCount:
   }
   const words = new ByteView(file.data(group), file.header.little, { section: group.name });
   if (group.size < 4 || group.size % 4 !== 0) {
-    malformed(group, `the group has ${group.size} bytes; whole words behind a flag word are required`);
+    malformed(
+      group,
+      `the group has ${group.size} bytes; a flag word and a 4-byte word for each member are required`,
+    );
   }
   for (let at = 4; at < group.size; at += 4) {
     const member = words.u32(at);
@@ -76,7 +82,7 @@ function checkGroup(file: ElfFile, group: Section, symtab: Section, symbolCount:
 }
 
 /** Moving apart what shares bytes would multiply it: a small file could ask for terabytes. */
-function checkOverlaps(file: ElfFile): void {
+function refuseOverlaps(file: ElfFile): void {
   const { class: bits, shoff } = file.header;
   const parts = file.sections
     .filter((s) => s.type !== SHT_NULL && s.type !== SHT_NOBITS && s.size > 0)
@@ -91,7 +97,7 @@ function checkOverlaps(file: ElfFile): void {
   for (let i = 1; i < parts.length; i++) {
     const [a, b] = [parts[i - 1], parts[i]] as [(typeof parts)[0], (typeof parts)[0]];
     if (b.from < a.to) {
-      throw new TextpokeError('elf-malformed', `${b.what} lies inside ${a.what}`, { offset: b.from });
+      throw new TextpokeError('elf-malformed', `${b.what} overlaps ${a.what}`, { offset: b.from });
     }
   }
 }

@@ -4,6 +4,7 @@ export const ELFCLASS32 = 1;
 export const ELFCLASS64 = 2;
 export const ELFDATA2LSB = 1;
 export const ELFDATA2MSB = 2;
+export const EV_CURRENT = 1;
 export const ELFOSABI_NONE = 0;
 export const ELFOSABI_GNU = 3;
 
@@ -83,6 +84,7 @@ export const STV_HIDDEN = 2;
 
 export const PT_LOAD = 1;
 export const PT_DYNAMIC = 2;
+export const PT_NOTE = 4;
 export const PN_XNUM = 0xffff;
 export const PF_X = 1;
 export const PF_W = 2;

@@ -1,7 +1,9 @@
 // An ELF file as it stands: header, sections, segments; contents are read when asked for. Nothing here changes
 // a file (that is rewrite.ts and image writing), and nothing decides what a section means to textpoke.
+import type { SectionNumber } from '../bytes/named-numbers.ts';
 import { TextpokeError } from '../errors.ts';
 import type { ByteSource } from '../files/source.ts';
+import { constantName, sectionTypes } from './constant-names.ts';
 import {
   SHT_CREL,
   SHT_DYNSYM,
@@ -13,13 +15,14 @@ import {
   SHT_SYMTAB,
   SHT_SYMTAB_SHNDX,
 } from './constants.ts';
+import type { ElfHeader } from './header.ts';
 import { Rel, Rela, Sym } from './records.ts';
 import { type Relocations, readRelocations } from './relocations.ts';
 import { StringTable } from './strings.ts';
 import { SymbolTable } from './symbols.ts';
 
 export interface Section {
-  readonly index: number;
+  readonly index: SectionNumber;
   readonly name: string;
   readonly type: number;
   readonly flags: number;
@@ -44,19 +47,6 @@ export interface Segment {
   readonly filesz: number;
   readonly memsz: number;
   readonly align: number;
-}
-
-export interface ElfHeader {
-  readonly class: 32 | 64;
-  readonly little: boolean;
-  readonly osabi: number;
-  readonly type: number;
-  readonly machine: number;
-  readonly flags: number;
-  readonly entry: number;
-  readonly phoff: number;
-  readonly shoff: number;
-  readonly shstrndx: number;
 }
 
 export class ElfFile {
@@ -87,7 +77,7 @@ export class ElfFile {
   }
 
   /** The section numbered `index`; `elf-malformed` when there is none (`what` says who named it). */
-  section(index: number, what: string): Section {
+  section(index: SectionNumber, what: string): Section {
     const section = this.sections[index];
     if (!section) {
       throw new TextpokeError(
@@ -149,7 +139,7 @@ export class ElfFile {
       ? section.entsize === entsize
         ? undefined
         : `sh_entsize is ${section.entsize}; ${entsize} is required`
-      : `${what} names section ${section.index}, whose type is ${section.type}; ${types.join(' or ')} is required`;
+      : `${what} names section ${section.index}, whose type is ${constantName(sectionTypes, section.type)}; ${types.map((type) => constantName(sectionTypes, type)).join(' or ')} is required`;
     if (found === undefined) return;
     throw new TextpokeError('elf-malformed', found, { file: this.path, section: section.name });
   }
@@ -158,10 +148,11 @@ export class ElfFile {
   extendedNumbers(symtab: Section): Section | undefined {
     const found = this.sections.filter((s) => s.type === SHT_SYMTAB_SHNDX && s.link === symtab.index);
     if (found.length > 1) {
-      throw new TextpokeError('elf-malformed', `${found.length} .symtab_shndx sections belong to one table`, {
-        file: this.path,
-        section: symtab.name,
-      });
+      throw new TextpokeError(
+        'elf-malformed',
+        `${found.length} .symtab_shndx sections belong to one symbol table; one is allowed`,
+        { file: this.path, section: symtab.name },
+      );
     }
     return found[0];
   }
@@ -170,7 +161,12 @@ export class ElfFile {
   symbols(section: Section): SymbolTable {
     let table = this.tables.get(section.index);
     if (!table) {
-      this.require(section, [SHT_SYMTAB, SHT_DYNSYM], 'a symbol user', Sym[this.header.class].size);
+      this.require(
+        section,
+        [SHT_SYMTAB, SHT_DYNSYM],
+        'a reference to a symbol table',
+        Sym[this.header.class].size,
+      );
       const what = `sh_link of ${section.name}`;
       const strings = this.section(section.link, what);
       this.require(strings, [SHT_STRTAB], what);
@@ -196,7 +192,7 @@ export class ElfFile {
     if (!table) {
       const rela = section.type === SHT_RELA;
       const format = (rela ? Rela : Rel)[this.header.class];
-      this.require(section, [SHT_REL, SHT_RELA], 'a user of relocations', format.size);
+      this.require(section, [SHT_REL, SHT_RELA], 'a reference to a relocation section', format.size);
       const what = `sh_link of ${section.name}`;
       const symtab = section.link === 0 ? undefined : this.section(section.link, what);
       if (symtab) this.require(symtab, [SHT_SYMTAB, SHT_DYNSYM], what);
@@ -218,7 +214,7 @@ export class ElfFile {
    * The relocation sections that apply to section `target` of an object; `elf-unsupported` when they are compact
    * ones, which would be missed.
    */
-  relocationSections(target: number): readonly Section[] {
+  relocationSections(target: SectionNumber): readonly Section[] {
     if (!this.byTarget) {
       this.byTarget = new Map();
       for (const section of this.sections) {

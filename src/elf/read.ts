@@ -1,14 +1,17 @@
 // Reads the frame of an ELF file: ident, header, section and segment tables, extended numbering included
 // (gABI: e_shnum 0 puts the count into sh_size of section 0, e_shstrndx SHN_XINDEX into its sh_link, e_phnum
 // PN_XNUM into its sh_info). The name table is the one e_shstrndx names, whatever that section is called.
-import { compressionOf, magicSize } from '../bytes/decompress.ts';
-import { hexBytes, requireSafe, toAddress } from '../bytes/integer.ts';
+import { requireSafe, toAddress } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { inFile, TextpokeError } from '../errors.ts';
 import { type ByteSource, memorySource } from '../files/source.ts';
+import { constantName, identClasses, identOrders, identVersions, sectionTypes } from './constant-names.ts';
 import {
+  ELFCLASS32,
   ELFCLASS64,
   ELFDATA2LSB,
+  ELFDATA2MSB,
+  EV_CURRENT,
   PN_XNUM,
   SHN_UNDEF,
   SHN_XINDEX,
@@ -16,46 +19,11 @@ import {
   SHT_NULL,
   SHT_STRTAB,
 } from './constants.ts';
-import { ElfFile, type ElfHeader, type Section, type Segment } from './file.ts';
+import { ElfFile, type Section, type Segment } from './file.ts';
+import type { ElfHeader } from './header.ts';
+import { refuseOthers } from './magic.ts';
 import { Ehdr, identSize, Phdr, Shdr } from './records.ts';
 import { StringTable } from './strings.ts';
-
-/** True when the bytes start with ELF's magic number. */
-export function isElf(bytes: Uint8Array): boolean {
-  return bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
-}
-
-/** LLVM bitcode starts with `BC 0xc0de`, or with its wrapper's 0x0b17c0de. */
-function isBitcode(b: Uint8Array): boolean {
-  return (
-    (b[0] === 0x42 && b[1] === 0x43 && b[2] === 0xc0 && b[3] === 0xde) ||
-    (b[0] === 0xde && b[1] === 0xc0 && b[2] === 0x17 && b[3] === 0x0b)
-  );
-}
-
-/** Boot images of kernels: magic number, its offset in the file, what it is and where the ELF file is. */
-const bootImages = [
-  [
-    '48647253',
-    0x202,
-    'a bzImage; the vmlinux in it comes out with scripts/extract-vmlinux of the kernel tree',
-  ],
-  ['41524d64', 0x38, 'an arm64 kernel Image; the vmlinux it was made of is the ELF file'],
-  ['18286f01', 0x24, 'an arm zImage; the vmlinux it was made of is the ELF file'],
-] as const;
-
-function describeMagic(source: ByteSource): string {
-  const at = (offset: number, size: number) =>
-    source.read(Math.min(offset, source.size), Math.max(0, Math.min(size, source.size - offset)));
-  const start = at(0, magicSize);
-  if (start.length === 0) return 'the file is empty';
-  if (start[0] === 0x23 && start[1] === 0x21) return 'the file is a script';
-  const compression = compressionOf(start);
-  if (compression) return `the file is compressed with ${compression}`;
-  const image = bootImages.find(([magic, offset]) => hexBytes(at(offset, 4)) === magic);
-  if (image) return `the file is ${image[2]}`;
-  return `the file starts with ${Array.from(start.subarray(0, 4), (b) => hexBytes(Uint8Array.of(b))).join(' ')}`;
-}
 
 /** The header with the counts as they stand, before section 0 has its say. */
 type RawHeader = ElfHeader & {
@@ -65,32 +33,35 @@ type RawHeader = ElfHeader & {
   readonly phnum: number;
 };
 
+/** Throws unless the byte of e_ident at `offset` is one of those that this reader knows. */
+function requireIdent(
+  field: string,
+  offset: number,
+  value: number,
+  names: Readonly<Record<number, string>>,
+  known: readonly number[],
+): void {
+  if (known.includes(value)) return;
+  const nameOf = (number: number) => constantName(names, number);
+  throw new TextpokeError(
+    'elf-malformed',
+    `${field} is ${nameOf(value)}; ${known.map(nameOf).join(' or ')} is required`,
+    { offset },
+  );
+}
+
 function readHeader(source: ByteSource): RawHeader {
   const ident = source.read(0, Math.min(identSize, source.size));
-  if (isBitcode(ident)) {
-    throw new TextpokeError(
-      'lto-object',
-      'the file is LLVM bitcode, which has no machine code yet; link it to an object first (ld -r) or compile without -flto',
-    );
-  }
-  if (!isElf(ident)) {
-    throw new TextpokeError('not-elf', `${describeMagic(source)}; an ELF file starts with 7f 45 4c 46`);
-  }
+  refuseOthers(source, ident);
   if (ident.length < identSize) {
-    throw new TextpokeError('elf-truncated', `the file ends in its first ${identSize} bytes`, {
+    throw new TextpokeError('elf-truncated', `the file has fewer than ${identSize} bytes`, {
       offset: source.size,
     });
   }
   const [, , , , elfClass, data, version, osabi] = ident;
-  if (elfClass !== 1 && elfClass !== 2) {
-    throw new TextpokeError('elf-malformed', `EI_CLASS is ${elfClass}; 1 or 2 is required`, { offset: 4 });
-  }
-  if (data !== 1 && data !== 2) {
-    throw new TextpokeError('elf-malformed', `EI_DATA is ${data}; 1 or 2 is required`, { offset: 5 });
-  }
-  if (version !== 1) {
-    throw new TextpokeError('elf-malformed', `EI_VERSION is ${version}; 1 is required`, { offset: 6 });
-  }
+  requireIdent('EI_CLASS', 4, elfClass as number, identClasses, [ELFCLASS32, ELFCLASS64]);
+  requireIdent('EI_DATA', 5, data as number, identOrders, [ELFDATA2LSB, ELFDATA2MSB]);
+  requireIdent('EI_VERSION', 6, version as number, identVersions, [EV_CURRENT]);
   const bits = elfClass === ELFCLASS64 ? 64 : 32;
   const little = data === ELFDATA2LSB;
   const format = Ehdr[bits];
@@ -201,7 +172,7 @@ function readNames(
     throw new TextpokeError(
       'elf-malformed',
       table
-        ? `e_shstrndx names section ${shstrndx}, which is no string table but has type ${table.type}`
+        ? `e_shstrndx names section ${shstrndx}, which is not a string table (its type is ${constantName(sectionTypes, table.type)})`
         : `e_shstrndx names section ${shstrndx}, but the file has ${sections.length} sections`,
     );
   }

@@ -60,7 +60,7 @@ function parseWithElfy(bytes: Uint8Array): ElfyFile {
     return parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new TextpokeError('defect', `elfy cannot re-read the result: ${reason}`);
+    throw new TextpokeError('defect', `elfy cannot read the result: ${reason}`);
   }
 }
 
@@ -68,7 +68,7 @@ function agree(what: string, ours: string | number, theirs: string | number): vo
   if (ours === theirs) return;
   throw new TextpokeError(
     'defect',
-    `the re-read of the result disagrees on ${what}: it is ${ours}, and ${theirs} for elfy`,
+    `textpoke and elfy read the result differently: ${what} is ${ours} for textpoke and ${theirs} for elfy`,
   );
 }
 
@@ -88,8 +88,8 @@ function compareSection(file: ElfFile, section: Section, other: ElfySection, byt
   }
   if (section.type === SHT_NOBITS || section.type === SHT_NULL || section.size === 0) return;
   const from = other.data.byteOffset - bytes.byteOffset;
-  agree(`where the bytes of ${of} are`, section.offset, from);
-  agree(`how many bytes ${of} has`, section.size, other.data.length);
+  agree(`the file offset of the bytes of ${of}`, section.offset, from);
+  agree(`the number of bytes of ${of}`, section.size, other.data.length);
 }
 
 /**

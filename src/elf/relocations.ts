@@ -1,15 +1,16 @@
 // One relocation section as typed arrays (gABI chapter 4, "Relocation").
+import type { SectionNumber } from '../bytes/named-numbers.ts';
 import { ByteView, signed64 } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import { EM_MIPS } from './constants.ts';
-import type { ElfHeader } from './file.ts';
+import type { ElfHeader } from './header.ts';
 import { Rel, Rela } from './records.ts';
 
 export interface Relocations {
   /** Number of the relocation section itself. */
-  readonly section: number;
+  readonly section: SectionNumber;
   /** Number of the section whose bytes are relocated; 0 for dynamic relocations. */
-  readonly target: number;
+  readonly target: SectionNumber;
   readonly rela: boolean;
   readonly count: number;
   /** r_offset: section-relative in an object, a virtual address in an image. */
@@ -25,8 +26,8 @@ export interface RelocationInput {
   readonly header: Pick<ElfHeader, 'class' | 'little' | 'machine'>;
   readonly bytes: Uint8Array;
   readonly rela: boolean;
-  readonly section: number;
-  readonly target: number;
+  readonly section: SectionNumber;
+  readonly target: SectionNumber;
   readonly name: string;
   /** Symbols in the linked symbol table; a relocation that names a later one is malformed. */
   readonly symbolCount: number;
@@ -93,7 +94,7 @@ export function readRelocations(input: RelocationInput): Relocations {
     if ((symbol[i] as number) >= symbolCount && symbol[i] !== 0) {
       throw new TextpokeError(
         'elf-malformed',
-        `relocation ${i} names symbol ${symbol[i]}, but the symbol table has ${symbolCount}`,
+        `relocation ${i} names symbol ${symbol[i]}, but the symbol table has ${symbolCount} symbols`,
         { section: input.name, offset: base },
       );
     }

@@ -3,6 +3,7 @@
 // tables. (Each of them has been forgotten by some tool; objtool forgot .symtab_shndx.)
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
+import { constantName, sectionTypes } from './constant-names.ts';
 import {
   SHT_GROUP,
   SHT_LLVM_ADDRSIG,
@@ -15,7 +16,8 @@ import {
   SHT_STRTAB,
   SHT_SYMTAB_SHNDX,
 } from './constants.ts';
-import type { ElfFile, ElfHeader, Section } from './file.ts';
+import type { ElfFile, Section } from './file.ts';
+import type { ElfHeader } from './header.ts';
 import { Rel, Rela } from './records.ts';
 import { infoHalves } from './relocations.ts';
 
@@ -61,7 +63,7 @@ function renumberAddrsig(bytes: Uint8Array, renumber: Renumber): Uint8Array {
     shift += 7;
     if (byte & 0x80) {
       if (offset === bytes.length - 1 || shift > 35) {
-        throw new TextpokeError('elf-malformed', 'an unfinished ULEB128 number', { offset });
+        throw new TextpokeError('elf-malformed', 'a ULEB128 number has no end or is too long', { offset });
       }
       return;
     }
@@ -133,7 +135,7 @@ export function renumberSymbols(file: ElfFile, symtab: Section, renumber: Renumb
         default:
           throw new TextpokeError(
             'elf-unsupported',
-            `a section of type 0x${section.type.toString(16)} belongs to the symbol table; how it names symbols is not known`,
+            `a section of type ${constantName(sectionTypes, section.type)} refers to the symbol table; textpoke does not know the format of this section`,
           );
       }
     } catch (error) {

@@ -204,7 +204,10 @@ function changeSymbols(
   const renumber = (symbol: number) => {
     if (symbol < symtab.info) return symbol;
     if (symbol < oldCount) return symbol + localCount;
-    throw new TextpokeError('elf-malformed', `symbol ${symbol} is named, but the table has ${oldCount}`);
+    throw new TextpokeError(
+      'elf-malformed',
+      `a field names symbol ${symbol}, but the symbol table has ${oldCount} symbols`,
+    );
   };
   const added: number[] = [];
   let nextLocal = symtab.info;

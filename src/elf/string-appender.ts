@@ -48,7 +48,7 @@ export function openStrings(file: ElfFile, index: number): StringAppender {
   const section = file.section(index, 'a string table');
   const bytes = file.data(section);
   if (index === 0 || (bytes.length > 0 && (bytes[0] !== 0 || bytes.at(-1) !== 0))) {
-    throw new TextpokeError('elf-malformed', 'a string table has to start and end with a zero byte', {
+    throw new TextpokeError('elf-malformed', 'the string table does not start and end with a zero byte', {
       section: section.name,
     });
   }

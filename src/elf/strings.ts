@@ -25,7 +25,7 @@ export class StringTable {
     if (end < 0) {
       throw new TextpokeError(
         'elf-malformed',
-        `no zero-terminated name stands at byte ${offset} of the ${this.bytes.length}-byte string table`,
+        `the ${this.bytes.length}-byte string table has no zero-terminated name at byte ${offset}`,
         { section: this.section },
       );
     }
@@ -37,7 +37,7 @@ export class StringTable {
   private spend(length: number, offset: number): void {
     this.longBytes += length;
     if (this.longBytes > longNameBudget + 64 * this.bytes.length) {
-      throw new TextpokeError('elf-malformed', `names of ${length} bytes overlap too often`, {
+      throw new TextpokeError('elf-malformed', `too many names of ${length} bytes overlap`, {
         section: this.section,
         offset,
       });

@@ -1,4 +1,5 @@
 // A symbol table as typed arrays (gABI chapter 4, "Symbol Table"); names are decoded when asked for.
+import type { SymbolNumber } from '../bytes/named-numbers.ts';
 import { ByteView, signed64 } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import { SHN_ABS, SHN_COMMON, SHN_LORESERVE, SHN_UNDEF, SHN_XINDEX, STT_SECTION } from './constants.ts';
@@ -57,7 +58,7 @@ export class SymbolTable {
     if (this.firstGlobal > count) {
       throw new TextpokeError(
         'elf-malformed',
-        `sh_info says that ${this.firstGlobal} symbols are local, but the table has ${count}`,
+        `sh_info gives ${this.firstGlobal} local symbols, but the table has only ${count} symbols`,
         place,
       );
     }
@@ -96,7 +97,7 @@ export class SymbolTable {
       if (section >= input.sectionCount) {
         throw new TextpokeError(
           'elf-malformed',
-          `symbol ${i} lies in section ${section}, but the file has ${input.sectionCount} sections`,
+          `symbol ${i} is in section ${section}, but the file has ${input.sectionCount} sections`,
           { ...place, offset: base },
         );
       }
@@ -104,27 +105,27 @@ export class SymbolTable {
     }
   }
 
-  type(index: number): number {
+  type(index: SymbolNumber): number {
     return (this.info[index] as number) & 15;
   }
-  binding(index: number): number {
+  binding(index: SymbolNumber): number {
     return (this.info[index] as number) >> 4;
   }
-  visibility(index: number): number {
+  visibility(index: SymbolNumber): number {
     return (this.other[index] as number) & 3;
   }
-  isUndefined(index: number): boolean {
+  isUndefined(index: SymbolNumber): boolean {
     return this.section[index] === SHN_UNDEF;
   }
   /** The symbol's own name; empty for section symbols. */
-  name(index: number): string {
+  name(index: SymbolNumber): string {
     return this.strings.at(this.nameOffset[index] as number);
   }
   /** True when the symbol's name starts with `prefix`, without decoding the name. */
-  nameStartsWith(index: number, prefix: Uint8Array): boolean {
+  nameStartsWith(index: SymbolNumber, prefix: Uint8Array): boolean {
     return this.strings.startsWith(this.nameOffset[index] as number, prefix);
   }
-  isSectionSymbol(index: number): boolean {
+  isSectionSymbol(index: SymbolNumber): boolean {
     return this.type(index) === STT_SECTION;
   }
 }

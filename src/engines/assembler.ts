@@ -59,7 +59,7 @@ export class Assembler {
       const message = error instanceof Error ? error.message : String(error);
       return refuse(message.replace(/^Failed to assemble, error: /, ''));
     }
-    return bytes.length > 0 ? bytes : refuse('it gives no bytes');
+    return bytes.length > 0 ? bytes : refuse('the text gives no bytes');
   }
 }
 
@@ -80,7 +80,7 @@ export function loadAssembler({ name }: Pick<InstructionSet, 'name'>): Promise<A
 
 async function load(name: string): Promise<Assembler> {
   const row = rows[name];
-  if (!row) throw new TextpokeError('machine-unsupported', `no assembler is known for ${name}`);
+  if (!row) throw new TextpokeError('machine-unsupported', `textpoke has no assembler for ${name}`);
   const engine = await import('keystone-wasm');
   await loadEngine(engine);
   return new Assembler(engine, row, name);

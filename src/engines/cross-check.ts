@@ -54,7 +54,7 @@ export class CrossCheck {
         throw new TextpokeError(
           'defect',
           `${form.name} at ${hex(form.address)}: textpoke encodes ${hexBytes(form.bytes)}, ` +
-            `keystone ${hexBytes(theirs)} for ${JSON.stringify(form.assembly)}`,
+            `but keystone encodes ${hexBytes(theirs)} for ${JSON.stringify(form.assembly)}`,
         );
       }
     }
@@ -89,8 +89,8 @@ export class CrossCheck {
     if (agrees) return;
     throw new TextpokeError(
       'defect',
-      `${name ?? hex(address)} at ${hex(address)}: textpoke means ${JSON.stringify(expected)} by ` +
-        `${hexBytes(bytes) || 'no bytes'}, capstone reads ${JSON.stringify(text)}`,
+      `${name ?? hex(address)} at ${hex(address)}: textpoke expects ${JSON.stringify(expected)}, ` +
+        `but capstone decodes ${hexBytes(bytes) || 'no bytes'} as ${JSON.stringify(text)}`,
     );
   }
 }
@@ -100,7 +100,7 @@ export async function loadCrossCheck(arch: Arch): Promise<CrossCheck> {
   const sets = instructionSetsOf(arch).map(async (instructions): Promise<Checked> => {
     const row = rows[instructions.name];
     if (!row)
-      throw new TextpokeError('machine-unsupported', `no cross-check is known for ${instructions.name}`);
+      throw new TextpokeError('machine-unsupported', `textpoke has no cross-check for ${instructions.name}`);
     const [assembler, disassembler] = await Promise.all([
       loadAssembler(instructions),
       loadDisassembler(instructions),
@@ -110,7 +110,7 @@ export async function loadCrossCheck(arch: Arch): Promise<CrossCheck> {
   return new CrossCheck(arch, await Promise.all(sets));
 }
 
-/** Proves the encodings of a machine at start-up of `--cross-check`. Errors: `defect`, `machine-unsupported`. */
+/** Proves the encodings of a machine, before `--cross-check` looks at its first object. Errors: `defect`, `machine-unsupported`. */
 export async function crossCheckEncodings(arch: Arch): Promise<CrossCheck> {
   const check = await loadCrossCheck(arch);
   check.encodings();

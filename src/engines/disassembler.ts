@@ -107,7 +107,17 @@ const windowSize = 4096;
 const lastNumber = /(^|, )#?(0x[0-9a-f]+|\d+)$/;
 
 /** Disassembles code of one instruction set. */
-export class Disassembler {
+export interface Disassembler {
+  /** The instruction at the first of `bytes`, which lie at virtual address `address`; undefined where there is none. */
+  one(bytes: Uint8Array, address: number, symbolize?: Symbolize): Disassembled | undefined;
+  /**
+   * Every instruction in `bytes`, which lie at virtual address `address`. What begins no instruction makes a
+   * line of its own, a byte or (where instructions consist of them) a halfword or a word, and the next one is tried.
+   */
+  lines(bytes: Uint8Array, address: number, symbolize?: Symbolize): DisassembledLine[];
+}
+
+class CapstoneDisassembler implements Disassembler {
   private readonly capstone: InstanceType<Engine['Capstone']>;
   private readonly row: Row;
 
@@ -122,17 +132,12 @@ export class Disassembler {
     this.row = row;
   }
 
-  /** The instruction at the first of `bytes`, which lie at virtual address `address`; undefined where there is none. */
   one(bytes: Uint8Array, address: number, symbolize?: Symbolize): Disassembled | undefined {
     const head = bytes.subarray(0, this.row.longest);
     const insn = this.decode(head, address, 1)[0];
     return insn && { text: this.textOf(insn, symbolize), size: this.sizeOf(insn, head, 0) };
   }
 
-  /**
-   * Every instruction in `bytes`, which lie at virtual address `address`. What begins no instruction makes a
-   * line of its own, a byte or (where instructions consist of them) a halfword or a word, and the next one is tried.
-   */
   lines(bytes: Uint8Array, address: number, symbolize?: Symbolize): DisassembledLine[] {
     const lines: DisassembledLine[] = [];
     const add = (at: number, size: number, text: string, decoded: boolean) => {
@@ -217,10 +222,10 @@ export function loadDisassembler({ name }: Pick<InstructionSet, 'name'>): Promis
 
 async function load(name: string): Promise<Disassembler> {
   const row = rows[name];
-  if (!row) throw new TextpokeError('machine-unsupported', `no disassembler is known for ${name}`);
+  if (!row) throw new TextpokeError('machine-unsupported', `textpoke has no disassembler for ${name}`);
   const engine = await import('capstone-wasm');
   await loadEngine(engine);
-  return new Disassembler(engine, row);
+  return new CapstoneDisassembler(engine, row);
 }
 
 /** Loading the engine again would give it a new heap, in which the handles of others mean nothing. */

@@ -86,7 +86,7 @@ const swept = new Set<string>();
 let counter = Math.floor(Math.random() * 1e9);
 
 /**
- * A name beside `path` for what shall replace it, to be settled or discarded. What processes that were killed have
+ * A name beside `path` for what shall replace it, to be renamed into it or discarded. What processes that were killed have
  * left in the directory is removed, once a run.
  */
 export function siblingOf(path: string): string {
@@ -100,8 +100,8 @@ export function siblingOf(path: string): string {
   return sibling;
 }
 
-/** Renames a sibling to the name that it was made for. */
-export function settle(sibling: string, path: string): void {
+/** Renames a sibling to the name that it was made for: the file appears whole. */
+export function renameInto(sibling: string, path: string): void {
   renameSync(sibling, path);
   pending.delete(sibling);
 }
@@ -123,7 +123,7 @@ export function replace(path: string, bytes: Uint8Array, mode: number): void {
     } finally {
       closeSync(fd);
     }
-    settle(sibling, path);
+    renameInto(sibling, path);
   } catch (error) {
     discard(sibling);
     throw error;

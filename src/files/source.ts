@@ -24,7 +24,10 @@ function requireRange(size: number, offset: number, length: number): void {
   }
 }
 
-export function memorySource(bytes: Uint8Array): ByteSource {
+/** Bytes in memory. */
+export function memorySource(given: Uint8Array): ByteSource {
+  // A Buffer's slice shares its memory, where that of other arrays copies it, and copies are what is written to.
+  const bytes = new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
   return {
     size: bytes.length,
     read(offset, length) {

@@ -1,6 +1,8 @@
 // Dynamic relocations of an image: what the loader will make of a pointer, and how to change it in the file
 // (gABI chapter 5, "Dynamic Section"; DT_RELR: gABI "Relative Relocation Table").
+
 import type { Arch } from '../arch/arch.ts';
+import type { Address, CodePointer, SymbolNumber } from '../bytes/named-numbers.ts';
 import { ByteView } from '../bytes/view.ts';
 import {
   DT_JMPREL,
@@ -21,17 +23,31 @@ import {
   SHT_RELA,
   SHT_RELR,
 } from '../elf/constants.ts';
+import type { ElfFile } from '../elf/file.ts';
 import { Rel, Rela } from '../elf/records.ts';
 import { readRelocations } from '../elf/relocations.ts';
 import { packInfo32 } from '../elf/renumber.ts';
-import type { Image } from './image.ts';
+
+/** What a pointer in the image will be when the program runs. */
+export type Pointer =
+  | { readonly kind: 'address'; readonly address: CodePointer }
+  | { readonly kind: 'external'; readonly name: string };
+
+/** The image as relocations are read from it. */
+export interface RelocatedMemory {
+  readonly file: ElfFile;
+  readonly arch: Arch;
+  contains(address: Address, length?: number): boolean;
+  read(address: Address, length: number): Uint8Array;
+  readWord(address: Address): number;
+}
 
 export interface DynamicRelocation {
   /** Virtual address of the record itself, and its size in bytes. */
-  readonly record: number;
+  readonly record: Address;
   readonly size: number;
   readonly type: number;
-  readonly symbol: number;
+  readonly symbol: SymbolNumber;
   /** Of the record, or (REL) what stands in the pointer that it fills. */
   readonly addend: number;
 }
@@ -49,9 +65,9 @@ export class DynamicTable {
   /** .rela.dyn or .rel.dyn, and where the value of DT_RELACOUNT or DT_RELCOUNT stands, if it has one. */
   private readonly main: Table | undefined;
   private readonly countAt: number | undefined;
-  private readonly image: Image;
+  private readonly image: RelocatedMemory;
 
-  constructor(image: Image) {
+  constructor(image: RelocatedMemory) {
     this.image = image;
     const segment = image.file.segments.find((s) => s.type === PT_DYNAMIC);
     if (!segment) {
@@ -137,12 +153,38 @@ export class DynamicTable {
   }
 
   /** The relocation that fills the pointer at an address. */
-  at(address: number): DynamicRelocation | undefined {
+  at(address: Address): DynamicRelocation | undefined {
     return this.byPlace.get(address);
   }
 
+  /** The pointer at an address as it will be at run time with a load base of 0. */
+  pointerAt(address: Address): Pointer {
+    const relocation = this.at(address);
+    const { file, arch } = this.image;
+    const { dynamic } = arch;
+    if (!relocation || relocation.type === dynamic.none)
+      return { kind: 'address', address: this.image.readWord(address) };
+    if (relocation.type === dynamic.relative) return { kind: 'address', address: relocation.addend };
+    const byName = [dynamic.symbolic, dynamic.globData, dynamic.jumpSlot].includes(relocation.type);
+    const table = file.dynsym && file.symbols(file.dynsym);
+    if (!byName || !table || relocation.symbol >= table.count) {
+      return { kind: 'external', name: 'a function that the loader chooses' }; // an IFUNC, for example
+    }
+    if (table.isUndefined(relocation.symbol))
+      return { kind: 'external', name: table.name(relocation.symbol) };
+    const addend = relocation.type === dynamic.symbolic ? relocation.addend : 0;
+    return { kind: 'address', address: (table.value[relocation.symbol] as number) + addend };
+  }
+
+  /** What a change of the pointer at an address writes to: the pointer, and the relocation that makes it. */
+  rangesOf(address: Address): (readonly [address: number, length: number])[] {
+    const relocation = this.at(address);
+    const pointer = [address, this.image.arch.wordSize] as const;
+    return relocation ? [pointer, [relocation.record, relocation.size]] : [pointer];
+  }
+
   /** True when a packed relative relocation (DT_RELR) adds the load base to the pointer at an address. */
-  isPacked(address: number): boolean {
+  isPacked(address: Address): boolean {
     return this.packed.has(address);
   }
 

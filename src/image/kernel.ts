@@ -1,4 +1,5 @@
 // What tells a Linux kernel from other images.
+import type { Address } from '../bytes/named-numbers.ts';
 import type { Image } from './image.ts';
 
 export const bannerPrefix = 'Linux version ';
@@ -43,17 +44,17 @@ function bannerIn(bytes: Uint8Array, at: number, address: number): Banner | unde
 }
 
 /** True for what a kernel has given back once it runs: init text, and all from __init_begin to __init_end. */
-export function isFreed(image: Image, address: number): boolean {
+export function isFreed(image: Image, address: Address): boolean {
   if (kernelBanner(image) === undefined) return false;
   return image.isInitText(address) || between(image, address, '__init_begin', '__init_end');
 }
 
 /** True for a kernel's data that is written to during start-up alone, which its vmlinux has in a read-only segment. */
-export function isReadOnlyAfterInit(image: Image, address: number): boolean {
+export function isReadOnlyAfterInit(image: Image, address: Address): boolean {
   return between(image, address, '__start_ro_after_init', '__end_ro_after_init');
 }
 
-function between(image: Image, address: number, first: string, last: string): boolean {
+function between(image: Image, address: Address, first: string, last: string): boolean {
   const start = image.symbols.addressOf(first);
   const end = image.symbols.addressOf(last);
   return start !== undefined && end !== undefined && address >= start && address < end;

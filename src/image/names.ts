@@ -1,71 +1,88 @@
 // What people call keys, calls and places: a symbol, `file.c:symbol` where file-local names repeat, `module:symbol`,
 // an address, or a pattern for many.
+
+import { globMatcher, isPattern } from '../bytes/glob.ts';
 import { hex, parseAddress } from '../bytes/integer.ts';
+import type { Address } from '../bytes/named-numbers.ts';
+import { keyPrefix } from '../bytes/static-call-names.ts';
 import { TextpokeError } from '../errors.ts';
-import { keyPrefix } from '../object/trampolines.ts';
 import type { Image } from './image.ts';
-import type { StaticCall } from './sites.ts';
+import type { StaticCall } from './static-calls.ts';
 
-const isPattern = (text: string) => /[*?]/.test(text);
+/** What people write for a place: a name, and what of it is meant. */
+interface NameParts {
+  /** `symbol`, `file.c:symbol` or `module:symbol`. */
+  readonly name: string;
+  /** 2 of `symbol[2]`. */
+  readonly index: number | undefined;
+  /** 16 of `symbol+0x10`. */
+  readonly offset: number | undefined;
+}
 
-/** Whether a text matches a pattern with * and ?. */
-export function globMatcher(pattern: string): (name: string) => boolean {
-  const literal = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&');
-  const expression = new RegExp(`^${literal.replaceAll('*', '.*').replaceAll('?', '.')}$`);
-  return (name) => expression.test(name);
+/** Splits `symbol[2]` and `symbol+0x10`; any other text is a name as a whole. */
+export function splitName(text: string): NameParts {
+  const [, name = text, index, offset] = /^(.+?)(?:\[(\d+)\]|\+(0x[0-9a-f]+|\d+))?$/is.exec(text) ?? [];
+  const numberOf = (digits: string | undefined) => (digits === undefined ? undefined : Number(digits));
+  return { name, index: numberOf(index), offset: numberOf(offset) };
+}
+
+/** Splits `file.c:symbol` and `module:symbol`; the file may have colons of its own. */
+export function splitScope(name: string): { scope: string | undefined; symbol: string } {
+  const colon = name.lastIndexOf(':');
+  return { scope: colon < 0 ? undefined : name.slice(0, colon), symbol: name.slice(colon + 1) };
 }
 
 /**
  * The address that a person's name for a key means: a symbol, `symbol[index]` of an array of static keys,
  * `symbol+0x10`, or an address. Errors: `unknown-key`, `ambiguous-name`, `usage`.
  */
-export function findStaticKey(image: Image, text: string): number {
+export function resolveStaticKey(image: Image, text: string): Address {
   const address = parseAddress(text);
   if (address !== undefined) return address;
-  const match = /^([^[+]+)(?:\[(\d+)\]|\+(0x[0-9a-f]+|\d+))?$/i.exec(text);
-  if (!match) {
+  const { name, index, offset } = splitName(text);
+  if (/^$|[[+]/.test(name)) {
     throw new TextpokeError(
       'usage',
-      `${JSON.stringify(text)} is not a key: SYMBOL, SYMBOL[INDEX], FILE.c:SYMBOL or 0xADDRESS`,
+      `${JSON.stringify(text)} is not a key; SYMBOL, SYMBOL[INDEX], FILE.c:SYMBOL or 0xADDRESS is required`,
     );
   }
-  const offset = match[2] ? Number(match[2]) * 2 * image.arch.wordSize : Number(match[3] ?? 0);
-  return findSymbol(image, match[1] as string, 'key') + offset;
+  const distance = index === undefined ? (offset ?? 0) : index * 2 * image.arch.wordSize;
+  return resolveSymbol(image, name, 'key') + distance;
 }
 
-/** The keys of a name or, in order of address, of a pattern (* and ?) among `keys`. Errors as `findStaticKey`. */
-export function findStaticKeys(image: Image, text: string, keys: Iterable<number>): number[] {
-  if (!isPattern(text)) return [findStaticKey(image, text)];
+/** The keys of a name or, in order of address, of a pattern (* and ?) among `keys`. Errors as `resolveStaticKey`. */
+export function resolveStaticKeys(image: Image, text: string, keys: Iterable<Address>): Address[] {
+  if (!isPattern(text)) return [resolveStaticKey(image, text)];
   const matches = globMatcher(text);
   const found = [...new Set(keys)].filter((key) => matches(image.describe(key))).sort((a, b) => a - b);
   if (found.length === 0) throw new TextpokeError('unknown-key', `no static key matches ${text}`);
   return found;
 }
 
-/** A place in the image: `symbol`, `symbol+0x1c` or an address. Errors as `findStaticKey`. */
-export function findPlace(image: Image, text: string): number {
+/** A place in the image: `symbol`, `symbol+0x1c` or an address. Errors as `resolveStaticKey`. */
+export function resolvePlace(image: Image, text: string): Address {
   const address = parseAddress(text);
   if (address !== undefined) return address;
-  const [, name, offset] = /^(.+?)(?:\+(0x[0-9a-f]+|\d+))?$/i.exec(text) ?? [];
-  return findSymbol(image, name ?? text, 'place') + Number(offset ?? 0);
+  const { name, index, offset } = splitName(text);
+  return resolveSymbol(image, index === undefined ? name : text, 'place') + (offset ?? 0);
 }
 
 /**
  * The address of a symbol of the image or of a module: `name`, `file.c:name` or `module:name`. Errors: `unknown-key`,
  * `ambiguous-name` (file-local names that repeat).
  */
-export function findSymbol(image: Image, text: string, what: string): number {
+export function resolveSymbol(image: Image, text: string, what: string): number {
   const addresses = [...new Set(addressesOf(image, text))];
   if (addresses.length === 0) {
-    const table = image.symbols.table ? '' : ' (the image has no symbol table; give an address)';
-    throw new TextpokeError('unknown-key', `no symbol ${text} for the ${what}${table}`, {
+    const table = image.symbols.table ? '' : ' (the image has no symbol table; use an address)';
+    throw new TextpokeError('unknown-key', `the ${what} ${text} is not a symbol of the image${table}`, {
       file: image.file.path,
     });
   }
   if (addresses.length > 1) {
     throw new TextpokeError(
       'ambiguous-name',
-      `${addresses.length} symbols are called ${text} (${addresses.map(hex).join(', ')}); give FILE.c:${text} or the address of one`,
+      `${addresses.length} symbols have the name ${text} (${addresses.map(hex).join(', ')}); use FILE.c:${text} or an address`,
       { file: image.file.path },
     );
   }
@@ -74,40 +91,41 @@ export function findSymbol(image: Image, text: string, what: string): number {
 
 function addressesOf(image: Image, text: string): number[] {
   const images = [image, ...image.guests.map((guest) => guest.image)];
-  const colon = text.lastIndexOf(':');
-  if (colon < 0) return images.flatMap(({ symbols }) => symbols.addressesOf(text));
-  const [scope, name] = [text.slice(0, colon), text.slice(colon + 1)];
-  const guest = image.guests.find((g) => g.name === scope);
-  if (guest) return guest.image.symbols.addressesOf(name);
-  return images.flatMap(({ symbols }) => symbols.addressesIn(scope, name));
+  const { scope, symbol } = splitScope(text);
+  if (scope === undefined) return images.flatMap(({ symbols }) => symbols.addressesOf(symbol));
+  const guest = image.guests.find(({ name }) => name === scope);
+  if (guest) return guest.image.symbols.addressesOf(symbol);
+  return images.flatMap(({ symbols }) => symbols.addressesIn(scope, symbol));
 }
 
 /** `file.c:name` or `name` with a static call's key in place of the name. */
 function keySymbol(text: string): string {
-  return text.replace(/([^:]+)$/, (name) => keyPrefix + name.replace(/^__SC[KT]__/, ''));
+  const { scope, symbol } = splitScope(text);
+  const key = keyPrefix + symbol.replace(/^__SC[KT]__/, '');
+  return scope === undefined ? key : `${scope}:${key}`;
 }
 
 /** The static call that a person's name means: `name`, `__SCK__name`, `file.c:name` or the key's address. */
-export function findStaticCall(
+export function resolveStaticCall(
   image: Image,
-  calls: ReadonlyMap<number, StaticCall>,
+  calls: ReadonlyMap<Address, StaticCall>,
   text: string,
 ): StaticCall {
   const address = parseAddress(text);
   if (address !== undefined) {
     return calls.get(address) ?? { name: hex(address), key: address, trampoline: undefined };
   }
-  const key = findSymbol(image, keySymbol(text), 'static call');
+  const key = resolveSymbol(image, keySymbol(text), 'static call');
   return calls.get(key) ?? { name: text, key, trampoline: undefined };
 }
 
-/** The static calls of a name or, in order of address, of a pattern. Errors as `findStaticCall`. */
-export function findStaticCalls(
+/** The static calls of a name or, in order of address, of a pattern. Errors as `resolveStaticCall`. */
+export function resolveStaticCalls(
   image: Image,
-  calls: ReadonlyMap<number, StaticCall>,
+  calls: ReadonlyMap<Address, StaticCall>,
   text: string,
 ): StaticCall[] {
-  if (!isPattern(text)) return [findStaticCall(image, calls, text)];
+  if (!isPattern(text)) return [resolveStaticCall(image, calls, text)];
   const matches = globMatcher(text);
   const found = [...calls.values()].filter(({ name }) => matches(name)).sort((a, b) => a.key - b.key);
   if (found.length === 0) throw new TextpokeError('unknown-key', `no static call matches ${text}`);

@@ -1,6 +1,8 @@
 // Symbols of an image by name and by address.
 
 import type { Arch } from '../arch/arch.ts';
+import { isNameless, mappingOf, symbolPlace } from '../arch/code-map.ts';
+import type { Address, SectionNumber, SymbolNumber } from '../bytes/named-numbers.ts';
 import { countUpTo } from '../bytes/search.ts';
 import {
   SHT_DYNSYM,
@@ -14,14 +16,13 @@ import {
 } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
-import { isNameless, mappingOf, symbolPlace } from '../object/object-code.ts';
 
 /** A symbol found for an address: its name and how far behind its start the address lies. */
 export interface NearSymbol {
   readonly name: string;
   readonly offset: number;
   /** Number of the section that the symbol lies in. */
-  readonly section: number;
+  readonly section: SectionNumber;
   /** STT_FUNC and so on. */
   readonly type: number;
   /** In bytes, 0 where nothing says. */
@@ -149,7 +150,7 @@ export class SymbolIndex {
   }
 
   /** The symbol that starts at or nearest in front of an address; functions and objects before plain labels. */
-  nearest(address: number): NearSymbol | undefined {
+  nearest(address: Address): NearSymbol | undefined {
     this.sort();
     const { order, addresses, table } = this;
     if (!order || !addresses || !table) return undefined;
@@ -166,7 +167,7 @@ export class SymbolIndex {
   }
 
   /** Names of the function that holds an address: several where identical code was folded; none where no size says. */
-  functionsAt(address: number): string[] {
+  functionsAt(address: Address): string[] {
     this.sort();
     const { order, addresses, table } = this;
     if (!order || !addresses || !table) return [];
@@ -192,7 +193,7 @@ export class SymbolIndex {
   }
 
   /** Symbol numbers whose address lies in [start, end): nameless ones, then others in order of address. */
-  between(start: number, end: number): number[] {
+  between(start: Address, end: Address): SymbolNumber[] {
     this.sort();
     const { order, addresses, table } = this;
     if (!order || !addresses || !table) return [];

@@ -1,6 +1,8 @@
 // Reads and writes the tables of a linked image, where every field is a plain number: its address plus its value.
+
 import { hex, requireS32 } from '../bytes/integer.ts';
-import { entryLayout, type TableRow } from '../bytes/schema.ts';
+import type { EntryAddress } from '../bytes/named-numbers.ts';
+import { entryLayout, type TableRow } from '../bytes/table.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from './image.ts';
@@ -8,13 +10,13 @@ import { kernelBanner } from './kernel.ts';
 
 /** A table's place: virtual addresses of its first byte and of the byte behind its last. */
 export interface TableRange {
-  readonly start: number;
-  readonly end: number;
+  readonly start: EntryAddress;
+  readonly end: EntryAddress;
 }
 
 /** One entry: address of the entry, and the addresses its fields name (flag bits of the key included). */
 export interface ImageEntry {
-  readonly address: number;
+  readonly address: EntryAddress;
   readonly fields: readonly number[];
 }
 
@@ -34,7 +36,7 @@ export function tableRanges(image: Image, row: TableRow): TableRange[] {
   if (row.insideOther && sections.length === 0 && !image.file.symtab && kernelBanner(image) !== undefined) {
     throw new TextpokeError(
       'table-malformed',
-      `the kernel has no symbol table, and only ${row.bounds[0]?.join(' and ')} tell where this table lies; the vmlinux with its symbols is required`,
+      `the kernel has no symbol table, so the bounds of this table (${row.bounds[0]?.join(' and ')}) are missing; use the vmlinux with its symbols`,
       { file: image.file.path, section: row.name },
     );
   }
@@ -84,7 +86,7 @@ export function isAbsolute(image: Image, row: TableRow): boolean {
     if (odd) {
       throw new TextpokeError(
         'table-malformed',
-        `the table mixes absolute and relative entries: the one at ${hex(odd.address)} is ${absolute ? 'relative' : 'absolute'}`,
+        `the table mixes absolute and relative entries: the entry at ${hex(odd.address)} is ${absolute ? 'relative' : 'absolute'}`,
         { file: image.file.path, section: row.name },
       );
     }
@@ -118,7 +120,7 @@ function readEntries(image: Image, row: TableRow, absolute: boolean): ImageEntry
 export function encodeImageEntry(
   image: Image,
   row: TableRow,
-  address: number,
+  address: EntryAddress,
   fields: readonly number[],
 ): Uint8Array {
   const layout = entryLayout(row, image.arch.wordSize);

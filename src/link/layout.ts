@@ -1,6 +1,6 @@
-// The second half of an in-memory link: addresses, relocations, and the file (kernel/module/main.c, layout_sections
-// and apply_relocations).
-import { placeOf } from '../arch/arch.ts';
+// The second half of an in-memory link: addresses and relocations (kernel/module/main.c, layout_sections and
+// apply_relocations).
+import { placeOf } from '../arch/code-pointer.ts';
 import { alignUp, hex } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import {
@@ -17,6 +17,7 @@ import type { Segment } from '../elf/file.ts';
 import { Ehdr, identSize, Phdr } from '../elf/records.ts';
 import { inFile, TextpokeError } from '../errors.ts';
 import type { LinkInput, LinkObject, Output, Piece } from './input.ts';
+import type { LinkSymbols } from './symbols.ts';
 
 /** Bytes that the small code model reaches from 0x400000, less some room for addends (psABI section 3.5.1). */
 const room = 0x7fbf_0000;
@@ -28,10 +29,11 @@ export class OffsetTable {
   private readonly values: number[] = [];
   private readonly input: LinkInput;
 
-  constructor(input: LinkInput) {
+  /** `count` is how many symbols relocations name. */
+  constructor(input: LinkInput, count: number) {
     const { wordSize } = input.arch;
     // Addresses come before relocations, which ask for slots: room for every symbol that is named is enough.
-    const size = input.referencedCount * wordSize;
+    const size = count * wordSize;
     this.output = input.offsetTable;
     this.output.align = wordSize;
     this.output.size = size;
@@ -95,7 +97,7 @@ export function layOut(
       if (address > limit) {
         throw new TextpokeError(
           'link-failed',
-          `the image would end at ${hex(address)}; code of this model has to lie below ${hex(limit)}`,
+          `the image would end at ${hex(address)}; the code of this code model must be below ${hex(limit)}`,
         );
       }
       if (output.type !== SHT_NOBITS) fileEnd = address;
@@ -115,15 +117,21 @@ export function layOut(
 }
 
 /** Carries out every relocation of every section that stays. Error `link-failed`. */
-export function relocate(input: LinkInput, got: OffsetTable): void {
+export function relocate(input: LinkInput, symbols: LinkSymbols, got: OffsetTable): void {
   for (const object of input.objects) {
     inFile(object.file.path, () => {
-      for (const piece of object.pieces.values()) relocatePiece(input, got, object, piece);
+      for (const piece of object.pieces.values()) relocatePiece(input, symbols, got, object, piece);
     });
   }
 }
 
-function relocatePiece(input: LinkInput, got: OffsetTable, object: LinkObject, piece: Piece): void {
+function relocatePiece(
+  input: LinkInput,
+  symbols: LinkSymbols,
+  got: OffsetTable,
+  object: LinkObject,
+  piece: Piece,
+): void {
   const start = piece.output.address + piece.offset;
   for (const table of object.file.relocationSections(piece.section.index)) {
     const relocations = object.file.relocations(table);
@@ -132,7 +140,7 @@ function relocatePiece(input: LinkInput, got: OffsetTable, object: LinkObject, p
       if (type === input.arch.relocations.none) continue;
       const symbol = relocations.symbol[i] as number;
       const offset = relocations.offset[i] as number;
-      const address = input.addressOf(object, symbol);
+      const address = symbols.addressOf(object, symbol);
       const at = { section: piece.section.name, offset };
       if (address === undefined) {
         // Debug and unwind data may name discarded functions; linkers leave zeros there.
@@ -143,7 +151,7 @@ function relocatePiece(input: LinkInput, got: OffsetTable, object: LinkObject, p
           at,
         );
       }
-      const thumb = input.isThumb(object, symbol);
+      const thumb = symbols.isThumb(object, symbol);
       const failed = input.arch.applyRelocation({
         type,
         symbol: thumb ? placeOf(input.arch, address) : address,

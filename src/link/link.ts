@@ -1,14 +1,26 @@
 // Links objects in memory, as the kernel's module loader would, so that no linker is needed to see patching at
 // work. The result is an ordinary ELF executable that the rest of textpoke reads like any other.
+import { archOf } from '../arch/registry.ts';
 import type { ElfFile } from '../elf/file.ts';
-import { LinkInput, type LinkPlace } from './input.ts';
+import { inFile } from '../errors.ts';
+import { LinkInput } from './input.ts';
 import { layOut, OffsetTable, relocate } from './layout.ts';
 import { writeImage } from './output.ts';
+import { type ExternalSymbols, LinkSymbols } from './symbols.ts';
 
+/** A program that was linked in memory. */
 export interface Linked {
+  /** An ELF executable. */
   readonly bytes: Uint8Array;
   /** Symbols that no object defines; each got a stub that traps. */
   readonly undefinedSymbols: readonly string[];
+}
+
+/** What lies around an in-memory link: where it goes, and what symbols exist already. */
+export interface LinkPlace {
+  /** Virtual address of the first byte, a multiple of the largest page. */
+  readonly base: number;
+  readonly external?: ExternalSymbols | undefined;
 }
 
 /** Where programs begin that are linked alone. */
@@ -23,10 +35,14 @@ export function linkObjects(
   files: readonly ElfFile[],
   { base, external }: LinkPlace = { base: programBase },
 ): Linked {
-  const input = new LinkInput(files, external);
-  const got = new OffsetTable(input);
+  const input = new LinkInput(archOf((files[0] as ElfFile).header));
+  const symbols = new LinkSymbols(input, external);
+  for (const file of files) inFile(file.path, () => symbols.add(input.add(file)));
+  const { undefinedNames, referencedCount } = symbols.resolve();
+  // From here on there are no new symbols, and no section grows.
+  const got = new OffsetTable(input, referencedCount);
   const { order, segments } = layOut(input, got.output, base);
   // From here on every address is final.
-  relocate(input, got);
-  return { bytes: writeImage(input, got, order, segments), undefinedSymbols: input.undefinedNames };
+  relocate(input, symbols, got);
+  return { bytes: writeImage(input, symbols, got, order, segments), undefinedSymbols: undefinedNames };
 }

@@ -16,8 +16,9 @@ import { type OutputSection, writeElf } from '../elf/layout.ts';
 import { identSize, Sym } from '../elf/records.ts';
 import { StringAppender } from '../elf/string-appender.ts';
 import { sectionAbsolute } from '../elf/symbols.ts';
-import { type LinkInput, type LinkObject, type Output, stubSection } from './input.ts';
+import type { LinkInput, LinkObject, Output } from './input.ts';
 import type { OffsetTable } from './layout.ts';
+import { type LinkSymbols, stubSection } from './symbols.ts';
 
 function contentOf(input: LinkInput, got: OffsetTable, output: Output): Uint8Array {
   if (output.type === SHT_NOBITS) return new Uint8Array(0);
@@ -51,6 +52,7 @@ function section(
 /** The whole file; `order` and `segments` are those of the layout, relocations are carried out. */
 export function writeImage(
   input: LinkInput,
+  symbols: LinkSymbols,
   got: OffsetTable,
   order: readonly Output[],
   segments: readonly Segment[],
@@ -72,7 +74,7 @@ export function writeImage(
     );
   }
   const strings = new StringAppender(new Uint8Array(1));
-  const { records, locals } = symbolTable(input, numbers, strings);
+  const { records, locals } = symbolTable(input, symbols, numbers, strings);
   sections.push(
     section(names.offsetOf('.symtab'), SHT_SYMTAB, records, {
       link: sections.length + 1,
@@ -84,7 +86,7 @@ export function writeImage(
   );
   const nameOffset = names.offsetOf('.shstrtab');
   sections.push(section(nameOffset, SHT_STRTAB, names.bytes(), {}));
-  const start = input.globals.get('_start');
+  const start = symbols.globals.get('_start');
   const first = (input.objects[0] as LinkObject).file;
   return writeElf(
     {
@@ -94,7 +96,7 @@ export function writeImage(
       type: ET_EXEC,
       machine: input.arch.machine,
       flags: first.header.flags,
-      entry: (start && input.addressOf(start.object, start.symbol)) ?? 0,
+      entry: (start && symbols.addressOf(start.object, start.symbol)) ?? 0,
       shstrndx: sections.length - 1,
     },
     sections,
@@ -106,6 +108,7 @@ export function writeImage(
 /** Locals of each object behind its STT_FILE symbol, then globals. */
 function symbolTable(
   input: LinkInput,
+  symbols: LinkSymbols,
   numbers: ReadonlyMap<Output, number>,
   strings: StringAppender,
 ): { records: Uint8Array; locals: number } {
@@ -115,18 +118,18 @@ function symbolTable(
     { name: '', info: 0, other: 0, shndx: 0, value: 0, size: 0 },
   ];
   const add = (object: LinkObject, symbol: number) => {
-    const { symbols } = object;
-    const section = symbols.section[symbol] as number;
+    const own = object.symbols;
+    const section = own.section[symbol] as number;
     const piece = object.pieces.get(section);
-    const isFile = symbols.type(symbol) === STT_FILE;
+    const isFile = own.type(symbol) === STT_FILE;
     if (!piece && !isFile && section !== sectionAbsolute) return;
-    const value = piece ? (input.addressOf(object, symbol) as number) : (symbols.value[symbol] as number);
-    const size = symbols.size[symbol] as number;
+    const value = piece ? (symbols.addressOf(object, symbol) as number) : (own.value[symbol] as number);
+    const size = own.size[symbol] as number;
     if (!Number.isSafeInteger(value) || !Number.isSafeInteger(size)) return; // names no place of the image
     rows.push({
-      name: symbols.name(symbol),
-      info: symbols.info[symbol] as number,
-      other: symbols.other[symbol] as number,
+      name: own.name(symbol),
+      info: own.info[symbol] as number,
+      other: own.other[symbol] as number,
       shndx: piece ? (numbers.get(piece.output) as number) : SHN_ABS,
       value,
       size,
@@ -137,8 +140,8 @@ function symbolTable(
       if (object.symbols.type(i) !== STT_SECTION) add(object, i);
   }
   const locals = rows.length;
-  for (const [name, { object, symbol }] of input.globals) if (!input.made.has(name)) add(object, symbol);
-  for (const [name, made] of input.made) {
+  for (const [name, { object, symbol }] of symbols.globals) if (!symbols.made.has(name)) add(object, symbol);
+  for (const [name, made] of symbols.made) {
     const shndx = numbers.get(made.output);
     if (shndx === undefined) continue;
     rows.push({

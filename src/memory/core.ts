@@ -2,34 +2,33 @@
 // ones (without), or by both (/proc/vmcore). Segments are held as columns of numbers: there may be millions.
 import { toAddress } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
-import { ET_CORE } from '../elf/constants.ts';
+import { constantName, fileTypes, machineName } from '../elf/constant-names.ts';
+import { ET_CORE, PT_LOAD, PT_NOTE } from '../elf/constants.ts';
 import { readProgramHeaders } from '../elf/read.ts';
 import { TextpokeError } from '../errors.ts';
 import type { ByteSource } from '../files/source.ts';
 import {
-  type AddressSpace,
-  type Dump,
+  type AddressKind,
   forEachPiece,
   type Memory,
   runsOf,
+  type Snapshot,
   type Stretches,
   sortStretches,
 } from './memory.ts';
 
-const PT_LOAD = 1;
-const PT_NOTE = 4;
 const NT_AUXV = 6;
 const AT_ENTRY = 9;
 /** A damaged note segment must not ask for more. */
 const longestNotes = 16 << 20;
 
 /** Reads a core's frame. Errors: `elf-truncated`, `elf-malformed`, `machine-unsupported` for another machine's. */
-export function readCore(path: string, source: ByteSource, machine: number): Dump {
+export function readCore(path: string, source: ByteSource, machine: number): Snapshot {
   const { header, count, field } = readProgramHeaders(path, source);
   if (header.type !== ET_CORE) {
     throw new TextpokeError(
       'memory-unsupported',
-      `e_type is ${header.type}, which is no core's; a raw dump needs --base`,
+      `e_type is ${constantName(fileTypes, header.type)}; ET_CORE is required, and a raw dump needs --base`,
       {
         file: path,
       },
@@ -38,7 +37,7 @@ export function readCore(path: string, source: ByteSource, machine: number): Dum
   if (header.machine !== machine) {
     throw new TextpokeError(
       'memory-mismatch',
-      `the dump is of machine ${header.machine}, the image of machine ${machine}`,
+      `the dump is for ${machineName(header.machine)}, but the image is for ${machineName(machine)}`,
       { file: path },
     );
   }
@@ -63,15 +62,15 @@ export function readCore(path: string, source: ByteSource, machine: number): Dum
     sizes[loads] = size;
     offsets[loads++] = offset;
   }
-  const space = (name: AddressSpace, starts: Float64Array): Memory => {
+  const memory = (addresses: AddressKind, starts: Float64Array): Memory => {
     const stretches: Stretches = sortStretches({
       starts: starts.slice(0, loads),
       sizes: sizes.slice(0, loads),
       offsets: offsets.slice(0, loads),
     });
     return {
-      format: `an ELF core by ${name} addresses`,
-      space: name,
+      format: `an ELF core by ${addresses} addresses`,
+      addresses,
       runs: runsOf(stretches),
       read: (address, into) =>
         forEachPiece(stretches, address, into.length, (offset, at, length) =>
@@ -86,9 +85,9 @@ export function readCore(path: string, source: ByteSource, machine: number): Dum
   const hasPhysical = some((i) => paddr[i] !== 0) || !hasVirtual;
   return {
     ...facts,
-    spaces: [
-      ...(hasVirtual ? [space('virtual', vaddr)] : []),
-      ...(hasPhysical ? [space('physical', paddr)] : []),
+    memories: [
+      ...(hasVirtual ? [memory('virtual', vaddr)] : []),
+      ...(hasPhysical ? [memory('physical', paddr)] : []),
     ],
   };
 }

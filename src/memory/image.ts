@@ -1,15 +1,16 @@
 // An image as it stands in a dump: its symbols and its geometry are the file's, its bytes are the memory's.
-import { Image, type Pointer } from '../image/image.ts';
-import type { Place } from './locate.ts';
+import type { Pointer } from '../image/dynamic.ts';
+import { Image } from '../image/image.ts';
+import type { ImagePlace } from './locate.ts';
 
 /** Bytes that are read at once. */
 const blockSize = 1 << 16;
 
 export class MemoryImage extends Image {
-  readonly place: Place;
+  readonly place: ImagePlace;
   private readonly blocks = new Map<number, Uint8Array>();
 
-  constructor(image: Image, place: Place) {
+  constructor(image: Image, place: ImagePlace) {
     super(image.file, image.symbols);
     this.place = place;
   }

@@ -6,7 +6,7 @@ import { countUpTo } from '../bytes/search.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import type { ByteSource } from '../files/source.ts';
-import { type Dump, forEachPiece, type Runs, sortStretches } from './memory.ts';
+import { forEachPiece, type Runs, type Snapshot, sortStretches } from './memory.ts';
 
 export const kdumpSignature = 'KDUMP   ';
 export const flatSignature = 'makedumpfile';
@@ -41,7 +41,7 @@ export function unflatten(source: ByteSource): ByteSource {
     if (!(offset >= 0 && size >= 0)) {
       throw new TextpokeError(
         'memory-malformed',
-        'a block of the flattened dump says neither place nor end',
+        'a block of the flattened dump has an invalid offset or size',
         {
           offset: at,
         },
@@ -99,7 +99,10 @@ function layersOf(starts: readonly number[], sizes: readonly number[], offsets: 
     .flat()
     .sort((a, b) => a - b);
   if (rewritten.length > mostRewritten) {
-    throw new TextpokeError('memory-malformed', `${rewritten.length} blocks of the flattened dump overlap`);
+    throw new TextpokeError(
+      'memory-malformed',
+      `${rewritten.length} blocks of the flattened dump overlap; at most ${mostRewritten} are supported`,
+    );
   }
   const once = clusters.filter((members) => members.length === 1).flat();
   return [layer(once), ...rewritten.map((i) => layer([i]))];
@@ -110,7 +113,7 @@ export function readKdump(
   path: string,
   source: ByteSource,
   { class: bits, little }: { class: 32 | 64; little: boolean },
-): Dump {
+): Snapshot {
   const malformed = (message: string) => new TextpokeError('memory-malformed', message, { file: path });
   // struct disk_dump_header behind its struct timeval, whose size the machine decides.
   const counts = new ByteView(source.read(bits === 64 ? 428 : 416, 12), little, { file: path });
@@ -121,7 +124,7 @@ export function readKdump(
     throw malformed(`the size of a page is ${pageSize}; a power of two is required`);
   const bitmapAt = (1 + subBlocks) * pageSize;
   const descriptorsAt = bitmapAt + bitmapBlocks * pageSize;
-  if (descriptorsAt > source.size) throw malformed('the file ends in its bitmap of pages');
+  if (descriptorsAt > source.size) throw malformed('the file ends inside its page bitmap');
   // Two bitmaps: pages that exist, pages that were dumped.
   const half = (bitmapBlocks / 2) * pageSize;
   const bitmap = source.read(bitmapAt + Math.floor(half), Math.floor(half));
@@ -158,7 +161,7 @@ export function readKdump(
     return whole;
   };
   return {
-    spaces: [{ format: 'a kdump-compressed dump', space: 'physical', runs, read }],
+    memories: [{ format: 'a kdump-compressed dump', addresses: 'physical', runs, read }],
     // 32-bit kernels do not move, and what they say of themselves is not needed.
     vmcoreinfo: bits === 64 ? readVmcoreinfo(source, pageSize, little) : undefined,
     entry: undefined,

@@ -3,11 +3,11 @@ import { hex, sameBytes } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { bannerPrefix, kernelBannerAt } from '../image/kernel.ts';
-import { readStaticCalls } from '../image/sites.ts';
-import { type Dump, findBytes, type Memory } from './memory.ts';
+import { readStaticCalls } from '../image/static-calls.ts';
+import { findBytes, type Memory, type Snapshot } from './memory.ts';
 
 /** Where the dump has an image. */
-export interface Place {
+export interface ImagePlace {
   readonly memory: Memory;
   /** What is linked at A lies at A + offset in the dump's addresses. */
   readonly offset: number;
@@ -24,40 +24,44 @@ interface Candidate {
 }
 
 /** Finds the image; `slide` is what the user says of it. Error `memory-mismatch` when the dump is of something else. */
-export function locate(image: Image, dump: Dump, slide: number | undefined): Place {
+export function locateImage(image: Image, snapshot: Snapshot, slide: number | undefined): ImagePlace {
   const banner = kernelBannerAt(image);
-  if (!banner) return locateProgram(image, dump, slide);
-  for (const memory of dump.spaces) {
-    for (const candidate of candidates(image, memory, dump, banner, slide)) {
+  if (!banner) return locateProgram(image, snapshot, slide);
+  for (const memory of snapshot.memories) {
+    for (const candidate of candidates(image, memory, snapshot, banner, slide)) {
       const found = new Uint8Array(banner.bytes.length);
       if (!memory.read(banner.address + candidate.offset, found) || !sameBytes(found, banner.bytes)) continue;
-      return { memory, offset: candidate.offset, ...settleSlide(image, memory, candidate, slide) };
+      return { memory, offset: candidate.offset, ...findSlide(image, memory, candidate, slide) };
     }
   }
-  throw new TextpokeError('memory-mismatch', describeOther(dump, banner.bytes, slide));
+  throw new TextpokeError('memory-mismatch', describeOther(snapshot, banner.bytes, slide));
 }
 
 function* candidates(
   image: Image,
   memory: Memory,
-  { vmcoreinfo }: Dump,
+  { vmcoreinfo }: Snapshot,
   banner: { address: number; bytes: Uint8Array },
   slide: number | undefined,
 ): Generator<Candidate> {
   const noted = vmcoreinfo === undefined ? undefined : notedPlace(image, vmcoreinfo);
   const known = slide ?? noted?.slide;
-  if (memory.space === 'virtual') {
+  if (memory.addresses === 'virtual') {
     if (known !== undefined) yield { offset: known, slide: known, from: 'VMCOREINFO' };
     if (slide !== undefined) return;
-    yield { offset: 0, slide: 0, from: 'the banner, which lies where it is linked' };
+    yield { offset: 0, slide: 0, from: 'the banner at its link address' };
   } else if (noted?.physical !== undefined)
     yield { offset: noted.physical, slide: noted.slide, from: 'VMCOREINFO' };
-  const near = memory.space === 'virtual' ? banner.address : 0;
+  const near = memory.addresses === 'virtual' ? banner.address : 0;
   for (const address of findBytes(memory, banner.bytes, near)) {
     const offset = address - banner.address;
     // Pages are moved whole; the same text elsewhere is another copy (the kernel's log, for one).
     if (offset % 4096 !== 0) continue;
-    yield { offset, slide: known, from: known === undefined ? 'locating the banner' : 'VMCOREINFO' };
+    yield {
+      offset,
+      slide: known,
+      from: known === undefined ? 'the place of the banner in the dump' : 'VMCOREINFO',
+    };
   }
 }
 
@@ -85,7 +89,7 @@ function notedPlace(image: Image, text: string): { slide: number; physical: numb
  * may have been found in another mapping of the same memory; but most static calls still hold the function that they
  * were linked with, so the distance that most of them agree on is the slide.
  */
-function settleSlide(
+function findSlide(
   image: Image,
   memory: Memory,
   candidate: Candidate,
@@ -108,28 +112,32 @@ function settleSlide(
   }
   const [most] = [...votes].sort((a, b) => b[1] - a[1]);
   if (most) return { slide: most[0], slideFrom: `${candidate.from}, and the functions of static calls` };
-  const slid = memory.space === 'virtual' ? candidate.offset : 0;
-  return { slide: slid, slideFrom: memory.space === 'virtual' ? candidate.from : 'no pointer that needs it' };
+  const slid = memory.addresses === 'virtual' ? candidate.offset : 0;
+  return {
+    slide: slid,
+    slideFrom:
+      memory.addresses === 'virtual' ? candidate.from : 'the link address (no static call to compare)',
+  };
 }
 
 /** A program: its core says where it starts, if it is no position-dependent one anyway. */
-function locateProgram(image: Image, { spaces, entry }: Dump, slide: number | undefined): Place {
-  const memory = spaces[0];
-  if (memory?.space !== 'virtual') {
+function locateProgram(image: Image, { memories, entry }: Snapshot, slide: number | undefined): ImagePlace {
+  const memory = memories[0];
+  if (memory?.addresses !== 'virtual') {
     throw new TextpokeError(
       'memory-unsupported',
-      'the image is no kernel, and the dump has no virtual addresses to find it by',
+      'the image is not a kernel, and the dump has no virtual addresses; they are required to find the image',
     );
   }
   if (slide !== undefined) return { memory, offset: slide, slide, slideFrom: '--slide' };
   const { entry: linked } = image.file.header;
   if (entry === undefined || !image.isPositionIndependent)
-    return { memory, offset: 0, slide: 0, slideFrom: 'nothing said otherwise' };
+    return { memory, offset: 0, slide: 0, slideFrom: 'the link address' };
   const moved = entry - linked;
   return { memory, offset: moved, slide: moved, slideFrom: 'AT_ENTRY of the core' };
 }
 
-function describeOther(dump: Dump, banner: Uint8Array, slide: number | undefined): string {
+function describeOther(snapshot: Snapshot, banner: Uint8Array, slide: number | undefined): string {
   const text = (bytes: Uint8Array) =>
     JSON.stringify(
       Buffer.from(bytes)
@@ -137,7 +145,7 @@ function describeOther(dump: Dump, banner: Uint8Array, slide: number | undefined
         .replace(/[\n\0]*$/, ''),
     );
   const prefix = Buffer.from(bannerPrefix);
-  for (const memory of dump.spaces) {
+  for (const memory of snapshot.memories) {
     for (const address of findBytes(memory, prefix, 0)) {
       const line = Buffer.alloc(512);
       memory.read(address, line);
@@ -145,9 +153,9 @@ function describeOther(dump: Dump, banner: Uint8Array, slide: number | undefined
       // `Linux version %s` and the like are text of the kernel, too.
       if (!/^Linux version \d/.test(found)) continue;
       if (text(Buffer.from(found)) === text(banner)) continue;
-      return `the dump is of another kernel, ${JSON.stringify(found)}; the image is ${text(banner)}`;
+      return `the dump is from another kernel, ${JSON.stringify(found)}; the image is ${text(banner)}`;
     }
   }
   const where = slide === undefined ? '' : ` with a slide of ${hex(slide)}`;
-  return `the dump does not hold the kernel ${text(banner)}${where}`;
+  return `the dump does not contain the kernel ${text(banner)}${where}`;
 }

@@ -3,7 +3,7 @@
 import { countUpTo } from '../bytes/search.ts';
 
 /** Whose addresses a dump is made by. */
-export type AddressSpace = 'virtual' | 'physical';
+export type AddressKind = 'virtual' | 'physical';
 
 /** Runs of adjacent bytes in order of address: where each begins and ends. */
 export interface Runs {
@@ -14,16 +14,17 @@ export interface Runs {
 export interface Memory {
   /** What a person calls the format. */
   readonly format: string;
-  readonly space: AddressSpace;
+  /** What kind `read` takes. */
+  readonly addresses: AddressKind;
   readonly runs: Runs;
   /** Copies what there is of [address, address + into.length), and leaves the rest; true when all is there. */
   read(address: number, into: Uint8Array): boolean;
 }
 
-/** A dump: its memory by each kind of address that it has, and what it says of itself. */
-export interface Dump {
+/** What a dump holds: memory by each kind of address that it has, and what it says of itself. */
+export interface Snapshot {
   /** Virtual addresses first. */
-  readonly spaces: readonly Memory[];
+  readonly memories: readonly Memory[];
   /** The text of its VMCOREINFO note. */
   readonly vmcoreinfo: string | undefined;
   /** AT_ENTRY of a program's core: where its first instruction lies. */

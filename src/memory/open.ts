@@ -1,24 +1,43 @@
 // Opens a dump of memory, whose format its first bytes tell.
-import { isElf } from '../elf/read.ts';
+import { isElf } from '../elf/magic.ts';
 import { inFile, TextpokeError } from '../errors.ts';
-import { type ByteSource, fileSource } from '../files/source.ts';
+import { type Input, nameOf, openInput } from '../files/input.ts';
+import type { ByteSource } from '../files/source.ts';
 import type { Image } from '../image/image.ts';
 import { readCore } from './core.ts';
 import { flatSignature, kdumpSignature, readKdump, unflatten } from './kdump.ts';
-import type { Dump } from './memory.ts';
+import type { Snapshot } from './memory.ts';
+
+/** A snapshot whose file is open. */
+export interface OpenSnapshot extends Snapshot {
+  /** Gives the file back to the system; nothing may be read after it. */
+  close(): void;
+}
 
 /**
  * Opens the dump of a system that runs `image`; `base` is the virtual address of a raw dump's first byte.
  * Errors: `read-failed`, `memory-unsupported`, `memory-malformed`, `memory-mismatch`, `elf-truncated`.
  */
-export function openDump(path: string, image: Image, base: number | undefined): Dump {
-  const source = fileSource(path);
-  return inFile(path, () => readDump(path, source, image, base));
+export function openSnapshot(input: Input, image: Image, base: number | undefined): OpenSnapshot {
+  const name = nameOf(input);
+  const source = openInput(input);
+  const close = () => source.close();
+  try {
+    return { ...inFile(name, () => readSnapshot(name, source, image, base)), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 /** The same for an open source. */
-export function readDump(path: string, source: ByteSource, image: Image, base: number | undefined): Dump {
-  if (base !== undefined) return rawDump(source, base);
+export function readSnapshot(
+  path: string,
+  source: ByteSource,
+  image: Image,
+  base: number | undefined,
+): Snapshot {
+  if (base !== undefined) return rawSnapshot(source, base);
   const start = source.read(0, Math.min(16, source.size));
   const text = Buffer.from(start).toString('latin1');
   const { header } = image.file;
@@ -36,13 +55,13 @@ export function readDump(path: string, source: ByteSource, image: Image, base: n
   );
 }
 
-function rawDump(source: ByteSource, base: number): Dump {
+function rawSnapshot(source: ByteSource, base: number): Snapshot {
   const end = base + source.size;
   return {
-    spaces: [
+    memories: [
       {
         format: 'a raw dump',
-        space: 'virtual',
+        addresses: 'virtual',
         runs: { starts: Float64Array.of(base), ends: Float64Array.of(end) },
         read(address, into) {
           const from = Math.max(address, base);

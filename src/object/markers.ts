@@ -37,24 +37,47 @@ export function readMarkers(object: ObjectCode, code: CodeSection): Markers {
       else at.push({ offset, place: object.placeOf(symbol, relocations.addend[i] as number) });
     }
   }
-  // Greedy from the front: a key's marker at S+3 must not be taken for the next site's first (S+5 is its S+2).
-  at.sort((a, b) => a.offset - b.offset);
-  const branches: BranchMarker[] = [];
-  for (let i = 0; i + 1 < at.length; ) {
-    const first = at[i] as (typeof at)[number];
-    const second = at[i + 1] as (typeof at)[number];
-    const distance = second.offset - first.offset;
-    if ((distance === 2 || distance === 3) && object.isCode(first.place.section)) {
-      const key = arch.relocations.rela ? second.place : keyOf(object, code, first.offset);
-      branches.push({ offset: first.offset, target: first.place, key, likely: distance === 3 });
-      i += 2;
-    } else i += 1;
-  }
+  const branches = pairMarks(at, ({ place }) => object.isCode(place.section)).map(
+    ({ target, key, likely }): BranchMarker => ({
+      offset: target.offset,
+      target: target.place,
+      key: arch.relocations.rela ? key.place : keyBeside(object, code, target.offset),
+      likely,
+    }),
+  );
   return { branches, keptLocks };
 }
 
+/** The two marks of a static branch. */
+export interface MarkPair<Mark> {
+  readonly target: Mark;
+  readonly key: Mark;
+  readonly likely: boolean;
+}
+
+/**
+ * Pairs the marks of one section: one against a branch's target, and two bytes (unlikely) or three (likely) behind it
+ * one against its key. `isCode` tells a mark that names code. In order of offset.
+ */
+export function pairMarks<Mark extends { readonly offset: number }>(
+  marks: readonly Mark[],
+  isCode: (mark: Mark) => boolean,
+): MarkPair<Mark>[] {
+  // Greedy from the front: a key's marker at S+3 must not be taken for the next site's first (S+5 is its S+2).
+  const sorted = [...marks].sort((a, b) => a.offset - b.offset);
+  const pairs: MarkPair<Mark>[] = [];
+  for (let i = 0; i + 1 < sorted.length; i++) {
+    const [target, key] = [sorted[i] as Mark, sorted[i + 1] as Mark];
+    const distance = key.offset - target.offset;
+    if ((distance !== 2 && distance !== 3) || !isCode(target)) continue;
+    pairs.push({ target, key, likely: distance === 3 });
+    i++;
+  }
+  return pairs;
+}
+
 /** The key whose address stands beside a site's place. Error `site-mismatch` where there is none. */
-function keyOf(object: ObjectCode, code: CodeSection, offset: number): Place {
+function keyBeside(object: ObjectCode, code: CodeSection, offset: number): Place {
   let keys = keysBySite.get(object);
   if (!keys) {
     keys = readKeyWords(object);
@@ -64,7 +87,7 @@ function keyOf(object: ObjectCode, code: CodeSection, offset: number): Place {
   if (key) return key;
   throw new TextpokeError(
     'site-mismatch',
-    `${object.describe(code.section.index, offset)}: the markers of a static branch need its key in ${keySection}, which does not name the site`,
+    `${object.describe(code.section.index, offset)}: the static branch has markers, but ${keySection} does not list the key of the site`,
     { section: code.section.name, offset },
   );
 }

@@ -1,27 +1,14 @@
 // A relocatable object as the site finders see it: its code sections with what symbols and relocations say.
-import { type Arch, type CodeMap, type InstructionSet, placeOf } from '../arch/arch.ts';
-import { countUpTo } from '../bytes/search.ts';
-import {
-  ET_REL,
-  SHF_ALLOC,
-  SHF_EXECINSTR,
-  SHT_PROGBITS,
-  STB_LOCAL,
-  STT_FILE,
-  STT_FUNC,
-  STT_GNU_IFUNC,
-  STT_NOTYPE,
-  STT_OBJECT,
-  STT_SECTION,
-  STT_TLS,
-} from '../elf/constants.ts';
+
+import type { Arch, InstructionSet } from '../arch/arch.ts';
+import { type CodeMap, codeMapOf, isNameless, symbolPlace } from '../arch/code-map.ts';
+import { hex } from '../bytes/integer.ts';
+import type { SectionNumber, SymbolNumber } from '../bytes/named-numbers.ts';
+import { ET_REL, SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, STT_FILE, STT_SECTION } from '../elf/constants.ts';
 import type { ElfFile, Section } from '../elf/file.ts';
 import type { Relocations } from '../elf/relocations.ts';
 import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
 import { TextpokeError } from '../errors.ts';
-
-/** Where the header and the kernel put trampolines; a trampoline's own jump is no site. */
-export const trampolineSection = '.static_call.text';
 
 /**
  * What alternatives are copied from (arch/x86/kernel/alternative.c): code that never runs where it stands, so that
@@ -31,11 +18,11 @@ const templateSection = '.altinstr_replacement';
 
 /** A place in an object: a section and a byte offset in it, or (section 0) an undefined symbol plus an offset. */
 export interface Place {
-  readonly section: number;
+  readonly section: SectionNumber;
   /** Section-relative byte offset; with section 0 the offset from the symbol. */
   readonly offset: number;
   /** The symbol that a relocation used to name the place. */
-  readonly symbol: number;
+  readonly symbol: SymbolNumber;
 }
 
 export interface CodeSection {
@@ -67,14 +54,17 @@ export class ObjectCode {
     if (file.header.type !== ET_REL) {
       throw new TextpokeError(
         'not-relocatable',
-        'the file is a linked image; sites are annotated in objects, before the link',
+        'the file is a linked image; annotate the objects before the link',
       );
     }
     this.file = file;
     this.arch = arch;
     const symtab = file.symtab;
     if (!symtab) {
-      throw new TextpokeError('elf-malformed', 'the object has no symbol table; annotate before stripping');
+      throw new TextpokeError(
+        'elf-malformed',
+        'the object has no symbol table; annotate the object before strip',
+      );
     }
     this.symbols = file.symbols(symtab);
     this.codeSections = file.sections
@@ -98,14 +88,14 @@ export class ObjectCode {
       if (relocations.every((table) => table.rela === rela)) continue;
       throw new TextpokeError(
         'elf-unsupported',
-        `the section has ${rela ? 'SHT_REL' : 'SHT_RELA'} relocations; objects for ${this.arch.name} have ${rela ? 'SHT_RELA' : 'SHT_REL'}`,
+        `the section has ${rela ? 'SHT_REL' : 'SHT_RELA'} relocations; objects for ${this.arch.name} must have ${rela ? 'SHT_RELA' : 'SHT_REL'}`,
         { section: section.name },
       );
     }
   }
 
   /** Symbol numbers by the section they are defined in, in table order. */
-  symbolsIn(section: number): readonly number[] {
+  symbolsIn(section: SectionNumber): readonly SymbolNumber[] {
     if (!this.bySection) {
       this.bySection = new Map();
       for (let i = 1; i < this.symbols.count; i++) {
@@ -136,7 +126,7 @@ export class ObjectCode {
   }
 
   /** True for the number of a code section. */
-  isCode(section: number): boolean {
+  isCode(section: SectionNumber): boolean {
     return this.codeNumbers.has(section);
   }
 
@@ -146,7 +136,7 @@ export class ObjectCode {
   }
 
   /** Section-relative place that a symbol names. */
-  placeOfSymbol(symbol: number): number {
+  placeOfSymbol(symbol: SymbolNumber): number {
     return symbolPlace(this.arch, this.symbols, symbol);
   }
 
@@ -161,7 +151,7 @@ export class ObjectCode {
   }
 
   /** Relocations of a section by the byte offset they fill; those of type NONE fill nothing. */
-  fieldRelocations(section: number): ReadonlyMap<number, FieldRelocation> {
+  fieldRelocations(section: SectionNumber): ReadonlyMap<number, FieldRelocation> {
     let map = this.fields.get(section);
     if (!map) {
       map = new Map();
@@ -178,19 +168,21 @@ export class ObjectCode {
   }
 
   /** The place that symbol + addend names. */
-  placeOf(symbol: number, addend: number): Place {
+  placeOf(symbol: SymbolNumber, addend: number): Place {
     const section = this.symbols.section[symbol] as number;
     if (section === sectionUndefined) return { section: 0, offset: addend, symbol };
     return { section, offset: this.placeOfSymbol(symbol) + addend, symbol };
   }
 
-  /** The section symbol of a section, if the assembler left one. */
-  sectionSymbol(section: number): number | undefined {
-    return this.symbolsIn(section).find((i) => this.symbols.type(i) === STT_SECTION);
+  /** The section symbol of a section, if the assembler left one that stands for the section's start. */
+  sectionSymbol(section: SectionNumber): SymbolNumber | undefined {
+    return this.symbolsIn(section).find(
+      (i) => this.symbols.type(i) === STT_SECTION && this.symbols.value[i] === 0,
+    );
   }
 
   /** A symbol's name, the section's for a section symbol. */
-  symbolName(symbol: number): string {
+  symbolName(symbol: SymbolNumber): string {
     if (this.symbols.isSectionSymbol(symbol)) {
       return this.file.sections[this.symbols.section[symbol] as number]?.name ?? '';
     }
@@ -198,7 +190,7 @@ export class ObjectCode {
   }
 
   /** `symbol+0x1c` for people: the nearest symbol at or in front of the place, else the section's name. */
-  describe(section: number, offset: number): string {
+  describe(section: SectionNumber, offset: number): string {
     let best = -1;
     let bestValue = -1;
     for (const i of this.symbolsIn(section)) {
@@ -212,96 +204,15 @@ export class ObjectCode {
       best < 0 ? (this.file.sections[section]?.name ?? `section ${section}`) : this.symbols.name(best);
     return `${name}+0x${(offset - Math.max(bestValue, 0)).toString(16)}`;
   }
-}
 
-/** What the bytes behind a symbol are. */
-type Content = 'code' | 'thumb' | 'data';
-
-/** What a mapping symbol says of the bytes behind it; undefined for any other symbol. */
-export function mappingOf(arch: Arch, symbols: SymbolTable, i: number): Content | undefined {
-  if (!arch.mappingSymbol || symbols.type(i) !== STT_NOTYPE || symbols.binding(i) !== STB_LOCAL)
-    return undefined;
-  return arch.mappingSymbol(symbols.name(i));
-}
-
-const assemblerLocal = new TextEncoder().encode('.L');
-
-/**
- * True for a symbol that means nothing to people: one that says what bytes are, or a compiler's label, which REL
- * relocations keep in the table because they have no addend to name its place by.
- */
-export function isNameless(arch: Arch, symbols: SymbolTable, i: number): boolean {
-  if (!arch.mappingSymbol) return false;
-  return mappingOf(arch, symbols, i) !== undefined || symbols.nameStartsWith(i, assemblerLocal);
-}
-
-/** The place that a symbol names: its value, less the Thumb bit that a function's may have (AAELF32, 5.5.3). */
-export function symbolPlace(arch: Arch, symbols: SymbolTable, i: number): number {
-  const value = symbols.value[i] as number;
-  return arch.thumbBit && isFunction(symbols, i) ? placeOf(arch, value) : value;
-}
-
-function isFunction(symbols: SymbolTable, i: number): boolean {
-  const type = symbols.type(i);
-  return type === STT_FUNC || type === STT_GNU_IFUNC;
-}
-
-/**
- * Makes a section's code map of the symbols that lie in it; `offsetOf` gives section-relative places. From the
- * first mapping symbol on these decide. Else a data symbol makes data of everything up to the next symbol, as
- * objdump -d reads it: st_size of hand-written data is often missing, and bytes taken for code would be patched.
- */
-export function codeMapOf(
-  arch: Arch,
-  symbols: SymbolTable,
-  members: Iterable<number>,
-  offsetOf: (symbol: number) => number,
-  size: number,
-): CodeMap {
-  const contents = new Map<number, Content>();
-  const mapped = new Map<number, Content>();
-  for (const i of members) {
-    const type = symbols.type(i);
-    const at = offsetOf(i);
-    if (type === STT_SECTION || !(at >= 0 && at < size)) continue;
-    const mapping = mappingOf(arch, symbols, i);
-    if (mapping) mapped.set(at, mapping);
-    else if (arch.thumbBit && isFunction(symbols, i) && (symbols.value[i] as number) % 2 !== 0)
-      contents.set(at, 'thumb');
-    else if (type !== STT_OBJECT && type !== STT_TLS) {
-      if (contents.get(at) !== 'thumb') contents.set(at, 'code');
-    } else if (!contents.has(at)) contents.set(at, 'data');
-  }
-  if (mapped.size > 0) spreadMapping(contents, mapped);
-  const offsets = Uint32Array.from(contents.keys()).sort();
-  const rangesOf = (what: Content): Uint32Array => {
-    const ranges: number[] = [];
-    offsets.forEach((at, i) => {
-      if (contents.get(at) !== what) return;
-      const end = offsets[i + 1] ?? size;
-      if (ranges.at(-1) === at) ranges[ranges.length - 1] = end;
-      else ranges.push(at, end);
-    });
-    return Uint32Array.from(ranges);
-  };
-  return {
-    starts: offsets.filter((at) => contents.get(at) !== 'data'),
-    data: rangesOf('data'),
-    thumb: rangesOf('thumb'),
-  };
-}
-
-/** Makes every place from the first mapping symbol on what the last one in front of it says. */
-function spreadMapping(contents: Map<number, Content>, mapped: ReadonlyMap<number, Content>): void {
-  let state: Content | undefined;
-  for (const at of Uint32Array.from(new Set([...contents.keys(), ...mapped.keys()])).sort()) {
-    state = mapped.get(at) ?? state;
-    if (state !== undefined) contents.set(at, state);
+  /** The same for a place that may lie in no section. */
+  describePlace(place: Place): string {
+    if (place.section > 0) return this.describe(place.section, place.offset);
+    return `${this.symbolName(place.symbol)}+${hex(place.offset)}`;
   }
 }
 
-/** True when `length` bytes from `offset` on are data among code. */
-export function isAllData({ data }: CodeMap, offset: number, length: number): boolean {
-  const bounds = countUpTo(data, offset);
-  return bounds % 2 === 1 && offset + length <= (data[bounds] as number);
+/** True when two places are one; undefined symbols are told apart by their numbers. */
+export function isSamePlace(a: Place, b: Place): boolean {
+  return a.section === b.section && a.offset === b.offset && (a.section !== 0 || a.symbol === b.symbol);
 }

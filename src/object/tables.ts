@@ -1,7 +1,7 @@
 // Reads the tables of a relocatable object: each field is a relocation (REL: with its addend in the bytes), and
 // one object may hold several sections of one table's name (COMDAT groups, `ld -r`): all of them are read.
 
-import { entryLayout, type TableRow } from '../bytes/schema.ts';
+import { entryLayout, type TableRow } from '../bytes/table.ts';
 import { ByteView } from '../bytes/view.ts';
 import { SHT_NOBITS } from '../elf/constants.ts';
 import type { Section } from '../elf/file.ts';

@@ -1,17 +1,12 @@
-// Static calls by name: trampoline `__SCT__name` and key `__SCK__name` (include/linux/static_call_types.h).
+// The trampolines and keys of one object, and which belong together.
+import type { SectionNumber, SymbolNumber } from '../bytes/named-numbers.ts';
+import { keyNameOf, keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
 import { STB_LOCAL, STT_FILE } from '../elf/constants.ts';
 import { sectionUndefined } from '../elf/symbols.ts';
 import type { ObjectCode } from './object-code.ts';
 
-export const trampolinePrefix = '__SCT__';
-export const keyPrefix = '__SCK__';
 const trampolineBytes = new TextEncoder().encode(trampolinePrefix);
 const keyBytes = new TextEncoder().encode(keyPrefix);
-
-/** The key's name for a trampoline's. */
-export function keyNameOf(trampoline: string): string {
-  return keyPrefix + trampoline.slice(trampolinePrefix.length);
-}
 
 /**
  * Trampolines and keys of one object. File-local calls of several sources may share a name after `ld -r`; a
@@ -54,14 +49,14 @@ export class Trampolines {
   }
 
   /** False when no place near this symbol can be a trampoline; the cheap question in front of `at`. */
-  mayReach(symbol: number): boolean {
+  mayReach(symbol: SymbolNumber): boolean {
     return (
       this.isTrampoline[symbol] === 1 || this.sections.has(this.object.symbols.section[symbol] as number)
     );
   }
 
   /** The trampoline that S + A + bias lands on: the symbol itself, or one at that place of its section. */
-  at(symbol: number, offsetFromSymbol: number): number | undefined {
+  at(symbol: SymbolNumber, offsetFromSymbol: number): SymbolNumber | undefined {
     const { symbols } = this.object;
     if (symbols.section[symbol] === sectionUndefined) {
       return this.isTrampoline[symbol] === 1 && offsetFromSymbol === 0 ? symbol : undefined;
@@ -72,12 +67,12 @@ export class Trampolines {
   }
 
   /** The trampoline defined at byte `offset` of a section. */
-  inSection(section: number, offset: number): number | undefined {
+  inSection(section: SectionNumber, offset: number): SymbolNumber | undefined {
     return this.places.get(`${section}:${offset}`);
   }
 
   /** The key's symbol, when the object names it. */
-  keyOf(trampoline: number): number | undefined {
+  keyOf(trampoline: SymbolNumber): SymbolNumber | undefined {
     const name = keyNameOf(this.object.symbols.name(trampoline));
     const local = this.keys.get(`${this.sourceFile[trampoline]}:${name}`);
     return local ?? this.keys.get(`0:${name}`);

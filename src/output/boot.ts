@@ -1,14 +1,17 @@
 // The record of a boot for people: phases with counts, then each write with before, after, reason, disassembly.
-
-import type { Runtime } from '../boot/runtime.ts';
-import type { PlaceStates } from '../boot/states.ts';
+import { phases, runTime } from '../boot/passes.ts';
+import type { Part, Runtime } from '../boot/runtime.ts';
+import { keysInUse } from '../boot/static-key.ts';
 import type { PokeRecord } from '../boot/text-poke.ts';
 import { hex, hexBytes, sameBytes } from '../bytes/integer.ts';
 import { linesOfAddresses, type SourceLine } from '../dwarf/source-lines.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import type { MismatchError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
-import { count, outputColours } from './console.ts';
+import type { Group } from '../kinds/kind.ts';
+import { countGroups, groupsOf, moduleGroups } from '../kinds/registry.ts';
+import { outputColours } from './console.ts';
+import { count } from './count.ts';
 import { sourceText } from './verify.ts';
 
 /** One instruction as text; a breakpoint's or a prefix's single byte reads as what it is. */
@@ -111,28 +114,33 @@ export function traceText(runtime: Runtime, disassemblers: Disassemblers): strin
   return lines.length > 0 ? `${lines.join('\n')}\n` : '';
 }
 
+/** `3 static branches`, by group; groups without sites are left out where another has some. */
+function groupsText(part: Part, groups: readonly Group[]): string {
+  const counts = countGroups(part);
+  const some = groups.filter(({ id }) => (counts[id] ?? 0) > 0);
+  const shown = some.length > 0 ? some : groups.slice(0, 1);
+  return shown.map(({ id, noun }) => count(counts[id] ?? 0, noun)).join(', ');
+}
+
 /** What each phase of boot deals with. */
-function phaseSubjects({ branches, callSites, locks, barriers, alternatives }: Runtime): Map<string, string> {
-  const barrierCount = barriers.length + alternatives.length;
-  const forOneCpu = [
-    locks.length > 0 || barrierCount === 0 ? count(locks.length, 'lock prefix') : '',
-    barrierCount > 0 ? count(barrierCount, 'barrier') : '',
-  ];
-  return new Map([
-    ['jump_label_init', count(branches.length, 'static branch')],
-    ['static_call_init', count(callSites.length, 'static call')],
-    ['SMP alternatives', forOneCpu.filter((text) => text !== '').join(', ')],
-    ['run time', 'steps'],
+function phaseSubjects({ program }: Runtime): Map<string, string> {
+  const subjects = phases.map((phase): [string, string] => [
+    phase,
+    groupsText(
+      program,
+      groupsOf((kind) => kind.phase === phase),
+    ),
   ]);
+  return new Map([...subjects, [runTime, 'steps']]);
 }
 
 /** How many keys and calls are named before the rest is only counted. */
 const shownChanges = 8;
 
 /** The keys and calls that are otherwise than they were before boot. */
-function changes({ poker, parts, calls }: Runtime): string[] {
-  const keys = new Set(calls.keys());
-  for (const { branches } of parts) for (const site of branches) keys.add(site.key);
+function changes(runtime: Runtime): string[] {
+  const { poker, program } = runtime;
+  const keys = new Set([...program.calls.keys(), ...keysInUse(runtime)]);
   const first = new Map<number, PokeRecord>();
   const last = new Map<number, PokeRecord>();
   for (const record of poker.records) {
@@ -160,79 +168,19 @@ export function bootSummary(runtime: Runtime): string {
     ([name, { text, data }]) =>
       `${name.padEnd(16)} ${(subjects.get(name) ?? '').padEnd(22)} ${count(text, 'text write')}, ${count(data, 'data write')}`,
   );
-  const { profile, modules, results } = runtime;
+  const { profile } = runtime.program;
   if (profile.version) lines.push(`${'profile'.padEnd(16)} ${profile.name}`);
-  for (const { name, branches, callSites, locks } of modules) {
-    const sites = [count(branches.length, 'static branch'), count(callSites.length, 'static call')];
-    lines.push(`${'module'.padEnd(16)} ${name}: ${sites.join(', ')}, ${count(locks.length, 'lock prefix')}`);
+  for (const module of runtime.state.modules) {
+    const counts = countGroups(module);
+    const sites = moduleGroups.map(({ id, noun }) => count(counts[id] ?? 0, noun));
+    lines.push(`${'module'.padEnd(16)} ${module.name}: ${sites.join(', ')}`);
   }
-  for (const { step, reserved } of results) {
+  for (const { step, reserved } of runtime.log.results) {
     const owners = Object.entries(reserved).flatMap(([what, is]) => (is ? [what] : []));
     lines.push(`${'reserved'.padEnd(16)} ${step}: ${owners.length > 0 ? owners.join(', ') : 'no'}`);
   }
   lines.push(...changes(runtime).map((text) => `${'changed'.padEnd(16)} ${text}`));
   return `${lines.join('\n')}\n`;
-}
-
-/** `textpoke.boot/1`. */
-export function bootJson(file: string, runtime: Runtime, undefinedSymbols: readonly string[]): unknown {
-  const { poker, branches, callSites, locks, barriers, alternatives, notes } = runtime;
-  return {
-    schema: 'textpoke.boot/1',
-    file,
-    profile: runtime.profile.name,
-    sites: {
-      branches: branches.length,
-      calls: callSites.length,
-      locks: locks.length,
-      barriers: barriers.length + alternatives.length,
-    },
-    modules: runtime.modules.map((module) => ({
-      name: module.name,
-      sites: {
-        branches: module.branches.length,
-        calls: module.callSites.length,
-        locks: module.locks.length,
-      },
-    })),
-    writes: poker.records.map((record) => ({
-      phase: record.phase,
-      what: record.what,
-      address: hex(record.address),
-      symbol: record.symbol,
-      before: hexBytes(record.before),
-      after: hexBytes(record.after),
-      reason: record.reason,
-      ...(record.live ? { step: record.live.step } : {}),
-    })),
-    reserved: runtime.results,
-    warnings: runtime.warnings,
-    notes,
-    undefinedSymbols,
-  };
-}
-
-/** `textpoke.states/1`, a place a line. */
-export function statesJson(
-  file: string,
-  { image, profile }: Runtime,
-  places: readonly PlaceStates[],
-): string {
-  const head = { schema: 'textpoke.states/1', file, profile: profile.name };
-  const lines = places.map(({ address, kind, key, states }) =>
-    JSON.stringify({
-      address: hex(address),
-      symbol: image.describe(address),
-      kind,
-      ...(key === undefined ? {} : { key: image.describe(key) }),
-      states: states.map(({ bytes, mask, meaning }) => ({
-        bytes: hexBytes(bytes),
-        ...(mask ? { mask: hexBytes(mask) } : {}),
-        meaning,
-      })),
-    }),
-  );
-  return `${JSON.stringify(head).slice(0, -1)},"places":[\n${lines.join(',\n')}\n]}`;
 }
 
 /** How many places are shown before the rest is only counted. */

@@ -1,17 +1,23 @@
 // What every command says the same way: diagnostics to stderr, results to stdout, colour only on a terminal.
-import { Chalk, type ChalkInstance } from 'chalk';
+import type { ChalkInstance } from 'chalk';
 import { ExitCode, printable, TextpokeError } from '../errors.ts';
 import { reasonOf } from '../files/source.ts';
+import { coloursOf } from './colours.ts';
 
-function colourLevel(stream: { isTTY?: boolean }): 0 | 1 {
+function hasColour(stream: { isTTY?: boolean }): boolean {
   const forced = process.env.FORCE_COLOR;
-  if (process.env.NO_COLOR) return 0;
-  return stream.isTTY === true || (forced !== undefined && forced !== '0') ? 1 : 0;
+  if (process.env.NO_COLOR) return false;
+  return stream.isTTY === true || (forced !== undefined && forced !== '0');
 }
 
-/** Colours for standard output; none in a pipe or with NO_COLOR. */
+/** True where standard output takes colours: not in a pipe, not with NO_COLOR. */
+export function isOutputColoured(): boolean {
+  return hasColour(process.stdout);
+}
+
+/** Colours for standard output, where it takes any. */
 export function outputColours(): ChalkInstance {
-  return new Chalk({ level: colourLevel(process.stdout) });
+  return coloursOf(isOutputColoured());
 }
 
 /** A reader that goes away (`| head`) is no error; a full disk is one. */
@@ -35,11 +41,6 @@ export function print(text: string): void {
   output().write(text.endsWith('\n') ? text : `${text}\n`);
 }
 
-/** `1 site`, `2 sites`. */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : noun.endsWith('ch') || noun.endsWith('x') ? 'es' : 's'}`;
-}
-
 /** Writes one diagnostic line. */
 export function warn(text: string): void {
   process.stderr.write(`textpoke: ${text}\n`);
@@ -47,7 +48,7 @@ export function warn(text: string): void {
 
 /** Writes one error line. */
 export function printError(text: string): void {
-  const red = new Chalk({ level: colourLevel(process.stderr) }).red;
+  const { red } = coloursOf(hasColour(process.stderr));
   process.stderr.write(`textpoke: ${red('error')}: ${text}\n`);
 }
 

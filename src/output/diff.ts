@@ -1,28 +1,16 @@
 // What diff found: for people, for machines, and for a comment on a pull request.
-import type { Compared, Difference } from '../diff/compare.ts';
-import { type ComparedSite, describeSite, type SiteKind } from '../diff/sites.ts';
+import type { Difference } from '../diff/compare.ts';
+import type { ComparedFile } from '../diff/files.ts';
+import { type ComparedSite, describeSite } from '../diff/sites.ts';
 import { printable } from '../errors.ts';
-import { count, outputColours } from './console.ts';
-
-/** What was compared: a file, or a member of an archive. */
-export interface ComparedFile extends Compared {
-  /** The member's name, in an archive. */
-  readonly member: string | undefined;
-}
-
-const plurals: Readonly<Record<SiteKind, string>> = {
-  'static branch': 'static branches',
-  'static call': 'static calls',
-  lock: 'locks',
-  'kept lock': 'kept locks',
-  barrier: 'barriers',
-  'site for one CPU': 'sites for one CPU',
-};
+import { kinds } from '../kinds/registry.ts';
+import { coloursOf } from './colours.ts';
+import { count } from './count.ts';
 
 function sentence(difference: Difference): string {
   if (difference.what === 'added') return describeSite(difference.after);
   if (difference.what === 'removed') return describeSite(difference.before);
-  return `${describeSite(difference.before)} is ${difference.after.flags} now`;
+  return `${describeSite(difference.before)} is now ${difference.after.flags}`;
 }
 
 const siteOf = (difference: Difference): ComparedSite =>
@@ -42,18 +30,18 @@ function summary(files: readonly ComparedFile[]): string {
 }
 
 /** `static branches 12 to 11`, for kinds whose number is another one. */
-function kinds(files: readonly ComparedFile[]): string[] {
-  const number = (side: 'before' | 'after', kind: SiteKind) =>
+function kindCounts(files: readonly ComparedFile[]): string[] {
+  const number = (side: 'before' | 'after', kind: string) =>
     files.reduce((sum, file) => sum + (file[side].get(kind) ?? 0), 0);
-  return (Object.keys(plurals) as SiteKind[]).flatMap((kind) => {
-    const [before, after] = [number('before', kind), number('after', kind)];
-    return before === after ? [] : [`${plurals[kind]} ${before} to ${after}`];
+  return kinds.flatMap(({ name, plural }) => {
+    const [before, after] = [number('before', name), number('after', name)];
+    return before === after ? [] : [`${plural} ${before} to ${after}`];
   });
 }
 
 /** Differences by function, a line each; nothing where there are none. */
-export function diffText(files: readonly ComparedFile[]): string {
-  const colour = outputColours();
+export function diffText(files: readonly ComparedFile[], color?: boolean): string {
+  const colour = coloursOf(color);
   const paint = { removed: colour.red, added: colour.green, changed: colour.yellow } as const;
   const lines: string[] = [];
   for (const { member, differences } of files) {
@@ -73,12 +61,67 @@ export function diffText(files: readonly ComparedFile[]): string {
     }
   }
   if (lines.length === 0) return '';
-  return `${[...lines, [summary(files), ...kinds(files)].join('; ')].join('\n')}\n`;
+  return `${[...lines, [summary(files), ...kindCounts(files)].join('; ')].join('\n')}\n`;
+}
+
+/** What `textpoke diff --format json` prints (docs/diff.schema.json). */
+export interface DiffDocument {
+  readonly schema: 'textpoke.diff/1';
+  /** The old build, by the name that it was given. */
+  readonly old: string;
+  /** The new build, by the name that it was given. */
+  readonly new: string;
+  /** How many sites the new build has no more. */
+  readonly removed: number;
+  /** How many sites the old build has not. */
+  readonly added: number;
+  /** How many sites say something else now. */
+  readonly changed: number;
+  /** One for an object or an image, one a member for an archive. */
+  readonly files: readonly ComparedDocument[];
+}
+
+/** Two builds of an object, an image or a member of an archive. */
+export interface ComparedDocument {
+  /** The member's name, in an archive. */
+  readonly member?: string;
+  /** How many sites each build has, by the name of the kind: `static branch`. */
+  readonly sites: {
+    readonly old: Readonly<Record<string, number>>;
+    readonly new: Readonly<Record<string, number>>;
+  };
+  /** In order of the old build's functions, new functions behind them. */
+  readonly differences: readonly DifferenceDocument[];
+}
+
+/** A site that one build has and the other has not, or that says something else now. */
+export interface DifferenceDocument {
+  readonly what: 'removed' | 'added' | 'changed';
+  /** Without what compilers put behind its name (`.cold`, `.isra.0`). */
+  readonly function: string;
+  /** Name of the kind of site: `static branch`. */
+  readonly kind: string;
+  /** Absent for a site that was added. */
+  readonly old?: SiteDocument;
+  /** Absent for a site that was removed. */
+  readonly new?: SiteDocument;
+}
+
+/** A site as one build has it. */
+export interface SiteDocument {
+  /** Key of a branch, name of a call; absent for sites without. */
+  readonly key?: string;
+  /** What else the entry says: `likely`, `tail`, `init`. */
+  readonly flags?: string;
+  /** `symbol+0x1c`. */
+  readonly place: string;
+  /** `file.c:12`, where DWARF has it. */
+  readonly source?: string;
 }
 
 /** `textpoke.diff/1`. */
-export function diffJson(old: string, now: string, files: readonly ComparedFile[]): unknown {
-  const side = (site: ComparedSite) => ({
+export function diffJson(old: string, now: string, files: readonly ComparedFile[]): DiffDocument {
+  const side = (site: ComparedSite): SiteDocument => ({
     ...(site.key === undefined ? {} : { key: site.key }),
     ...(site.flags === '' ? {} : { flags: site.flags }),
     place: site.place,
@@ -122,7 +165,7 @@ export function diffMarkdown(old: string, now: string, files: readonly ComparedF
   });
   const more = differences.length - rows.length;
   return [
-    `${head}${[summary(files), ...kinds(files)].join('; ')}.`,
+    `${head}${[summary(files), ...kindCounts(files)].join('; ')}.`,
     '',
     '| | function | site | where |',
     '| --- | --- | --- | --- |',

@@ -1,26 +1,21 @@
 // Prints what dump found: one JSON document (schema textpoke.dump/1), or text for people who know readelf and
 // objdump. Both come in pieces, so that nothing but the file at hand has to be held.
-import { Chalk, type ChalkInstance } from 'chalk';
+import type { ChalkInstance } from 'chalk';
+import { type DumpedFile, type DumpedTable, type TablePart, tablesOf } from '../dump/model.ts';
+import { printable } from '../errors.ts';
+import { type TableEntries, tableKinds } from '../kinds/registry.ts';
 import {
-  type DumpedAlternative,
-  type DumpedBarrier,
-  type DumpedCallSite,
+  type CellTools,
   type DumpedDeadEntry,
-  type DumpedFile,
+  type DumpedEntry,
   type DumpedInstruction,
-  type DumpedJumpEntry,
-  type DumpedLock,
   type DumpedPlace,
-  type DumpedTable,
-  type DumpedTables,
-  type DumpedTrampolineKey,
-  dumpSchema,
   isDead,
   placeName,
+  siteColumns,
   sourceName,
-  type TablePart,
-} from '../dump/model.ts';
-import { printable } from '../errors.ts';
+} from '../kinds/shown.ts';
+import { coloursOf } from './colours.ts';
 
 type Files = Iterable<DumpedFile> | AsyncIterable<DumpedFile>;
 
@@ -38,38 +33,82 @@ function* inPieces(parts: Iterable<string>): Generator<string> {
   if (piece !== '') yield piece;
 }
 
-/** The JSON document for all files, in pieces. A table's own problems stand beside its entries. */
+const dumpSchema = 'textpoke.dump/1';
+
+/** What `textpoke dump --json` prints (docs/dump.schema.json). */
+export interface DumpDocument {
+  readonly schema: 'textpoke.dump/1';
+  /** One for an object or an image, one a member for an archive. */
+  readonly files: readonly FileDocument[];
+}
+
+/** Entries in order, by table, all sections of the table together; absent where a table was not asked for. */
+export type TableDocuments = {
+  readonly [Name in keyof TableEntries]?: readonly (TableEntries[Name] | DumpedDeadEntry)[];
+};
+
+/** The tables of a file. */
+export interface FileDocument extends TableDocuments {
+  /** By the name that it was given; `lib.a(member.o)` for a member of an archive. */
+  readonly file: string;
+  /** Bits of an address. */
+  readonly class: 32 | 64;
+  /** Machine and byte order, as messages call them. */
+  readonly machine: string;
+  /** A relocatable object; an executable; a shared object or PIE. */
+  readonly type: 'rel' | 'exec' | 'dyn';
+  /** Tables whose entries hold addresses and not distances; absent where there are none. */
+  readonly absolute?: readonly string[];
+  /** What is wrong with a table as a whole, by its name; under `sourceLines`: why places have no file and line. */
+  readonly problems?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The document of a file. A table's own problems stand beside its entries. */
+export function fileJson(file: DumpedFile): FileDocument {
+  const { tables, linesProblem, member, ...head } = file;
+  const shown = tablesOf(file, tableKinds).map(({ row: { id }, table }) => ({ id, ...table }));
+  const absolute = shown.flatMap((table) => (table.absolute ? [table.id] : []));
+  const problems: Record<string, readonly string[]> = {};
+  for (const table of shown) if (table.problems.length > 0) problems[table.id] = table.problems;
+  if (linesProblem !== undefined) problems.sourceLines = [linesProblem];
+  return {
+    ...head,
+    ...(Object.fromEntries(shown.map(({ id, entries }) => [id, entries])) as TableDocuments),
+    ...(absolute.length > 0 ? { absolute } : {}),
+    ...(Object.keys(problems).length > 0 ? { problems } : {}),
+  };
+}
+
+/** The document of what was dumped. */
+export function dumpDocument(files: readonly DumpedFile[]): DumpDocument {
+  return { schema: dumpSchema, files: files.map(fileJson) };
+}
+
+/** The JSON document for all files, in pieces: an entry a line. */
 export async function* dumpJson(files: Files): AsyncGenerator<string> {
   yield `{"schema":${JSON.stringify(dumpSchema)},"files":[`;
   let between = '\n';
   for await (const file of files) {
     yield between;
-    yield* inPieces(fileJson(file));
+    yield* inPieces(fileLines(fileJson(file)));
     between = ',\n';
   }
   yield '\n]}\n';
 }
 
-function* fileJson(file: DumpedFile): Generator<string> {
-  const { tables, linesProblem, ...head } = file;
-  yield JSON.stringify(head).slice(0, -1);
-  const problems: Record<string, readonly string[]> = {};
-  const absolute: string[] = [];
-  for (const name of Object.keys(tables) as (keyof DumpedTables)[]) {
-    const table = tables[name] as DumpedTable<never>;
-    if (table.problems.length > 0) problems[name] = table.problems;
-    if (table.absolute) absolute.push(name);
+function* fileLines({ file, class: bits, machine, type, absolute, problems, ...tables }: FileDocument) {
+  yield JSON.stringify({ file, class: bits, machine, type }).slice(0, -1);
+  for (const [name, entries] of Object.entries(tables)) {
     yield `,\n "${name}":[`;
     let between = '\n  ';
-    for (const entry of table.entries) {
+    for (const entry of entries) {
       yield between + JSON.stringify(entry);
       between = ',\n  ';
     }
     yield ']';
   }
-  if (absolute.length > 0) yield `,\n "absolute":${JSON.stringify(absolute)}`;
-  if (linesProblem !== undefined) problems.sourceLines = [linesProblem];
-  if (Object.keys(problems).length > 0) yield `,\n "problems":${JSON.stringify(problems)}`;
+  if (absolute) yield `,\n "absolute":${JSON.stringify(absolute)}`;
+  if (problems) yield `,\n "problems":${JSON.stringify(problems)}`;
   yield '}';
 }
 
@@ -78,13 +117,13 @@ export interface DumpTextOptions {
 }
 
 /** Left out of a table where no site has a source line. */
-const sourceColumn = 'source';
+const sourceColumn = siteColumns[2];
 
 const typeNames = { rel: 'relocatable object', exec: 'executable', dyn: 'shared object or PIE' } as const;
 
 /** The text for all files, in pieces: per file and table a header with counts, then a line an entry. */
 export async function* dumpText(files: Files, options: DumpTextOptions = {}): AsyncGenerator<string> {
-  const colour = new Chalk({ level: options.color ? 1 : 0 });
+  const colour = coloursOf(options.color);
   let between = '';
   for await (const file of files) {
     yield `${between}${colour.bold(`${file.file}: ELF${file.class} ${file.machine}, ${typeNames[file.type]}`)}\n`;
@@ -93,78 +132,22 @@ export async function* dumpText(files: Files, options: DumpTextOptions = {}): As
   }
 }
 
-function* fileText({ tables, type, linesProblem }: DumpedFile, colour: ChalkInstance): Generator<string> {
-  const site = (place: DumpedPlace) => [
-    location(place, type),
-    placeName(place),
-    printable(sourceName(place) ?? '-'),
-  ];
-  const { jumpTable, staticCallSites, smpLocks, keptLocks, smpBarriers, altSmp, trampolineKeys } = tables;
-  const shown = Object.values(tables).filter((table) => !isAbsent(table));
+function* fileText(file: DumpedFile, colour: ChalkInstance): Generator<string> {
+  const { type, linesProblem } = file;
+  const tools: CellTools = {
+    site: (place) => [location(place, type), placeName(place), printable(sourceName(place) ?? '-')],
+    key: (place) => (place.undefined ? `${placeName(place)} (undefined)` : placeName(place)),
+    instruction: instructionCells,
+  };
+  const shown = tablesOf(file, tableKinds).filter(({ table }) => !isAbsent(table));
   if (shown.length === 0) yield '  no tables\n';
   if (linesProblem !== undefined) yield `  ${colour.red('problem')}: ${printable(linesProblem)}\n`;
-  if (jumpTable && !isAbsent(jumpTable)) {
-    const columns = [
-      'address',
-      'site',
-      sourceColumn,
-      'target',
-      'key',
-      'branch',
-      'flags',
-      'bytes',
-      'instruction',
-    ];
-    yield* tableText(jumpTable, columns, colour, (entry: DumpedJumpEntry) => [
-      ...site(entry.code),
-      placeName(entry.target),
-      keyName(entry.key),
-      entry.branch,
-      entry.bit1 ? 'bit1' : '-',
-      ...instructionCells(entry.instruction),
-    ]);
-  }
-  if (staticCallSites && !isAbsent(staticCallSites)) {
-    const columns = ['address', 'site', sourceColumn, 'key', 'flags', 'bytes', 'instruction'];
-    yield* tableText(staticCallSites, columns, colour, (entry: DumpedCallSite) => [
-      ...site(entry.site),
-      keyName(entry.key),
-      [entry.tail && 'tail', entry.init && 'init'].filter(Boolean).join(',') || '-',
-      ...instructionCells(entry.instruction),
-    ]);
-  }
-  for (const locks of [smpLocks, keptLocks]) {
-    if (!locks || isAbsent(locks)) continue;
-    yield* tableText(locks, ['address', 'site', sourceColumn, 'byte'], colour, (entry: DumpedLock) => [
-      ...site(entry.lock),
-      entry.byte ?? '-',
-    ]);
-  }
-  if (smpBarriers && !isAbsent(smpBarriers)) {
-    yield* tableText(
-      smpBarriers,
-      ['address', 'site', sourceColumn, 'bytes', 'instruction'],
-      colour,
-      (entry: DumpedBarrier) => [...site(entry.site), ...instructionCells(entry.instruction)],
-    );
-  }
-  if (altSmp && !isAbsent(altSmp)) {
-    const columns = ['address', 'site', sourceColumn, 'bytes', 'instruction', 'one CPU', 'instruction'];
-    yield* tableText(altSmp, columns, colour, (entry: DumpedAlternative) => [
-      ...site(entry.site),
-      ...instructionCells(entry.instruction),
-      ...instructionCells(entry.replacement),
-    ]);
-  }
-  if (trampolineKeys && !isAbsent(trampolineKeys)) {
-    yield* tableText(trampolineKeys, ['trampoline', 'key'], colour, (entry: DumpedTrampolineKey) => [
-      placeName(entry.trampoline),
-      keyName(entry.key),
-    ]);
+  for (const { row, table } of shown) {
+    yield* tableText(table, row.columns, colour, (entry) => row.cells(entry, tools));
   }
 }
 
-function isAbsent({ parts, problems }: Pick<DumpedTable<DumpedLock>, 'parts' | 'problems'>): boolean {
+function isAbsent({ parts, problems }: Pick<DumpedTable<DumpedEntry>, 'parts' | 'problems'>): boolean {
   return parts.length === 0 && problems.length === 0;
 }
 
@@ -174,20 +157,16 @@ function location(place: DumpedPlace, type: DumpedFile['type']): string {
   return place.section === undefined ? '-' : `${place.section}+0x${(place.offset ?? 0).toString(16)}`;
 }
 
-function keyName(place: DumpedPlace): string {
-  return place.undefined ? `${placeName(place)} (undefined)` : placeName(place);
-}
-
 function instructionCells(instruction: DumpedInstruction | undefined): [bytes: string, text: string] {
   if (!instruction) return ['-', '-'];
   return [instruction.bytes.replace(/..(?=.)/g, '$& '), instruction.text];
 }
 
-function* tableText<Entry extends { readonly index: number; readonly problem?: string }>(
-  table: DumpedTable<Entry>,
+function* tableText(
+  table: DumpedTable<DumpedEntry>,
   allColumns: readonly string[],
   colour: ChalkInstance,
-  cells: (entry: Entry) => string[],
+  cells: (entry: DumpedEntry) => string[],
 ): Generator<string> {
   yield `\n${colour.bold(table.name)}: ${countText(table)}\n`;
   for (const problem of table.problems) yield `  ${colour.red('problem')}: ${problem}\n`;
@@ -206,7 +185,7 @@ function* tableText<Entry extends { readonly index: number; readonly problem?: s
     `  ${index.padStart(indexWidth)}  ${row.map((cell, i) => cell.padEnd(widths[i] as number)).join('  ')}`.trimEnd();
   yield `${colour.dim(line('index', columns))}\n`;
   for (let i = 0; i < rows.length; i++) {
-    const entry = table.entries[i] as Entry | DumpedDeadEntry;
+    const entry = table.entries[i] as DumpedEntry | DumpedDeadEntry;
     const index = String(entry.index);
     if (isDead(entry)) yield `${line(index, [])}  ${deadText(entry, colour)}\n`;
     else {
@@ -217,11 +196,11 @@ function* tableText<Entry extends { readonly index: number; readonly problem?: s
 }
 
 function deadText({ bytes, discarded, problem }: DumpedDeadEntry, colour: ChalkInstance): string {
-  if (discarded) return colour.dim('discarded: a linker zeroed the entry with the code it named');
+  if (discarded) return colour.dim('discarded: the linker dropped the code and wrote zeros to the entry');
   return `${colour.red('malformed')}: ${problem} (bytes ${bytes})`;
 }
 
-function countText<Entry extends { readonly index: number }>(table: DumpedTable<Entry>): string {
+function countText(table: DumpedTable<DumpedEntry>): string {
   const { entries, total, parts } = table;
   const count = entries.length === total ? `${total}` : `${entries.length} of ${total}`;
   const noun = `${table.absolute ? 'absolute ' : ''}${total === 1 ? 'entry' : 'entries'}`;

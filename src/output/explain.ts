@@ -1,5 +1,5 @@
-// The rules of verify for people.
-import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
+// The rules of verify, for people and for machines.
+import { type Rule, type RuleId, ruleIds, rules } from '../verify/rules.ts';
 import { outputColours } from './console.ts';
 
 /** Columns of a paragraph. */
@@ -27,4 +27,15 @@ export function explainRule(id: RuleId): string {
   const { name, severity, summary, help } = rules[id];
   const paint = severity === 'error' ? outputColours().red : outputColours().yellow;
   return `${id} ${name} (${paint(severity)})\n\n${wrap(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)}\n\n${wrap(help)}\n`;
+}
+
+/** `textpoke.explain/1` (docs/explain.schema.json). */
+export function explainJson(ids: readonly RuleId[]): unknown {
+  return {
+    schema: 'textpoke.explain/1',
+    rules: ids.map((id) => {
+      const { name, severity, summary, help, needs }: Rule = rules[id];
+      return { id, name, severity, summary, help, ...(needs === undefined ? {} : { needs }) };
+    }),
+  };
 }

@@ -2,7 +2,8 @@
 import { isAbsolute, relative } from 'node:path';
 import { hex } from '../bytes/integer.ts';
 import { printable } from '../errors.ts';
-import type { Located, Report } from '../verify/report.ts';
+import type { Located } from '../verify/finding.ts';
+import type { Report } from '../verify/report.ts';
 import { rules } from '../verify/rules.ts';
 
 function data(text: string): string {

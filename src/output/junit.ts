@@ -1,6 +1,7 @@
 // Findings as JUnit XML: a rule is a test case, which fails where there are findings that count.
 import { hex, hexBytes } from '../bytes/integer.ts';
-import type { Located, Report } from '../verify/report.ts';
+import type { Located } from '../verify/finding.ts';
+import type { Report } from '../verify/report.ts';
 import { type RuleId, ruleIds, rules, type Severity } from '../verify/rules.ts';
 import { sourceText } from './verify.ts';
 

@@ -1,6 +1,7 @@
 // The linker script fragment for GNU ld and lld: where the tables go and what their bounds are called.
 import type { Arch } from '../arch/arch.ts';
-import { allTables, altSmp, keptLocks, smpBarriers, smpLocks, type TableRow } from '../bytes/schema.ts';
+import type { TableRow } from '../bytes/table.ts';
+import { tableKinds } from '../kinds/registry.ts';
 
 function outputSection(row: TableRow, align: number, keep: boolean): string {
   const [start, stop] = row.bounds[0] as readonly [string, string];
@@ -15,18 +16,9 @@ function outputSection(row: TableRow, align: number, keep: boolean): string {
   ].join('\n');
 }
 
-/**
- * The fragment for a machine: with tables of what it has. With `keep` false, --gc-sections drops the entries of dead functions with
- * their code: right for objects that annotate has bound, wrong for tables from elsewhere.
- */
+/** The fragment for a machine: with tables of what it has; with `keep` their entries are roots of --gc-sections. */
 export function linkerScript(arch: Arch, keep: boolean): string {
-  const hasLocks = arch.lockPrefix !== undefined;
-  const hasBarriers = arch.instructionsOf(0).smpBarriers.length > 0;
-  const tables = allTables.filter((row) => {
-    if (row === smpLocks || row === keptLocks) return hasLocks;
-    if (row === smpBarriers) return hasBarriers;
-    return row !== altSmp; // the kernel's, in its own script
-  });
+  const tables = tableKinds.filter((row) => row.isInScript(arch)).map(({ table }) => table);
   const sections = tables.map((row) => outputSection(row, arch.wordSize === 8 ? row.addralign : 4, keep));
   return `/* Tables of textpoke, for GNU ld and lld: pass this file with -T. */
 SECTIONS

@@ -1,16 +1,16 @@
 // What verify --memory found, for people and for machines.
 import { hex } from '../bytes/integer.ts';
-import type { Compared, VerifiedMemory } from '../verify/memory.ts';
+import type { ComparedTable, VerifiedMemory } from '../verify/memory.ts';
 import type { Report } from '../verify/report.ts';
-import { count } from './console.ts';
-import { findingJson } from './verify.ts';
+import { count } from './count.ts';
+import { findingsJson, type VerifyDocument } from './verify.ts';
 
 /** A distance with its sign: an image may lie below the place it was linked for. */
 function distance(value: number): string {
   return value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
 }
 
-function tableLine({ name, compared, init, missing, mismatches }: Compared): string {
+function tableLine({ name, compared, init, missing, mismatches }: ComparedTable): string {
   const left = [init > 0 ? `${init} in init memory` : '', missing > 0 ? `${missing} not in the dump` : ''];
   const leftOut = left.filter((text) => text !== '').join(', ');
   return `  ${name}: ${compared} compared, ${mismatches} wrong${leftOut ? ` (left out: ${leftOut})` : ''}`;
@@ -28,8 +28,61 @@ export function memoryText(dump: string, verified: VerifiedMemory): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** What `textpoke verify --memory SNAPSHOT --format json` prints (docs/memory.schema.json). */
+export interface MemoryDocument extends Pick<VerifyDocument, 'findings' | 'suppressed'> {
+  readonly schema: 'textpoke.memory/1';
+  /** The image, by the name that it was given. */
+  readonly file: string;
+  /** Where the image was found in the snapshot. */
+  readonly memory: MemoryPlace;
+  /** How many CPUs the sites had to fit; absent where neither an option nor a site says. */
+  readonly cpus?: 'one' | 'several';
+  /** Tables that have entries, and the trampolines of static calls. */
+  readonly tables: readonly ComparedTable[];
+  /** Static keys of the branches that were compared, in order of address. */
+  readonly keys: readonly MemoryKey[];
+  /** Static calls whose key the snapshot has. */
+  readonly calls: readonly MemoryCall[];
+}
+
+/** Where an image lies in a snapshot. Distances are `0x…`, with a sign in front below 0. */
+export interface MemoryPlace {
+  /** The snapshot, by the name that it was given. */
+  readonly file: string;
+  /** What a person calls its format. */
+  readonly format: string;
+  /** By which addresses it was read. */
+  readonly addresses: 'virtual' | 'physical';
+  /** What is linked at A lies at A + offset in the snapshot's addresses. */
+  readonly offset: string;
+  /** What is linked at A ran at A + slide. */
+  readonly slide: string;
+  /** What the slide was told by. */
+  readonly slideFrom: string;
+}
+
+/** A static key as a snapshot has it. */
+export interface MemoryKey {
+  /** `symbol+0x10`. */
+  readonly key: string;
+  /** Virtual address as linked, `0x…`. */
+  readonly address: string;
+  /** Its count, as static_key_count gives it. */
+  readonly enabled: number;
+}
+
+/** A static call as a snapshot has it. */
+export interface MemoryCall {
+  /** The name given to DEFINE_STATIC_CALL. */
+  readonly call: string;
+  /** Virtual address of its key as linked, `0x…`. */
+  readonly address: string;
+  /** What it calls: `symbol+0x10`, the name of what another file defines, `NULL` or `RET0`. */
+  readonly function: string;
+}
+
 /** `textpoke.memory/1`. */
-export function memoryJson(report: Report, dump: string, verified: VerifiedMemory): unknown {
+export function memoryJson(report: Report, dump: string, verified: VerifiedMemory): MemoryDocument {
   const { image, tables, keys, calls, cpus } = verified;
   const { memory, offset, slide, slideFrom } = image.place;
   return {
@@ -38,7 +91,7 @@ export function memoryJson(report: Report, dump: string, verified: VerifiedMemor
     memory: {
       file: dump,
       format: memory.format,
-      addresses: memory.space,
+      addresses: memory.addresses,
       offset: distance(offset),
       slide: distance(slide),
       slideFrom,
@@ -51,7 +104,6 @@ export function memoryJson(report: Report, dump: string, verified: VerifiedMemor
       enabled,
     })),
     calls: calls.map(({ name, address, value }) => ({ call: name, address: hex(address), function: value })),
-    findings: report.findings.map(findingJson),
-    suppressed: report.suppressed.map(({ finding, reason }) => ({ ...findingJson(finding), reason })),
+    ...findingsJson(report),
   };
 }

@@ -3,7 +3,8 @@ import type { Location, Log, PhysicalLocation, ReportingDescriptor, Result } fro
 import { hex } from '../bytes/integer.ts';
 import { PT_LOAD } from '../elf/constants.ts';
 import type { Image } from '../image/image.ts';
-import type { Located, Report } from '../verify/report.ts';
+import type { Located } from '../verify/finding.ts';
+import type { Report } from '../verify/report.ts';
 import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
 import { version } from '../version.ts';
 

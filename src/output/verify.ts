@@ -1,13 +1,14 @@
 // Findings for people, and as JSON for machines.
-
 import { hex, hexBytes } from '../bytes/integer.ts';
 import type { SourceLine } from '../dwarf/source-lines.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import { printable } from '../errors.ts';
-import { countOf, type Located, type Report } from '../verify/report.ts';
-import { rules } from '../verify/rules.ts';
-import type { Verified } from '../verify/verify.ts';
-import { count, outputColours } from './console.ts';
+import type { SiteCounts } from '../kinds/registry.ts';
+import type { Located } from '../verify/finding.ts';
+import { countOf, type Report } from '../verify/report.ts';
+import { type RuleId, rules, type Severity } from '../verify/rules.ts';
+import { coloursOf } from './colours.ts';
+import { count } from './count.ts';
 
 /** `file.c:12`. */
 export function sourceText({ file, line }: SourceLine): string {
@@ -15,10 +16,14 @@ export function sourceText({ file, line }: SourceLine): string {
 }
 
 /** A heading for each rule, below it a line a finding with found and expected bytes; nothing for a good image. */
-export function verifyText(report: Report, disassemblers: Disassemblers | undefined): string {
+export function verifyText(
+  report: Report,
+  disassemblers: Disassemblers | undefined,
+  color?: boolean,
+): string {
   const { file, image, findings, suppressed } = report;
   if (findings.length === 0) return '';
-  const colour = outputColours();
+  const colour = coloursOf(color);
   const lines: string[] = [];
   const show = (label: string, bytes: Uint8Array | undefined, address: number | undefined) => {
     if (!bytes || address === undefined) return;
@@ -42,25 +47,82 @@ export function verifyText(report: Report, disassemblers: Disassemblers | undefi
   }
   const counts = [count(countOf(report, 'error'), 'error'), count(countOf(report, 'warning'), 'warning')];
   if (suppressed.length > 0) counts.push(`${suppressed.length} suppressed`);
-  lines.push(`${counts.join(', ')}; textpoke explain ${findings[0]?.rule} says more of the first`);
+  lines.push(`${counts.join(', ')}; textpoke explain ${findings[0]?.rule} explains the first rule`);
   return `${lines.join('\n')}\n`;
 }
 
-/** `textpoke.verify/1` (docs/verify.schema.json). */
-export function verifyJson(report: Report, counts: Verified['counts']): unknown {
+/** What `textpoke verify --format json` prints (docs/verify.schema.json). */
+export interface VerifyDocument {
+  readonly schema: 'textpoke.verify/1';
+  /** The image, by the name that it was given. */
+  readonly file: string;
+  /** Entries that were looked at. */
+  readonly counts: SiteCounts;
+  /** How many findings are errors. */
+  readonly errors: number;
+  /** How many findings are warnings. */
+  readonly warnings: number;
+  /** Errors first, then by rule and address. */
+  readonly findings: readonly FindingDocument[];
+  /** What the suppressions accept. */
+  readonly suppressed: readonly SuppressedDocument[];
+  /** Why some findings have no source. */
+  readonly linesProblem?: string;
+}
+
+/** A finding as JSON has it. */
+export interface FindingDocument {
+  /** Id of the rule: `TP007`. */
+  readonly rule: RuleId;
+  /** Name of the rule: `wrong-instruction`. */
+  readonly name: string;
+  readonly severity: Severity;
+  /** Virtual address of the place, `0x…`; absent for what is about a file as a whole. */
+  readonly address?: string;
+  /** `symbol+0x1c`, or what names the place instead. */
+  readonly place: string;
+  /** Source of the place, where DWARF has it. */
+  readonly source?: SourceLine;
+  readonly message: string;
+  /** Virtual address of the table's entry that is at fault, `0x…`. */
+  readonly entry?: string;
+  /** Bytes that stand at the place, two hexadecimal digits each. */
+  readonly found?: string;
+  /** Bytes that would be right, two hexadecimal digits each. */
+  readonly expected?: string;
+}
+
+/** A finding that a suppression accepts. */
+export interface SuppressedDocument extends FindingDocument {
+  /** Why it is accepted. */
+  readonly reason: string;
+}
+
+/** `textpoke.verify/1`. */
+export function verifyJson(report: Report, counts: SiteCounts): VerifyDocument {
   return {
     schema: 'textpoke.verify/1',
     file: report.file,
     counts,
     errors: countOf(report, 'error'),
     warnings: countOf(report, 'warning'),
-    findings: report.findings.map(findingJson),
-    suppressed: report.suppressed.map(({ finding, reason }) => ({ ...findingJson(finding), reason })),
+    ...findingsJson(report),
     ...(report.linesProblem === undefined ? {} : { linesProblem: report.linesProblem }),
   };
 }
 
-export function findingJson({ rule, address, place, message, ...more }: Located): object {
+/** The findings of a report, and what of them was suppressed. */
+export function findingsJson({
+  findings,
+  suppressed,
+}: Report): Pick<VerifyDocument, 'findings' | 'suppressed'> {
+  return {
+    findings: findings.map(findingJson),
+    suppressed: suppressed.map(({ finding, reason }) => ({ ...findingJson(finding), reason })),
+  };
+}
+
+function findingJson({ rule, address, place, message, ...more }: Located): FindingDocument {
   const { entry, source, found, expected } = more;
   return {
     rule,

@@ -1,22 +1,25 @@
 // Calls of trampolines that no entry lists, which would go through them for ever; and the other way round, static
 // calls that no entry lists a site of.
-import { placeOf } from '../arch/arch.ts';
-import type { Runtime } from '../boot/runtime.ts';
-import { type CallSite, readCallSites } from '../image/sites.ts';
-import { keyPrefix, trampolinePrefix } from '../object/trampolines.ts';
+import { placeOf } from '../arch/code-pointer.ts';
+import type { Address } from '../bytes/named-numbers.ts';
+import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
+import type { Program } from '../demand/program.ts';
+import { staticCall } from '../kinds/static-call/kind.ts';
+import type { CallSite } from '../kinds/static-call/table.ts';
+import { Astray } from './astray.ts';
 import type { Finding } from './finding.ts';
 
-/** TP009, TP021 (a call that no entry could list), TP024. */
-export function* checkCoverage(runtime: Runtime): Generator<Finding> {
-  const { image } = runtime;
+/** TP009, TP021 (a call that no entry could list), TP024; `sound` is the program without the entries at fault. */
+export function* checkCoverage(program: Program, sound: Program): Generator<Finding> {
+  const { image } = program;
   const trampolines = new Map<number, string>();
   for (const { name, address } of image.symbols.named((n) => n.startsWith(trampolinePrefix))) {
     trampolines.set(placeOf(image.arch, address), name);
   }
   if (trampolines.size === 0) return;
-  const entries = readCallSites(image);
+  const entries = program.sites.of(staticCall);
   const listed = new Set(entries.map((site) => site.address));
-  const astray = countAstray(runtime, entries);
+  const astray = new Astray(trampolinesOfFaulty(sound, entries));
   const stubs = new Map<number, number>();
   const findings: Finding[] = [];
   const called = new Set<number>();
@@ -30,10 +33,10 @@ export function* checkCoverage(runtime: Runtime): Generator<Finding> {
       if (!trampolines.has(target)) {
         // Few branches leave their range; only those, and those to a veneer, can go to a stub.
         const inside = target >= range.address && target < range.address + range.code.length;
-        if (inside && !image.isVeneer(target)) return;
+        if (inside && !image.stubs.isVeneer(target)) return;
         let through = stubs.get(pointer);
         if (through === undefined) {
-          const callee = image.contains(target) ? image.callee(pointer) : undefined;
+          const callee = image.contains(target) ? image.stubs.callee(pointer) : undefined;
           through = callee?.kind === 'address' ? placeOf(image.arch, callee.address) : target;
           stubs.set(pointer, through);
         }
@@ -41,13 +44,9 @@ export function* checkCoverage(runtime: Runtime): Generator<Finding> {
         target = through;
       }
       called.add(target);
-      if (image.jumpsOverVeneers(address) || image.isInVeneer(address)) return;
+      if (image.stubs.jumpsOverVeneers(address) || image.stubs.isInVeneer(address)) return;
       // An entry of this call's key that names no site was made for it: one defect, which is said already.
-      const left = astray.get(target) ?? 0;
-      if (left > 0) {
-        astray.set(target, left - 1);
-        return;
-      }
+      if (astray.takes(target)) return;
       const name = trampolines.get(target);
       const why = short
         ? image.instructionsAt(address).explainShort(range.code, offset)
@@ -61,34 +60,29 @@ export function* checkCoverage(runtime: Runtime): Generator<Finding> {
     });
   }
   yield* findings;
-  yield* checkUse(runtime, entries, called);
+  yield* checkUse(sound, entries, called);
 }
 
-/** Entries that were left out as faulty and name no branch, by their key's trampoline. */
-function countAstray(runtime: Runtime, entries: readonly CallSite[]): Map<number, number> {
-  const { image } = runtime;
-  const sound = new Set(runtime.callSites.map((site) => site.address));
-  const astray = new Map<number, number>();
-  for (const { address, key } of entries) {
-    const trampoline = runtime.calls.get(key)?.trampoline;
-    if (sound.has(address) || trampoline === undefined) continue;
-    const place = placeOf(image.arch, trampoline);
-    astray.set(place, (astray.get(place) ?? 0) + 1);
-  }
-  return astray;
+/** The trampolines of the entries that were left out as faulty and name no branch. */
+function trampolinesOfFaulty({ image, calls, sites }: Program, entries: readonly CallSite[]): Address[] {
+  const sound = new Set(sites.of(staticCall).map((site) => site.address));
+  return entries.flatMap(({ address, key }) => {
+    const trampoline = calls.get(key)?.trampoline;
+    return sound.has(address) || trampoline === undefined ? [] : [placeOf(image.arch, trampoline)];
+  });
 }
 
 /** Says nothing of calls that others may use: those of a shared object, and a kernel's, whose modules bring sites. */
-function* checkUse(runtime: Runtime, entries: readonly CallSite[], called: Set<number>): Generator<Finding> {
-  const { image } = runtime;
+function* checkUse(program: Program, entries: readonly CallSite[], called: Set<number>): Generator<Finding> {
+  const { image } = program;
   const used = new Set(entries.map((site) => site.key));
   // An entry at fault may have been for any call.
-  if (image.symbols.hasExports || runtime.callSites.length < entries.length) return;
+  if (image.symbols.hasExports || program.sites.of(staticCall).length < entries.length) return;
   const { dynsym } = image.file;
   const dynamic = dynsym && image.file.symbols(dynsym);
   const exported = new Set<string>();
   for (let i = 1; dynamic && i < dynamic.count; i++) exported.add(dynamic.name(i));
-  for (const { name, key, trampoline } of runtime.calls.values()) {
+  for (const { name, key, trampoline } of program.calls.values()) {
     if (used.has(key) || (trampoline !== undefined && called.has(placeOf(image.arch, trampoline)))) continue;
     const names = [keyPrefix + name, trampolinePrefix + name];
     if (names.some((n) => exported.has(n))) continue;

@@ -1,17 +1,22 @@
 // Lock prefixes: each listed one is a prefix and in the state that the number of CPUs demands; each other lock
 // of the code is listed.
-import type { Runtime } from '../boot/runtime.ts';
-import { droppedLocks } from '../boot/smp-locks.ts';
 import { hexBytes } from '../bytes/integer.ts';
-import { smpLocks } from '../bytes/schema.ts';
+import type { Address } from '../bytes/named-numbers.ts';
+import type { Program } from '../demand/program.ts';
 import { kernelBanner } from '../image/kernel.ts';
-import { type LockSite, readLockSites } from '../image/sites.ts';
+import { droppedLocks, lockState } from '../kinds/lock-prefix/demand.ts';
+import { keptLock, lockPrefix } from '../kinds/lock-prefix/kind.ts';
+import { AstrayInOrder } from './astray.ts';
 import type { Finding } from './finding.ts';
-import type { VerifyOptions } from './verify.ts';
+import type { VerifyOptions } from './options.ts';
 
-/** TP002 (a listed place is no prefix), TP010, TP011, TP025. */
-export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator<Finding> {
-  const { image, locks } = runtime;
+/**
+ * TP002 (a listed place is no prefix), TP010, TP011, TP025; `listing` is the program with the entries at fault, each of
+ * which stands for a lock that is not reported as unlisted.
+ */
+export function* checkLocks(program: Program, listing: Program, options: VerifyOptions): Generator<Finding> {
+  const { image } = program;
+  const locks = program.sites.of(lockPrefix);
   const prefix = image.arch.lockPrefix;
   if (!prefix) return;
   // A kernel has locks that it keeps on one CPU too, without a table of them (arch/x86/include/asm/sync_bitops.h).
@@ -20,11 +25,11 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
   if (policy === 'none') return;
   const entryOf = new Map(locks.map((site) => [site.address, site.entry.address]));
   const listed = new Set(entryOf.keys());
-  const kept = new Set(runtime.keptLocks.map((site) => site.address));
+  const kept = new Set(program.sites.of(keptLock).map((site) => site.address));
   const misplaced = new Set<number>();
   const unlisted: number[] = [];
   // A kernel leaves those of its init text alone, whatever the number of CPUs.
-  const droppable = new Set(droppedLocks(runtime, runtime).map((site) => site.address));
+  const droppable = new Set(droppedLocks(program, image, locks).map((site) => site.address));
   let locked = 0;
   let dropped = 0;
   for (const range of image.code) {
@@ -34,7 +39,7 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
     // Read as it would be with every listed lock in place: then each of them has to be found as a prefix. A byte
     // that can be none is put there in a second reading, since a wrong entry would garble what follows it.
     const byteAt = (address: number) => range.code[address - range.address] as number;
-    const isState = (byte: number) => byte === prefix.lock || byte === prefix.up || byte === prefix.nop;
+    const isState = (byte: number) => lockState(image, byte) !== undefined;
     const find = (places: readonly number[]) => {
       for (const address of places) code[address - range.address] = prefix.lock;
       return new Set(Array.from(prefix.find(code, image.codeMap(range)), (at) => range.address + at));
@@ -47,7 +52,7 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
       const byte = byteAt(address);
       if (!prefixes.has(address) && !(besides.has(address) && !isState(byte))) {
         misplaced.add(address);
-        const message = 'a lock entry names a byte that is no prefix of an instruction';
+        const message = 'a lock entry names a byte that is not a prefix of an instruction';
         yield { rule: 'TP002', address, place, message, entry: entryOf.get(address) };
       } else if (byte === prefix.lock) locked += droppable.has(address) ? 1 : 0;
       else if (isState(byte)) dropped++;
@@ -57,7 +62,7 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
           rule: 'TP011',
           address,
           place,
-          message: `found ${hexBytes(found)} where a lock is listed`,
+          message: `the entry lists a lock, but the site holds ${hexBytes(found)}`,
           found,
         };
         continue;
@@ -65,7 +70,7 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
       const wantsLock = options.cpus === undefined ? undefined : options.cpus > 1 || !droppable.has(address);
       if (wantsLock !== undefined && wantsLock !== (byte === prefix.lock)) {
         const cpus = options.cpus === 1 ? 'one CPU' : `${options.cpus} CPUs`;
-        const state = wantsLock ? 'the lock is missing' : 'the lock is still there';
+        const state = wantsLock ? 'the lock is missing' : 'the lock is still in place';
         yield { rule: 'TP011', address, place, message: `${state}, for ${cpus}`, found: Uint8Array.of(byte) };
       }
     }
@@ -73,19 +78,19 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
       if (image.codeAt(address) !== range) continue;
       const place = image.describe(address);
       if (listed.has(address)) {
-        const message = 'the lock is to be kept whatever the number of CPUs, but is listed as one to drop';
+        const message = 'the lock must stay for any number of CPUs, but .smp_locks lists the lock';
         yield { rule: 'TP025', address, place, message, entry: entryOf.get(address) };
       } else if (!prefixes.has(address)) {
-        const message = 'the lock is to be kept whatever the number of CPUs, but it is not there';
+        const message = 'the lock must stay for any number of CPUs, but the lock is missing';
         yield { rule: 'TP011', address, place, message, found: Uint8Array.of(byteAt(address)) };
       }
     }
     if (policy === 'listed') continue;
     for (const address of prefixes) if (!listed.has(address) && !kept.has(address)) unlisted.push(address);
   }
-  const astray = new Astray(
-    readLockSites(image, smpLocks),
-    (site) => misplaced.has(site.address) || !listed.has(site.address),
+  const isAstray = (address: Address) => misplaced.has(address) || !listed.has(address);
+  const astray = new AstrayInOrder(
+    listing.sites.of(lockPrefix).map(({ address }) => (isAstray(address) ? undefined : address)),
   );
   for (const address of unlisted.sort((a, b) => a - b)) {
     if (astray.takes(address)) continue;
@@ -98,38 +103,7 @@ export function* checkLocks(runtime: Runtime, options: VerifyOptions): Generator
       rule: 'TP011',
       address: first,
       place: image.describe(first),
-      message: `${locked} locks are in place and ${dropped} are dropped; all have to be in one state`,
+      message: `${locked} locks are in place and ${dropped} are dropped; all must be in one state`,
     };
-  }
-}
-
-interface Gap {
-  readonly after: number;
-  readonly before: number;
-}
-
-/** Entries that name no lock: each stands for one lock without entry, between those its neighbours in the table list. */
-class Astray {
-  /** Gaps that begin later than what was asked of, the earliest last. */
-  private readonly later: Gap[] = [];
-  private readonly open: Gap[] = [];
-
-  constructor(sites: readonly LockSite[], isAstray: (site: LockSite) => boolean) {
-    const sound = (site: LockSite | undefined) => (site && !isAstray(site) ? site.address : undefined);
-    for (const [i, site] of sites.entries()) {
-      if (!isAstray(site)) continue;
-      const after = sound(sites[i - 1]) ?? Number.NEGATIVE_INFINITY;
-      const before = sound(sites[i + 1]) ?? Number.POSITIVE_INFINITY;
-      this.later.push({ after, before });
-    }
-    this.later.sort((a, b) => (a.after === b.after ? 0 : b.after - a.after));
-  }
-
-  /** True for a lock that such an entry was made for; asked of one lock after the other, in order of address. */
-  takes(address: number): boolean {
-    const { later, open } = this;
-    while ((later.at(-1)?.after ?? address) < address) open.push(later.pop() as Gap);
-    while ((open.at(-1)?.before ?? Number.POSITIVE_INFINITY) <= address) open.pop();
-    return open.pop() !== undefined;
   }
 }

@@ -1,30 +1,40 @@
-// The memory of a running system against the image's tables: every site that is still there holds what its key, as
-// the memory has it, demands. Tables come from the image, since a kernel gives some of its own back.
-import { placeOf } from '../arch/arch.ts';
-import { readKey } from '../boot/jump-label.ts';
-import { Runtime } from '../boot/runtime.ts';
-import { describeValue, readCallValue } from '../boot/static-call.ts';
-import { sameBytes } from '../bytes/integer.ts';
-import { altSmp, jumpTable, keptLocks, smpBarriers, smpLocks, staticCallSites } from '../bytes/schema.ts';
+// The passes of verify over the memory of a running system, top to bottom: every site that is still there holds what
+// its key, as the memory has it, demands. Tables come from the image, since a kernel gives some of its own back.
+import { placeOf } from '../arch/code-pointer.ts';
+import { keySize, readKey } from '../demand/keys.ts';
+import { type Program, withoutEntries, withSites } from '../demand/program.ts';
 import type { Image } from '../image/image.ts';
 import { isFreed } from '../image/kernel.ts';
+import { keyOf } from '../kinds/kind.ts';
+import { lockState } from '../kinds/lock-prefix/demand.ts';
+import { lockPrefix } from '../kinds/lock-prefix/kind.ts';
+import { isReplaced } from '../kinds/one-cpu/demand.ts';
+import { oneCpu } from '../kinds/one-cpu/kind.ts';
+import { kinds, programOf } from '../kinds/registry.ts';
+import { staticBranch } from '../kinds/static-branch/kind.ts';
+import { staticCall } from '../kinds/static-call/kind.ts';
+import { hasTrampoline } from '../kinds/static-call/trampoline.ts';
+import { describeValue, readCallValue } from '../kinds/static-call/values.ts';
 import { MemoryImage } from '../memory/image.ts';
-import type { Place } from '../memory/locate.ts';
+import type { ImagePlace } from '../memory/locate.ts';
 import { checkBarriers } from './barriers.ts';
 import { checkEntries } from './entries.ts';
 import type { Finding } from './finding.ts';
 import { checkInstructions } from './instructions.ts';
 import { checkLocks } from './locks.ts';
-import { byRuleAndAddress } from './verify.ts';
+import { byRuleAndAddress } from './order-findings.ts';
 
 /** What became of the entries of a table. */
-export interface Compared {
+export interface ComparedTable {
+  /** Section name of the table, or `trampolines`. */
   readonly name: string;
+  /** Entries whose site and key are there. */
   readonly compared: number;
   /** In memory that the kernel gives back once it has started. */
   readonly init: number;
   /** Not in the dump, or their key is not. */
   readonly missing: number;
+  /** Places among the compared that findings are about. */
   readonly mismatches: number;
 }
 
@@ -32,7 +42,7 @@ export interface VerifiedMemory {
   /** The image as it stands in the dump. */
   readonly image: MemoryImage;
   readonly findings: readonly Finding[];
-  readonly tables: readonly Compared[];
+  readonly tables: readonly ComparedTable[];
   readonly keys: readonly { readonly address: number; readonly enabled: number }[];
   /** `code` is where a function lies as linked. */
   readonly calls: readonly {
@@ -45,104 +55,118 @@ export interface VerifiedMemory {
   readonly cpus: 'one' | 'several' | undefined;
 }
 
-interface Site {
-  readonly address: number;
+interface Counted {
+  readonly name: string;
+  compared: number;
+  init: number;
+  missing: number;
+  readonly places: Set<number>;
 }
 
-/** Counts the sites of a table and keeps those that can be compared. */
-class Sifter {
-  readonly counts: { name: string; compared: number; init: number; missing: number; places: Set<number> }[] =
-    [];
-  /** Places that cannot be compared. */
-  readonly leftOut = new Set<number>();
-  private readonly image: MemoryImage;
+/** Compares. `cpus` is how many run, if that is known. Errors: `table-malformed`, `memory-unsupported`. */
+export function verifyMemory(linked: Image, place: ImagePlace, cpus: number | undefined): VerifiedMemory {
+  const image = new MemoryImage(linked, place);
+  const all = programOf(image, { tables: linked });
+  const { program: present, counted, leftOut } = sift(all, image);
+  const running = cpus ?? countCpus(present);
+  const options = { state: 'booted', cpus: running, locks: 'listed', original: linked } as const;
+  // What is wrong with an entry in the file is said of the file; the memory is compared with sound entries.
+  const { findings: causes } = checkEntries(programOf(linked), { ...options, state: 'linked' });
+  const faulty = new Set(causes.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
+  const sound = withoutEntries(present, faulty);
+  const findings = [
+    ...causes,
+    ...checkInstructions(sound, options),
+    ...checkLocks(sound, all, options),
+    ...checkBarriers(sound, options),
+  ].filter(({ address }) => address === undefined || !leftOut.has(address));
+  findings.sort(byRuleAndAddress);
+  return {
+    image,
+    findings,
+    tables: countMismatches(counted, findings),
+    ...keysAndCalls(present, image),
+    cpus: running === undefined ? undefined : running === 1 ? 'one' : 'several',
+  };
+}
 
-  constructor(image: MemoryImage) {
-    this.image = image;
-  }
-
-  /** `size` is a site's bytes; `key` what else has to be in the dump. */
-  sift<S extends Site>(name: string, sites: readonly S[], size: number, key?: (site: S) => number): S[] {
-    const count = { name, compared: 0, init: 0, missing: 0, places: new Set<number>() };
-    const keySize = 2 * this.image.arch.wordSize;
+/** Parts the sites of each table into those that can be compared and those that cannot. */
+function sift(
+  program: Program,
+  image: MemoryImage,
+): { program: Program; counted: readonly Counted[]; leftOut: ReadonlySet<number> } {
+  const leftOut = new Set<number>();
+  const counted: Counted[] = [];
+  const isHere = (address: number, size: number) =>
+    !image.contains(address, size) || image.has(address, size);
+  const compare = <S extends { readonly address: number }>(
+    name: string,
+    sites: readonly S[],
+    size: number,
+    keyOfSite: (site: S) => number | undefined,
+  ): S[] => {
+    const count: Counted = { name, compared: 0, init: 0, missing: 0, places: new Set() };
     const kept = sites.filter((site) => {
-      if (isFreed(this.image, site.address)) count.init++;
-      else if (!this.has(site.address, size) || (key && !this.has(key(site), keySize))) count.missing++;
+      const key = keyOfSite(site);
+      if (isFreed(image, site.address)) count.init++;
+      else if (!isHere(site.address, size) || (key !== undefined && !isHere(key, keySize(image))))
+        count.missing++;
       else {
         count.compared++;
         count.places.add(site.address);
         return true;
       }
-      this.leftOut.add(site.address);
+      leftOut.add(site.address);
       return false;
     });
-    if (sites.length > 0) this.counts.push(count);
+    if (sites.length > 0) counted.push(count);
     return kept;
+  };
+  let present = program;
+  for (const kind of kinds) {
+    const sites = compare(kind.table.name, program.sites.of(kind), kind.longest(image.arch), keyOf);
+    // Kept locks are looked for whether they can be compared or not: they are in no state that changes.
+    if (kind.group) present = withSites(present, kind, sites);
   }
-
-  private has(address: number, size: number): boolean {
-    return !this.image.contains(address, size) || this.image.has(address, size);
-  }
+  const called = new Set(present.sites.of(staticCall).map((site) => site.key));
+  const trampolines = [...program.calls.values()].flatMap((call) =>
+    called.has(call.key) && hasTrampoline(call) ? [{ address: placeOf(image.arch, call.trampoline) }] : [],
+  );
+  compare('trampolines', trampolines, image.arch.trampolineSize, () => undefined);
+  return { program: present, counted, leftOut };
 }
 
-/** Compares. `cpus` is how many run, if that is known. Errors: `table-malformed`, `memory-unsupported`. */
-export function verifyMemory(linked: Image, place: Place, cpus: number | undefined): VerifiedMemory {
-  const image = new MemoryImage(linked, place);
-  const runtime = new Runtime(image, { tables: linked });
-  const sifter = new Sifter(image);
-  const { maxSite, trampolineSize } = image.arch;
-  const keySize = 2 * image.arch.wordSize;
-  runtime.branches = sifter.sift(jumpTable.name, runtime.branches, maxSite, (site) => site.key);
-  runtime.callSites = sifter.sift(staticCallSites.name, runtime.callSites, maxSite, (site) => site.key);
-  runtime.locks = sifter.sift(smpLocks.name, runtime.locks, 1);
-  sifter.sift(keptLocks.name, runtime.keptLocks, 1);
-  runtime.barriers = sifter.sift(smpBarriers.name, runtime.barriers, maxSite);
-  runtime.alternatives = sifter.sift(altSmp.name, runtime.alternatives, 4);
-  const called = new Set(runtime.callSites.map((site) => site.key));
-  const trampolines = [...runtime.calls.values()].flatMap(({ key, trampoline }) =>
-    called.has(key) && trampoline !== undefined ? [{ key, address: placeOf(image.arch, trampoline) }] : [],
-  );
-  sifter.sift('trampolines', trampolines, trampolineSize);
-
-  const running = cpus ?? countCpus(runtime);
-  const options = { state: 'booted', cpus: running, locks: 'listed', original: linked } as const;
-  const findings: Finding[] = [
-    ...checkEntries(new Runtime(linked), { ...options, state: 'linked' }),
-    ...checkInstructions(runtime, options),
-    ...checkLocks(runtime, options),
-    ...checkBarriers(runtime, options),
-  ].filter(({ address }) => address === undefined || !sifter.leftOut.has(address));
-  findings.sort(byRuleAndAddress);
+function countMismatches(counted: readonly Counted[], findings: readonly Finding[]): ComparedTable[] {
   const wrong = new Set(findings.map((finding) => finding.address));
+  return counted.map(({ places, ...count }) => ({
+    ...count,
+    mismatches: [...places].filter((address) => wrong.has(address)).length,
+  }));
+}
+
+/** The keys and the calls as the memory has them. */
+function keysAndCalls(program: Program, image: MemoryImage): Pick<VerifiedMemory, 'keys' | 'calls'> {
+  const size = keySize(image);
   return {
-    image,
-    findings,
-    tables: sifter.counts.map(({ places, ...count }) => ({
-      ...count,
-      mismatches: [...places].filter((address) => wrong.has(address)).length,
-    })),
-    keys: [...new Set(runtime.branches.map((site) => site.key))]
+    keys: [...new Set(program.sites.of(staticBranch).map((site) => site.key))]
       .sort((a, b) => a - b)
       .map((address) => ({ address, enabled: readKey(image, address).enabled })),
-    calls: [...runtime.calls.values()]
-      .filter(({ key }) => image.contains(key, keySize) && image.has(key, keySize))
+    calls: [...program.calls.values()]
+      .filter(({ key }) => image.contains(key, size) && image.has(key, size))
       .map(({ name, key }) => {
-        const value = readCallValue(runtime, key);
+        const value = readCallValue(program, key);
         const code = value.kind === 'function' ? value.address : undefined;
         return { name, address: key, value: describeValue(image, value), code };
       }),
-    cpus: running === undefined ? undefined : running === 1 ? 'one' : 'several',
   };
 }
 
 /** The number of CPUs that most sites are for: 1, or 2 for several. */
-function countCpus({ image, locks, alternatives }: Runtime): number | undefined {
-  const prefix = image.arch.lockPrefix;
+function countCpus(program: Program): number | undefined {
+  const { image, sites } = program;
   const isForOne = [
-    ...locks.map(({ address }) => image.read(address, 1)[0] !== prefix?.lock),
-    ...alternatives.map(({ address, replacement }) =>
-      sameBytes(image.read(address, replacement.length), replacement),
-    ),
+    ...sites.of(lockPrefix).map(({ address }) => lockState(image, image.read(address, 1)[0]) !== 'locked'),
+    ...sites.of(oneCpu).map((site) => isReplaced(program, site)),
   ];
   if (isForOne.length === 0) return undefined;
   return isForOne.filter(Boolean).length > isForOne.length / 2 ? 1 : 2;

@@ -1,10 +1,12 @@
 // The patched image against the one it was made of: the same sites, and no byte changed that is none of a
 // site's, a table's, a key's, a trampoline's or a key's relocation's.
-import { placeOf } from '../arch/arch.ts';
-import type { Runtime } from '../boot/runtime.ts';
-import { hex, hexBytes } from '../bytes/integer.ts';
-import { altSmp, jumpTable, keptLocks, smpBarriers, smpLocks, staticCallSites } from '../bytes/schema.ts';
+import { placeOf } from '../arch/code-pointer.ts';
+import { hex } from '../bytes/integer.ts';
+import type { Program } from '../demand/program.ts';
+import { PT_LOAD } from '../elf/constants.ts';
 import { tableRanges } from '../image/tables.ts';
+import { kinds } from '../kinds/registry.ts';
+import { Astray } from './astray.ts';
 import type { Finding } from './finding.ts';
 
 /** How many changed places are named before the rest is only counted. */
@@ -12,12 +14,12 @@ const shownChanges = 20;
 
 /** TP013, TP014; nothing of entries that are `faulty`, by their addresses: what is wrong with them was said. */
 export function* checkOriginal(
-  runtime: Runtime,
-  original: Runtime,
+  program: Program,
+  original: Program,
   faulty: ReadonlySet<number>,
 ): Generator<Finding> {
-  yield* compareEntries(runtime, original, faulty);
-  yield* compareBytes(runtime, original);
+  yield* compareEntries(program, original, faulty);
+  yield* compareBytes(program, original);
 }
 
 interface Entry {
@@ -27,41 +29,28 @@ interface Entry {
   readonly text: string;
 }
 
-type Site = { readonly address: number; readonly entry: { readonly address: number } };
-
-function entriesOf(runtime: Runtime): Map<string, Entry> {
-  const entries: Entry[] = [];
-  const add = <S extends Site>(table: string, sites: readonly S[], more: (site: S) => string = () => '') => {
-    for (const site of sites) {
+function entriesOf({ sites }: Program): Map<string, Entry> {
+  const entries = kinds.flatMap((kind) =>
+    sites.of(kind).map((site): Entry => {
       const { address, entry } = site;
-      entries.push({ address, entry: entry.address, table, text: `${table} ${hex(address)}${more(site)}` });
-    }
-  };
-  add('static branch', runtime.branches, ({ target, key, branch }) => {
-    return ` to ${hex(target)}, key ${hex(key)}, ${branch ? 'likely' : 'unlikely'}`;
-  });
-  add('static call', runtime.callSites, ({ key, tail }) => `, key ${hex(key)}, ${tail ? 'tail' : 'call'}`);
-  add('barrier', runtime.barriers);
-  add('site for one CPU', runtime.alternatives, ({ replacement }) => `, then ${hexBytes(replacement)}`);
-  add('lock', runtime.locks);
-  add('kept lock', runtime.keptLocks);
+      const text = `${kind.name} ${hex(address)}${kind.tell(site)}`;
+      return { address, entry: entry.address, table: kind.name, text };
+    }),
+  );
   return new Map(entries.map((entry) => [entry.text, entry]));
 }
 
 /** A site that both list, but otherwise, is one finding; so is an entry at fault and the one that it was. */
 function* compareEntries(
-  runtime: Runtime,
-  original: Runtime,
+  program: Program,
+  original: Program,
   faulty: ReadonlySet<number>,
 ): Generator<Finding> {
-  const { image } = runtime;
-  const now = entriesOf(runtime);
+  const { image } = program;
+  const now = entriesOf(program);
   const then = entriesOf(original);
   const gained = [...now.values()].filter(({ text }) => !then.has(text));
-  const astray = new Map<string, number>();
-  for (const { table, entry } of gained) {
-    if (faulty.has(entry)) astray.set(table, (astray.get(table) ?? 0) + 1);
-  }
+  const astray = new Astray(gained.flatMap(({ table, entry }) => (faulty.has(entry) ? [table] : [])));
   const unknown = new Map(
     gained.filter(({ entry }) => !faulty.has(entry)).map((entry) => [entry.address, entry]),
   );
@@ -75,65 +64,53 @@ function* compareEntries(
     if (now.has(text)) continue;
     const instead = unknown.get(address);
     unknown.delete(address);
-    const left = astray.get(table) ?? 0;
-    if (!instead && left > 0) astray.set(table, left - 1);
-    else yield make(address, `the original lists: ${text}${instead ? `; this one: ${instead.text}` : ''}`);
+    if (instead || !astray.takes(table)) {
+      const also = instead ? `; this image lists: ${instead.text}` : '';
+      yield make(address, `the original lists: ${text}${also}`);
+    }
   }
   for (const { text, address } of unknown.values())
     yield make(address, `the original does not list: ${text}`);
 }
 
 /** File ranges that patching may change, as flags on the file's bytes. */
-function changeable(runtime: Runtime, size: number): Uint8Array {
-  const { image } = runtime;
+function changeable(program: Program, size: number): Uint8Array {
+  const { image, sites, calls } = program;
   const flags = new Uint8Array(size);
   const allow = (address: number, length: number) => {
     const offset = image.fileOffset(address, length);
     if (offset !== undefined) flags.fill(1, offset, offset + length);
   };
-  const longest = (address: number) => Math.max(...image.instructionsAt(address).branchSizes);
-  const siteSize = (address: number) => image.instructionAt(address).size || longest(address);
-  for (const site of runtime.branches) {
-    allow(site.address, siteSize(site.address));
-    allow(site.key, 4);
-  }
-  for (const site of runtime.callSites) {
-    // A NULL tail call is a return with fill behind it: as long as the jump it replaces.
-    allow(site.address, Math.max(siteSize(site.address), longest(site.address)));
+  for (const kind of kinds) {
+    for (const site of sites.of(kind)) {
+      for (const [address, length] of kind.changes(program, site)) allow(address, length);
+    }
+    // What tables list was compared entry by entry.
+    for (const { start, end } of tableRanges(image, kind.table)) allow(start, end - start);
   }
   // A call without a site can be updated, too.
-  for (const key of new Set([...runtime.callSites.map((site) => site.key), ...runtime.calls.keys()])) {
-    allow(key, image.arch.wordSize);
-    const relocation = image.dynamic.at(key);
-    if (relocation) allow(relocation.record, relocation.size);
-    const trampoline = runtime.calls.get(key)?.trampoline;
-    if (trampoline === undefined) continue;
-    allow(placeOf(image.arch, trampoline), image.arch.trampolineSize);
-  }
-  for (const site of runtime.locks) allow(site.address, 1);
-  for (const site of [...runtime.barriers, ...runtime.alternatives]) allow(site.address, 4);
-  // What tables list was compared entry by entry.
-  for (const row of [jumpTable, staticCallSites, smpLocks, keptLocks, smpBarriers, altSmp]) {
-    for (const { start, end } of tableRanges(image, row)) allow(start, end - start);
+  for (const { key, trampoline } of calls.values()) {
+    for (const [address, length] of image.dynamic.rangesOf(key)) allow(address, length);
+    if (trampoline !== undefined) allow(placeOf(image.arch, trampoline), image.arch.trampolineSize);
   }
   const count = image.dynamic.relativeCount(image.arch);
   if (count) allow(count.at, image.arch.wordSize);
   return flags;
 }
 
-function* compareBytes(runtime: Runtime, original: Runtime): Generator<Finding> {
-  const now = runtime.image.file.source;
+function* compareBytes(program: Program, original: Program): Generator<Finding> {
+  const now = program.image.file.source;
   const then = original.image.file.source;
   if (now.size !== then.size) {
     yield {
       rule: 'TP013',
       address: undefined,
       place: 'file',
-      message: `the file has ${now.size} bytes, the original ${then.size}; patching keeps the size`,
+      message: `the file has ${now.size} bytes, the original ${then.size}; patching does not change the size`,
     };
     return;
   }
-  const may = changeable(runtime, now.size);
+  const may = changeable(program, now.size);
   const a = now.read(0, now.size);
   const b = then.read(0, then.size);
   let runs = 0;
@@ -143,7 +120,7 @@ function* compareBytes(runtime: Runtime, original: Runtime): Generator<Finding> 
     while (end < a.length && a[end] !== b[end] && may[end] !== 1) end++;
     if (runs++ < shownChanges)
       yield changed(
-        runtime,
+        program,
         i,
         a.slice(i, Math.min(end, i + 16)),
         b.slice(i, Math.min(end, i + 16)),
@@ -158,15 +135,15 @@ function* compareBytes(runtime: Runtime, original: Runtime): Generator<Finding> 
 }
 
 function changed(
-  runtime: Runtime,
+  program: Program,
   offset: number,
   found: Uint8Array,
   expected: Uint8Array,
   length: number,
 ): Finding {
-  const { image } = runtime;
+  const { image } = program;
   const segment = image.file.segments.find(
-    (s) => s.type === 1 && offset >= s.offset && offset < s.offset + s.filesz,
+    (s) => s.type === PT_LOAD && offset >= s.offset && offset < s.offset + s.filesz,
   );
   const address = segment ? segment.vaddr + (offset - segment.offset) : undefined;
   return {

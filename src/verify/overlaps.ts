@@ -1,6 +1,8 @@
 // Sites that share bytes, and entries that say the same.
-import type { Runtime } from '../boot/runtime.ts';
-import { entryFinding, type Faulty } from './entries.ts';
+import type { Program } from '../demand/program.ts';
+import { keyOf } from '../kinds/kind.ts';
+import { kinds } from '../kinds/registry.ts';
+import { type Checked, entryFinding } from './checked.ts';
 import type { Finding } from './finding.ts';
 
 interface ListedSite {
@@ -13,58 +15,43 @@ interface ListedSite {
 }
 
 /** TP003, TP019. A lock prefix is one byte, other sites their instruction's size. */
-export function* checkOverlaps(runtime: Runtime, faulty: Faulty): Generator<Finding> {
-  const { image } = runtime;
+export function checkOverlaps(program: Program): Checked {
+  const { image } = program;
+  const findings: Finding[] = [];
+  const faulty = new Set<number>();
   let last: ListedSite | undefined;
-  for (const site of listSites(runtime)) {
+  for (const site of listSites(program)) {
     if (last && site.address < last.address + last.size) {
       if (site.address !== last.address || site.meaning !== last.meaning || site.what !== last.what) {
         faulty.add(last.entry.address).add(site.entry.address);
         const message = `${site.what} overlaps the ${last.what} at ${image.describe(last.address)}`;
-        yield entryFinding(runtime, 'TP003', site, site.address, message);
+        findings.push(entryFinding(program, 'TP003', site, site.address, message));
       } else if (image.symbols.functionsAt(site.address).length === 1) {
         // Linkers that fold identical code leave identical entries, and a name for each function.
         faulty.add(site.entry.address);
-        yield entryFinding(runtime, 'TP019', site, site.address, `the ${site.what} is listed twice`);
+        const message = `the ${site.what} is listed twice`;
+        findings.push(entryFinding(program, 'TP019', site, site.address, message));
       }
     }
     if (!last || site.address + site.size > last.address + last.size) last = site;
   }
+  return { findings, faulty };
 }
 
 /** In order of address. */
-function listSites(runtime: Runtime): ListedSite[] {
-  const { image } = runtime;
-  const sizeAt = (address: number) => Math.max(image.instructionAt(address).size, 1);
-  const sites: ListedSite[] = [
-    ...runtime.branches.map(({ address, entry, key, branch, target }) => ({
-      address,
-      entry,
-      size: sizeAt(address),
-      meaning: `${key} ${branch} ${target}`,
-      what: `static branch of ${image.describe(key)}`,
-    })),
-    ...runtime.callSites.map(({ address, entry, key, tail }) => ({
-      address,
-      entry,
-      size: sizeAt(address),
-      meaning: `${key} ${tail}`,
-      what: `static call of ${image.describe(key)}`,
-    })),
-    ...[...runtime.barriers, ...runtime.alternatives].map(({ address, entry }) => ({
-      address,
-      entry,
-      size: sizeAt(address),
-      meaning: '',
-      what: 'site for one CPU',
-    })),
-    ...runtime.locks.map(({ address, entry }) => ({
-      address,
-      entry,
-      size: 1,
-      meaning: '',
-      what: 'lock prefix',
-    })),
-  ];
-  return sites.sort((a, b) => a.address - b.address || a.entry.address - b.entry.address);
+function listSites({ image, sites }: Program): ListedSite[] {
+  const all = kinds.flatMap((kind): ListedSite[] => {
+    if (!kind.group) return [];
+    return sites.of(kind).map((site) => {
+      const key = keyOf(site);
+      return {
+        address: site.address,
+        entry: site.entry,
+        size: Math.max(kind.sizeOf(image, site), 1),
+        meaning: kind.meaning(site),
+        what: key === undefined ? kind.noun : `${kind.noun} of ${image.describe(key)}`,
+      };
+    });
+  });
+  return all.sort((a, b) => a.address - b.address || a.entry.address - b.entry.address);
 }

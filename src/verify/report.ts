@@ -1,17 +1,10 @@
 // What verify has to say about a file, for every form of output: findings with their places in source and image, the
 // most important first, and what was suppressed.
-import { linesOfAddresses, type SourceLine } from '../dwarf/source-lines.ts';
+import { linesOfAddresses } from '../dwarf/source-lines.ts';
 import type { Image } from '../image/image.ts';
-import type { Finding } from './finding.ts';
+import type { Finding, Located } from './finding.ts';
 import { type Need, rules, type Severity } from './rules.ts';
 import { type Suppressed, type Suppression, suppress } from './suppressions.ts';
-
-/** A finding, and where its place comes from. */
-export interface Located extends Finding {
-  /** In the image's file. */
-  readonly offset?: number | undefined;
-  readonly source?: SourceLine | undefined;
-}
 
 export interface Report {
   readonly file: string;

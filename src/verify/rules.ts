@@ -1,11 +1,14 @@
 // What verify can find, as stable rules: id, name, severity, one sentence, and the paragraph of `textpoke explain`.
 
+/** How bad a finding is. */
 export type Severity = 'error' | 'warning';
 
 /** What a user may give to have more looked at. */
 export type Need = 'original' | 'config' | 'baseline';
 
+/** A rule of verify. */
 export interface Rule {
+  /** In lower case with dashes: `wrong-instruction`. */
   readonly name: string;
   readonly severity: Severity;
   /** One sentence without its full stop. */
@@ -23,252 +26,272 @@ export const rules = {
     severity: 'error',
     summary: 'a site or a branch target is not in executable code',
     help:
-      'An entry of a table names a place outside the image, or in a section that is not executable. Patching would ' +
-      'write into data, or into memory that belongs to something else. Usually the table was damaged after the link, ' +
-      'or a section that holds code was linked without its executable flag. Link again from annotated objects.',
+      'An entry of a table names a place outside the image, or a place in a section that is not executable. ' +
+      'Boot would write into data, or into memory outside the image. Usual causes: the table was damaged ' +
+      'after the link, or a section of code was linked without the flag SHF_EXECINSTR. Link again from ' +
+      'annotated objects.',
   },
   TP002: {
     name: 'entry-inside-instruction',
     severity: 'error',
-    summary: 'a site is not where an instruction (or its lock prefix) starts',
+    summary: 'a site is not at the start of an instruction or at a lock prefix',
     help:
-      'An entry names a byte in the middle of an instruction, as a sweep of the code between its symbols finds them. ' +
-      'Patching there would make another instruction of it. Something moved code after annotate had listed it: a ' +
-      'tool that relaxes or instruments code behind the compiler, or an object that was changed after annotate.',
+      'An entry names a byte inside an instruction. verify decodes the code from symbol to symbol to find ' +
+      'where instructions start. A patch at this place would make a different instruction. Usual cause: a ' +
+      'tool moved the code after textpoke annotate. Examples are a tool that relaxes or instruments code, ' +
+      'and an object that was changed after annotate.',
   },
   TP003: {
     name: 'overlapping-sites',
     severity: 'error',
-    summary: 'two sites share bytes, or one site has contradicting entries',
+    summary: 'two sites share bytes, or one site has contradictory entries',
     help:
-      'Two entries claim the same bytes, but want different things there: other keys, other targets, or a branch and ' +
-      'a call. Whichever is patched last wins, and the other one is lost. Identical code folding of functions that ' +
-      'differ only in their keys does this when the markers were stripped from the objects before the link.',
+      'Two entries name the same bytes, but require different contents: different keys, different targets, ' +
+      'or a branch and a call. The entry that is patched last wins, and the other entry is lost. Usual ' +
+      'cause: identical code folding merged functions that differ only in their keys, because the markers ' +
+      'were stripped from the objects before the link.',
   },
   TP004: {
     name: 'unsorted-table',
     severity: 'error',
-    summary: 'a table is not in the order that boot code leaves it in',
+    summary: 'a table is not sorted by key and then by site',
     help:
-      'Boot sorts __jump_table and .static_call_sites by key and then by code, and the runtime searches them in that ' +
-      'order: an entry out of place is never found. Either the image was not booted yet (say --linked), or the table ' +
-      'was changed afterwards.',
+      'Boot sorts __jump_table and .static_call_sites by key and then by site. The runtime searches the ' +
+      'tables in that order, so it does not find an entry that is out of order. Either the image was not ' +
+      'booted yet (use --linked), or the table was changed after boot.',
   },
   TP005: {
     name: 'unaligned-key',
     severity: 'error',
-    summary: 'a key is not aligned to 4 bytes, so its flag bits are address bits',
+    summary: 'a key is not aligned to 4 bytes, so flag bits overlap its address',
     help:
-      'The low two bits of a key field are flags (likely, tail call, init). A key at an address that is no multiple ' +
-      'of 4 loses them to its address. A packed structure or a linker script with SUBALIGN puts keys there.',
+      'The low two bits of a key field are flags: likely, tail call and init. If the address of a key is ' +
+      'not a multiple of 4, the flags overlap the address. Usual causes: a packed structure, or a linker ' +
+      'script with SUBALIGN.',
   },
   TP006: {
     name: 'not-a-key',
     severity: 'error',
-    summary: 'a key does not lie in writable data, or its symbol is too small to be one',
+    summary: 'a key is not in writable data, or its symbol is too small for a key',
     help:
-      'What an entry names as its key is no struct static_key and no struct static_call_key: it lies in code, in ' +
-      'read-only data or outside the image, or the object of that name is smaller than a key. Updates of the key ' +
-      'would fault or change something else. Check how the key is declared and defined.',
+      'The key field of an entry does not name a struct static_key or a struct static_call_key. It names a ' +
+      'place in code, in read-only data or outside the image, or an object that is smaller than a key. An ' +
+      'update of the key would fault or change other data. Check the declaration and the definition of the ' +
+      'key.',
   },
   TP007: {
     name: 'wrong-instruction',
     severity: 'error',
-    summary: 'a site does not hold what the value of its key demands',
+    summary: 'a site does not hold the instruction that its key requires',
     help:
-      'The key says one thing and the instruction at the site does another: a branch that is taken though its key ' +
-      'is off, or a call that goes to a function other than the one the key points to. The image was patched ' +
-      'partly, or changed afterwards; an image that was never booted is verified with --linked.',
+      'The value of the key and the instruction at the site do not agree. Examples: a branch is taken ' +
+      'although its key is disabled, or a call goes to a function other than the func pointer of its key. ' +
+      'The image was patched only in part, or it was changed after boot. For an image that was not booted ' +
+      'yet, use --linked.',
   },
   TP008: {
     name: 'half-patched',
     severity: 'error',
-    summary: 'a breakpoint of an unfinished patch was left behind',
+    summary: 'a site or a trampoline holds the breakpoint of an unfinished patch',
     help:
-      'While a site is patched, its first byte is a breakpoint (int3) until the rest is in place. One that is still ' +
-      'there means that patching stopped half-way, or that the image was taken from a running system at that moment ' +
-      'or with a debugger attached.',
+      'During a live patch, the first byte of a site is a breakpoint (int3) until the other bytes are ' +
+      'written. A breakpoint that is still there has one of these causes: the patch stopped half-way, the ' +
+      'image was taken from a running system during a patch, or a debugger set the breakpoint.',
   },
   TP009: {
     name: 'unlisted-call',
     severity: 'error',
-    summary: 'code calls a trampoline, but no entry lists the place',
+    summary: 'code calls a trampoline, but no entry lists the site',
     help:
-      'The call works, but goes through the trampoline for ever: static_call_update does not reach it, and every ' +
-      'call pays for the jump. The object it comes from was not annotated, or lost its table on the way: annotate ' +
-      'it before the link, and link with the fragment of textpoke ldscript.',
+      'The call works, but it always goes through the trampoline. static_call_update does not patch this ' +
+      'site, and every call pays for the extra jump. The object of this code was not annotated, or it lost ' +
+      'its table. Annotate the object before the link, and link with the fragment of textpoke ldscript.',
   },
   TP010: {
     name: 'unlisted-lock',
     severity: 'error',
     summary: 'a lock prefix has no entry',
     help:
-      'On one CPU this lock stays and costs what it always did. The object it comes from was not annotated. Where ' +
-      'code is linked that nobody annotates (a static C library), use --locks listed; where a lock is for memory ' +
-      'shared with something else, mark it with TEXTPOKE_KEEP_LOCK.',
+      'Without an entry, this lock prefix stays in place on one CPU and costs time. The object of this code ' +
+      'was not annotated. If the program links code that is not annotated (a static C library, for ' +
+      'example), use --locks listed. If the lock is for memory that is shared with something other than the ' +
+      'CPUs of this program, mark it with TEXTPOKE_KEEP_LOCK.',
   },
   TP011: {
     name: 'wrong-lock',
     severity: 'error',
-    summary: 'a listed lock prefix is not in the state that the number of CPUs demands',
+    summary: 'a listed lock prefix is not in the state that the number of CPUs requires',
     help:
-      'A lock that is missing while several CPUs run is a data race; one that is there on a single CPU is only slow. ' +
-      'Without --cpus all locks have to be in one state. The image was patched for another number of CPUs, or partly.',
+      'If several CPUs run, a missing lock prefix is a data race. On one CPU, a lock prefix that is still ' +
+      'in place only costs time. Without --cpus, all listed locks must be in one state. The image was ' +
+      'patched for another number of CPUs, or only in part.',
   },
   TP012: {
     name: 'wrong-trampoline',
     severity: 'error',
-    summary: 'a trampoline does not go where its key says',
+    summary: 'a trampoline does not go where its key requires',
     help:
-      'The sites of the call are right, but its trampoline, which pointers to the call and unlisted calls go ' +
-      'through, leads elsewhere or is no trampoline any more. It was changed behind the back of static_call_update.',
+      'The sites of the call are correct. Its trampoline goes to another place, or is not a trampoline any ' +
+      'more. Pointers to the call and unlisted calls go through the trampoline. Something other than ' +
+      'static_call_update changed the trampoline.',
   },
   TP013: {
     name: 'changed-elsewhere',
     severity: 'error',
     summary: 'bytes outside sites, tables, keys and trampolines differ from the original',
     help:
-      'Patching may change sites, tables, keys and trampolines and nothing else. These bytes are none of them, and ' +
-      'yet differ from the image given as --original: it is not the image this one was made of, or something else ' +
-      'wrote to it (strip, a signature, a post-link tool). Compare with the image as it was right before boot.',
+      'Patching changes only sites, tables, keys and trampolines. These bytes belong to none of them, but ' +
+      'they differ from the image that --original names. Either this image was not made from that original, ' +
+      'or another tool wrote to it: strip, a signing tool or a post-link tool. Compare with the image as it ' +
+      'was directly before boot.',
     needs: 'original',
   },
   TP014: {
     name: 'entries-differ',
     severity: 'error',
-    summary: 'the tables list other sites than those of the original',
+    summary: 'the tables do not list the same sites as the tables of the original',
     help:
-      'Booting sorts tables; it neither adds entries nor drops any. The image given as --original lists a site that ' +
-      'this one does not, or the other way round, so this image was not made of it, or a table was changed.',
+      'Boot sorts the tables. Boot does not add or remove entries. Either the image that --original names ' +
+      'lists a site that this image does not list, or this image lists a site that the original does not ' +
+      'list. So this image was not made from that original, or a table was changed.',
     needs: 'original',
   },
   TP015: {
     name: 'wrong-init-flag',
     severity: 'error',
-    summary: 'the init flag of an entry contradicts where its site lies',
+    summary: 'the init flag of an entry does not match the place of its site',
     help:
-      'Boot flags the entries of init text, so that nobody patches memory that was freed. A site that lies there ' +
-      'without the flag will be written to after it is gone; one with the flag elsewhere is never patched again.',
+      'Boot sets the init flag for sites in init text, so that freed memory is never patched. A site in ' +
+      'init text without the flag would be patched after its memory is freed. A site outside init text with ' +
+      'the flag is never patched again.',
   },
   TP016: {
     name: 'no-entries',
     severity: 'error',
-    summary: 'the image has no entry in any table, so nothing can be verified',
+    summary: 'no table of the image has an entry, so there is nothing to verify',
     help:
-      'Nothing in this image is known to be a site. Either its objects were not annotated, or the linker dropped ' +
-      'the tables: annotate the objects, and link with the fragment that textpoke ldscript prints. An empty proof ' +
-      'is not reported as a success.',
+      'The image lists no site. Either its objects were not annotated, or the linker dropped the tables. ' +
+      'Annotate the objects, and link with the fragment of textpoke ldscript. verify does not report ' +
+      'success when it has checked nothing.',
   },
   TP017: {
     name: 'wrong-barrier',
     severity: 'error',
-    summary: 'a listed barrier is not in the state that the number of CPUs demands',
+    summary: 'a listed barrier is not in the state that the number of CPUs requires',
     help:
-      'A barrier that is missing while several CPUs run lets them see memory out of order; one that is there on a ' +
-      'single CPU is only slow. Without --cpus all barriers have to be in one state.',
+      'If several CPUs run and a barrier is missing, the CPUs can see memory accesses out of order. On one ' +
+      'CPU, a barrier that is still in place only costs time. Without --cpus, all listed barriers must be ' +
+      'in one state.',
   },
   TP018: {
     name: 'discarded-code',
     severity: 'error',
-    summary: 'an entry was left for code that the linker discarded',
+    summary: 'an entry is left from code that the linker discarded',
     help:
-      'The entry holds zeros where a place should be: the linker dropped the function and kept its entry. Boot ' +
-      'would patch the table itself, or address 0. ld -r does this to tables that are not in the group of their ' +
-      'code: annotate with this version, and use textpoke ldscript --gc-sections with --gc-sections.',
+      'The entry holds zeros instead of a place: the linker discarded the function and kept the entry. Boot ' +
+      'would patch the table itself, or address 0. ld -r does this to a table that is not in the section ' +
+      'group of its code. Annotate the objects with this version of textpoke. If you link with --gc- ' +
+      'sections, use textpoke ldscript --gc-sections.',
   },
   TP019: {
     name: 'duplicate-entry',
     severity: 'warning',
-    summary: 'an entry is listed twice',
+    summary: 'a site is listed twice',
     help:
-      'Two entries say the same of one site, and the function it lies in has only one name, so that folding of ' +
-      'identical code is no explanation. The site is patched twice, which is harmless and slow. Usually an object ' +
-      'was linked with its table a second time, or a table was merged by hand.',
+      'Two entries with the same meaning list one site. The function of the site has only one name, so ' +
+      'identical code folding is not the cause. Boot patches the site twice, which does no harm but costs ' +
+      'time. Usual causes: an object was linked with a second copy of its table, or a table was merged by ' +
+      'hand.',
   },
   TP020: {
     name: 'target-outside-function',
     severity: 'error',
-    summary: 'a static branch leads into another function',
+    summary: 'a static branch goes to another function',
     help:
-      'A static branch goes to a label of its own function, or of the cold part the compiler split off. This one ' +
-      'would jump into the middle of another function, with the wrong stack frame. Its target field was damaged, or ' +
-      'resolved against the wrong section.',
+      'A static branch goes to a label in its own function, or in the cold part of that function. This ' +
+      'branch would jump into the middle of another function, with the wrong stack frame. Usual causes: the ' +
+      'target field of the entry was damaged, or it was resolved against the wrong section.',
   },
   TP021: {
     name: 'unpatchable-site',
     severity: 'error',
-    summary: 'a site is too short for what patching writes, or its target is out of reach',
+    summary: 'a site is too short for its patch, or its target is out of reach',
     help:
-      'A short jump to a trampoline has no room for a call of 32 bits, and a branch of two bytes reaches 127 bytes. ' +
-      'As soon as the key changes, patching fails. Assembly that lets the assembler choose the size of a tail call, ' +
-      'or code that was moved apart by the link (beyond 128 MiB on AArch64), leaves such sites.',
+      'A short jump to a trampoline has no room for a 32-bit displacement. A branch of two bytes reaches ' +
+      'only 127 bytes. The next change of the key will fail. Usual causes: the assembler chose the short ' +
+      'form of a tail call, or the link moved the code too far from its target (more than 128 MiB on ' +
+      'AArch64).',
   },
   TP022: {
     name: 'unlisted-branch',
     severity: 'error',
-    summary: 'a static branch is marked, but no entry lists the place',
+    summary: 'a static branch has markers, but no entry lists the site',
     help:
-      'The branch does what its key said when it was compiled, and no change of the key reaches it. The object it ' +
-      'comes from was not annotated. Markers are relocations: they are seen only in an image that was linked with ' +
-      '--emit-relocs (-q).',
+      'The branch keeps the state that its key had at compile time. A change of the key does not reach the ' +
+      'branch. The object of this code was not annotated. Markers are relocations, so verify finds them ' +
+      'only in an image that was linked with --emit-relocs (-q).',
   },
   TP023: {
     name: 'init-reference',
     severity: 'error',
-    summary: 'a site that outlives start-up depends on code or a key that is freed after it',
+    summary: 'a site outside init memory uses a key or code in init memory',
     help:
-      'The site stays, but what it needs lies in init memory, which is given back after start-up: its key, the ' +
-      'target of its branch, or the function it calls. The next time, something else is there. Take the init ' +
-      'attribute off what is used, or put one on what uses it.',
+      'The site stays after start-up. Its key, the target of its branch or the function of its call is in ' +
+      'init memory, which is freed after start-up and then holds other data. Remove the init attribute from ' +
+      'the key or the function, or add it to the code that holds the site.',
   },
   TP024: {
     name: 'unused-key',
     severity: 'warning',
-    summary: 'a static call has a key, but no site uses it',
+    summary: 'a static call has a key, but no site uses the key',
     help:
-      'The image defines this static call and exports it to nobody, but no entry names its key: updates of it ' +
-      'change nothing but the trampoline. Either nothing calls it any more, or the objects that do were not ' +
-      'annotated or lost their tables.',
+      'The image defines this static call and does not export it, but no entry names its key. An update of ' +
+      'the call changes only the trampoline. Either no code calls it any more, or the objects that call it ' +
+      'were not annotated or lost their tables.',
   },
   TP025: {
     name: 'kept-lock-listed',
     severity: 'error',
-    summary: 'a lock that must never be dropped is listed as one to drop',
+    summary: 'a lock that must be kept is listed in .smp_locks',
     help:
-      'TEXTPOKE_KEEP_LOCK left this lock out of .smp_locks on purpose, because something else than the CPUs of this ' +
-      'program sees the memory: a hypervisor, a device, a process of another image. It is in .smp_locks all the same, so on ' +
-      'one CPU it would go. The object was annotated by something that does not know the marker.',
+      'TEXTPOKE_KEEP_LOCK marks a lock for memory that is shared with something other than the CPUs of this ' +
+      'program: a hypervisor, a device, or a process of another image. .smp_locks must not list such a ' +
+      'lock, because boot would drop it on one CPU. Usual cause: a tool that does not know the marker ' +
+      'annotated the object.',
   },
   TP026: {
     name: 'unused-suppression',
     severity: 'warning',
-    summary: 'a suppression of the configuration matches no finding',
+    summary: 'a suppression in the configuration matches no finding',
     help:
-      'What it was written for is gone, or the pattern is wrong. A suppression that lies around hides the next ' +
-      'defect of its kind, so take it out.',
+      'The finding of this suppression no longer exists, or the pattern is wrong. An unused suppression ' +
+      'hides the next defect of the same kind. Remove the suppression or correct its pattern.',
     needs: 'config',
   },
   TP027: {
     name: 'site-lost',
     severity: 'error',
-    summary: 'a site of the baseline is gone from its function',
+    summary: 'a site of the baseline is missing from its function',
     help:
-      'The build given as --baseline has a site in this function that this build has not: code was removed, inlined ' +
-      'elsewhere or optimised away, or an object was not annotated this time. Where that is as it should be, make ' +
-      'this build the baseline. textpoke diff shows all of it.',
+      'The build that --baseline names has a site in this function, and this build does not have it. Either ' +
+      'the code was removed, inlined into another function or optimised away, or an object was not ' +
+      'annotated this time. If the change is intended, make this build the baseline. textpoke diff shows ' +
+      'all differences.',
     needs: 'baseline',
   },
   TP028: {
     name: 'site-gained',
     severity: 'warning',
-    summary: 'a site is new against the baseline',
+    summary: 'a site is new compared with the baseline',
     help:
-      'This build has a site that the one given as --baseline has not. That is how programs grow; it only says that ' +
-      'the baseline is older than the code.',
+      'This build has a site that the build that --baseline names does not have. New code often adds sites. ' +
+      'The finding only means that the baseline is older than the code.',
     needs: 'baseline',
   },
 } as const satisfies Record<string, Rule>;
 
+/** Id of a rule: `TP007`. */
 export type RuleId = keyof typeof rules;
 
+/** Every id, in order. */
 export const ruleIds = Object.keys(rules) as RuleId[];

@@ -1,19 +1,31 @@
 // Findings that a project knows of and accepts (docs/config.schema.json): by rule, and by symbol and source file if
 // given, each with its reason. What is wrong in the file is said with its place.
+import { globMatcher } from '../bytes/glob.ts';
 import { TextpokeError } from '../errors.ts';
-import { globMatcher } from '../image/names.ts';
-import type { Located } from './report.ts';
+import type { Located } from './finding.ts';
 import { type RuleId, rules } from './rules.ts';
 
 export const configSchema = 'textpoke.config/1';
 
+/** Accepts the findings that match all of rule, symbol and file. */
 export interface Suppression {
+  /** Id of the rule. */
   readonly rule: RuleId;
   /** Pattern (* and ?) of the symbol that the place is named by. */
   readonly symbol?: string;
   /** Pattern of the source file, or of the last parts of its path. */
   readonly file?: string;
+  /** Why they are accepted. */
   readonly reason: string;
+}
+
+/** Findings that are known and accepted (docs/config.schema.json). */
+export interface ConfigDocument {
+  /** Where editors find the schema. */
+  readonly $schema?: string;
+  readonly schema: 'textpoke.config/1';
+  /** The first that matches a finding accepts it. */
+  readonly suppress: readonly Suppression[];
 }
 
 export interface Suppressed {
@@ -34,21 +46,26 @@ function objectWith(where: string, value: unknown, known: readonly string[]): Fi
     fail(where, 'an object is required');
   const stranger = Object.keys(value).find((name) => !known.includes(name));
   if (stranger !== undefined)
-    fail(where, `there is no field ${JSON.stringify(stranger)}; there are ${known.join(', ')}`);
+    fail(where, `unknown field ${JSON.stringify(stranger)}; known fields: ${known.join(', ')}`);
   return value as Fields;
 }
 
-/** Reads a configuration. Error `config-malformed`. */
+/** Reads a configuration from its text. Error `config-malformed`. */
 export function parseConfig(text: string): Suppression[] {
   let document: unknown;
   try {
     document = JSON.parse(text);
   } catch (error) {
-    fail('the configuration', `it is no JSON: ${(error as Error).message}`);
+    fail('the configuration', `the file is not valid JSON: ${(error as Error).message}`);
   }
+  return readConfig(document);
+}
+
+/** Reads a configuration that is parsed already. Error `config-malformed`. */
+export function readConfig(document: unknown): Suppression[] {
   const config = objectWith('the configuration', document, ['$schema', 'schema', 'suppress']);
   if (config.schema !== configSchema) fail('schema', `${JSON.stringify(configSchema)} is required`);
-  if (!Array.isArray(config.suppress)) fail('suppress', 'a list is required');
+  if (!Array.isArray(config.suppress)) fail('suppress', 'an array is required');
   return config.suppress.map((value, i) => readSuppression(`suppress[${i}]`, value));
 }
 
@@ -58,10 +75,10 @@ function readSuppression(where: string, value: unknown): Suppression {
     const text = found[name];
     if (text === undefined && (name === 'symbol' || name === 'file')) continue;
     if (typeof text !== 'string' || text.trim() === '')
-      fail(`${where}.${name}`, 'a text that is not empty is required');
+      fail(`${where}.${name}`, 'a string that is not empty or blank is required');
   }
   if (!Object.hasOwn(rules, found.rule as string))
-    fail(`${where}.rule`, `there is no rule ${JSON.stringify(found.rule)}; textpoke explain lists them`);
+    fail(`${where}.rule`, `unknown rule ${JSON.stringify(found.rule)}; textpoke explain lists all rules`);
   return found as unknown as Suppression;
 }
 

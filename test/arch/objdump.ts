@@ -2,7 +2,7 @@
 // comes from its listing, the bytes of the code included, so that no reader of ours has a part in it.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { CodeMap } from '../../src/arch/x86-64/sweep.ts';
+import type { CodeMap } from '../../src/arch/code-map.ts';
 
 /** What a line of the listing is. */
 export const LineClass = {

@@ -2,11 +2,17 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { decodeInstruction, lengthOf } from '../../src/arch/x86-64/length.ts';
-import { readKey, wantsJump } from '../../src/boot/jump-label.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { Runtime } from '../../src/boot/runtime.ts';
-import { type CallValue, kindOfSite, readCallValue } from '../../src/boot/static-call.ts';
+import type { BootStep } from '../../src/boot/steps.ts';
+import { readKey } from '../../src/demand/keys.ts';
 import { type CheckedInstruction, type Intent, loadCrossCheck } from '../../src/engines/cross-check.ts';
-import { type BootStep, boot } from '../../src/pipeline.ts';
+import { lockPrefix } from '../../src/kinds/lock-prefix/kind.ts';
+import { wantsJump } from '../../src/kinds/static-branch/demand.ts';
+import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
+import { callKindOf } from '../../src/kinds/static-call/demand.ts';
+import { staticCall } from '../../src/kinds/static-call/kind.ts';
+import { type CallValue, readCallValue } from '../../src/kinds/static-call/values.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 
 const names = programUnits;
@@ -18,9 +24,9 @@ function callIntent(runtime: Runtime, kind: string, value: CallValue, trampoline
   const branch = kind === 'call' ? 'call' : kind === 'tail' ? 'jump' : 'conditional jump';
   if (value.kind === 'function') return { kind: branch, target: value.address };
   if (kind === 'conditional tail')
-    return { kind: branch, target: value.kind === 'null' ? trampoline : runtime.returnZero! };
+    return { kind: branch, target: value.kind === 'null' ? trampoline : runtime.program.returnZero! };
   if (value.kind === 'null') return { kind: kind === 'call' ? 'nop' : 'return' };
-  return kind === 'call' ? { kind: 'clear result' } : { kind: 'jump', target: runtime.returnZero! };
+  return kind === 'call' ? { kind: 'clear result' } : { kind: 'jump', target: runtime.program.returnZero! };
 }
 
 /** Every site of a booted program with what it is meant to be. */
@@ -34,18 +40,18 @@ function intentions(runtime: Runtime, cpus: number): CheckedInstruction[] {
     name: image.describe(address),
   });
   return [
-    ...runtime.branches.map((site) => {
+    ...runtime.program.sites.of(staticBranch).map((site) => {
       const jump = wantsJump(site, readKey(image, site.key).enabled > 0);
       const { size } = image.instructionAt(site.address);
       return at(site.address, size, jump ? { kind: 'jump', target: site.target } : { kind: 'nop' });
     }),
-    ...runtime.callSites.map((site) => {
-      const kind = kindOfSite(image, site);
-      const { trampoline } = runtime.calls.get(site.key)!;
-      const intent = callIntent(runtime, kind, readCallValue(runtime, site.key), trampoline!);
+    ...runtime.program.sites.of(staticCall).map((site) => {
+      const kind = callKindOf(image, site);
+      const { trampoline } = runtime.program.calls.get(site.key)!;
+      const intent = callIntent(runtime, kind, readCallValue(runtime.program, site.key), trampoline!);
       return at(site.address, kind === 'conditional tail' ? 6 : 5, intent);
     }),
-    ...runtime.locks.map((site) => {
+    ...runtime.program.sites.of(lockPrefix).map((site) => {
       const locked = image.readUpTo(site.address, 15).slice();
       locked[0] = 0xf0; // lock
       const size = lengthOf(decodeInstruction(locked, 0, locked.length));

@@ -3,10 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { AnnotateOptions } from '../../src/annotate/options.ts';
+import { annotate } from '../../src/annotate/passes.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { Image } from '../../src/image/image.ts';
 import { linkObjects } from '../../src/link/link.ts';
-import { type AnnotateOptions, annotate } from '../../src/pipeline.ts';
 import { everything } from '../samples.ts';
 import { run, scratch } from '../tools.ts';
 

@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { jumpLabelInit, readKey, wantsJump } from '../../src/boot/jump-label.ts';
+import { jumpLabelInit } from '../../src/boot/jump-label.ts';
 import { Runtime } from '../../src/boot/runtime.ts';
 import { disableKey, enableKey } from '../../src/boot/static-key.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
+import { readKey } from '../../src/demand/keys.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { MismatchError } from '../../src/errors.ts';
 import type { Image } from '../../src/image/image.ts';
-import { findStaticKey } from '../../src/image/names.ts';
-import { readBranchSites } from '../../src/image/sites.ts';
+import { resolveStaticKey } from '../../src/image/names.ts';
+import { programOf } from '../../src/kinds/registry.ts';
+import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
+import { readBranchSites } from '../../src/kinds/static-branch/table.ts';
 import { linkObjects } from '../../src/link/link.ts';
 import { imageOf, linkedBytes, programUnits, sampleBytes } from '../samples.ts';
 
@@ -20,7 +23,7 @@ const kernelEntries = linkObjects([
 ]).bytes;
 
 function booted(bytes = branchImage): Runtime {
-  const runtime = new Runtime(imageOf(bytes));
+  const runtime = new Runtime(programOf(imageOf(bytes)));
   jumpLabelInit(runtime);
   return runtime;
 }
@@ -28,21 +31,6 @@ function booted(bytes = branchImage): Runtime {
 /** All of the image's bytes, as hexadecimal text. */
 function contents(image: Image): string {
   return hexBytes(image.file.source.read(0, image.file.source.size));
-}
-
-/** The truth table of include/linux/jump_label.h: enabled, branch, instruction. */
-const truthTable = [
-  { enabled: false, branch: false, jump: false },
-  { enabled: false, branch: true, jump: true },
-  { enabled: true, branch: false, jump: true },
-  { enabled: true, branch: true, jump: false },
-];
-for (const { enabled, branch, jump } of truthTable) {
-  const [state, kind] = [enabled ? 'enabled' : 'disabled', branch ? 'likely' : 'unlikely'];
-  test(`a ${kind} branch of a key that is ${state} is ${jump ? 'a jump' : 'a NOP'}`, () => {
-    const site = { entry: { address: 0, fields: [] }, address: 0, target: 9, key: 16, branch, bit1: false };
-    assert.equal(wantsJump(site, enabled), jump);
-  });
 }
 
 test('jump_label_init leaves the text of a fresh image alone, because the compiler emitted what the keys say', () => {
@@ -78,13 +66,13 @@ test('booting twice changes nothing more', () => {
 test('enabling a key turns unlikely NOPs into jumps and stores the count', () => {
   const runtime = booted();
   const { image, poker } = runtime;
-  const key = findStaticKey(image, 'off_key');
+  const key = resolveStaticKey(image, 'off_key');
   assert.equal(readKey(image, key).enabled, 0);
   const from = poker.records.length;
   enableKey(runtime, key);
   assert.deepEqual(readKey(image, key), { enabled: 1, initial: false });
   const writes = poker.records.slice(from).filter((r) => r.what === 'text');
-  const sites = runtime.branches.filter((s) => s.key === key);
+  const sites = runtime.program.sites.of(staticBranch).filter((s) => s.key === key);
   assert.equal(writes.length, sites.length);
   for (const { after, before, address } of writes) {
     const site = sites.find((s) => s.address === address);
@@ -97,7 +85,7 @@ test('enabling a key turns unlikely NOPs into jumps and stores the count', () =>
 test('an enabled key that is disabled again leaves the image as it was', () => {
   const runtime = booted();
   const before = contents(runtime.image);
-  const key = findStaticKey(runtime.image, 'on_keys[1]');
+  const key = resolveStaticKey(runtime.image, 'on_keys[1]');
   disableKey(runtime, key);
   assert.notEqual(contents(runtime.image), before);
   enableKey(runtime, key);
@@ -107,10 +95,10 @@ test('an enabled key that is disabled again leaves the image as it was', () => {
 test('enabling twice equals enabling once', () => {
   const [once, twice] = [booted(), booted()];
   for (const runtime of [once, twice, twice]) {
-    enableKey(runtime, findStaticKey(runtime.image, 'off_key'));
+    enableKey(runtime, resolveStaticKey(runtime.image, 'off_key'));
   }
   assert.equal(contents(twice.image), contents(once.image));
-  assert.match(twice.notes.join(), /off_key is enabled already/);
+  assert.match(twice.log.notes.join(), /off_key is already enabled/);
 });
 
 test('a live write goes breakpoint, tail, head', () => {
@@ -118,7 +106,7 @@ test('a live write goes breakpoint, tail, head', () => {
   const { poker } = runtime;
   poker.live = true;
   const from = poker.records.length;
-  const key = findStaticKey(runtime.image, 'off_keys[2]');
+  const key = resolveStaticKey(runtime.image, 'off_keys[2]');
   enableKey(runtime, key);
   const steps = poker.records.slice(from).filter((r) => r.what === 'text');
   assert.deepEqual(
@@ -135,13 +123,13 @@ test('a live write goes breakpoint, tail, head', () => {
 test('a key with a count that is neither 0 nor 1 is left alone, as the kernel only warns', () => {
   const runtime = booted();
   const { image } = runtime;
-  const key = findStaticKey(image, 'off_key');
+  const key = resolveStaticKey(image, 'off_key');
   image.read(key, 4).set([2, 0, 0, 0]);
   const before = contents(image);
   enableKey(runtime, key);
   assert.equal(contents(image), before);
   assert.deepEqual(
-    runtime.warnings.map((w) => `${w.about}: ${w.warning}`),
+    runtime.log.warnings.map((w) => `${w.about}: ${w.warning}`),
     ['off_key has count 2: static_key_enable_cpuslocked: WARN_ON_ONCE(atomic_read(&key->enabled) != 1)'],
   );
 });
@@ -152,7 +140,7 @@ test('a site that holds something else is refused with both byte strings, and no
   image.read(site.address, 5).set([0x0f, 0x1f, 0x44, 0x00, 0x01]); // another NOP
   const before = contents(image);
   assert.throws(
-    () => jumpLabelInit(new Runtime(image)),
+    () => jumpLabelInit(new Runtime(programOf(image))),
     (error) =>
       error instanceof MismatchError &&
       error.mismatches.some((m) => m.address === site.address && hexBytes(m.found).startsWith('0f1f440001')),
@@ -164,7 +152,7 @@ test('a jump to another place than the entry says is refused', () => {
   const image = imageOf(branchImage);
   const site = readBranchSites(image).find((s) => image.read(s.address, 1)[0] === 0xe9)!;
   image.read(site.address + 1, 1)[0]! ^= 1;
-  assert.throws(() => jumpLabelInit(new Runtime(image)), MismatchError);
+  assert.throws(() => jumpLabelInit(new Runtime(programOf(image))), MismatchError);
 });
 
 test('a jump that the build step did not rewrite (bit 1) becomes a NOP at boot', () => {

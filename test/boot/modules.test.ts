@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { BootStep } from '../../src/boot/steps.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { profileNamed } from '../../src/demand/profiles.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { TextpokeError } from '../../src/errors.ts';
+import { nameOf } from '../../src/files/input.ts';
 import { Image } from '../../src/image/image.ts';
-import { findStaticCall, findStaticKey, findSymbol } from '../../src/image/names.ts';
+import { resolveStaticCall, resolveStaticKey, resolveSymbol } from '../../src/image/names.ts';
+import { lockPrefix } from '../../src/kinds/lock-prefix/kind.ts';
+import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
+import { staticCall } from '../../src/kinds/static-call/kind.ts';
 import { linkObjects } from '../../src/link/link.ts';
-import { boot } from '../../src/pipeline.ts';
 import { annotated, imageOf, linkedBytes, programUnits } from '../samples.ts';
 import { toolTest } from '../tools.ts';
 import { compiledObject } from './compiled.ts';
@@ -33,7 +37,7 @@ function start({ image, modules }: Setting, steps: readonly BootStep[], cpus?: n
     upFill: 'ds',
     steps,
     profile: profile === undefined ? undefined : profileNamed(profile),
-    openModule: (file) => readElf(file, modules[file] as Uint8Array),
+    openModule: (file) => readElf(nameOf(file), modules[nameOf(file)] as Uint8Array),
   });
 }
 
@@ -43,7 +47,7 @@ const unload = (module = 'key_use'): BootStep => ({ do: 'unload', module });
 /** The kinds of instruction at the sites of a key. */
 function kinds(runtime: ReturnType<typeof boot>, key: string): string[] {
   const { image } = runtime;
-  const found = runtime.branchesOf(findStaticKey(image, key)).map((site) => {
+  const found = runtime.sitesOf(staticBranch, resolveStaticKey(image, key)).map((site) => {
     return `${image.instructionAt(site.address).kind} of ${site.branch ? 'likely' : 'unlikely'}`;
   });
   return [...new Set(found)];
@@ -68,12 +72,12 @@ for (const set of machines) {
       [load(), update],
       [update, load()],
     ]) {
-      const { image, modules, calls } = start(keyed(set), steps);
-      const sites = modules[0]!.callSites;
-      const { key } = findStaticCall(image, calls, 'shared_call');
+      const { image, program, state } = start(keyed(set), steps);
+      const sites = state.modules[0]!.sites.of(staticCall);
+      const { key } = resolveStaticCall(image, program.calls, 'shared_call');
       assert.ok(sites.length >= 2, `${sites.length} sites`);
       assert.deepEqual(new Set(sites.map((site) => site.key)), new Set([key]));
-      const wanted = findSymbol(image, 'shared_other', 'function');
+      const wanted = resolveSymbol(image, 'shared_other', 'function');
       for (const site of sites) {
         const { displacement } = image.instructionAt(site.address);
         assert.equal(image.addressAt(site.address, displacement), wanted);
@@ -84,9 +88,9 @@ for (const set of machines) {
 
 test('after unload a change of the key touches the image alone', () => {
   const runtime = start(keyed('gcc-O2'), [load(), unload(), { do: 'enable', key: 'shared_false' }]);
-  assert.deepEqual(runtime.modules, []);
+  assert.deepEqual(runtime.state.modules, []);
   assert.deepEqual(kinds(runtime, 'shared_false'), []);
-  assert.match(runtime.notes.join(), /no site uses the key shared_false/);
+  assert.match(runtime.log.notes.join(), /no site uses the key shared_false/);
 });
 
 test('loading and unloading leaves the image as it was', () => {
@@ -112,7 +116,7 @@ test('a module keyed to another one, which stays as long as it is used', () => {
     () => start(setting, [...both, unload('key_def')]),
     /the module key_def is in use by key_use/,
   );
-  assert.deepEqual(start(setting, [...both, unload('key_use'), unload('key_def')]).modules, []);
+  assert.deepEqual(start(setting, [...both, unload('key_use'), unload('key_def')]).state.modules, []);
 });
 
 test('a symbol that nobody has is an error by name, and so is a module that is loaded twice or not at all', () => {
@@ -130,8 +134,8 @@ test('a symbol that nobody has is an error by name, and so is a module that is l
         e.message,
       ),
   );
-  assert.throws(() => start(keyed('gcc-O2'), [load(), load()]), /key_use is loaded already/);
-  assert.throws(() => start(keyed('gcc-O2'), [unload()]), /no module key_use is loaded/);
+  assert.throws(() => start(keyed('gcc-O2'), [load(), load()]), /key_use is already loaded/);
+  assert.throws(() => start(keyed('gcc-O2'), [unload()]), /the module key_use is not loaded/);
 });
 
 test('locks of a module are dropped where those of the image are, and come back with them', () => {
@@ -140,8 +144,10 @@ test('locks of a module are dropped where those of the image are, and come back 
     modules: { 'lock.ko': annotated('gcc-O2', 'lock') },
   };
   const states = (cpus: number | undefined, steps: readonly BootStep[]) => {
-    const { image, modules } = start(setting, steps, cpus);
-    return new Set(modules[0]!.locks.map(({ address }) => hexBytes(image.read(address, 1))));
+    const { image, state } = start(setting, steps, cpus);
+    return new Set(
+      state.modules[0]!.sites.of(lockPrefix).map(({ address }) => hexBytes(image.read(address, 1))),
+    );
   };
   assert.deepEqual(states(1, [load('lock.ko')]), new Set(['3e']));
   assert.deepEqual(states(2, [load('lock.ko')]), new Set(['f0']));
@@ -154,11 +160,10 @@ test("a module's own init text is patched while it loads and never again", () =>
     image: linkedBytes('gcc-O2', ['branch']),
     modules: { 'entries.ko': annotated('gcc-O2', 'kernel-entries') },
   };
-  const { image, modules, poker } = start(setting, [
-    load('entries.ko'),
-    { do: 'enable', key: 'kernel_false' },
-  ]);
-  const init = modules[0]!.branches.filter((site) => site.bit1).map((site) => site.address);
+  const { image, state, poker } = start(setting, [load('entries.ko'), { do: 'enable', key: 'kernel_false' }]);
+  const init = state.modules[0]!.sites.of(staticBranch)
+    .filter((site) => site.bit1)
+    .map((site) => site.address);
   assert.notEqual(init.length, 0);
   for (const address of init) assert.equal(image.isInitText(address), true, image.describe(address));
   assert.deepEqual(
@@ -184,9 +189,9 @@ toolTest('a module that was given the trampoline alone may call, but not update'
   const modules = { 'caller.ko': caller };
   const steps: BootStep[] = [load('caller.ko'), { do: 'update', call: 'deed', value: 'other' }];
   const runtime = start({ image: build('EXPORT_STATIC_CALL_TRAMP(deed);'), modules }, steps);
-  const [site] = runtime.modules[0]!.callSites;
+  const [site] = runtime.state.modules[0]!.sites.of(staticCall);
   const { displacement } = runtime.image.instructionAt(site!.address);
-  assert.equal(site!.address + displacement, findSymbol(runtime.image, 'other', 'function'));
+  assert.equal(site!.address + displacement, resolveSymbol(runtime.image, 'other', 'function'));
   assert.throws(
     () => start({ image: build(''), modules }, steps),
     /Failed to fixup __raw_static_call\(\) usage at: call\+0x\w+ \(__SCT__deed has no entry/,
@@ -196,7 +201,10 @@ toolTest('a module that was given the trampoline alone may call, but not update'
     { do: 'update', call: 'deed', value: 'other', by: 'caller' },
   ];
   const kernel = `${'EXPORT_STATIC_CALL_TRAMP(deed);'} const int __ksymtab___SCT__deed = 1;`;
-  assert.throws(() => start({ image: build(kernel), modules }, byCaller), /may call it but not update it/);
+  assert.throws(
+    () => start({ image: build(kernel), modules }, byCaller),
+    /can call \w+, but cannot update it/,
+  );
   start({ image: build(`${kernel} const int __ksymtab___SCK__deed = 1;`), modules }, byCaller);
 });
 
@@ -211,8 +219,8 @@ toolTest('a kernel gives modules only what it exports', ['gcc'], (t) => {
 });
 
 test('a module has an address range of its own, in reach of the image', () => {
-  const { image, modules } = start(keyed('gcc-O2'), [load()]);
-  const guest = modules[0]!.image;
+  const { image, state } = start(keyed('gcc-O2'), [load()]);
+  const guest = state.modules[0]!.image;
   assert.ok(guest instanceof Image, 'the module has an image of its own');
   const end = Math.max(...image.file.segments.map((s) => s.vaddr + s.memsz));
   assert.deepEqual(

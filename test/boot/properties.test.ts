@@ -1,14 +1,15 @@
 // Properties of the runtime model over seeded random steps: there and back, order, once and twice, refused plans.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { readKey } from '../../src/boot/jump-label.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { Runtime } from '../../src/boot/runtime.ts';
-import { describeValue, readCallValue } from '../../src/boot/static-call.ts';
 import { type BootStep, runStep } from '../../src/boot/steps.ts';
 import { hex } from '../../src/bytes/integer.ts';
+import { readKey } from '../../src/demand/keys.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { MismatchError } from '../../src/errors.ts';
-import { boot } from '../../src/pipeline.ts';
+import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
+import { describeValue, readCallValue } from '../../src/kinds/static-call/values.ts';
 import { seeded } from '../hostile/seeded.ts';
 import { annotated, imageOf, linkedBytes, programUnits } from '../samples.ts';
 
@@ -36,7 +37,7 @@ function perform(runtime: Runtime, steps: readonly BootStep[]): void {
 function randomStep(runtime: Runtime, random: () => number): [step: BootStep, inverse: BootStep] {
   const { image } = runtime;
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
-  const key = pick([...new Set(runtime.branches.map((site) => site.key))]);
+  const key = pick([...new Set(runtime.program.sites.of(staticBranch).map((site) => site.key))]);
   const name = hex(key);
   const count = readKey(image, key).enabled;
   switch (Math.floor(random() * 5)) {
@@ -56,7 +57,7 @@ function randomStep(runtime: Runtime, random: () => number): [step: BootStep, in
             { do: 'inc', key: name },
           ];
     case 2:
-      return runtime.onOneCpu
+      return runtime.state.cpus.isOne
         ? [
             { do: 'cpuUp', cpu: 1 },
             { do: 'cpuDown', cpu: 1, dropLocks: true },
@@ -66,10 +67,12 @@ function randomStep(runtime: Runtime, random: () => number): [step: BootStep, in
             { do: 'cpuUp', cpu: 1 },
           ];
     default: {
-      const call = pick([...runtime.calls.values()].filter((c) => c.name === 'math' || c.name === 'notify'));
+      const call = pick(
+        [...runtime.program.calls.values()].filter((c) => c.name === 'math' || c.name === 'notify'),
+      );
       const functions = call.name === 'math' ? ['add_one', 'add_ten'] : ['observe', 'observe_twice'];
       const value = pick([...functions, 'NULL', 'RET0']);
-      const now = describeValue(image, readCallValue(runtime, call.key));
+      const now = describeValue(image, readCallValue(runtime.program, call.key));
       return [
         { do: 'update', call: call.name, value },
         { do: 'update', call: call.name, value: now },
@@ -99,7 +102,7 @@ for (const set of sets) {
     for (let seed = 1; seed <= 20; seed++) {
       const random = seeded(seed);
       const forward = start(set);
-      const keys = [...new Set(forward.branches.map((site) => site.key))];
+      const keys = [...new Set(forward.program.sites.of(staticBranch).map((site) => site.key))];
       const steps: BootStep[] = [
         ...keys.filter(() => random() < 0.5).map((key): BootStep => ({ do: 'inc', key: hex(key) })),
         { do: 'update', call: 'math', value: random() < 0.5 ? 'NULL' : 'add_ten' },
@@ -136,7 +139,9 @@ for (const set of sets) {
     const random = seeded(7);
     for (let i = 0; i < 40; i++) {
       const runtime = start(set);
-      const sites = runtime.branches.filter((site) => runtime.image.describe(site.key).startsWith('off_'));
+      const sites = runtime.program.sites
+        .of(staticBranch)
+        .filter((site) => runtime.image.describe(site.key).startsWith('off_'));
       const site = sites[Math.floor(random() * sites.length)]!;
       runtime.image.read(site.address, 2).fill(0x6b);
       const before = contents(runtime);

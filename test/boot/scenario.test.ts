@@ -3,11 +3,13 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import { parseScenario } from '../../src/boot/scenario.ts';
 import { runStep } from '../../src/boot/steps.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { errorCodes, TextpokeError } from '../../src/errors.ts';
-import { boot } from '../../src/pipeline.ts';
+import { lockPrefix } from '../../src/kinds/lock-prefix/kind.ts';
+import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 
 const schema = JSON.parse(
@@ -67,29 +69,32 @@ const invalid: [unknown, RegExp][] = [
   [{ comment: 'only' }, /^step 1: an operation or an expectation is required/],
   ['enable', /^step 1: an object is required, found "enable"/],
   [{ enable: 'a', disable: 'b' }, /^step 1: one operation is required, found enable and disable/],
-  [{ enbale: 'a' }, /^step 1: there is no operation "enbale"; there are enable, disable/],
-  [{ enable: 5 }, /^step 1: enable: a text that is not empty is required, found 5/],
-  [{ enable: '' }, /^step 1: enable: a text/],
+  [{ enbale: 'a' }, /^step 1: unknown operation "enbale"; known operations: enable, disable/],
+  [{ enable: 5 }, /^step 1: enable: a non-empty string is required, found 5/],
+  [{ enable: '' }, /^step 1: enable: a non-empty string/],
   [{ decDeferred: { key: 'a' } }, /^step 1: decDeferred: the field timeout is required/],
   [
     { decDeferred: { key: 'a', timeout: 1.5 } },
-    /decDeferred\.timeout: a whole number from 0 is required, found 1\.5/,
+    /decDeferred\.timeout: an integer of 0 or more is required, found 1\.5/,
   ],
   [{ update: { call: 'a' } }, /^step 1: update: the field to is required/],
   [{ update: { call: 'a', to: 0 } }, /update\.to: a function, null or "RET0" is required, found 0/],
-  [{ update: { call: 'a', to: 'b', from: 'c' } }, /update: there is no field "from"; there are call, to, by/],
+  [{ update: { call: 'a', to: 'b', from: 'c' } }, /update: unknown field "from"; known fields: call, to, by/],
   [{ freeInit: false }, /^step 1: freeInit: true is required, found false/],
-  [{ cpuUp: -1 }, /^step 1: cpuUp: a whole number from 0 is required, found -1/],
+  [{ cpuUp: -1 }, /^step 1: cpuUp: an integer of 0 or more is required, found -1/],
   [{ cpuDown: { cpu: 1, dropLocks: 1 } }, /cpuDown\.dropLocks: true or false is required/],
-  [{ queryReserved: { start: 'a', size: 0 } }, /queryReserved\.size: a whole number from 1/],
-  [{ expect: { keys: { a: 'b' } } }, /^step 1: expect\.keys\.a: a whole number is required, found "b"/],
-  [{ expect: { bytes: { a: '9' } } }, /expect\.bytes\.a: bytes in hexadecimal digits is required/],
-  [{ expect: { warnings: 'none' } }, /expect\.warnings: a list of texts is required/],
-  [{ expect: { reserved: { text: true } } }, /expect\.reserved: there is no field "text"/],
+  [{ queryReserved: { start: 'a', size: 0 } }, /queryReserved\.size: an integer of 1 or more/],
+  [{ expect: { keys: { a: 'b' } } }, /^step 1: expect\.keys\.a: an integer is required, found "b"/],
+  [
+    { expect: { bytes: { a: '9' } } },
+    /expect\.bytes\.a: a string of two-digit hexadecimal bytes is required/,
+  ],
+  [{ expect: { warnings: 'none' } }, /expect\.warnings: an array of strings is required/],
+  [{ expect: { reserved: { text: true } } }, /expect\.reserved: unknown field "text"/],
   [{ expect: { refused: 'no-such-code' } }, /expect\.refused: an error code/],
   [{ expect: [] }, /^step 1: expect: an object is required/],
-  [{ __proto__x: 1 }, /there is no operation/],
-  [{ toString: 'a' }, /there is no operation "toString"/],
+  [{ __proto__x: 1 }, /unknown operation/],
+  [{ toString: 'a' }, /unknown operation "toString"/],
 ];
 
 test('the schema names every error code', () => {
@@ -114,13 +119,13 @@ for (const [step, message] of invalid) {
 }
 
 for (const [text, message] of [
-  ['{', /it is no JSON/],
+  ['{', /the file is not valid JSON/],
   ['[]', /an object is required/],
   ['{"steps": []}', /the field schema is required/],
   ['{"schema": "textpoke.scenario/2", "steps": []}', /schema: "textpoke.scenario\/1" is required/],
   ['{"schema": "textpoke.scenario/1"}', /the field steps is required/],
-  ['{"schema": "textpoke.scenario/1", "steps": {}}', /steps: a list is required/],
-  ['{"schema": "textpoke.scenario/1", "steps": [], "step": 1}', /there is no field "step"/],
+  ['{"schema": "textpoke.scenario/1", "steps": {}}', /steps: an array is required/],
+  ['{"schema": "textpoke.scenario/1", "steps": [], "step": 1}', /unknown field "step"/],
 ] as const) {
   test(`the document ${text} is no scenario`, () => {
     assert.throws(() => parseScenario(text), message);
@@ -130,7 +135,7 @@ for (const [text, message] of [
 test('an error in a later step has its number', () => {
   assert.throws(
     () => parseScenario(JSON.stringify(scenario({ inc: 'a' }, { inc: 'a' }, { inc: 0 }))),
-    /step 3: inc: a text/,
+    /step 3: inc: a non-empty string/,
   );
 });
 
@@ -151,16 +156,19 @@ test('steps and their expectations, from the first increment to hot-plug', () =>
     { cpuUp: 1 },
     { cpuDown: { cpu: 1, dropLocks: true } },
   );
-  assert.deepEqual([...runtime.cpus], [0]);
-  const bytesOfLocks = runtime.locks.map(({ address }) => hexBytes(runtime.image.read(address, 1)));
+  assert.deepEqual([...runtime.state.cpus.up], [0]);
+  const bytesOfLocks = runtime.program.sites
+    .of(lockPrefix)
+    .map(({ address }) => hexBytes(runtime.image.read(address, 1)));
   assert.ok(bytesOfLocks.length > 3, `${bytesOfLocks.length} locks`);
   assert.deepEqual(new Set(bytesOfLocks), new Set(['3e']));
 });
 
 test('the second CPU brings every lock back, and going back to one leaves them', () => {
   for (const steps of [[{ cpuUp: 1 }], [{ cpuUp: 1 }, { cpuDown: 1 }]]) {
-    const { image, locks } = run(...steps);
-    assert.deepEqual(new Set(locks.map(({ address }) => image.read(address, 1)[0])), new Set([0xf0]));
+    const { image, program } = run(...steps);
+    const bytes = program.sites.of(lockPrefix).map(({ address }) => image.read(address, 1)[0]);
+    assert.deepEqual(new Set(bytes), new Set([0xf0]));
   }
 });
 
@@ -168,27 +176,27 @@ test('a failed expectation says which step, what was expected and what was found
   for (const [step, message] of [
     [
       { inc: 'off_key', expect: { keys: { off_key: 2 } } },
-      'step 2 (inc off_key): count of off_key: 2 was expected, found 1',
+      'step 2 (inc off_key): count of off_key: expected 2, found 1',
     ],
     [
       { update: { call: 'math', to: null }, expect: { calls: { math: 'add_ten' } } },
-      'step 2 (update math=NULL): function of math: add_ten was expected, found NULL',
+      'step 2 (update math=NULL): function of math: expected add_ten, found NULL',
     ],
     [
       { expect: { bytes: { __SCT__math: '00' } } },
-      'step 2 (expect): bytes at __SCT__math: 00 was expected, found e9',
+      'step 2 (expect): bytes at __SCT__math: expected 00, found e9',
     ],
     [
       { dec: 'off_key', expect: { warnings: [] } },
-      'step 2 (dec off_key): warnings: no warning was expected, found static_key_dec_not_one: WARN_ON_ONCE(v == 0): off_key has count 0',
+      'step 2 (dec off_key): warnings: expected no warning, found static_key_dec_not_one: WARN_ON_ONCE(v == 0): off_key has count 0',
     ],
     [
       { enable: 'off_key', expect: { refused: 'site-mismatch' } },
-      'step 2 (enable off_key): it was expected to be refused (site-mismatch), and was not',
+      'step 2 (enable off_key): expected the error site-mismatch, but the step was not refused',
     ],
     [
       { queryReserved: { start: 'main' }, expect: { reserved: { branches: true } } },
-      'step 2 (queryReserved main): reserved for branches: true was expected, found false',
+      'step 2 (queryReserved main): reserved for branches: expected true, found false',
     ],
   ] as const) {
     const error = failure({ advance: 1 }, step);
@@ -199,7 +207,7 @@ test('a failed expectation says which step, what was expected and what was found
 test('names that nobody has are said with the step', () => {
   assert.match(
     failure({ enable: 'no_such_key' }).message,
-    /^step 1 \(enable no_such_key\): no symbol no_such_key/,
+    /^step 1 \(enable no_such_key\): the key no_such_key is not a symbol of the image/,
   );
   assert.match(failure({ enable: 'no_such_*' }).message, /no static key matches no_such_\*/);
   assert.match(failure({ update: { call: 'zz*', to: null } }).message, /no static call matches zz\*/);
@@ -208,7 +216,7 @@ test('names that nobody has are said with the step', () => {
 test('names that repeat are told apart by their source file, and patterns take many', () => {
   assert.match(
     failure({ enable: 'local_key' }).message,
-    /2 symbols are called local_key .*FILE\.c:local_key/,
+    /2 symbols have the name local_key .*FILE\.c:local_key/,
   );
   run({ enable: 'local.c:local_key' });
   run(
@@ -222,9 +230,12 @@ test('a step that is refused, as expected, changes nothing at all, though other 
   const runtime = run();
   const { image, poker } = runtime;
   const key = Math.max(
-    ...runtime.branches.map((s) => s.key).filter((k) => image.describe(k).startsWith('off_')),
+    ...runtime.program.sites
+      .of(staticBranch)
+      .map((s) => s.key)
+      .filter((k) => image.describe(k).startsWith('off_')),
   );
-  image.read(runtime.branchesOf(key)[0]!.address, 5).set([0x90, 0x90, 0x90, 0x90, 0x90]);
+  image.read(runtime.sitesOf(staticBranch, key)[0]!.address, 5).set([0x90, 0x90, 0x90, 0x90, 0x90]);
   const contents = () => hexBytes(image.file.source.read(0, image.file.source.size));
   const before = { bytes: contents(), records: poker.records.length };
   const [step] = parseScenario(
@@ -241,7 +252,7 @@ test('a step that is refused, as expected, changes nothing at all, though other 
   // Without the expectation the error says where.
   assert.throws(
     () => runStep(runtime, { ...step!, expect: undefined }, surroundings),
-    /step 1 \(enable off_\*\): 1 sites do not hold what they must hold/,
+    /step 1 \(enable off_\*\): 1 sites do not hold the required bytes/,
   );
 });
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { Runtime } from '../../src/boot/runtime.ts';
-import { type PlaceStates, patchableStates, type State } from '../../src/boot/states.ts';
-import { type BootStep, listedValues, runStep } from '../../src/boot/steps.ts';
+import { listedValues, type PlaceStates, patchableStates } from '../../src/boot/states.ts';
+import { type BootStep, runStep } from '../../src/boot/steps.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
-import { boot } from '../../src/pipeline.ts';
+import type { State } from '../../src/demand/patch.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 
 const machines = ['gcc-O2', 'clang-Os', 'aarch64-gcc-O2', 'arm-gcc-O2', 'thumb-clang-O2'];
@@ -41,7 +42,7 @@ for (const set of machines) {
   test(`${set}: whatever the steps, every place holds one of its states, any function allowed or those listed`, () => {
     const runtime = booted(set, [], 1);
     const places = patchableStates(runtime, new Map());
-    const listed = patchableStates(runtime, listedValues(runtime, steps));
+    const listed = patchableStates(runtime, listedValues(runtime.program, steps));
     assert.ok(places.length > 20, `${places.length} places`);
     for (const step of steps) {
       runStep(runtime, step, { upFill: 'ds', openModule: () => assert.fail() });
@@ -64,7 +65,7 @@ test('a function that is not listed is not allowed', () => {
   const runtime = booted('gcc-O2');
   const places = patchableStates(
     runtime,
-    listedValues(runtime, [{ do: 'update', call: 'math', value: 'NULL' }]),
+    listedValues(runtime.program, [{ do: 'update', call: 'math', value: 'NULL' }]),
   );
   const surroundings = { upFill: 'ds' as const, openModule: () => assert.fail() };
   runStep(runtime, { do: 'update', call: 'math', value: 'add_ten' }, surroundings);

@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Runtime } from '../../src/boot/runtime.ts';
-import {
-  describeValue,
-  kindOfSite,
-  parseCallValue,
-  readCallValue,
-  siteBytes,
-  staticCallInit,
-  updateStaticCall,
-} from '../../src/boot/static-call.ts';
+import { staticCallInit, updateStaticCall } from '../../src/boot/static-call.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { MismatchError, TextpokeError } from '../../src/errors.ts';
-import { findStaticCall } from '../../src/image/names.ts';
-import { readCallSites } from '../../src/image/sites.ts';
+import { resolveStaticCall } from '../../src/image/names.ts';
+import { programOf } from '../../src/kinds/registry.ts';
+import { callKindOf, callPatch } from '../../src/kinds/static-call/demand.ts';
+import { staticCall } from '../../src/kinds/static-call/kind.ts';
+import { readCallSites } from '../../src/kinds/static-call/table.ts';
+import { describeValue, readCallValue } from '../../src/kinds/static-call/values.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 
 /** clang -Os makes conditional tail calls of the sample, hand.S has every kind. */
@@ -21,7 +17,7 @@ const clangCalls = linkedBytes('clang-Os', programUnits);
 const handCalls = linkedBytes('gcc-O2', ['hand']);
 
 function booted(bytes: Uint8Array): Runtime {
-  const runtime = new Runtime(imageOf(bytes));
+  const runtime = new Runtime(programOf(imageOf(bytes)));
   staticCallInit(runtime);
   return runtime;
 }
@@ -29,11 +25,12 @@ function booted(bytes: Uint8Array): Runtime {
 /** Hexadecimal bytes at every site of a call, with the kind of site. */
 function sitesOf(runtime: Runtime, name: string): { kind: string; bytes: string; address: number }[] {
   const { image } = runtime;
-  const { key } = findStaticCall(image, runtime.calls, name);
-  return runtime.callSites
+  const { key } = resolveStaticCall(image, runtime.program.calls, name);
+  return runtime.program.sites
+    .of(staticCall)
     .filter((s) => s.key === key)
     .map((s) => {
-      const kind = kindOfSite(image, s);
+      const kind = callKindOf(image, s);
       return {
         kind,
         address: s.address,
@@ -43,11 +40,7 @@ function sitesOf(runtime: Runtime, name: string): { kind: string; bytes: string;
 }
 
 function update(runtime: Runtime, name: string, value: string): void {
-  updateStaticCall(
-    runtime,
-    findStaticCall(runtime.image, runtime.calls, name),
-    parseCallValue(runtime, value),
-  );
+  updateStaticCall(runtime, resolveStaticCall(runtime.image, runtime.program.calls, name), value);
 }
 
 function contents(runtime: Runtime): string {
@@ -63,11 +56,11 @@ const nullForms: Record<string, RegExp> = {
 test('static_call_init brings every site from its trampoline to its function', () => {
   const runtime = booted(clangCalls);
   const { image } = runtime;
-  const trampolines = new Set([...runtime.calls.values()].map((c) => c.trampoline));
-  for (const site of runtime.callSites) {
+  const trampolines = new Set([...runtime.program.calls.values()].map((c) => c.trampoline));
+  for (const site of runtime.program.sites.of(staticCall)) {
     const code = image.read(site.address, 6);
     const instruction = image.arch.instructionsOf(0).readInstruction(code, 0);
-    const value = readCallValue(runtime, site.key);
+    const value = readCallValue(runtime.program, site.key);
     if (value.kind !== 'function') continue;
     assert.equal(site.address + instruction.displacement, value.address, image.describe(site.address));
     assert.equal(
@@ -79,7 +72,11 @@ test('static_call_init brings every site from its trampoline to its function', (
 });
 
 test('the sample has sites of all three kinds', () => {
-  const kinds = new Set(booted(clangCalls).callSites.map((s) => kindOfSite(booted(clangCalls).image, s)));
+  const kinds = new Set(
+    booted(clangCalls)
+      .program.sites.of(staticCall)
+      .map((s) => callKindOf(booted(clangCalls).image, s)),
+  );
   assert.deepEqual([...kinds].sort(), ['call', 'conditional tail', 'tail']);
 });
 
@@ -98,7 +95,7 @@ test('a call of RET0 clears the result in place, a tail call jumps to __static_c
     if (kind === 'call') assert.equal(bytes, '2e2e2e31c0');
     else {
       const instruction = runtime.image.instructionAt(address);
-      assert.equal(address + instruction.displacement, runtime.returnZero);
+      assert.equal(address + instruction.displacement, runtime.program.returnZero);
     }
   }
 });
@@ -107,7 +104,7 @@ test('an update changes key, then trampoline, then every site', () => {
   const runtime = booted(clangCalls);
   const { poker, image } = runtime;
   const from = poker.records.length;
-  const call = findStaticCall(image, runtime.calls, 'math');
+  const call = resolveStaticCall(image, runtime.program.calls, 'math');
   update(runtime, 'math', 'NULL');
   const [first, second, ...rest] = poker.records.slice(from);
   assert.equal(first?.address, call.key);
@@ -117,7 +114,7 @@ test('an update changes key, then trampoline, then every site', () => {
 
 /** Conditional tail calls of NULL go to the trampoline, as some did before. */
 function conditionalNulls(runtime: Runtime): number {
-  const { trampoline } = findStaticCall(runtime.image, runtime.calls, 'math');
+  const { trampoline } = resolveStaticCall(runtime.image, runtime.program.calls, 'math');
   return sitesOf(runtime, 'math').filter(({ kind, address }) => {
     const { displacement } = runtime.image.arch
       .instructionsOf(0)
@@ -136,7 +133,7 @@ for (const value of ['NULL', 'RET0', 'main']) {
     const before = contents(runtime);
     const function_ = describeValue(
       runtime.image,
-      readCallValue(runtime, findStaticCall(runtime.image, runtime.calls, 'math').key),
+      readCallValue(runtime.program, resolveStaticCall(runtime.image, runtime.program.calls, 'math').key),
     );
     update(runtime, 'math', value);
     assert.notEqual(contents(runtime), before);
@@ -153,10 +150,9 @@ test('booting a booted image changes nothing', () => {
 
 test('hand-written sites that the assembler resolved itself hold what their keys say, like all others', () => {
   const runtime = booted(handCalls);
-  assert.equal(runtime.callSites.length, 11);
-  for (const site of runtime.callSites) {
-    const { trampoline } = runtime.calls.get(site.key)!;
-    const { bytes } = siteBytes(runtime, site, readCallValue(runtime, site.key), trampoline);
+  assert.equal(runtime.program.sites.of(staticCall).length, 11);
+  for (const site of runtime.program.sites.of(staticCall)) {
+    const { bytes } = callPatch(runtime.program, site, [], readCallValue(runtime.program, site.key));
     assert.equal(hexBytes(runtime.image.read(site.address, bytes.length)), hexBytes(bytes));
   }
 });
@@ -166,7 +162,7 @@ test('a site that calls something else than its trampoline is refused, and nothi
   const site = readCallSites(image)[0]!;
   image.read(site.address + 1, 1)[0]! ^= 0x10;
   const before = hexBytes(image.file.source.read(0, image.file.source.size));
-  assert.throws(() => staticCallInit(new Runtime(image)), MismatchError);
+  assert.throws(() => staticCallInit(new Runtime(programOf(image))), MismatchError);
   assert.equal(hexBytes(image.file.source.read(0, image.file.source.size)), before);
 });
 
@@ -186,7 +182,7 @@ test('a name that is no symbol, and an address that is no code, are refused', ()
 
 test('two file-local calls of one name each belong to the trampoline of their own source', () => {
   const runtime = booted(clangCalls);
-  const locals = [...runtime.calls.values()].filter((c) => c.name === 'local_work');
+  const locals = [...runtime.program.calls.values()].filter((c) => c.name === 'local_work');
   assert.equal(locals.length, 2);
   assert.notEqual(locals[0]?.trampoline, locals[1]?.trampoline);
 });

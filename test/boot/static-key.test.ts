@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { jumpLabelInit, readKey } from '../../src/boot/jump-label.ts';
+import { jumpLabelInit } from '../../src/boot/jump-label.ts';
 import { Runtime } from '../../src/boot/runtime.ts';
 import {
   advance,
@@ -12,8 +12,11 @@ import {
   incrementKey,
 } from '../../src/boot/static-key.ts';
 import { ByteView } from '../../src/bytes/view.ts';
+import { readKey } from '../../src/demand/keys.ts';
 import { type Profile, profileNamed } from '../../src/demand/profiles.ts';
-import { findStaticKey } from '../../src/image/names.ts';
+import { resolveStaticKey } from '../../src/image/names.ts';
+import { programOf } from '../../src/kinds/registry.ts';
+import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 
 const bytes = linkedBytes('gcc-O2', programUnits);
@@ -24,8 +27,8 @@ class Booted {
 
   constructor(profile: Profile | undefined = undefined, count = 0) {
     const image = imageOf(bytes);
-    this.runtime = new Runtime(image, { profile });
-    this.key = findStaticKey(image, 'off_key');
+    this.runtime = new Runtime(programOf(image, { profile }));
+    this.key = resolveStaticKey(image, 'off_key');
     jumpLabelInit(this.runtime);
     // A count that no operation led to: what is under test is what follows from it.
     new ByteView(image.read(this.key, 4), true).setU32(0, count >>> 0);
@@ -34,13 +37,13 @@ class Booted {
     return readKey(this.runtime.image, this.key).enabled;
   }
   get warnings(): string[] {
-    return this.runtime.warnings.map((w) => w.warning);
+    return this.runtime.log.warnings.map((w) => w.warning);
   }
   /** Whether every site of the key is as an enabled key wants it. */
   get jumps(): boolean[] {
     const { image } = this.runtime;
     return this.runtime
-      .branchesOf(this.key)
+      .sitesOf(staticBranch, this.key)
       .map((site) => (image.instructionAt(site.address).kind === 'jump') !== site.branch);
   }
 }
@@ -139,7 +142,7 @@ test('a warning that the kernel prints once is marked when it comes again', () =
   decrementKey(runtime, key);
   decrementKey(runtime, key);
   assert.deepEqual(
-    runtime.warnings.map((w) => w.repeated),
+    runtime.log.warnings.map((w) => w.repeated),
     [false, true],
   );
 });
@@ -165,7 +168,7 @@ test('a deferred decrement that is not the last one counts at once', () => {
   incrementKey(runtime, key);
   incrementKey(runtime, key);
   decrementKeyLater(runtime, key, 100);
-  assert.deepEqual([booted.count, runtime.deferred.length], [1, 0]);
+  assert.deepEqual([booted.count, runtime.state.deferred.length], [1, 0]);
 });
 
 test('a user who comes back while the decrement waits keeps the key on', () => {

@@ -290,7 +290,7 @@ toolTest(
     for (const compiler of ['gcc', 'clang']) {
       const said = cc(directory, [compiler, ...flags]);
       assert.equal(said.status, 0);
-      assert.match(said.stderr, /^textpoke: a\.o: left as the compiler made it: .*`ld -r`.*\n$/);
+      assert.match(said.stderr, /^textpoke: a\.o: not annotated, left unchanged: .*`ld -r`.*\n$/);
       assert.equal(existsSync(join(directory, 'a.o')), true);
     }
     const fat = cc(directory, ['gcc', '-ffat-lto-objects', ...flags]);
@@ -303,15 +303,21 @@ toolTest(
 test('what is compiled and linked at once is named, and what textpoke knows nothing of is left', (t) => {
   const directory = scratch(t);
   const linked = cc(directory, ['true', 'x.c', '-o', 'x']);
-  assert.match(linked.stderr, /^textpoke: x\.c: compiled and linked at once, so not annotated; .*\n$/);
+  assert.match(
+    linked.stderr,
+    /^textpoke: x\.c: not annotated, because the command compiles and links at once; .*\n$/,
+  );
   const foreign = readFileSync(join(samples, 'gcc-O2/call.o'));
   foreign.writeUInt16LE(3, 18); // EM_386
   writeFileSync(join(directory, 'foreign'), foreign);
   const small = cc(directory, [...sh('mv foreign "$4"'), ...sampled]);
-  assert.match(small.stderr, /^textpoke: x\.o: left as the compiler made it: its machine .*\n$/);
+  assert.match(
+    small.stderr,
+    /^textpoke: x\.o: not annotated, left unchanged: textpoke does not support the machine .*\n$/,
+  );
   const other = cc(directory, [...sh('echo coff > "$4"'), ...sampled]);
   assert.deepEqual([linked.status, small.status, other.status], [0, 0, 0]);
-  assert.equal(other.stderr, 'textpoke: x.o: left as the compiler made it: it is no ELF object\n');
+  assert.equal(other.stderr, 'textpoke: x.o: not annotated, left unchanged: the file is not an ELF object\n');
   assert.deepEqual(readdirSync(directory), ['x.o']);
 });
 

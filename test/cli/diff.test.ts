@@ -58,7 +58,7 @@ const cases: readonly [what: string, text: string, status: number, output: RegEx
     'a call that became a tail call',
     source.replace('static_call(number)() + 1', 'static_call(number)()'),
     0,
-    /^last\n {2}~ static call of number \(call\) is tail call now .*\n0 sites removed, 0 added, 1 changed\n$/,
+    /^last\n {2}~ static call of number \(call\) is now tail call .*\n0 sites removed, 0 added, 1 changed\n$/,
   ],
 ];
 

@@ -32,9 +32,9 @@ test('a rule is known by its id and by its name, in either case', () => {
 for (const [word, advice] of [
   ['TP07', 'did you mean TP007?'],
   ['wrong-instuction', 'did you mean wrong-instruction?'],
-  ['nothing of the kind', 'textpoke explain lists them'],
+  ['nothing of the kind', 'textpoke explain lists all rules'],
 ] as const) {
-  test(`there is no rule ${word}: ${advice}`, () => {
+  test(`unknown rule ${word}: ${advice}`, () => {
     const { status, stdout, stderr } = textpoke('explain', word);
     assert.deepEqual([status, stdout], [2, '']);
     assert.ok(stderr.includes(advice), stderr);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { annotate } from '../../src/pipeline.ts';
+import { annotate } from '../../src/annotate/passes.ts';
 import { builtProgram } from '../built.ts';
 import { everything, sampleBytes, samplePath } from '../samples.ts';
 import { run, scratch, toolTest, tryRun } from '../tools.ts';

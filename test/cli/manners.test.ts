@@ -108,7 +108,7 @@ test('what is misspelt gets a suggestion, and the status is 2', () => {
     [['annotate', '-j', '0', 'x.o'], /argument '0' is invalid/],
     [['annotate'], /missing required argument 'object'/],
     [['verify'], /missing required argument 'image'/],
-    [['ldscript', '--machine', 'vax'], /--machine vax is not known; known: .*x86-64/],
+    [['ldscript', '--machine', 'vax'], /unknown machine vax; known machines: .*x86-64/],
     [['boot', 'x', '-o'], /option '-o, --output <file>' argument missing/],
   ] as const) {
     const said = textpoke(args);
@@ -293,7 +293,7 @@ test('results go to stdout alone and diagnostics to stderr alone', (t) => {
     '--json',
   ]);
   assert.equal(booted.status, 0);
-  assert.match(booted.stderr, /^textpoke: .*tracing is disabled already\n$/);
+  assert.match(booted.stderr, /^textpoke: .*tracing is already disabled\n$/);
   const document = JSON.parse(booted.stdout) as { schema: string; writes: { address: string }[] };
   assert.equal(document.schema, 'textpoke.boot/1');
   for (const { address } of document.writes) assert.match(address, /^0x[0-9a-f]+$/);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
-import { readBranchSites } from '../../src/image/sites.ts';
+import { readBranchSites } from '../../src/kinds/static-branch/table.ts';
 import { builtProgram } from '../built.ts';
 import { core, kernelBytes, type Page, run } from '../memory/dumps.ts';
 import { imageOf } from '../samples.ts';
@@ -23,7 +23,10 @@ test('a good dump: where the kernel lies, a line for each table, status 0', (t) 
   const { directory, args } = files(t, pages);
   const { status, stdout, stderr } = tryRun(process.execPath, args, directory);
   assert.equal(stderr, '');
-  assert.match(stdout, /^core: an ELF core by virtual addresses; slide 0x200000, from locating the banner/);
+  assert.match(
+    stdout,
+    /^core: an ELF core by virtual addresses; slide 0x200000, from the place of the banner in the dump/,
+  );
   for (const table of ['__jump_table', '.static_call_sites', '.smp_locks'])
     assert.match(stdout, new RegExp(`^  ${table}: \\d+ compared, 0 wrong$`, 'm'));
   assert.equal(status, 0);

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
 import { profileNamed, profileOf, profiles } from '../../src/demand/profiles.ts';
 import { TextpokeError } from '../../src/errors.ts';
 import type { Image } from '../../src/image/image.ts';
-import { findStaticCall, findSymbol } from '../../src/image/names.ts';
-import { boot } from '../../src/pipeline.ts';
+import { resolveStaticCall, resolveSymbol } from '../../src/image/names.ts';
+import { staticCall } from '../../src/kinds/static-call/kind.ts';
 import { compiledImage } from '../boot/compiled.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
 import { toolTest } from '../tools.ts';
@@ -93,22 +94,21 @@ for (const name of ['6.6', '6.12', '7.0', 'textpoke']) {
 
 test('a kernel wants the signature of its own version behind a trampoline that it updates', () => {
   const update = { do: 'update', call: 'math', value: 'add_ten' } as const;
-  // textpoke's trampolines have ud1, as those of 6.6 on.
-  boot(imageOf(without), { ...options, steps: [update], profile: profileNamed('6.6') });
-  for (const name of ['5.17', '6.1']) {
-    assert.throws(
-      () => boot(imageOf(without), { ...options, steps: [update], profile: profileNamed(name) }),
-      /trampoline signature fail at __SCT__math/,
-    );
+  // textpoke's trampolines have ud1, as a kernel's have since 5.19 (arch/x86/kernel/static_call.c, tramp_ud).
+  for (const name of ['5.10', '6.1', '6.6']) {
+    boot(imageOf(without), { ...options, steps: [update], profile: profileNamed(name) });
   }
-  boot(imageOf(without), { ...options, steps: [update], profile: profileNamed('5.10') });
+  assert.throws(
+    () => boot(imageOf(without), { ...options, steps: [update], profile: profileNamed('5.17') }),
+    /trampoline signature fail at __SCT__math/,
+  );
 });
 
 test('a kernel leaves trampolines alone at static_call_init, textpoke brings them to their keys', () => {
   const trampolinesWritten = (name: string) => {
     const image = imageOf(withConditional);
     // A return, but not the one that an update to NULL writes.
-    const place = findSymbol(image, '__SCT__notify', 'trampoline');
+    const place = resolveSymbol(image, '__SCT__notify', 'trampoline');
     image.read(place, 5).set([0xc3, 0x90, 0x90, 0x90, 0x90]);
     const { poker } = boot(image, { ...options, profile: profileNamed(name) });
     return poker.records.some((r) => r.address === place);
@@ -129,9 +129,9 @@ test('before RET0 had a clear of its own, its calls are calls', () => {
       profile: profileNamed(name),
       steps: [{ do: 'update', call: 'math', value: 'RET0' }],
     });
-    const { key } = findStaticCall(image, runtime.calls, 'math');
+    const { key } = resolveStaticCall(image, runtime.program.calls, 'math');
     return runtime
-      .callSitesOf(key)
+      .sitesOf(staticCall, key)
       .filter((s) => !s.tail)
       .map((s) => hexBytes(image.read(s.address, 5)));
   };
@@ -154,7 +154,7 @@ toolTest('from 7.0 on a call of __WARN_trap traps in place', ['gcc'], (t) => {
       profile: profileNamed(name),
       steps: [{ do: 'update', call: 'warn', value: '__WARN_trap' }],
     });
-    return hexBytes(runtime.image.read(runtime.callSites[0]!.address, 5));
+    return hexBytes(runtime.image.read(runtime.program.sites.of(staticCall)[0]!.address, 5));
   };
   assert.equal(bytesAfter('7.0'), '67480fb93a'); // ud1 (%edx), %rdi
   assert.match(bytesAfter('6.12'), /^e8/);
@@ -164,7 +164,7 @@ test('static_call_force_reinit is there from 6.6 on, and writes what is there al
   const steps = [{ do: 'forceReinit' }] as const;
   assert.throws(
     () => boot(imageOf(without), { ...options, steps, profile: profileNamed('5.10') }),
-    /profile 5\.10 does not have it/,
+    /profile 5\.10 does not have this function/,
   );
   const runtime = boot(imageOf(without), { ...options, steps, profile: profileNamed('6.6') });
   assert.equal(runtime.poker.records.at(-1)!.phase, 'static_call_init');

@@ -5,20 +5,16 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type DumpOptions, dumpFile } from '../../src/dump/dump.ts';
-import {
-  type DumpedCallSite,
-  type DumpedFile,
-  type DumpedInstruction,
-  type DumpedJumpEntry,
-  type DumpedLock,
-  type DumpedPlace,
-  isDead,
-  placeName,
-} from '../../src/dump/model.ts';
+import type { DumpedFile } from '../../src/dump/model.ts';
+import { type DumpOptions, dumpFile } from '../../src/dump/passes.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { TextpokeError } from '../../src/errors.ts';
+import type { DumpedLock } from '../../src/kinds/lock-prefix/kind.ts';
+import { type DumpedInstruction, type DumpedPlace, isDead, placeName } from '../../src/kinds/shown.ts';
+import type { DumpedJumpEntry } from '../../src/kinds/static-branch/kind.ts';
+import type { DumpedCallSite } from '../../src/kinds/static-call/kind.ts';
 import { dumpJson, dumpText } from '../../src/output/dump.ts';
+import { archiveOf } from '../elf/archives.ts';
 import { annotated, linkedBytes, sampleBytes } from '../samples.ts';
 import { run, scratch, toolTest } from '../tools.ts';
 
@@ -224,7 +220,7 @@ test('--table and --key choose tables and entries', async () => {
     assert.equal(error.code, 'usage');
     assert.match(
       error.message,
-      /no table "\.text"; known: __jump_table \(jump\), \.static_call_sites \(call\)/,
+      /unknown table "\.text"; known tables: __jump_table \(jump\), \.static_call_sites \(call\)/,
     );
     return true;
   });
@@ -294,12 +290,12 @@ test('an entry that cannot be read is shown, and so are all others', async () =>
   ]);
   assert.deepEqual(entries[4], { index: 4, bytes: '00'.repeat(16), discarded: true });
   const stray = entries[5] as DumpedJumpEntry;
-  assert.equal(stray.problem, 'the site is not code');
+  assert.equal(stray.problem, 'the site is not in code');
   assert.equal(stray.instruction, undefined);
   const text = await textOf([file]);
   assert.match(text, /^ +1 +malformed: field target of entry 1 has no relocation/m);
   assert.match(text, /^ +4 +discarded: /m);
-  assert.match(text, /malformed: the site is not code$/m);
+  assert.match(text, /malformed: the site is not in code$/m);
   assert.equal(jumps(await dumpOne(bytes, { key: 'on_keys' })).length, 0, 'entry 4 was the one of on_keys');
 });
 
@@ -330,7 +326,7 @@ test('discarded and stray entries of an image are named, a torn table is a probl
   const file = await dumpOne(bytes, { disassemble: true }, 'image');
   const entries = file.tables.jumpTable?.entries ?? [];
   assert.deepEqual(entries[1], { index: 1, bytes: '00'.repeat(16), discarded: true });
-  assert.equal(entries[2]?.problem, 'the site is not code');
+  assert.equal(entries[2]?.problem, 'the site is not in code');
   assert.equal((entries[2] as DumpedJumpEntry).code.symbol, undefined, 'no symbol is near');
   assert.equal(entries.length, 14);
   assert.equal(entries.filter((e) => e.problem === undefined).length, 13);
@@ -380,17 +376,6 @@ test('files that hold no table, no symbols or no program say so', async () => {
   );
 });
 
-/** An archive of members in the GNU form; names of up to 15 characters. */
-function archiveOf(members: readonly (readonly [name: string, bytes: Uint8Array])[]): Uint8Array {
-  const parts: Uint8Array[] = [Buffer.from('!<arch>\n')];
-  for (const [name, bytes] of members) {
-    const header = `${`${name}/`.padEnd(16)}${'0'.padEnd(12)}${'0'.padEnd(6)}${'0'.padEnd(6)}${'644'.padEnd(8)}`;
-    parts.push(Buffer.from(`${header}${String(bytes.length).padEnd(10)}\`\n`), bytes);
-    if (bytes.length % 2 === 1) parts.push(Uint8Array.of(0x0a));
-  }
-  return new Uint8Array(Buffer.concat(parts));
-}
-
 test('an archive gives one result a member, and members that are no ELF files none', async () => {
   const call = annotated('gcc-O2', 'call');
   const archive = archiveOf([
@@ -400,14 +385,16 @@ test('an archive gives one result a member, and members that are no ELF files no
   ]);
   const files = await dump(archive, {}, 'lib.a');
   assert.deepEqual(
-    files.map((file) => [file.file, calls(file).length, jumps(file).length]),
+    files.map((file) => [file.file, file.member, calls(file).length, jumps(file).length]),
     [
-      ['lib.a(call.o)', 8, 1],
-      ['lib.a(branch.o)', 0, 13],
+      ['lib.a(call.o)', 'call.o', 8, 1],
+      ['lib.a(branch.o)', 'branch.o', 0, 13],
     ],
   );
   const alone = await dumpOne(call, {}, 'call.o');
-  assert.deepEqual({ ...files[0], file: 'call.o' }, alone);
+  const { member, ...first } = files[0] as DumpedFile;
+  assert.equal(member, 'call.o');
+  assert.deepEqual({ ...first, file: 'call.o' }, alone);
 });
 
 test('colour is only in what it is asked for, and never in the words', async () => {

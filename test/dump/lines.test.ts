@@ -5,10 +5,11 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { dumpFile } from '../../src/dump/dump.ts';
-import { type DumpedFile, type DumpedPlace, isDead } from '../../src/dump/model.ts';
+import type { DumpedFile } from '../../src/dump/model.ts';
+import { dumpFile } from '../../src/dump/passes.ts';
 import type { SourceLine } from '../../src/dwarf/source-lines.ts';
 import { fileSource } from '../../src/files/source.ts';
+import { type DumpedEntry, type DumpedPlace, isDead } from '../../src/kinds/shown.ts';
 import { dumpJson, dumpText } from '../../src/output/dump.ts';
 import { askAddr2line, assertSame } from '../dwarf/addr2line.ts';
 import { annotated, linkedBytes, programUnits, samplePath } from '../samples.ts';
@@ -22,12 +23,16 @@ async function dumpOne(path: string, bytes: Uint8Array): Promise<DumpedFile> {
   throw new Error('no file');
 }
 
+/** The roles that places in code have in entries. */
+const roles = ['code', 'target', 'site', 'lock', 'trampoline'] as const;
+type WithRoles = DumpedEntry & Partial<Record<(typeof roles)[number], DumpedPlace>>;
+
 /** The places in code of every table, by the role they have. */
 function* codePlaces({ tables }: DumpedFile): Generator<DumpedPlace> {
   for (const table of Object.values(tables)) {
-    for (const entry of table.entries as (Record<string, DumpedPlace> & { index: number })[]) {
+    for (const entry of table.entries as readonly WithRoles[]) {
       if (isDead(entry)) continue;
-      for (const role of ['code', 'target', 'site', 'lock', 'trampoline']) {
+      for (const role of roles) {
         const place = entry[role];
         if (place && !place.undefined) yield place;
       }
@@ -140,12 +145,12 @@ test('without line tables there is no column and no word about lines', async () 
 test('line tables that cannot be read are said once, in text and in JSON', async () => {
   const file = {
     ...(await dumpOne('a.o', annotated('gcc-O2', 'branch'))),
-    linesProblem: 'lines are missing: so',
+    linesProblem: 'source lines are missing: so',
   };
   let text = '';
   for await (const piece of dumpText([file])) text += piece;
-  assert.equal(text.match(/^ {2}problem: lines are missing: so$/gm)?.length, 1);
+  assert.equal(text.match(/^ {2}problem: source lines are missing: so$/gm)?.length, 1);
   let json = '';
   for await (const piece of dumpJson([file])) json += piece;
-  assert.deepEqual(JSON.parse(json).files[0].problems, { sourceLines: ['lines are missing: so'] });
+  assert.deepEqual(JSON.parse(json).files[0].problems, { sourceLines: ['source lines are missing: so'] });
 });

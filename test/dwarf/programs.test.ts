@@ -178,7 +178,7 @@ test('a unit that cannot be read costs its own lines, and is named once', () => 
   const good = table(plain, program(plain, 0x1000, [special(0, 1), 2, 4]));
   const bad = [
     {
-      what: /its version is 77/,
+      what: /the version is 77/,
       bytes: table({ ...plain, version: 77 }, program(plain, 0x1100, [special(0, 1), 2, 4])),
     },
     { what: /in the middle of an instruction/, bytes: table(plain, [0, 200, 1]) },
@@ -191,7 +191,7 @@ test('a unit that cannot be read costs its own lines, and is named once', () => 
     assert.match(problem ?? '', what);
     assert.match(
       problem ?? '',
-      /^lines are missing: the unit at byte 0x0 of \.debug_line: .* \(and 1 more\)$/,
+      /^source lines are missing: the unit at byte 0x0 of \.debug_line: .* \(and 1 more\)$/,
     );
   }
 });

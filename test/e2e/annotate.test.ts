@@ -264,7 +264,7 @@ toolTest(
         policy === 'all' ? [6, 0] : policy === 'none' ? [0, 0] : [0, 6],
       );
       if (policy === 'listed')
-        assert.match(result.stderr, /6 lock prefixes are not in \.smp_locks; --locks all/);
+        assert.match(result.stderr, /6 lock prefixes are not in \.smp_locks; use --locks all/);
       else assert.equal(result.stderr, '');
     }
     // hand.o after ld -r with an annotated lock.o: the locks of hand.o are not listed, and stay so unless asked.

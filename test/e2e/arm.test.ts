@@ -70,7 +70,7 @@ for (const first of prefixes) {
           const crossing = bootWithNotes(booted, ['--update', `math=other_${second}`]);
           assert.equal(start(arm, crossing.booted), prints);
           assertVerified(crossing.booted, ['--original', image]);
-          const note = `math (stays on the trampoline: other_${second} is in the other state`;
+          const note = `math (the site goes to the trampoline: other_${second} is out of reach or in the other state`;
           const said = crossing.notes.split('\n').filter((line) => line.includes(note));
           assert.deepEqual(
             said.map((line) => /: (\w+)\+0x/.exec(line)?.[1]).sort(),
@@ -116,7 +116,7 @@ toolTest(
       assertVerified(image, ['--linked']);
       const { booted, notes } = bootWithNotes(image);
       // Tail 7 is the only one whose function is of another state than itself.
-      const stays = notes.split('\n').filter((line) => line.includes('stays on the trampoline'));
+      const stays = notes.split('\n').filter((line) => line.includes('the site goes to the trampoline'));
       const where = compiler.startsWith('arm') ? /^textpoke: hand_tails_thumb\+0xa: hand_call/ : /hand_call/;
       assert.ok(stays.length > 0 && stays.every((line) => where.test(line)), notes);
       assert.equal(start(arm, booted), '6 6, 55 55, 6 -4, 0 5\n');
@@ -262,7 +262,10 @@ toolTest(
       const before = readFileSync(both);
       const refused = textpoke(['annotate', both]);
       assert.equal(refused.status, 3);
-      assert.match(refused.stderr, /both\.o: __jump_table: .*annotate with --relative.*\[table-malformed\]/);
+      assert.match(
+        refused.stderr,
+        /both\.o: __jump_table: .*annotate --relative makes all entries relative.*\[table-malformed\]/,
+      );
       assert.deepEqual(readFileSync(both), before);
       done(['annotate', '--relative', both]);
       const image = link(arm, { objects: [both, main], linker, kind: '-no-pie' });

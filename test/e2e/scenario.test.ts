@@ -83,7 +83,7 @@ test('a failed expectation ends in status 1 with step, expected and found, and w
   assert.deepEqual([result.status, result.stdout], [1, '']);
   assert.equal(
     result.stderr,
-    'textpoke: error: step 2 (inc off_key): count of off_key: 1 was expected, found 2 [expectation-failed]\n',
+    'textpoke: error: step 2 (inc off_key): count of off_key: expected 1, found 2 [expectation-failed]\n',
   );
   assert.equal(existsSync(path), false);
 });
@@ -127,7 +127,7 @@ test('what -o writes with a module loaded is the image, and JSON shows the sites
   const result = textpoke([...args, '-o', path]);
   assert.equal(result.status, 0, result.stderr);
   assert.match(result.stdout, /^module +key_use: \d+ static branches, 2 static calls, 0 lock prefixes$/m);
-  assert.match(result.stderr, /is the image alone; what was patched in modules is in no file/);
+  assert.match(result.stderr, /contains only the image; patches in modules are not stored/);
   const json = JSON.parse(textpoke([...args, '--json']).stdout);
   assert.deepEqual(json.modules[0].sites, { branches: 3, calls: 2, locks: 0 });
   const inModule = json.writes.filter(

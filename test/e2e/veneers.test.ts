@@ -83,7 +83,7 @@ for (const { machine, name, prefix, nop } of states) {
         assertVerified(image, ['--linked']);
         const { booted, notes } = bootWithNotes(image);
         const stays = (site: string, call: string, fn: string) =>
-          new RegExp(`${site}\\+0x\\d: ${call} \\(stays on the trampoline: ${fn} is out of reach\\)`);
+          new RegExp(`${site}\\+0x\\d: ${call} \\(the site goes to the trampoline: ${fn} is out of reach\\)`);
         assert.match(notes, stays('near_site', 'far_call', 'far_fn'));
         assert.match(notes, stays('far_site', 'near_call', 'near_fn'));
         assert.equal(status(booted), 33, linker);
@@ -206,7 +206,11 @@ for (const { machine, name, prefix, nop } of states) {
               continue;
             }
             assert.equal(result.status, 0, `${what} ${kind}: ${result.stderr}`);
-            assert.equal(/stays on the trampoline/.test(result.stderr), !inReach, `${what} ${result.stderr}`);
+            assert.equal(
+              /the site goes to the trampoline/.test(result.stderr),
+              !inReach,
+              `${what} ${result.stderr}`,
+            );
             // The branch in front of a call that just reaches does not.
             assertVerified(output, ['--original', image], what, kind === 'call' ? ['TP021'] : []);
             if (kind === 'branch') assert.notEqual(bytesAt(output, from, 4), nop);

@@ -1,4 +1,4 @@
-// Archives made by hand.
+// Archives made by hand, for tests that need only Node. Texts are taken byte by byte.
 const latin1 = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'));
 
 /** The header of a member of so many bytes. */
@@ -11,3 +11,10 @@ export function member(name: string, content: string): string {
 }
 
 export const archive = (...members: string[]) => latin1(`!<arch>\n${members.join('')}`);
+
+/** An archive of members in the GNU form; names of up to 15 characters. */
+export function archiveOf(members: readonly (readonly [name: string, bytes: Uint8Array])[]): Uint8Array {
+  return archive(
+    ...members.map(([name, bytes]) => member(`${name}/`, Buffer.from(bytes).toString('latin1'))),
+  );
+}

@@ -163,37 +163,37 @@ test('the cross-check passes what is meant and names both sides of what is not',
     [
       'e8 01 00 00 00',
       { kind: 'call', target: kernel + 5 },
-      /"call to 0xffffffff81000005" by e801000000, capstone reads "call 0xffffffff81000006"/,
+      /"call to 0xffffffff81000005", but capstone decodes e801000000 as "call 0xffffffff81000006"/,
     ],
-    ['e9 00 00 00 00', { kind: 'call', target: kernel + 5 }, /capstone reads "jmp 0x/],
-    ['e8 00 00 00 00', { kind: 'jump', target: kernel + 5 }, /capstone reads "call 0x/],
+    ['e9 00 00 00 00', { kind: 'call', target: kernel + 5 }, /but capstone decodes e900000000 as "jmp 0x/],
+    ['e8 00 00 00 00', { kind: 'jump', target: kernel + 5 }, /but capstone decodes e800000000 as "call 0x/],
     ['eb 00', { kind: 'jump', target: kernel + 2 }, undefined],
     ['0f 8f 00 00 00 00', { kind: 'conditional jump', target: kernel + 6 }, undefined],
-    ['eb 00', { kind: 'conditional jump', target: kernel + 2 }, /capstone reads "jmp 0x/],
-    ['e3 00', { kind: 'conditional jump', target: kernel + 2 }, /capstone reads "jrcxz 0x/],
+    ['eb 00', { kind: 'conditional jump', target: kernel + 2 }, /but capstone decodes eb00 as "jmp 0x/],
+    ['e3 00', { kind: 'conditional jump', target: kernel + 2 }, /but capstone decodes e300 as "jrcxz 0x/],
     ['66 90', { kind: 'nop' }, undefined],
     ['0f 1f 44 00 00', { kind: 'nop' }, undefined],
-    ['0f 18 44 00 00', { kind: 'nop' }, /capstone reads "prefetchnta/],
-    ['90 90', { kind: 'nop' }, /capstone reads "nop; nop"/],
+    ['0f 18 44 00 00', { kind: 'nop' }, /but capstone decodes 0f18440000 as "prefetchnta/],
+    ['90 90', { kind: 'nop' }, /but capstone decodes 9090 as "nop; nop"/],
     ['c3 cc cc cc cc', { kind: 'return' }, undefined],
-    ['c3 90', { kind: 'return' }, /capstone reads "ret; nop"/],
+    ['c3 90', { kind: 'return' }, /but capstone decodes c390 as "ret; nop"/],
     ['2e 2e 2e 31 c0', { kind: 'clear result' }, undefined],
-    ['31 c9', { kind: 'clear result' }, /capstone reads "xor ecx, ecx"/],
+    ['31 c9', { kind: 'clear result' }, /but capstone decodes 31c9 as "xor ecx, ecx"/],
     ['cc', { kind: 'breakpoint' }, undefined],
     ['0f 0b 0f 0b', { kind: 'trap' }, undefined],
     ['f0 83 00 01', { kind: 'lock' }, undefined],
-    ['3e 83 00 01', { kind: 'lock' }, /capstone reads "add dword ptr ds:/],
+    ['3e 83 00 01', { kind: 'lock' }, /but capstone decodes 3e830001 as "add dword ptr ds:/],
     ['3e 83 00 01', { kind: 'no lock', locked }, undefined],
     ['90 83 00 01', { kind: 'no lock', locked }, undefined],
     [
       'f0 83 00 01',
       { kind: 'no lock', locked },
-      /means "add dword ptr \[rax\], 1" by f0830001, capstone reads "lock add/,
+      /expects "add dword ptr \[rax\], 1", but capstone decodes f0830001 as "lock add/,
     ],
-    ['66 83 00 01', { kind: 'no lock', locked }, /capstone reads "add word ptr/],
-    ['83 00 01', { kind: 'no lock', locked }, /by 830001/],
-    ['', { kind: 'nop' }, /by no bytes/],
-    ['06', { kind: 'nop' }, /capstone reads "\.byte 0x06"/],
+    ['66 83 00 01', { kind: 'no lock', locked }, /but capstone decodes 66830001 as "add word ptr/],
+    ['83 00 01', { kind: 'no lock', locked }, /but capstone decodes 830001 as "/],
+    ['', { kind: 'nop' }, /but capstone decodes no bytes as ""/],
+    ['06', { kind: 'nop' }, /but capstone decodes 06 as "\.byte 0x06"/],
   ];
   for (const [bytes, intent, reads] of rows) {
     const run = () =>
@@ -208,12 +208,15 @@ test('the cross-check finds an encoding that keystone makes otherwise', async ()
   const wrong = withSet({ ...instructions, nop: nop('89 c0') });
   await assert.rejects(
     crossCheckEncodings(wrong),
-    throwsWith('defect', /nop2 .* by 89c0, capstone reads "mov eax, eax"/),
+    throwsWith('defect', /nop2 .* but capstone decodes 89c0 as "mov eax, eax"/),
   );
   // A NOP to capstone, but not the one that keystone makes of `xchg ax, ax`.
   const other = withSet({ ...instructions, nop: nop('0f 1f 00') });
   await assert.rejects(
     crossCheckEncodings(other),
-    throwsWith('defect', /nop2 at 0x401000: textpoke encodes 0f1f00, keystone 6690 for "xchg ax, ax"/),
+    throwsWith(
+      'defect',
+      /nop2 at 0x401000: textpoke encodes 0f1f00, but keystone encodes 6690 for "xchg ax, ax"/,
+    ),
   );
 });

@@ -4,12 +4,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { annotate } from '../../src/annotate/passes.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { errorCodes, TextpokeError } from '../../src/errors.ts';
 import { Image } from '../../src/image/image.ts';
 import { linkObjects } from '../../src/link/link.ts';
-import { annotate, boot } from '../../src/pipeline.ts';
-import { verifyImage } from '../../src/verify/verify.ts';
+import { checkImage as verifyImage } from '../../src/verify/passes.ts';
 import { everything, linkedBytes, programUnits } from '../samples.ts';
 import { flipped, seeded } from './seeded.ts';
 

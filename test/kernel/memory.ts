@@ -5,15 +5,19 @@ import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { readKey } from '../../src/boot/jump-label.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { BootStep } from '../../src/boot/steps.ts';
 import { hex, sameBytes } from '../../src/bytes/integer.ts';
+import { readKey } from '../../src/demand/keys.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { Image } from '../../src/image/image.ts';
 import { isFreed } from '../../src/image/kernel.ts';
-import { locate } from '../../src/memory/locate.ts';
-import { openDump } from '../../src/memory/open.ts';
-import { boot } from '../../src/pipeline.ts';
+import { lockPrefix } from '../../src/kinds/lock-prefix/kind.ts';
+import { oneCpu } from '../../src/kinds/one-cpu/kind.ts';
+import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
+import { staticCall } from '../../src/kinds/static-call/kind.ts';
+import { locateImage } from '../../src/memory/locate.ts';
+import { openSnapshot } from '../../src/memory/open.ts';
 import { verifyMemory } from '../../src/verify/memory.ts';
 import { builtProgram } from '../built.ts';
 import type { Kernel } from './build.ts';
@@ -144,7 +148,7 @@ function replay(report: Report, what: string, vmlinux: string, dump: string): vo
     keys,
     calls,
     cpus,
-  } = verifyMemory(linked, locate(linked, openDump(dump, linked, undefined), undefined), undefined);
+  } = verifyMemory(linked, locateImage(linked, openSnapshot(dump, linked, undefined), undefined), undefined);
   const steps: BootStep[] = [
     ...keys.flatMap(({ address, enabled }) => {
       const more = enabled - readKey(linked, address).enabled;
@@ -159,13 +163,13 @@ function replay(report: Report, what: string, vmlinux: string, dump: string): vo
   ];
   const image = new Image(readElf(vmlinux, Uint8Array.from(bytes)));
   const booted = boot(image, { cpus: cpus === 'one' ? 1 : 2, upFill: 'ds', steps });
-  const { branches, callSites, locks, alternatives } = booted;
+  const { sites: listed } = booted.program;
   const call = image.arch.lockPrefix ? 5 : 4;
   const sites = [
-    ...branches.map(({ address }) => ({ address, size: image.instructionAt(address).size })),
-    ...callSites.map(({ address }) => ({ address, size: call })),
-    ...locks.map(({ address }) => ({ address, size: 1 })),
-    ...alternatives.map(({ address, replacement }) => ({ address, size: replacement.length })),
+    ...listed.of(staticBranch).map(({ address }) => ({ address, size: image.instructionAt(address).size })),
+    ...listed.of(staticCall).map(({ address }) => ({ address, size: call })),
+    ...listed.of(lockPrefix).map(({ address }) => ({ address, size: 1 })),
+    ...listed.of(oneCpu).map(({ address, replacement }) => ({ address, size: replacement.length })),
   ].filter(({ address }) => !isFreed(linked, address));
   const other = sites.filter(
     ({ address, size }) => !sameBytes(image.read(address, size), running.read(address, size)),

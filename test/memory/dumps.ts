@@ -1,10 +1,10 @@
 // Dumps of a system that runs a sample image, in every format, for tests that need only Node.
 import { deflateSync } from 'node:zlib';
+import { type BootOptions, replayBoot as boot } from '../../src/boot/passes.ts';
 import { ByteView } from '../../src/bytes/view.ts';
 import { readElf } from '../../src/elf/read.ts';
-import { readStaticCalls } from '../../src/image/sites.ts';
+import { readStaticCalls } from '../../src/image/static-calls.ts';
 import { linkObjects } from '../../src/link/link.ts';
-import { type BootOptions, boot } from '../../src/pipeline.ts';
 import { makeObject } from '../elf/objects.ts';
 import { annotated, imageOf, programUnits } from '../samples.ts';
 

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { TextpokeError } from '../../src/errors.ts';
 import { memorySource } from '../../src/files/source.ts';
-import { readBranchSites, readCallSites } from '../../src/image/sites.ts';
-import { locate } from '../../src/memory/locate.ts';
-import { readDump } from '../../src/memory/open.ts';
+import { encodeImageEntry, type ImageEntry } from '../../src/image/tables.ts';
+import { jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
+import { readCallSites, staticCallSites } from '../../src/kinds/static-call/table.ts';
+import { locateImage } from '../../src/memory/locate.ts';
+import { readSnapshot } from '../../src/memory/open.ts';
 import { type VerifiedMemory, verifyMemory } from '../../src/verify/memory.ts';
 import { flipped, seeded } from '../hostile/seeded.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
@@ -29,7 +31,11 @@ function verify(
   { base, slide, cpus }: { base?: number; slide?: number; cpus?: number } = {},
 ): VerifiedMemory {
   const image = imageOf(kernel);
-  return verifyMemory(image, locate(image, readDump('dump', memorySource(dump), image, base), slide), cpus);
+  return verifyMemory(
+    image,
+    locateImage(image, readSnapshot('dump', memorySource(dump), image, base), slide),
+    cpus,
+  );
 }
 
 /** Tables that compare something, and nothing in them is wrong or missing. */
@@ -56,7 +62,7 @@ const virtual = core(pages, { addresses: ['virtual'] });
 const physical = core(pages, { addresses: ['physical'] });
 
 for (const [what, dump, from] of [
-  ['an ELF core by virtual addresses', virtual, /^locating the banner/],
+  ['an ELF core by virtual addresses', virtual, /^the place of the banner in the dump/],
   ['one of more than 65,535 segments', core(pages, { addresses: ['virtual'], padding: 70_000 }), /banner/],
   ['an ELF core by physical addresses', physical, /functions of static calls/],
   ['an ELF core by both', core(pages, { addresses: ['virtual', 'physical'] }), /banner/],
@@ -152,6 +158,27 @@ test('every branch and every call site is looked at: a breakpoint there is found
   }
 });
 
+test('an entry that is a byte late in the file is one finding, of the file alone', () => {
+  const broken = kernel.slice();
+  const image = imageOf(kernel);
+  for (const [row, site] of [
+    [jumpTable, readBranchSites(image)[0]],
+    [staticCallSites, readCallSites(image)[0]],
+  ] as const) {
+    const { address, fields } = (site as { readonly entry: ImageEntry }).entry;
+    const late = [(fields[0] as number) + 1, ...fields.slice(1)];
+    const bytes = encodeImageEntry(image, row, address, late);
+    const offset = image.fileOffset(address, bytes.length) as number;
+    broken.set(kernel);
+    broken.set(bytes, offset);
+    const { findings } = verify(broken, virtual);
+    assert.deepEqual(
+      findings.map((finding) => [finding.rule, finding.address]),
+      [['TP002', late[0]]],
+    );
+  }
+});
+
 test('a page that is not in the dump is counted, not taken for zeros, whichever it is', () => {
   const whole = verify(kernel, virtual, { slide });
   const isKnownBy = ({ bytes }: Page) => Buffer.from(bytes).includes(banner);
@@ -179,12 +206,12 @@ test('a dump of another kernel is refused, and both are named', () => {
 test('a dump of another machine is refused', () => {
   assert.throws(
     () => verify(kernel, core(pages, { addresses: ['virtual'], machine: 183 })),
-    isCode('memory-mismatch', /machine 183, the image of machine 62/),
+    isCode('memory-mismatch', /the dump is for AArch64, but the image is for x86-64/),
   );
 });
 
 test('an image is no dump', () => {
-  assert.throws(() => verify(kernel, kernel), isCode('memory-unsupported', /e_type is 2.*--base/));
+  assert.throws(() => verify(kernel, kernel), isCode('memory-unsupported', /e_type is ET_EXEC.*--base/));
 });
 
 test("a program's core is placed by where it started", () => {

@@ -3,16 +3,12 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  callTail,
-  jumpBranch,
-  jumpTable,
-  smpLocks,
-  staticCallSites,
-  type TableRow,
-} from '../../src/bytes/schema.ts';
+import { annotate } from '../../src/annotate/passes.ts';
+import type { TableRow } from '../../src/bytes/table.ts';
+import { smpLocks } from '../../src/kinds/lock-prefix/table.ts';
+import { jumpBranch, jumpTable } from '../../src/kinds/static-branch/table.ts';
+import { callTail, staticCallSites } from '../../src/kinds/static-call/table.ts';
 import { readObjectTable } from '../../src/object/tables.ts';
-import { annotate } from '../../src/pipeline.ts';
 import { everything, objectCode } from '../samples.ts';
 import { run, toolTest } from '../tools.ts';
 

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { staticCallSites } from '../../src/bytes/schema.ts';
+import { annotate } from '../../src/annotate/passes.ts';
+import { staticCallSites } from '../../src/kinds/static-call/table.ts';
 import { readObjectTable } from '../../src/object/tables.ts';
-import { annotate } from '../../src/pipeline.ts';
 import { everything, objectCode } from '../samples.ts';
 import { run, scratch, toolTest } from '../tools.ts';
 

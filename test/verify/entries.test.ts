@@ -1,15 +1,15 @@
 // Rules about entries by themselves, on images linked in memory and broken by hand.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { jumpTable, staticCallSites } from '../../src/bytes/schema.ts';
+import { replayBoot as boot } from '../../src/boot/passes.ts';
 import { STT_FUNC } from '../../src/elf/constants.ts';
 import { readElf } from '../../src/elf/read.ts';
-import type { Image } from '../../src/image/image.ts';
-import { readBranchSites, readCallSites } from '../../src/image/sites.ts';
+import { Image } from '../../src/image/image.ts';
 import { encodeImageEntry } from '../../src/image/tables.ts';
+import { jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
+import { readCallSites, staticCallSites } from '../../src/kinds/static-call/table.ts';
 import { linkObjects } from '../../src/link/link.ts';
-import { boot } from '../../src/pipeline.ts';
-import { verifyImage } from '../../src/verify/verify.ts';
+import { checkImage as verifyImage } from '../../src/verify/passes.ts';
 import { imageOf, linkedBytes, programUnits, sampleBytes } from '../samples.ts';
 
 const linked = linkedBytes('gcc-O2', programUnits);
@@ -90,4 +90,27 @@ test('a key that is not aligned to 4 bytes is TP005', () => {
 test('an image whose tables are empty is TP016, not a success', () => {
   const image = imageOf(linkObjects([readElf('branch.o', sampleBytes('gcc-O2', 'branch'))]).bytes);
   assert.deepEqual(rulesOf(image), ['TP016']);
+});
+
+test('an image in a Buffer is verified as one in any other array, and stays as it is', () => {
+  const source = good().file.source;
+  const bytes = Buffer.from(source.read(0, source.size));
+  const before = Buffer.from(bytes);
+  const image = new Image(readElf('image', bytes));
+  assert.deepEqual(verifyImage(image, { cpus: 2 }).findings, []);
+  const locks = verifyImage(image, { cpus: 1 }).findings;
+  assert.deepEqual([...new Set(locks.map(({ rule }) => rule))], ['TP011']);
+  assert.deepEqual(bytes, before);
+});
+
+test('a key that no number can hold is no key: TP006', () => {
+  const booted = good().file.source;
+  const image = imageOf(booted.read(0, booted.size));
+  const site = readBranchSites(image)[0]!;
+  image.read(site.entry.address + 8, 8).fill(0x7f);
+  const { findings } = verifyImage(image, { cpus: 2 });
+  assert.deepEqual(
+    findings.map(({ rule, address }) => [rule, address]),
+    [['TP006', site.entry.address]],
+  );
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { TextpokeError } from '../../src/errors.ts';
-import type { Located } from '../../src/verify/report.ts';
+import type { Located } from '../../src/verify/finding.ts';
 import { parseConfig, suppress } from '../../src/verify/suppressions.ts';
 
 const schema = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'config.schema.json'), 'utf8');
@@ -66,23 +66,32 @@ test('the first suppression that matches is the one that is used', () => {
 });
 
 for (const [text, message] of [
-  ['{', /it is no JSON/],
+  ['{', /the file is not valid JSON/],
   ['[]', /an object is required/],
   ['{"suppress": []}', /schema: "textpoke\.config\/1" is required/],
-  ['{"schema": "textpoke.config/1"}', /suppress: a list is required/],
-  ['{"schema": "textpoke.config/1", "suppress": [], "more": 1}', /there is no field "more"/],
+  ['{"schema": "textpoke.config/1"}', /suppress: an array is required/],
+  ['{"schema": "textpoke.config/1", "suppress": [], "more": 1}', /unknown field "more"/],
   ['{"schema": "textpoke.config/1", "suppress": [1]}', /suppress\[0\]: an object is required/],
-  ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009"}]}', /suppress\[0\]\.reason: a text/],
-  ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009", "reason": " "}]}', /\.reason: a text/],
-  ['{"schema": "textpoke.config/1", "suppress": [{"reason": "x"}]}', /suppress\[0\]\.rule: a text/],
-  ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP999", "reason": "x"}]}', /no rule "TP999"/],
+  [
+    '{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009"}]}',
+    /suppress\[0\]\.reason: a string that is not empty or blank is required/,
+  ],
+  [
+    '{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009", "reason": " "}]}',
+    /\.reason: a string that is not empty or blank is required/,
+  ],
+  [
+    '{"schema": "textpoke.config/1", "suppress": [{"reason": "x"}]}',
+    /suppress\[0\]\.rule: a string that is not empty or blank is required/,
+  ],
+  ['{"schema": "textpoke.config/1", "suppress": [{"rule": "TP999", "reason": "x"}]}', /unknown rule "TP999"/],
   [
     '{"schema": "textpoke.config/1", "suppress": [{"rule": "toString", "reason": "x"}]}',
-    /no rule "toString"/,
+    /unknown rule "toString"/,
   ],
   [
     '{"schema": "textpoke.config/1", "suppress": [{"rule": "TP009", "reason": "x", "line": 1}]}',
-    /no field "line"/,
+    /unknown field "line"/,
   ],
 ] as const) {
   test(`refused, and said where: ${text}`, () => {

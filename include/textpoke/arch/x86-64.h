@@ -46,7 +46,7 @@
 #define TEXTPOKE_ARCH_TRAMPOLINE(scope, name, key, body)                                                     \
   ".pushsection .static_call.text, \"ax\", @progbits\n\t"                                                    \
   ".balign 8\n\t" scope ".type " name ", @function\n" name ":\n\t" body "\n\t"                               \
-  ".byte 0x0f, 0xb9, 0xcc\n\t" /* ud1 %esp, %ecx: "a trampoline" since Linux 5.18 */                         \
+  ".byte 0x0f, 0xb9, 0xcc\n\t" /* ud1 %esp, %ecx: "a trampoline" since Linux 5.19 */                         \
   ".size " name ", . - " name "\n\t"                                                                         \
   ".popsection\n"
 

@@ -9,14 +9,14 @@ import {
   type CallKind,
   type CallSiteBytes,
   type CallSiteRequest,
-  type CodeMap,
-  dmbBarriers,
   firstInReach,
   type InstructionSet,
   type RelocatedBranch,
   type SiteInstruction,
 } from '../arch.ts';
 import { bytesOfWord, conditionNames, wordAt as littleOrBigWordAt, mappingSymbols } from '../arm/words.ts';
+import { dmbBarriers } from '../barriers.ts';
+import type { CodeMap } from '../code-map.ts';
 import { aarch64RelocationName, applyAArch64Relocation, pageOf } from './relocations.ts';
 
 /** Every instruction has 4 bytes and lies at a multiple of 4, least significant byte first. */

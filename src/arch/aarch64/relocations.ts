@@ -157,14 +157,15 @@ export function applyAArch64Relocation(r: LinkRelocation): string | undefined {
   const name = aarch64RelocationName(r.type);
   if (name === 'R_AARCH64_NONE') return undefined;
   const row = rows[r.type];
-  if (!row?.value) return `${name} is not supported by the in-memory link; link with ld and give the image`;
+  if (!row?.value)
+    return `${name} is not supported by the in-memory link; link with ld, and run boot on the image`;
   const value = row.value(r);
-  if (!Number.isSafeInteger(value)) return `${name} has no value that 53 bits can hold`;
+  if (!Number.isSafeInteger(value)) return `the value of ${name} needs more than 53 bits`;
   const [low, high] = row.range ?? [value, value];
   if (value < low || value > high)
     return `${name} needs ${value}, which is out of its range (${low} to ${high})`;
   if (row.multiple !== undefined && value % row.multiple !== 0)
-    return `${name} needs ${value}, which is no multiple of ${row.multiple}`;
+    return `${name} needs ${value}, which is not a multiple of ${row.multiple}`;
   // Instructions are little-endian whatever data are.
   const view = new ByteView(r.bytes, row.bytes === undefined || r.little);
   if (row.bytes === 8) view.setS64(r.offset, value);

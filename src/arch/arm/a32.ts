@@ -4,11 +4,11 @@
 import {
   type BranchKind,
   type CallKind,
-  dmbBarriers,
   firstInReach,
   type InstructionSet,
   type SiteInstruction,
 } from '../arch.ts';
+import { dmbBarriers } from '../barriers.ts';
 import { bytesOfWord, wordAt } from './words.ts';
 
 /** Byte orders, which differ in BE8 images: there instructions are little-endian and data are not. */
@@ -196,7 +196,7 @@ export function a32(order: ArmOrder): InstructionSet {
       if (offset + SIZE > code.length) return { kind: 'other', size: 0, displacement: 0, short: false };
       return decode(at(code, offset));
     },
-    explainShort: () => 'is no branch with imm24; a static call needs bl or b',
+    explainShort: () => 'is not a branch with imm24; a static call needs bl or b',
     readStub: (code, offset, address) => readA32Stub(order, code, offset, address),
     nop: () => bytes((AL << 28) | MOV_R0_R0),
     jump: (_size, displacement) => opcode(AL, B, field24(displacement | 0)),

@@ -3,7 +3,8 @@
 // 5.5.5; EF_ARM_BE8: section 5.2.
 import { countUpTo } from '../../bytes/search.ts';
 import { EM_ARM } from '../../elf/constants.ts';
-import type { Arch, BranchKind, CodeMap, RelocatedBranch } from '../arch.ts';
+import type { Arch, BranchKind, RelocatedBranch } from '../arch.ts';
+import type { CodeMap } from '../code-map.ts';
 import { type ArmOrder, a32, decodeA32Branch } from './a32.ts';
 import { applyArmRelocation, armRelocationName } from './relocations.ts';
 import { decodeThumbBranch, displacementOf, sizeOfHalf, t32 } from './t32.ts';

@@ -60,7 +60,7 @@ const prel31: Field = {
 };
 
 const otherState = 'would change state, which needs a veneer; link with ld';
-const unencodable = (value: number) => `needs ${value}, which the branch cannot hold`;
+const unencodable = (value: number) => `needs ${value}, which the branch cannot encode`;
 const isBlx = (bits: number) => bits >>> 28 === 0xf;
 
 /**
@@ -90,7 +90,7 @@ const branch25: Field = {
   read: (bits) => distance25(bits >>> 16, bits & 0xffff),
   write(bits, value, r) {
     const found = decodeThumbBranch(bits >>> 16, bits & 0xffff);
-    if (found?.size !== 4 || found.short) return 'is not on b.w, bl or blx';
+    if (found?.size !== 4 || found.short) return 'is not at a b.w, bl or blx instruction';
     const toA32 = !r.thumb && r.symbol !== 0;
     if (toA32 && found.kind === 'jump') return otherState;
     const distance = toA32 ? value + (r.place & 2) : value - (value & 1);
@@ -246,7 +246,7 @@ export function applyArmRelocation(r: LinkRelocation, littleCode: boolean): stri
   const name = armRelocationName(r.type);
   const { value: formula, field } = rows[r.type] ?? {};
   if (!formula || !field)
-    return `${name} is not supported by the in-memory link; link with ld and give the image`;
+    return `${name} is not supported by the in-memory link; link with ld, and run boot on the image`;
   const view = new ByteView(r.bytes, field.unit.startsWith('u') ? r.little : littleCode);
   const bits = readUnit(field.unit, view, r.offset);
   const terms: Terms = { ...r, a: field.read(bits) + r.addend };

@@ -5,11 +5,11 @@
 import {
   type BranchKind,
   type CallKind,
-  dmbBarriers,
   firstInReach,
   type InstructionSet,
   type SiteInstruction,
 } from '../arch.ts';
+import { dmbBarriers } from '../barriers.ts';
 import { type ArmOrder, address32, readA32Stub } from './a32.ts';
 import { bytesOfHalves, conditionNames, halfAt, wordAt } from './words.ts';
 

@@ -57,7 +57,7 @@ export function displacementLengthOf(packed: number): 0 | 1 | 4 {
 }
 
 /** Where the direct branch at `offset` goes, as an offset into `code` that may lie outside of it. */
-export function branchTarget(code: Uint8Array, offset: number, packed: number): number {
+export function decodeTarget(code: Uint8Array, offset: number, packed: number): number {
   const end = offset + lengthOf(packed);
   if (displacementLengthOf(packed) === 1) return end + ((code[end - 1]! << 24) >> 24);
   return end + (code[end - 4]! | (code[end - 3]! << 8) | (code[end - 2]! << 16) | (code[end - 1]! << 24));

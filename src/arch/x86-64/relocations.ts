@@ -43,10 +43,10 @@ export function applyX86Relocation(r: LinkRelocation): string | undefined {
   if (r.type === 0) return undefined;
   const row = rows[r.type];
   if (!row)
-    return `${relocationName(r.type)} is not supported by the in-memory link; link with ld and give the image`;
+    return `${relocationName(r.type)} is not supported by the in-memory link; link with ld, and run boot on the image`;
   const [width, signed, formula] = row;
   const value = formula(r);
-  if (!Number.isSafeInteger(value)) return `${relocationName(r.type)} has no value that 53 bits can hold`;
+  if (!Number.isSafeInteger(value)) return `the value of ${relocationName(r.type)} needs more than 53 bits`;
   const view = new ByteView(r.bytes, true);
   if (width === 8) {
     view.setS64(r.offset, value);

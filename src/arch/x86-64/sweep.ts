@@ -1,10 +1,8 @@
 // A linear walk over the instructions of an x86-64 code section, from one symbol to the next as `objdump -d`
 // does it, and the lock prefixes it finds.
 import { countUpTo } from '../../bytes/search.ts';
-import type { CodeMap } from '../arch.ts';
+import type { CodeMap } from '../code-map.ts';
 import { decodeInstruction, lengthOf, lockPrefixOf, MAX_INSTRUCTION_LENGTH } from './length.ts';
-
-export type { CodeMap };
 
 export interface SweepResult {
   readonly instructions: number;

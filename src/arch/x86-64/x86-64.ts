@@ -9,12 +9,12 @@ import type {
   CallSiteRequest,
   CallSupport,
   CallTarget,
-  CodeMap,
   InstructionSet,
   RelocatedBranch,
   SiteInstruction,
 } from '../arch.ts';
-import { branchTarget, decodeInstruction, InstructionKind, isLockable, kindOf, lengthOf } from './length.ts';
+import type { CodeMap } from '../code-map.ts';
+import { decodeInstruction, decodeTarget, InstructionKind, isLockable, kindOf, lengthOf } from './length.ts';
 import { applyX86Relocation, relocationName } from './relocations.ts';
 import { findLockPrefixes, startsInstruction, sweep } from './sweep.ts';
 
@@ -110,7 +110,7 @@ function branchOfRelocation(type: number, code: Uint8Array, place: number): Relo
 }
 
 /** A lock on an instruction that cannot have one (#UD) shows that data was read as code: it is no site. */
-function findLocks(code: Uint8Array, map: CodeMap): Uint32Array {
+function findLockable(code: Uint8Array, map: CodeMap): Uint32Array {
   return findLockPrefixes(code, map).filter((at) => isLockable(decodeInstruction(code, at, code.length)));
 }
 
@@ -132,7 +132,7 @@ function forEachBranch(
     const branch = branchKinds[kindOf(packed)];
     if (!branch) return;
     const [kind, size, short] = branch;
-    visit(offset + lengthOf(packed) - size, branchTarget(code, offset, packed), kind, short);
+    visit(offset + lengthOf(packed) - size, decodeTarget(code, offset, packed), kind, short);
   });
 }
 
@@ -266,7 +266,7 @@ export const x86_64: Arch = {
     name: relocationName,
   },
   dynamic: { none: 0, relative: 8, symbolic: 1, jumpSlot: 7, globData: 6 },
-  lockPrefix: { lock: 0xf0, up: 0x3e, nop: 0x90, find: findLocks },
+  lockPrefix: { lock: 0xf0, up: 0x3e, nop: 0x90, find: findLockable },
   breakpoint: Uint8Array.of(0xcc), // int3
   mappingSymbol: undefined,
   veneerName: undefined,

@@ -1,4 +1,5 @@
 // The man page, from the same words as --help (man(7): the macros of traditional manual pages).
+import { exitStatuses } from '../../errors.ts';
 import { version } from '../../version.ts';
 import type { Choice, Part } from './command-line.ts';
 
@@ -18,15 +19,6 @@ function entry({ short, long, value, description }: Choice): string {
   return `.TP\n${flags}${shown}\n${literal(description)}`;
 }
 
-const statuses = [
-  ['0', 'done, nothing found'],
-  ['1', 'findings, or a patch that was refused'],
-  ['2', 'the command line is wrong, or names something that does not exist'],
-  ['3', 'the input is malformed or not supported'],
-  ['4', 'a file cannot be read or written'],
-  ['70', 'a defect of textpoke'],
-] as const;
-
 /** The page as roff. */
 export function manPage(description: string, parts: readonly Part[]): string {
   const lines = [
@@ -45,10 +37,14 @@ export function manPage(description: string, parts: readonly Part[]): string {
       ...(examples.length > 0 ? ['.RE', '.fi'] : []),
     ]),
     '.SH EXIT STATUS',
-    ...statuses.flatMap(([status, meaning]) => ['.TP', bold(status), literal(meaning)]),
+    ...Object.values(exitStatuses).flatMap(({ status, meaning }) => [
+      '.TP',
+      bold(String(status)),
+      literal(meaning),
+    ]),
     '.SH ENVIRONMENT',
     ...['.TP', bold('NO_COLOR'), 'No colours, even on a terminal.'],
-    ...['.TP', bold('FORCE_COLOR'), 'Colours, even where no terminal is.'],
+    ...['.TP', bold('FORCE_COLOR'), 'Colours, even if the output is not a terminal.'],
   ];
   return `${lines.join('\n')}\n`;
 }

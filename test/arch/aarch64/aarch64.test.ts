@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { aarch64, aarch64_be } from '../../../src/arch/aarch64/aarch64.ts';
 import { aarch64RelocationName, applyAArch64Relocation } from '../../../src/arch/aarch64/relocations.ts';
-import type { CallKind, CallTarget, CodeMap } from '../../../src/arch/arch.ts';
+import type { CallKind, CallTarget } from '../../../src/arch/arch.ts';
+import type { CodeMap } from '../../../src/arch/code-map.ts';
 import { archOf } from '../../../src/arch/registry.ts';
 import { addressBits, hex, hexBytes } from '../../../src/bytes/integer.ts';
 import { readArchive } from '../../../src/elf/archive.ts';
-import { isElf, readElf } from '../../../src/elf/read.ts';
+import { isElf } from '../../../src/elf/magic.ts';
+import { readElf } from '../../../src/elf/read.ts';
 import { loadAssembler } from '../../../src/engines/assembler.ts';
 import { type Intent, loadCrossCheck } from '../../../src/engines/cross-check.ts';
 import { loadDisassembler } from '../../../src/engines/disassembler.ts';
@@ -280,10 +282,10 @@ const relocations: [type: number, word: number, s: number, p: number, out: strin
   [277, 0x91000000, 0x40_1fff, 0, '913ffc00'], // ADD_ABS_LO12_NC
   [278, 0x39400000, 0x40_1fff, 0, '397ffc00'], // LDST8
   [284, 0x79400000, 0x40_1ffe, 0, '795ffc00'], // LDST16
-  [284, 0x79400000, 0x40_1fff, 0, /no multiple of 2/],
+  [284, 0x79400000, 0x40_1fff, 0, /not a multiple of 2/],
   [285, 0xb9400000, 0x40_1ffc, 0, 'b94ffc00'], // LDST32
   [286, 0xf9400000, 0x40_1ff8, 0, 'f947fc00'], // LDST64
-  [286, 0xf9400000, 0x40_1ffc, 0, /no multiple of 8/],
+  [286, 0xf9400000, 0x40_1ffc, 0, /not a multiple of 8/],
   [299, 0x3dc00000, 0x40_1ff0, 0, '3dc3fc00'], // LDST128
   [273, 0x58000000, 0xf_fffc, 0, '587fffe0'], // LD_PREL_LO19
   [273, 0x58000000, 0x10_0000, 0, refused],
@@ -297,7 +299,7 @@ const relocations: [type: number, word: number, s: number, p: number, out: strin
   [282, 0x14000000, 0x800_1000, 0x1000, refused],
   [283, 0x94000000, 0x1000, 0x800_1000, '96000000'], // CALL26
   [283, 0x94000000, 0x1000, 0x800_1004, refused],
-  [283, 0x94000000, 0x1002, 0x1000, /no multiple of 4/],
+  [283, 0x94000000, 0x1002, 0x1000, /not a multiple of 4/],
   [283, 0x94000000, 0, 0x4000_0000, '94000001'], // a weak symbol that nobody defines
   [311, 0x90000000, 0, 0x401000, 'b0000080'], // ADR_GOT_PAGE
   [312, 0xf9400000, 0, 0, 'f947d400'], // LD64_GOT_LO12_NC

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { placeOf } from '../../../src/arch/arch.ts';
 import { arm } from '../../../src/arch/arm/arm.ts';
 import { applyArmRelocation, armRelocationName } from '../../../src/arch/arm/relocations.ts';
+import { placeOf } from '../../../src/arch/code-pointer.ts';
 import { archOf } from '../../../src/arch/registry.ts';
 import { hex } from '../../../src/bytes/integer.ts';
 import { SHF_ALLOC, SHT_NOBITS, SHT_REL } from '../../../src/elf/constants.ts';
@@ -51,7 +51,7 @@ function relocate(
 
 const range = /is out of its range/;
 const state = /would change state, which needs a veneer; link with ld$/;
-const held = /which the branch cannot hold$/;
+const held = /which the branch cannot encode$/;
 const A = (address: number) => [address, false] as const;
 const T = (address: number) => [address, true] as const;
 const weak = A(0);
@@ -137,7 +137,7 @@ for (const [type, field, symbol, place, out] of [
   [30, 'f7ff bffe', T(0x1100), 0x1000, 'f000 b87e'], // THM_JUMP24
   [30, 'f7ff bffe', A(0x1100), 0x1000, state],
   [30, 'f7ff bffe', weak, 0x4000_0000, 'f000 b800'],
-  [30, 'f3af 8000', T(0x1100), 0x1000, /is not on b\.w, bl or blx$/],
+  [30, 'f3af 8000', T(0x1100), 0x1000, /is not at a b\.w, bl or blx instruction$/],
   [51, 'f43f affe', T(0x10_1002), 0x1000, 'f03f afff'], // THM_JUMP19
   [51, 'f43f affe', T(0x10_1004), 0x1000, range],
   [51, 'f43f affe', T(0x1004), 0x10_1000, 'f400 8000'],

@@ -5,8 +5,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import {
-  branchTarget,
   decodeInstruction,
+  decodeTarget,
   displacementLengthOf,
   InstructionKind,
   isLockable,
@@ -321,7 +321,7 @@ test('direct branches have their kind, and their displacement at the end', () =>
     assert.equal(lengthOf(packed), hex(bytes).length, bytes);
     assert.equal(kindOf(packed), kind, bytes);
     assert.equal(displacementLengthOf(packed), displacement, bytes);
-    assert.equal(branchTarget(hex(bytes), 0, packed), target, bytes);
+    assert.equal(decodeTarget(hex(bytes), 0, packed), target, bytes);
   }
   // jmp and call through memory or a register, xbegin, ret, nop; and rel16, as AMD CPUs and objdump have it.
   for (const bytes of [

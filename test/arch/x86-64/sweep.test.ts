@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import test from 'node:test';
+import type { CodeMap } from '../../../src/arch/code-map.ts';
 import { lengthOf, lockPrefixOf } from '../../../src/arch/x86-64/length.ts';
-import { type CodeMap, findLockPrefixes, startsInstruction, sweep } from '../../../src/arch/x86-64/sweep.ts';
+import { findLockPrefixes, startsInstruction, sweep } from '../../../src/arch/x86-64/sweep.ts';
 import { toolTest } from '../../tools.ts';
 import { compare, noAgreement, summary } from '../agreement.ts';
 import { disassemble } from '../objdump.ts';

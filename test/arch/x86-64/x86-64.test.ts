@@ -2,7 +2,8 @@
 // by keystone (which assembles the same bytes) and capstone (which reads the intent back) over seeded samples.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { CallKind, CallSupport, CallTarget, CodeMap, LinkRelocation } from '../../../src/arch/arch.ts';
+import type { CallKind, CallSupport, CallTarget, LinkRelocation } from '../../../src/arch/arch.ts';
+import type { CodeMap } from '../../../src/arch/code-map.ts';
 import { x86_64 } from '../../../src/arch/x86-64/x86-64.ts';
 import { hex as address, hexBytes } from '../../../src/bytes/integer.ts';
 import { loadAssembler } from '../../../src/engines/assembler.ts';

@@ -1,0 +1,86 @@
+// The passes of boot, top to bottom: the phases of the kernel's start, then the steps of the running program.
+import type { UpFill } from '../demand/patch.ts';
+import type { Profile } from '../demand/profiles.ts';
+import type { Site } from '../demand/sites.ts';
+import type { ElfFile } from '../elf/file.ts';
+import { readElfFrom } from '../elf/read.ts';
+import { type Input, nameOf, openInput } from '../files/input.ts';
+import type { Image } from '../image/image.ts';
+import type { Kind } from '../kinds/kind.ts';
+import { kinds, programOf } from '../kinds/registry.ts';
+import { startCpus } from './cpus.ts';
+import { jumpLabelInit } from './jump-label.ts';
+import { Runtime } from './runtime.ts';
+import { staticCallInit } from './static-call.ts';
+import { type BootStep, describeStep, runStep } from './steps.ts';
+
+export interface BootOptions {
+  /** Number of CPUs; undefined leaves locks and barriers as they are. */
+  readonly cpus?: number | undefined;
+  /** Undefined: DS prefixes. */
+  readonly upFill?: UpFill | undefined;
+  readonly steps?: readonly BootStep[] | undefined;
+  /** Which runtime patches; undefined: the one that the image asks for. */
+  readonly profile?: Profile | undefined;
+  /** Opens a module's file, for steps that load one; undefined: reads it from the disk. */
+  readonly openModule?: ((file: Input) => ElfFile) | undefined;
+  /** Told of each phase and step as it begins. */
+  readonly progress?: ((what: string) => void) | undefined;
+}
+
+/** Phases that do more than bring sites to what is demanded of them, by their names in `Kind.phase`. */
+const ownPhases: Readonly<Record<string, (runtime: Runtime, options: BootOptions) => void>> = {
+  jump_label_init: jumpLabelInit,
+  static_call_init: staticCallInit,
+  'SMP alternatives': (runtime, { cpus, upFill = 'ds' }) => startCpus(runtime, cpus, upFill),
+};
+
+/** The phases in the order of the rows, each once. */
+export const phases: readonly string[] = [
+  ...new Set(kinds.flatMap(({ phase }) => (phase === undefined ? [] : [phase]))),
+];
+
+/** The phase in which the program runs. */
+export const runTime = 'run time';
+
+/**
+ * Replays boot and the steps after it over an image that lies in memory of its own; the image changes in place.
+ * Errors: `site-mismatch` (a site is not what it must be), `kernel-bug`, `table-malformed`, `key-unaligned`,
+ * `branch-range`, `store-refused`, `step-refused`, `expectation-failed`, `unknown-key`, `ambiguous-name`. What was
+ * written before an error is worthless: drop the image.
+ */
+export function replayBoot(image: Image, options: BootOptions = {}): Runtime {
+  const { upFill = 'ds', progress = () => {}, steps = [] } = options;
+  progress('reading the tables');
+  const runtime = new Runtime(programOf(image, { profile: options.profile }));
+  for (const phase of phases) {
+    progress(phase);
+    runtime.poker.phase = phase;
+    const run = ownPhases[phase];
+    if (run) run(runtime, options);
+    else for (const kind of kinds) if (kind.phase === phase) meetDemands(runtime, kind);
+  }
+  // From here on the program runs: every site is what its key demands, and writes go one breakpoint at a time.
+  runtime.poker.phase = runTime;
+  runtime.poker.live = true;
+  const openModule = options.openModule ?? ((file) => readElfFrom(nameOf(file), openInput(file)));
+  for (const step of steps) {
+    progress(step.place ?? describeStep(step));
+    runStep(runtime, step, { upFill, openModule });
+  }
+  return runtime;
+}
+
+/** Brings the sites of a kind to what is demanded of them, from any state that they may have. */
+function meetDemands<S extends Site>({ program, poker }: Runtime, kind: Kind<S>): void {
+  const patches = program.sites.of(kind).flatMap((site) => {
+    const demand = kind.demand?.(program, site, { state: 'booted' });
+    if (!demand || !('right' in demand)) return [];
+    const allowed = [
+      ...demand.right.map((bytes) => ({ bytes, meaning: kind.noun })),
+      ...kind.states(program, site, new Map()),
+    ];
+    return [{ address: site.address, allowed, bytes: demand.right[0], reason: demand.why }];
+  });
+  poker.poke(patches);
+}

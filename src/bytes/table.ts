@@ -1,0 +1,66 @@
+// What a table is: one row of facts (name, fields, flags, alignment, symbols) from which reader, writer and layout
+// are derived. The rows themselves stand in kinds/. Each field is "target minus the field's own address".
+
+export interface TableField {
+  readonly name: string;
+  /** `word` is the width of a long. */
+  readonly width: 's32' | 'word';
+  /** The field names code. */
+  readonly code?: true;
+  /** The field is no address, but four bytes as they stand. */
+  readonly plain?: true;
+}
+
+export interface TableRow {
+  /** Section name. */
+  readonly name: string;
+  readonly fields: readonly TableField[];
+  /** SHF_… of the section. */
+  readonly flags: number;
+  /** Alignment in bytes on a 64-bit machine; a 32-bit one aligns to 4. */
+  readonly addralign: number;
+  /** sh_entsize, where the kernel's objtool sets it; else 0. */
+  readonly entsize: number;
+  /** True where kernels of some machine write absolute addresses instead (`ArchRelocations.absolute32`). */
+  readonly mayBeAbsolute?: true;
+  /** A linked kernel keeps it inside a larger section, so that only the symbols tell where. */
+  readonly insideOther?: true;
+  /** Linker symbols at the table's two ends, the names tried in turn (include/asm-generic/vmlinux.lds.h). */
+  readonly bounds: readonly (readonly [start: string, stop: string])[];
+}
+
+/** A field of 32 bits that names a key. */
+export const s32 = (name: string): TableField => ({ name, width: 's32' });
+/** A field of 32 bits that names code. */
+export const code = (name: string): TableField => ({ name, width: 's32', code: true });
+
+export interface EntryLayout {
+  /** Entry size in bytes. */
+  readonly size: number;
+  /** Byte offset and width of each field, in the row's order. */
+  readonly fields: readonly (Pick<TableField, 'name' | 'code' | 'plain'> & {
+    readonly offset: number;
+    readonly width: 4 | 8;
+  })[];
+}
+
+/** Size of an entry and offsets of its fields for a machine whose long has `wordSize` bytes. */
+export function entryLayout(row: TableRow, wordSize: 4 | 8): EntryLayout {
+  let size = 0;
+  const fields = row.fields.map((field) => {
+    const width = field.width === 'word' ? wordSize : 4;
+    const offset = size;
+    size += width;
+    return { ...field, offset, width };
+  });
+  return { size, fields };
+}
+
+/**
+ * Splits a key field's value into address and flags, which are its low two bits. The kernel's two ways to do it
+ * (jump entries mask the stored value, static call sites the sum) agree where keys are 4-aligned.
+ */
+export function splitKey(value: number): { key: number; flags: number } {
+  const flags = ((value % 4) + 4) % 4;
+  return { key: value - flags, flags };
+}

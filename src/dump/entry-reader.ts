@@ -1,0 +1,115 @@
+// Decodes the parts of entries as every row of kinds/ asks for them, from an object or an image alike.
+import type { InstructionSet, SiteInstruction } from '../arch/arch.ts';
+import { hexBytes } from '../bytes/integer.ts';
+import type { Disassemblers } from '../engines/disassembler.ts';
+import { type DumpedInstruction, type DumpedPlace, type EntryReader, placeName } from '../kinds/shown.ts';
+import type { DumpedFile } from './model.ts';
+import type { TableView } from './view.ts';
+
+export class ViewReader<Place> implements EntryReader<Place> {
+  private readonly view: TableView<Place>;
+  private readonly filter: ((key: DumpedPlace) => boolean) | undefined;
+  private readonly disassembler: Disassemblers | undefined;
+  /** Places in code, whose source lines are looked up together when all of them are known. */
+  private readonly asked: Place[] = [];
+  private readonly named: DumpedPlace[] = [];
+
+  constructor(
+    view: TableView<Place>,
+    filter: ((key: DumpedPlace) => boolean) | undefined,
+    disassembler: Disassemblers | undefined,
+  ) {
+    this.view = view;
+    this.filter = filter;
+    this.disassembler = disassembler;
+  }
+
+  /** Names a place now; `addLines` will add to the same object. */
+  code(place: Place): DumpedPlace {
+    const named = this.view.place(place);
+    this.asked.push(place);
+    this.named.push(named);
+    return named;
+  }
+
+  data(place: Place): DumpedPlace {
+    return this.view.place(place);
+  }
+
+  accepts(key: DumpedPlace): boolean {
+    return this.filter?.(key) ?? true;
+  }
+
+  key(value: Place): { readonly key: DumpedPlace; readonly flags: number } | undefined {
+    const { key, flags } = this.view.splitKey(value);
+    const named = this.view.place(key);
+    return this.accepts(named) ? { key: named, flags } : undefined;
+  }
+
+  instruction(place: Place): { instruction?: DumpedInstruction; problem?: string } {
+    const { view } = this;
+    const at = view.codeAt(place);
+    if (!at) return view.unreadable === undefined ? { problem: 'the site is not in code' } : {};
+    const { instructions } = at;
+    const { kind, size } = instructions.readInstruction(at.code, at.offset, at.address);
+    const to = view.branchTarget(place);
+    const target = to === undefined ? undefined : placeName(view.place(to));
+    const line = this.disassembler?.(instructions).one(at.code.subarray(at.offset), at.address, () => target);
+    const shown = at.code.subarray(at.offset, at.offset + (size || line?.size || instructions.maxSite));
+    const text = line?.text ?? shortText(instructions, kind, target);
+    return { instruction: { bytes: hexBytes(shown), kind, text } };
+  }
+
+  replaced(place: Place, replacement: Uint8Array): ReturnType<EntryReader<Place>['replaced']> {
+    const { view } = this;
+    const at = view.codeAt(place);
+    const data = view.unreadable === undefined ? view.dataAt(place, replacement.length) : undefined;
+    if (data) return { instruction: dataWord(data), replacement: dataWord(replacement) };
+    return {
+      ...this.instruction(place),
+      ...(at && { replacement: this.instructionOf(at.instructions, replacement, at.address) }),
+    };
+  }
+
+  byte(place: Place): { byte: string } | { problem: string } {
+    const at = this.view.codeAt(place);
+    if (!at) return { problem: 'the place is not in code' };
+    return { byte: hexBytes(at.code.subarray(at.offset, at.offset + 1)) };
+  }
+
+  /** An instruction that stands nowhere yet, as it would read at `address`. */
+  private instructionOf(instructions: InstructionSet, bytes: Uint8Array, address: number): DumpedInstruction {
+    const { kind } = instructions.readInstruction(bytes, 0);
+    const text = this.disassembler?.(instructions).one(bytes, address)?.text ?? kind;
+    return { bytes: hexBytes(bytes), kind, text };
+  }
+
+  /** Adds the source lines of all places in code that were named. */
+  addLines(): Pick<DumpedFile, 'linesProblem'> {
+    const { lines, problem } = this.view.sourceLines(this.asked);
+    for (const [i, line] of lines.entries()) if (line) Object.assign(this.named[i] as DumpedPlace, line);
+    return problem === undefined ? {} : { linesProblem: problem };
+  }
+}
+
+function dataWord(bytes: Uint8Array): DumpedInstruction {
+  return { bytes: hexBytes(bytes), kind: 'data', text: 'data' };
+}
+
+/** What stands for the disassembly where capstone is not asked. */
+function shortText(
+  { mnemonics }: InstructionSet,
+  kind: SiteInstruction['kind'],
+  target: string | undefined,
+): string {
+  switch (kind) {
+    case 'call':
+    case 'jump':
+    case 'conditional jump':
+      return `${mnemonics[kind]} ${target}`;
+    case 'return':
+      return 'ret';
+    default:
+      return kind;
+  }
+}

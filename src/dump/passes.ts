@@ -1,0 +1,157 @@
+// The passes of dump, top to bottom: read a file, decode each table that is asked for, name every place. Objects,
+// images and the members of archives come out alike; an entry that makes no sense is shown as such, and the next one is
+// read.
+import { archOf } from '../arch/registry.ts';
+import { hexBytes } from '../bytes/integer.ts';
+import { isArchive, readArchive } from '../elf/archive.ts';
+import { ET_DYN, ET_REL } from '../elf/constants.ts';
+import { ElfFile } from '../elf/file.ts';
+import { isElf } from '../elf/magic.ts';
+import { readElf, readElfFrom } from '../elf/read.ts';
+import { type Disassemblers, loadDisassemblers } from '../engines/disassembler.ts';
+import { inFile, TextpokeError } from '../errors.ts';
+import { type ByteSource, memorySource, plainSource } from '../files/source.ts';
+import { Image } from '../image/image.ts';
+import type { Fields, TableKind } from '../kinds/kind.ts';
+import { tableKinds } from '../kinds/registry.ts';
+import type { DumpedDeadEntry, DumpedEntry, DumpedPlace } from '../kinds/shown.ts';
+import { ObjectCode } from '../object/object-code.ts';
+import { ViewReader } from './entry-reader.ts';
+import { ImageView } from './image-view.ts';
+import { keyFilter } from './key-filter.ts';
+import type { DumpedFile, DumpedTable, DumpedTables } from './model.ts';
+import { ObjectView } from './object-view.ts';
+import type { RawEntry, TableView } from './view.ts';
+
+/** The table that `--table` names; error `usage`. */
+export function tableNamed(name: string): TableKind {
+  const found = tableKinds.find(
+    ({ id, table, aliases }) => name === table.name || name === id || aliases.includes(name),
+  );
+  if (found) return found;
+  const known = tableKinds.map(({ table, aliases }) => `${table.name} (${aliases[0]})`).join(', ');
+  throw new TextpokeError('usage', `unknown table ${JSON.stringify(name)}; known tables: ${known}`);
+}
+
+/** What dump is asked for. */
+export interface DumpOptions {
+  /** Name of a table: its section's, `jumpTable`, or `jump` and so on; undefined: all of them. */
+  readonly table?: string | undefined;
+  /** Glob (`*`, `?`) over key names; entries of tables without keys then are left out. */
+  readonly key?: string | undefined;
+  /** Has capstone read the instructions; false unless given: their text then is their kind in short. */
+  readonly disassemble?: boolean | undefined;
+}
+
+/** What is asked of every file. */
+interface Question {
+  readonly rows: readonly TableKind[];
+  readonly accepts: ((key: DumpedPlace) => boolean) | undefined;
+}
+
+/**
+ * Dumps a file: one result for an object or an image, one a member for an archive, each when it is asked for.
+ * `path` names it in messages. Errors: those of reading; `usage` for a table that does not exist; `not-an-image`
+ * for an ELF file that is neither an object nor linked.
+ */
+export async function* dumpFile(
+  path: string,
+  input: Uint8Array | ByteSource | ElfFile,
+  options: DumpOptions = {},
+): AsyncGenerator<DumpedFile> {
+  const asked = options.table === undefined ? tableKinds : [tableNamed(options.table)];
+  const accepts = options.key === undefined ? undefined : keyFilter(options.key);
+  const question = { rows: asked.filter(({ hasKeys }) => hasKeys || !accepts), accepts };
+  for (const { member, open } of await opensOf(path, input)) {
+    const file = open();
+    const arch = inFile(file.path, () => archOf(file.header));
+    const disassembler = options.disassemble ? await loadDisassemblers(arch) : undefined;
+    const dumped = inFile(file.path, () => dumpElf(file, question, disassembler));
+    yield member === undefined ? dumped : { ...dumped, member };
+  }
+}
+
+/** An ELF file in the input, and the way to open it: an archive's members are read one after the other. */
+interface Openable {
+  readonly member?: string;
+  readonly open: () => ElfFile;
+}
+
+async function opensOf(path: string, input: Uint8Array | ByteSource | ElfFile): Promise<Openable[]> {
+  if (input instanceof ElfFile) return [{ open: () => input }];
+  const given = input instanceof Uint8Array ? memorySource(input) : input;
+  const source = await plainSource(given).catch((error) =>
+    inFile(path, () => {
+      throw error;
+    }),
+  );
+  if (!isArchive(source.read(0, Math.min(source.size, 8))))
+    return [{ open: () => readElfFrom(path, source) }];
+  const bytes = source.read(0, source.size);
+  return inFile(path, () => readArchive(bytes)).flatMap((member) => {
+    const content = bytes.subarray(member.offset, member.offset + member.size);
+    if (member.special || !isElf(content)) return [];
+    return [{ member: member.name, open: () => readElf(`${path}(${member.name})`, content) }];
+  });
+}
+
+function dumpElf(file: ElfFile, question: Question, disassembler: Disassemblers | undefined): DumpedFile {
+  const { header } = file;
+  const arch = archOf(header);
+  const isObject = header.type === ET_REL;
+  // Tables are made of relocations and those of symbols: an object without symbols has none.
+  const { tables, linesProblem } =
+    isObject && !file.symtab
+      ? { tables: {} }
+      : isObject
+        ? dumpTables(new ObjectView(new ObjectCode(file, arch)), question, disassembler)
+        : dumpTables(new ImageView(new Image(file)), question, disassembler);
+  return {
+    file: file.path,
+    class: header.class,
+    machine: arch.name,
+    type: isObject ? 'rel' : header.type === ET_DYN ? 'dyn' : 'exec',
+    tables,
+    ...(linesProblem !== undefined && { linesProblem }),
+  };
+}
+
+function dumpTables<Place>(
+  view: TableView<Place>,
+  { rows, accepts }: Question,
+  disassembler: Disassemblers | undefined,
+): Pick<DumpedFile, 'tables' | 'linesProblem'> {
+  const reader = new ViewReader(view, accepts, disassembler);
+  const tables = rows.map((row) => [row.id, dumpTable(view, row, reader, accepts !== undefined)]);
+  return { tables: Object.fromEntries(tables) as DumpedTables, ...reader.addLines() };
+}
+
+/** One table; what the key pattern leaves out is not among the entries. */
+function dumpTable<Place>(
+  view: TableView<Place>,
+  row: TableKind,
+  reader: ViewReader<Place>,
+  isFiltered: boolean,
+): DumpedTable<DumpedEntry> {
+  const { parts, entries: raw, problems, absolute } = view.read(row.table);
+  const entries: (DumpedEntry | DumpedDeadEntry)[] = [];
+  for (const { index, fields, bytes, ...dead } of raw) {
+    if (fields) {
+      const decoded = row.decode(fields as unknown as Fields<Place>, reader, bytes);
+      if (decoded) entries.push({ index, ...decoded });
+    } else if (!isFiltered) entries.push(deadEntry({ index, fields, bytes, ...dead }));
+  }
+  // One reason for all entries is said once.
+  const all = view.unreadable !== undefined && raw.length > 0 ? [...problems, view.unreadable] : problems;
+  const name = row.table.name;
+  return { name, ...(absolute && { absolute }), parts, total: raw.length, entries, problems: all };
+}
+
+function deadEntry({ index, bytes, discarded, problem }: RawEntry<unknown>): DumpedDeadEntry {
+  return {
+    index,
+    bytes: hexBytes(bytes),
+    ...(discarded && { discarded }),
+    ...(problem !== undefined && { problem }),
+  };
+}

@@ -1,0 +1,183 @@
+// The memory of a linked image: bytes, numbers and pointers by virtual address, and those of modules mapped beside it.
+// Segments are read when first touched, so a large image costs only what is looked at.
+
+import type { Arch } from '../arch/arch.ts';
+import { archOf } from '../arch/registry.ts';
+import { hex } from '../bytes/integer.ts';
+import type { Address } from '../bytes/named-numbers.ts';
+import { ByteView } from '../bytes/view.ts';
+import { ET_DYN, ET_EXEC, PT_LOAD } from '../elf/constants.ts';
+import type { ElfFile, Segment } from '../elf/file.ts';
+import { TextpokeError } from '../errors.ts';
+import { DynamicTable, type Pointer } from './dynamic.ts';
+
+/** An image that is mapped beside another one, as a module is. */
+export interface Mapped<Space> {
+  readonly name: string;
+  readonly image: Space;
+}
+
+export class AddressSpace {
+  readonly file: ElfFile;
+  readonly arch: Arch;
+  protected readonly loads: readonly Segment[];
+  private readonly loaded = new Map<Segment, Uint8Array>();
+  /** Bytes written where the file has none (.bss), by address. */
+  private readonly written = new Map<number, number>();
+  private readonly mapped: Mapped<this>[] = [];
+  private dynamicTable: DynamicTable | undefined;
+
+  /** Errors: `not-an-image` for an object or a file without loadable segments, `machine-unsupported`. */
+  constructor(file: ElfFile) {
+    this.file = file;
+    this.arch = archOf(file.header);
+    if (file.header.type !== ET_EXEC && file.header.type !== ET_DYN) {
+      throw new TextpokeError('not-an-image', 'the file is not a linked executable or shared object', {
+        file: file.path,
+      });
+    }
+    this.loads = file.segments.filter((s) => s.type === PT_LOAD && s.memsz > 0);
+    if (this.loads.length === 0) {
+      throw new TextpokeError('not-an-image', 'the file has no loadable segment (PT_LOAD)', {
+        file: file.path,
+      });
+    }
+    for (const load of this.loads) {
+      if (load.offset + load.filesz > file.source.size || load.filesz > load.memsz) {
+        throw new TextpokeError(
+          'elf-truncated',
+          `the segment at ${hex(load.vaddr)} needs bytes ${load.offset} to ${load.offset + load.filesz}, but the file has ${file.source.size} bytes`,
+          { file: file.path },
+        );
+      }
+    }
+  }
+
+  private segmentOf(address: Address, length: number): Segment | undefined {
+    return this.loads.find((s) => address >= s.vaddr && address + length <= s.vaddr + s.memsz);
+  }
+
+  /** Modules mapped beside the image, oldest first: their addresses can be asked for here as well. */
+  get guests(): readonly Mapped<this>[] {
+    return this.mapped;
+  }
+  map(guest: Mapped<this>): void {
+    this.mapped.push(guest);
+  }
+  unmap(guest: Mapped<this>): void {
+    this.mapped.splice(this.mapped.indexOf(guest), 1);
+  }
+
+  /** The module that an address lies in. */
+  protected guestAt(address: Address): this | undefined {
+    if (this.mapped.length === 0) return undefined;
+    return this.mapped.find(({ image }) => image.contains(address))?.image;
+  }
+
+  /** True when [address, address + length) lies in a loaded segment. */
+  contains(address: Address, length = 1): boolean {
+    return (
+      this.segmentOf(address, length) !== undefined ||
+      this.mapped.some(({ image }) => image.contains(address, length))
+    );
+  }
+
+  /** File offset of an address; undefined where the file has no byte for it (.bss). */
+  fileOffset(address: Address, length: number): number | undefined {
+    const segment = this.segmentOf(address, length);
+    if (!segment || address + length > segment.vaddr + segment.filesz) return undefined;
+    return segment.offset + (address - segment.vaddr);
+  }
+
+  /** Bytes at an address, shared with the file's; zeros where it has none. `elf-malformed` outside the image. */
+  read(address: Address, length: number): Uint8Array {
+    const segment = this.segmentOf(address, length);
+    if (!segment) {
+      const guest = this.guestAt(address);
+      if (guest) return guest.read(address, length);
+      throw new TextpokeError('elf-malformed', `${length} bytes at ${hex(address)} are outside the image`, {
+        file: this.file.path,
+      });
+    }
+    let bytes = this.loaded.get(segment);
+    if (!bytes) {
+      bytes = this.file.source.read(segment.offset, segment.filesz);
+      this.loaded.set(segment, bytes);
+    }
+    const at = address - segment.vaddr;
+    if (at + length <= segment.filesz) return bytes.subarray(at, at + length);
+    const padded = new Uint8Array(length);
+    if (at < segment.filesz) padded.set(bytes.subarray(at, segment.filesz));
+    if (this.written.size > 0) {
+      for (let i = Math.max(segment.filesz - at, 0); i < length; i++) {
+        padded[i] = this.written.get(address + i) ?? 0;
+      }
+    }
+    return padded;
+  }
+
+  /** Writes to memory: to the file's bytes, or beside them where it has none. `elf-malformed` outside the image. */
+  write(address: Address, bytes: Uint8Array): void {
+    const guest = this.segmentOf(address, 1) ? undefined : this.guestAt(address);
+    if (guest) guest.write(address, bytes);
+    else if (this.fileOffset(address, bytes.length) !== undefined)
+      this.read(address, bytes.length).set(bytes);
+    else
+      for (const [i, byte] of this.read(address, bytes.length).entries()) {
+        this.written.set(address + i, bytes[i] ?? byte);
+      }
+  }
+
+  /** True for memory that `write` changes in the file, or in a module, which is in no file. */
+  isStored(address: Address, length: number): boolean {
+    return this.fileOffset(address, length) !== undefined || this.guestAt(address) !== undefined;
+  }
+
+  /** At most `length` bytes at an address, fewer where the segment ends. */
+  readUpTo(address: Address, length: number): Uint8Array {
+    const segment = this.segmentOf(address, 1);
+    if (!segment) return this.guestAt(address)?.readUpTo(address, length) ?? new Uint8Array(0);
+    return this.read(address, Math.min(length, segment.vaddr + segment.memsz - address));
+  }
+
+  private view(address: Address, length: number): ByteView {
+    return new ByteView(this.read(address, length), this.file.header.little);
+  }
+  readS32(address: Address): number {
+    return this.view(address, 4).s32(0);
+  }
+  /** A long as an address; NaN where a number cannot hold it. */
+  readWord(address: Address): number {
+    return this.arch.wordSize === 8 ? this.view(address, 8).s64(0) : this.view(address, 4).u32(0);
+  }
+
+  /** The sum of an address and a distance, which wraps round where addresses have 32 bits. */
+  addressAt(base: number, distance: number): number {
+    return this.arch.class === 32 ? (base + distance) >>> 0 : base + distance;
+  }
+
+  /** The signed distance from one address to another. */
+  distance(from: number, to: number): number {
+    return this.arch.class === 32 ? (to - from) | 0 : to - from;
+  }
+
+  get dynamic(): DynamicTable {
+    this.dynamicTable ??= new DynamicTable(this);
+    return this.dynamicTable;
+  }
+
+  /** Makes the next look at dynamic relocations read them again; for whoever has changed one. */
+  forgetDynamic(): void {
+    this.dynamicTable = undefined;
+  }
+
+  /** True when the loader may put the image anywhere, so that pointers in it need relocations. */
+  get isPositionIndependent(): boolean {
+    return this.file.header.type === ET_DYN;
+  }
+
+  /** The pointer at an address as it will be at run time with a load base of 0. */
+  readPointer(address: Address): Pointer {
+    return this.dynamic.pointerAt(address);
+  }
+}

@@ -1,0 +1,139 @@
+// Code in an image's memory: the sections and ranges that hold it, and the instructions at a place.
+
+import type { InstructionSet, SiteInstruction } from '../arch/arch.ts';
+import { blankCodeMap, type CodeMap, codeMapOf, isAllData, symbolPlace } from '../arch/code-map.ts';
+import { hex } from '../bytes/integer.ts';
+import type { Address } from '../bytes/named-numbers.ts';
+import { countUpTo } from '../bytes/search.ts';
+import { PF_X, SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHT_NOBITS } from '../elf/constants.ts';
+import type { ElfFile, Section } from '../elf/file.ts';
+import { AddressSpace } from './address-space.ts';
+import { SymbolIndex } from './symbols.ts';
+
+export interface CodeRange {
+  readonly name: string;
+  /** Virtual address of the first byte. */
+  readonly address: number;
+  readonly code: Uint8Array;
+}
+
+export class CodeSpace extends AddressSpace {
+  readonly symbols: SymbolIndex;
+  private alloc: Section[] | undefined;
+  private allocStarts: Float64Array | undefined;
+  private ranges: CodeRange[] | undefined;
+  private readonly maps = new Map<CodeRange, CodeMap>();
+
+  /** `symbols` are the file's, where another image of it has read them already. Errors as `AddressSpace`. */
+  constructor(file: ElfFile, symbols?: SymbolIndex) {
+    super(file);
+    this.symbols = symbols ?? new SymbolIndex(file, this.arch);
+  }
+
+  /** The section that holds an address, if the image has section headers. */
+  sectionAt(address: Address): Section | undefined {
+    const guest = this.guestAt(address);
+    if (guest) return guest.sectionAt(address);
+    this.alloc ??= this.file.sections
+      .filter((s) => (s.flags & SHF_ALLOC) !== 0 && s.size > 0 && (s.flags & SHF_TLS) === 0)
+      .sort((a, b) => a.addr - b.addr);
+    this.allocStarts ??= Float64Array.from(this.alloc, (s) => s.addr);
+    const section = this.alloc[countUpTo(this.allocStarts, address) - 1];
+    return section && address < section.addr + section.size ? section : undefined;
+  }
+
+  /** Executable ranges: sections where there are headers, else executable segments. */
+  get code(): readonly CodeRange[] {
+    if (!this.ranges) {
+      const sections = this.file.sections.filter(
+        (s) =>
+          (s.flags & SHF_EXECINSTR) !== 0 &&
+          (s.flags & SHF_ALLOC) !== 0 &&
+          s.type !== SHT_NOBITS &&
+          s.size > 0,
+      );
+      const found =
+        sections.length > 0
+          ? sections.map((s) => ({ name: s.name, address: s.addr, size: s.size }))
+          : this.loads
+              .filter((s) => (s.flags & PF_X) !== 0)
+              .map((s) => ({ name: `segment ${hex(s.vaddr)}`, address: s.vaddr, size: s.filesz }));
+      this.ranges = found
+        .filter((r) => this.contains(r.address, r.size))
+        .map((r) => ({ name: r.name, address: r.address, code: this.read(r.address, r.size) }));
+    }
+    return this.ranges;
+  }
+
+  codeAt(address: Address): CodeRange | undefined {
+    return (
+      this.code.find((r) => address >= r.address && address < r.address + r.code.length) ??
+      this.guestAt(address)?.codeAt(address)
+    );
+  }
+
+  codeMap(range: CodeRange): CodeMap {
+    const guest = this.guestAt(range.address);
+    if (guest) return guest.codeMap(range);
+    let map = this.maps.get(range);
+    if (!map) {
+      const { table } = this.symbols;
+      const members = this.symbols.between(range.address, range.address + range.code.length);
+      map = table
+        ? codeMapOf(
+            this.arch,
+            table,
+            members,
+            (i) => symbolPlace(this.arch, table, i) - range.address,
+            range.code.length,
+          )
+        : blankCodeMap;
+      this.maps.set(range, map);
+    }
+    return map;
+  }
+
+  /** True where an instruction begins, as a sweep of the code between its symbols finds them. */
+  isInstructionStart(address: Address): boolean {
+    const range = this.codeAt(address);
+    return (
+      range !== undefined &&
+      this.arch.startsInstruction(range.code, this.codeMap(range), address - range.address)
+    );
+  }
+
+  /** True for bytes of the file that are no code, those among code included. */
+  isData(address: Address, length: number): boolean {
+    const range = this.codeAt(address);
+    if (!range) return this.fileOffset(address, length) !== undefined;
+    return isAllData(this.codeMap(range), address - range.address, length);
+  }
+
+  /** Where the memory ends that lies on the same side of address 0 as the code. */
+  get end(): number {
+    const isHigh = (this.code[0]?.address ?? 0) < 0;
+    const own = this.loads.filter((s) => s.vaddr < 0 === isHigh).map((s) => s.vaddr + s.memsz);
+    return Math.max(...own, ...this.guests.map(({ image }) => image.end));
+  }
+
+  /** Why the instructions at a place cannot be read: nothing but mapping symbols tells ARM from Thumb code. */
+  get unreadable(): string | undefined {
+    if (!this.arch.thumbBit || this.symbols.hasMapping) return undefined;
+    return 'the image has no mapping symbols ($a, $t), which separate ARM code from Thumb code; use the image as it was before strip';
+  }
+
+  /** The instruction set of the code at a place. */
+  instructionsAt(place: Address): InstructionSet {
+    const { arch } = this;
+    const range = arch.thumbBit ? this.codeAt(place) : undefined;
+    // Where nothing else says, it is the set that a code pointer without Thumb bit leads to.
+    return range
+      ? arch.instructionsAt(this.codeMap(range), place - range.address)
+      : arch.instructionsOf(place as number);
+  }
+
+  /** The instruction at a place. */
+  instructionAt(place: Address): SiteInstruction {
+    return this.instructionsAt(place).readInstruction(this.readUpTo(place, this.arch.maxSite), 0, place);
+  }
+}

@@ -1,0 +1,109 @@
+// What must and may stand at a static branch (kernel/jump_label.c): a NOP or a jump, as its key has it.
+import type { SiteInstruction } from '../../arch/arch.ts';
+import { sameBytes } from '../../bytes/integer.ts';
+import { readKey } from '../../demand/keys.ts';
+import type { Allowed, Demand, Patch, State } from '../../demand/patch.ts';
+import type { Program } from '../../demand/program.ts';
+import { TextpokeError } from '../../errors.ts';
+import type { Image } from '../../image/image.ts';
+import type { BranchSite } from './table.ts';
+
+/** `instruction = NOP when enabled XOR branch is 0` (include/linux/jump_label.h). */
+export function wantsJump(site: BranchSite, enabled: boolean): boolean {
+  return enabled !== site.branch;
+}
+
+/** Sizes that a static branch may have at a site. */
+export function branchSizes(image: Image, site: BranchSite): readonly number[] {
+  return image.instructionsAt(site.address).branchSizes;
+}
+
+/** The branch instruction at a site now; undefined when it is neither a NOP nor a jump of a size that may stand there. */
+export function branchAt(image: Image, site: BranchSite): SiteInstruction | undefined {
+  const instruction = image.instructionAt(site.address);
+  const known = instruction.kind === 'nop' || instruction.kind === 'jump';
+  return known && branchSizes(image, site).includes(instruction.size) ? instruction : undefined;
+}
+
+/** The bytes that a site of `size` holds as a jump or as a NOP; undefined where no such jump reaches the target. */
+function encodeBranch(image: Image, site: BranchSite, size: number, jump: boolean): Uint8Array | undefined {
+  const instructions = image.instructionsAt(site.address);
+  if (!jump) return instructions.nop(size);
+  return instructions.jump(size, image.distance(site.address, site.target));
+}
+
+/** The same. Error `branch-range`. */
+export function branchBytes(image: Image, site: BranchSite, size: number, jump: boolean): Uint8Array {
+  const bytes = encodeBranch(image, site, size, jump);
+  if (bytes) return bytes;
+  throw new TextpokeError(
+    'branch-range',
+    `${image.describe(site.address)}: the target ${image.describe(site.target)} is ${site.target - site.address} bytes ` +
+      `away; a jump of ${size} bytes does not reach the target`,
+    { file: image.file.path },
+  );
+}
+
+/** What brings a site to a state of its key, from one of `states`. Error `branch-range`. */
+export function branchPatch(
+  { image }: Program,
+  site: BranchSite,
+  states: readonly boolean[],
+  enabled: boolean,
+): Patch {
+  const key = image.describe(site.key);
+  const found = branchAt(image, site);
+  const size = found?.size ?? Math.max(...branchSizes(image, site));
+  const meaning = (state: boolean) => `${key} ${state ? 'enabled' : 'disabled'}`;
+  const allowed: Allowed[] = states.map((state) => ({
+    bytes: branchBytes(image, site, size, wantsJump(site, state)),
+    meaning: meaning(state),
+  }));
+  const jump = wantsJump(site, enabled);
+  let bytes = branchBytes(image, site, size, jump);
+  if (found?.kind === 'nop') {
+    // A NOP is as good as another of its size: ARM assemblers write two kinds.
+    const current = image.read(site.address, size).slice();
+    if (!jump) bytes = current;
+    if (states.some((state) => !wantsJump(site, state))) allowed.push({ bytes: current, meaning: 'NOP' });
+  }
+  return {
+    address: site.address,
+    allowed,
+    bytes,
+    reason: `${meaning(enabled)}: ${jump ? `jump to ${image.describe(site.target)}` : 'NOP'}`,
+  };
+}
+
+/** What must stand at a site now. Errors as `readKey`. */
+export function branchDemand({ image }: Program, site: BranchSite): Demand {
+  const { enabled } = readKey(image, site.key);
+  const jump = wantsJump(site, enabled > 0);
+  const found = branchAt(image, site);
+  const size = found?.size ?? Math.max(...branchSizes(image, site));
+  // A site is only sound when it can hold both of its states.
+  if (!encodeBranch(image, site, size, true)) {
+    const distance = image.distance(site.address, site.target);
+    const target = image.describe(site.target);
+    return { unpatchable: `a jump of ${size} bytes does not reach ${target}, ${distance} bytes away`, size };
+  }
+  const must = branchBytes(image, site, size, jump);
+  const wanted = jump ? `a jump to ${image.describe(site.target)}` : 'a NOP';
+  const why = `${image.describe(site.key)} is ${enabled > 0 ? 'enabled' : 'disabled'}, so ${wanted} is required`;
+  const current = image.readUpTo(site.address, size);
+  const isOtherNop = !jump && found?.kind === 'nop' && !sameBytes(current, must);
+  return { right: isOtherNop ? [must, current] : [must], why };
+}
+
+/** Every byte string that may stand at a site while the program runs. Error `branch-range`. */
+export function branchStates({ image }: Program, site: BranchSite): State[] {
+  const found = branchAt(image, site);
+  if (!found) return [];
+  const states = [false, true].map((jump) => ({
+    bytes: branchBytes(image, site, found.size, jump),
+    meaning: `${image.describe(site.key)} ${jump !== site.branch ? 'enabled' : 'disabled'}`,
+  }));
+  if (found.kind === 'nop')
+    states.push({ bytes: image.read(site.address, found.size).slice(), meaning: 'NOP' });
+  return states;
+}

@@ -1,0 +1,100 @@
+// The row of static branches.
+import type { Arch } from '../../arch/arch.ts';
+import { hex } from '../../bytes/integer.ts';
+import type { Kind } from '../kind.ts';
+import {
+  type DumpedEntry,
+  type DumpedInstruction,
+  type DumpedPlace,
+  flagsText,
+  instructionColumns,
+  placeName,
+  siteColumns,
+} from '../shown.ts';
+import { branchDemand, branchSizes, branchStates } from './demand.ts';
+import { findStaticBranches } from './find.ts';
+import { type BranchSite, jumpBit1, jumpBranch, jumpTable, readBranchSites } from './table.ts';
+
+/** An entry of `__jump_table`. */
+export interface DumpedJumpEntry extends DumpedEntry {
+  /** The site. */
+  readonly code: DumpedPlace;
+  /** Where the branch goes when it is taken. */
+  readonly target: DumpedPlace;
+  /** The static key, without the flags of the field. */
+  readonly key: DumpedPlace;
+  /** Likely: the site jumps to the target while the key is off; unlikely: while it is on. */
+  readonly branch: 'likely' | 'unlikely';
+  /** Bit 1 of the key field: the compiler left a jump to be made a NOP; once booted, the site lies in init text. */
+  readonly bit1: boolean;
+  /** What stands at the site. */
+  readonly instruction?: DumpedInstruction;
+}
+
+const likelihood = (branch: boolean) => (branch ? 'likely' : 'unlikely');
+
+export const staticBranch: Kind<BranchSite, DumpedJumpEntry> = {
+  id: 'jumpTable',
+  table: jumpTable,
+  aliases: ['jump', 'jump-table', 'jump_table'],
+  isInScript: () => true,
+  name: 'static branch',
+  plural: 'static branches',
+  noun: 'static branch',
+  group: { id: 'branches', noun: 'static branch', state: 'static branch' },
+  statistic: 'staticBranches',
+  annotate: {
+    option: 'staticBranch',
+    options: [{ flags: '--static-branch', description: 'only static branches (__jump_table)' }],
+    find: findStaticBranches,
+  },
+
+  hasKeys: true,
+  decode([code, target, value], reader) {
+    const found = reader.key(value);
+    if (!found) return undefined;
+    return {
+      code: reader.code(code),
+      target: reader.code(target),
+      key: found.key,
+      branch: likelihood((found.flags & jumpBranch) !== 0),
+      bit1: (found.flags & jumpBit1) !== 0,
+      ...reader.instruction(code),
+    };
+  },
+  columns: [...siteColumns, 'target', 'key', 'branch', 'flags', ...instructionColumns],
+  cells: ({ code, target, key, branch, bit1, instruction }, tools) => [
+    ...tools.site(code),
+    placeName(target),
+    tools.key(key),
+    branch,
+    flagsText({ bit1 }),
+    ...tools.instruction(instruction),
+  ],
+  identify: ({ code, key, branch }) => ({ place: code, key: placeName(key), flags: branch }),
+
+  read: readBranchSites,
+  sizeOf: (image, { address }) => image.instructionAt(address).size,
+  longest: ({ maxSite }: Arch) => maxSite,
+  places: (_, { address, target }) => [
+    { address, what: 'a jump entry names a site', starts: 'instruction' },
+    { address: target, what: 'a jump entry names a target', starts: 'instruction' },
+  ],
+  meaning: ({ key, branch, target }) => `${key} ${branch} ${target}`,
+  tell: ({ target, key, branch }) => ` to ${hex(target)}, key ${hex(key)}, ${likelihood(branch)}`,
+  isSorted: true,
+  target: ({ target }) => target,
+  isInit: ({ bit1 }) => bit1,
+  reference: (_, { target }) => ({ what: 'target', code: target }),
+  changes: ({ image }, site) => [
+    [site.address, image.instructionAt(site.address).size || Math.max(...branchSizes(image, site))],
+    [site.key, 4],
+  ],
+
+  demand: branchDemand,
+  states: branchStates,
+  phase: 'jump_label_init',
+  reserves: (image, { address }, { start, end }) =>
+    address <= end && address + image.instructionAt(address).size > start,
+  isInModules: true,
+};

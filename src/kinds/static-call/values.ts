@@ -1,0 +1,69 @@
+// What a static call is to do: the `func` of its key, as code and people name it.
+
+import type { CallTarget } from '../../arch/arch.ts';
+import { parseAddress } from '../../bytes/integer.ts';
+import type { Address, CodePointer } from '../../bytes/named-numbers.ts';
+import { requireKey } from '../../demand/keys.ts';
+import type { Program } from '../../demand/program.ts';
+import { TextpokeError } from '../../errors.ts';
+import type { Pointer } from '../../image/dynamic.ts';
+import type { Image } from '../../image/image.ts';
+import { resolveSymbol } from '../../image/names.ts';
+
+/** What a call is to do; `external` is a function of another object, whose address only the loader knows. */
+export type CallValue = CallTarget | { readonly kind: 'external'; readonly name: string };
+
+/** What a `func` pointer means. */
+function callValue(pointer: Pointer, returnZero: CodePointer | undefined): CallValue {
+  if (pointer.kind === 'external') return { kind: 'external', name: pointer.name };
+  if (pointer.address === 0) return { kind: 'null' };
+  if (pointer.address === returnZero) return { kind: 'return 0', address: pointer.address };
+  return { kind: 'function', address: pointer.address };
+}
+
+/** Reads the `func` of a `struct static_call_key`; error `table-malformed` outside the image, `key-unaligned`. */
+export function readCallValue({ image, returnZero }: Program, key: Address): CallValue {
+  requireKey(image, key, '.static_call_sites');
+  return callValue(image.readPointer(key), returnZero);
+}
+
+export function describeValue(image: Image, value: CallValue): string {
+  switch (value.kind) {
+    case 'null':
+      return 'NULL';
+    case 'return 0':
+      return 'RET0';
+    case 'external':
+      return value.name;
+    case 'function':
+      return image.describe(value.address);
+  }
+}
+
+/** True when two values make a call do the same. */
+export function sameValue(a: CallValue, b: CallValue): boolean {
+  return a.kind === b.kind && ('address' in a ? a.address : 0) === ('address' in b ? b.address : 0);
+}
+
+/** What `--update CALL=…` names: NULL, RET0, a function's symbol or an address. Errors: those of names. */
+export function parseCallValue({ image, returnZero }: Program, text: string): CallTarget {
+  if (text === 'NULL') return { kind: 'null' };
+  if (text === 'RET0') {
+    const address = image.symbols.addressOf('__static_call_return0');
+    if (address !== undefined) return callValue({ kind: 'address', address }, returnZero) as CallTarget;
+    throw new TextpokeError(
+      'unknown-key',
+      'RET0 needs __static_call_return0, but the image does not contain this function',
+      { file: image.file.path },
+    );
+  }
+  const address = parseAddress(text) ?? resolveSymbol(image, text, 'function');
+  if (!image.codeAt(address)) {
+    throw new TextpokeError(
+      'unknown-key',
+      `${text} is not in the code of the image; a function is required`,
+      { file: image.file.path },
+    );
+  }
+  return callValue({ kind: 'address', address }, returnZero) as CallTarget;
+}

@@ -1,0 +1,109 @@
+// The library's boot: a program through boot and the steps after it.
+import { replayBoot } from '../boot/passes.ts';
+import { patchedFile } from '../boot/patched-file.ts';
+import type { Runtime } from '../boot/runtime.ts';
+import { listedValues, patchableStates } from '../boot/states.ts';
+import type { BootStep } from '../boot/steps.ts';
+import type { UpFill } from '../demand/patch.ts';
+import { profileNamed } from '../demand/profiles.ts';
+import { recheck } from '../elf/recheck.ts';
+import { type Input, nameOf } from '../files/input.ts';
+import {
+  type BootDocument,
+  bootJson,
+  bootNotes,
+  type StatesDocument,
+  statesJson,
+} from '../output/boot-document.ts';
+import { requireCpus } from './numbers.ts';
+import { type LoadedProgram, withProgram } from './program.ts';
+
+/** How a program is booted, and what happens to it then. */
+export interface BootOptions {
+  /** Number of CPUs; 1 drops locks and barriers, undefined leaves them as they are. */
+  readonly cpus?: number | undefined;
+  /** What takes the place of a dropped lock; `ds` unless given. */
+  readonly upFill?: UpFill | undefined;
+  /** Whose rules: one of `profileNames`; undefined: those that the image asks for. */
+  readonly profile?: string | undefined;
+  /** Kernel modules that are loaded after boot, compressed or not. */
+  readonly modules?: readonly Input[] | undefined;
+  /** What happens after boot and modules, in order; `parseScenario` reads steps from JSON. */
+  readonly steps?: readonly BootStep[] | undefined;
+  /** Makes the allow-list of states; false unless given. */
+  readonly states?: boolean | undefined;
+}
+
+/** A program after boot and its steps. */
+export interface BootResult {
+  /** The image as it stands in memory, which is what `-o` writes; what was patched in modules is in no file. */
+  readonly bytes: Uint8Array;
+  /** What `textpoke boot --json` prints: every write, and more. */
+  readonly document: BootDocument;
+  /** What `textpoke boot --states` prints: every byte string that may stand at each place; undefined unless asked for. */
+  readonly states?: StatesDocument;
+  /** What a person has to know though nothing was refused, as the command line prints it on standard error. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Replays boot-time patching over a linked image, or over relocatable objects that are linked in memory. Errors:
+ * `site-mismatch` (a `MismatchError`), `kernel-bug`, `table-malformed`, `key-unaligned`, `branch-range`,
+ * `store-refused`, `step-refused`, `expectation-failed`, `unknown-key`, `ambiguous-name`; `read-failed`, those of
+ * reading ELF and of `link`, `compressed-malformed`, `not-an-image`; `usage` for an option that makes no sense.
+ */
+export function boot(input: Input | readonly Input[], options: BootOptions = {}): Promise<BootResult> {
+  const inputs = typeof input === 'string' || 'bytes' in input ? [input] : input;
+  const steps = allSteps(options);
+  return withProgram(inputs, steps, (program) => {
+    const runtime = bootProgram(program, options, steps);
+    const { undefinedSymbols } = program;
+    const file = namesOf(inputs);
+    return {
+      bytes: bytesAfter(runtime, file),
+      document: bootJson(file, runtime, undefinedSymbols),
+      ...(options.states && { states: statesAfter(runtime, file, steps) }),
+      notes: bootNotes(runtime, undefinedSymbols),
+    };
+  });
+}
+
+/** What documents call the inputs together. */
+export function namesOf(inputs: readonly Input[]): string {
+  return inputs.map(nameOf).join(' ');
+}
+
+/** Modules are loaded first. */
+export function allSteps({ modules = [], steps = [] }: BootOptions): BootStep[] {
+  return [...modules.map((file): BootStep => ({ do: 'load', file })), ...steps];
+}
+
+/** Boots a program that is loaded, and carries out its steps; `progress` is told of each. Errors as `boot`. */
+export function bootProgram(
+  { image, openModule }: LoadedProgram,
+  { cpus, upFill, profile }: BootOptions,
+  steps: readonly BootStep[],
+  progress?: (what: string) => void,
+): Runtime {
+  return replayBoot(image, {
+    cpus: requireCpus(cpus),
+    upFill,
+    steps,
+    profile: profile === undefined ? undefined : profileNamed(profile),
+    openModule,
+    progress,
+  });
+}
+
+/** The image's file as it stands in memory, which another reader has read again; `file` names it. Error `defect`. */
+export function bytesAfter({ image, poker }: Runtime, file: string): Uint8Array {
+  const bytes = patchedFile(image, poker.records);
+  recheck(file, bytes);
+  return bytes;
+}
+
+/** The allow-list after the steps; `file` names the program. Errors of the names that steps give. */
+export function statesAfter(runtime: Runtime, file: string, steps: readonly BootStep[]): StatesDocument {
+  const { program } = runtime;
+  return statesJson(file, program, patchableStates(runtime, listedValues(program, steps)));
+}

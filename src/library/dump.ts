@@ -1,0 +1,32 @@
+// The library's dump: the tables of an object, an archive or an image.
+import type { DumpedFile } from '../dump/model.ts';
+import { type DumpOptions, dumpFile } from '../dump/passes.ts';
+import { type Input, nameOf, openInput } from '../files/input.ts';
+import { type DumpDocument, dumpDocument } from '../output/dump.ts';
+
+/** What dump found in a file. */
+export interface DumpResult {
+  /** What `textpoke dump --json` prints. */
+  readonly document: DumpDocument;
+}
+
+/**
+ * Reads the tables of an object, of an image or of each member of an archive, compressed or not. A table or an entry
+ * that makes no sense is told in the document, and is no error. Errors: `read-failed`, those of reading ELF and
+ * archives, `compressed-malformed`, `machine-unsupported`, `not-an-image`; `usage` for a table that does not exist.
+ */
+export async function dump(input: Input, options: DumpOptions = {}): Promise<DumpResult> {
+  const files: DumpedFile[] = [];
+  for await (const file of dumpInput(input, options)) files.push(file);
+  return { document: dumpDocument(files) };
+}
+
+/** What dump finds, a file or member at a time; the input is open for as long as that takes. Errors as `dump`. */
+export async function* dumpInput(input: Input, options: DumpOptions): AsyncGenerator<DumpedFile> {
+  const source = openInput(input);
+  try {
+    yield* dumpFile(nameOf(input), source, options);
+  } finally {
+    source.close();
+  }
+}

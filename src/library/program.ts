@@ -1,0 +1,75 @@
+// Opens what is booted: an image, or objects that are linked in memory, and the modules that steps load.
+import type { BootStep } from '../boot/steps.ts';
+import { ET_REL } from '../elf/constants.ts';
+import type { ElfFile } from '../elf/file.ts';
+import { readElf, readElfFrom } from '../elf/read.ts';
+import { type Input, nameOf, openInput } from '../files/input.ts';
+import { type ByteSource, memorySource, plainSource } from '../files/source.ts';
+import { Image } from '../image/image.ts';
+import { link } from './link.ts';
+
+/** A program that is about to be booted. */
+export interface LoadedProgram {
+  /** In memory of its own: boot writes to it. */
+  readonly image: Image;
+  /** Symbols that no object defines. */
+  readonly undefinedSymbols: readonly string[];
+  /** False when objects were linked in memory. */
+  readonly isFile: boolean;
+  /** Opens a module that a step loads. */
+  readonly openModule: (file: Input) => ElfFile;
+}
+
+/**
+ * Opens a program and the modules of its steps for as long as `body` runs. Errors: `read-failed`, those of reading ELF
+ * and of `link`, `compressed-malformed`, `not-an-image`, those of `body`.
+ */
+export async function withProgram<T>(
+  inputs: readonly Input[],
+  steps: readonly BootStep[],
+  body: (program: LoadedProgram) => T | Promise<T>,
+): Promise<T> {
+  const open: ByteSource[] = [];
+  const keepOpen = (source: ByteSource) => {
+    open.push(source);
+    return source;
+  };
+  try {
+    const modules = await readModules(steps, keepOpen);
+    return await body({ ...load(inputs, keepOpen), openModule: (file) => modules.get(file) as ElfFile });
+  } finally {
+    for (const source of open) source.close();
+  }
+}
+
+type KeepOpen = (source: ByteSource) => ByteSource;
+
+/** Of an image only what is looked at is read: a kernel's may have hundreds of megabytes of debug information. */
+function load(inputs: readonly Input[], keepOpen: KeepOpen): Omit<LoadedProgram, 'openModule'> {
+  const [input] = inputs;
+  if (input !== undefined && inputs.length === 1) {
+    const file = readElfFrom(nameOf(input), keepOpen(openOwn(input)));
+    if (file.header.type !== ET_REL) return { image: new Image(file), undefinedSymbols: [], isFile: true };
+  }
+  const { bytes, undefinedSymbols } = link(inputs);
+  return { image: new Image(readElf('objects linked in memory', bytes)), undefinedSymbols, isFile: false };
+}
+
+/** Opens an input whose bytes will be written to. */
+function openOwn(input: Input): ByteSource {
+  return typeof input === 'string' ? openInput(input) : memorySource(Uint8Array.from(input.bytes));
+}
+
+/** Every module that a step loads, decompressed. */
+async function readModules(
+  steps: readonly BootStep[],
+  keepOpen: KeepOpen,
+): Promise<ReadonlyMap<Input, ElfFile>> {
+  const files = new Map<Input, ElfFile>();
+  for (const step of steps) {
+    if (step.do !== 'load' || files.has(step.file)) continue;
+    const source = await plainSource(keepOpen(openInput(step.file)));
+    files.set(step.file, readElfFrom(nameOf(step.file), source));
+  }
+  return files;
+}

@@ -1,0 +1,84 @@
+// What verify has in common for images and memory: options, and how the result is told.
+import { loadDisassemblers } from '../engines/disassembler.ts';
+import { inFile } from '../errors.ts';
+import { githubText } from '../output/github.ts';
+import { junitXml } from '../output/junit.ts';
+import { sarifLog } from '../output/sarif.ts';
+import { verifyText } from '../output/verify.ts';
+import type { Configuration, Report } from '../verify/report.ts';
+import { rules, type Severity } from '../verify/rules.ts';
+import { type ConfigDocument, parseConfig, readConfig } from '../verify/suppressions.ts';
+import { type Reports, reportsIn } from './reports.ts';
+
+/** The formats of verify, as `--format` takes them. */
+export const verifyFormats = ['text', 'json', 'sarif', 'junit', 'github'] as const;
+
+/** A format of verify. */
+export type VerifyFormat = (typeof verifyFormats)[number];
+
+/** What may be said to verify about an image and about memory alike. */
+export interface ReportOptions {
+  /** Number of CPUs that locks and barriers must fit; undefined: all in one state, whichever. */
+  readonly cpus?: number | undefined;
+  /** Findings that are known and accepted: the configuration's document, or its text. */
+  readonly suppressions?: ConfigDocument | string | undefined;
+  /** How findings and errors call the suppressions, such as their file's path; `suppressions` unless given. */
+  readonly suppressionsName?: string | undefined;
+  /** The least severity that a good image must not have; `error` unless given. */
+  readonly failOn?: Severity | undefined;
+  /** Which reports are made; none unless some are named. */
+  readonly formats?: readonly VerifyFormat[] | undefined;
+  /** Colours in the text report, as escape sequences; false unless given. */
+  readonly color?: boolean | undefined;
+  /** Directory from which `github` names files; undefined: GITHUB_WORKSPACE of the environment. */
+  readonly workspace?: string | undefined;
+}
+
+/** What verify says of an image or of memory, with the document that belongs to it. */
+export interface Verification<Document> {
+  /** What the command line prints with `--format json`. */
+  readonly document: Document;
+  /** False when a finding has the severity of `failOn` or a worse one. */
+  readonly passed: boolean;
+  /** The text of each format that was asked for, as the command line prints it; empty where it prints nothing. */
+  readonly reports: Reports<VerifyFormat>;
+  /** What else a person has to know, as the command line prints it on standard error. */
+  readonly notes: readonly string[];
+}
+
+/** The suppressions that options give. Error `config-malformed`, in the file that `suppressionsName` says. */
+export function configurationOf({
+  suppressions,
+  suppressionsName = 'suppressions',
+}: ReportOptions): Configuration | undefined {
+  if (suppressions === undefined) return undefined;
+  const read = () =>
+    typeof suppressions === 'string' ? parseConfig(suppressions) : readConfig(suppressions);
+  return { path: suppressionsName, suppressions: inFile(suppressionsName, read) };
+}
+
+/** Tells a report; `document` is its JSON, and `summary` is said as text even when all is well. */
+export async function tellReport<Document>(
+  report: Report,
+  { document, summary = '' }: { readonly document: Document; readonly summary?: string },
+  options: ReportOptions,
+): Promise<Verification<Document>> {
+  const failsOn: readonly Severity[] = options.failOn === 'warning' ? ['error', 'warning'] : ['error'];
+  const { findings, file, image, linesProblem } = report;
+  const reports = await reportsIn(options.formats, {
+    text: async () => {
+      const disassemblers = findings.length > 0 ? await loadDisassemblers(image.arch) : undefined;
+      return verifyText(report, disassemblers, options.color) + summary;
+    },
+    json: () => JSON.stringify(document, null, 2),
+    sarif: () => JSON.stringify(sarifLog(report)),
+    junit: () => junitXml(report, failsOn),
+    github: () => githubText(report, options.workspace ?? process.env.GITHUB_WORKSPACE),
+  });
+  return {
+    document,
+    passed: !findings.some(({ rule }) => failsOn.includes(rules[rule].severity)),
+    reports,
+    notes: linesProblem === undefined ? [] : [`${file}: ${linesProblem}`],
+  };
+}

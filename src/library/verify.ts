@@ -1,0 +1,53 @@
+// The library's verify: proves a patched image.
+import { againstBaseline } from '../diff/files.ts';
+import { type Input, nameOf } from '../files/input.ts';
+import type { Image } from '../image/image.ts';
+import type { LockPolicy } from '../object/found.ts';
+import { type VerifyDocument, verifyJson } from '../output/verify.ts';
+import { checkImage, type Verified } from '../verify/passes.ts';
+import { makeReport } from '../verify/report.ts';
+import { withImage } from './image.ts';
+import { requireCpus } from './numbers.ts';
+import { configurationOf, type ReportOptions, tellReport, type Verification } from './verify-report.ts';
+
+/** What verify looks at, and how it tells it. */
+export interface VerifyOptions extends ReportOptions {
+  /** The image before patching: nothing but sites, tables, keys and trampolines may differ. */
+  readonly original?: Input | undefined;
+  /** An earlier build: its sites must still be there. */
+  readonly baseline?: Input | undefined;
+  /** Which locks need an entry; undefined: `all` where the image has a lock table (`listed` in a kernel), else `none`. */
+  readonly locks?: LockPolicy | undefined;
+  /** The image is as the linker left it, not booted yet. */
+  readonly linked?: boolean | undefined;
+}
+
+/** What verify says of an image. */
+export interface VerifyResult extends Verification<VerifyDocument> {}
+
+/**
+ * Proves that every site of a linked image is what it must be. Errors: `read-failed`, `not-elf`, `lto-object`,
+ * `elf-truncated`, `elf-malformed`, `elf-unsupported`, `machine-unsupported`, `not-an-image`; `table-malformed` when a
+ * table cannot be read at all; `config-malformed`; `usage` for an option that makes no sense.
+ */
+export function verify(input: Input, options: VerifyOptions = {}): Promise<VerifyResult> {
+  return withImage(input, (image) => verifyImage(image, input, options));
+}
+
+/** The same for an image that is open; `input` is what it was opened from. Errors as `verify`. */
+export async function verifyImage(image: Image, input: Input, options: VerifyOptions): Promise<VerifyResult> {
+  const configuration = configurationOf(options);
+  const { findings, counts } = await check(image, options);
+  const besides = options.baseline === undefined ? [] : await againstBaseline(options.baseline, input);
+  const given = (['original', 'baseline'] as const).filter((need) => options[need] !== undefined);
+  const report = makeReport(nameOf(input), image, [...findings, ...besides], { configuration, given });
+  return tellReport(report, { document: verifyJson(report, counts) }, options);
+}
+
+/** Runs the checks, beside the original if one is given. */
+async function check(image: Image, { linked, cpus, locks, original }: VerifyOptions): Promise<Verified> {
+  const state = linked ? 'linked' : 'booted';
+  const options = { state, cpus: requireCpus(cpus), locks } as const;
+  if (original === undefined) return checkImage(image, options);
+  return withImage(original, (before) => checkImage(image, { ...options, original: before }));
+}

@@ -1,0 +1,86 @@
+// What the finders of annotate are given and what they find, as plain values: nothing here changes an object.
+import type { SectionNumber } from '../bytes/named-numbers.ts';
+import type { TableRow } from '../bytes/table.ts';
+import type { ElfChange, SymbolRef } from '../elf/change.ts';
+import type { Markers } from './markers.ts';
+import { readMarkers } from './markers.ts';
+import type { CodeSection, ObjectCode, Place } from './object-code.ts';
+import type { ObjectEntry } from './tables.ts';
+
+/** Which locks count: all, only those that a table lists already, or none. */
+export type LockPolicy = 'all' | 'listed' | 'none';
+
+/** How sites are listed; which kinds are looked for is asked before. */
+export interface ListingRules {
+  /** Which locks; undefined: all, but `listed` in an object that has a `.smp_locks` already. */
+  readonly locks?: LockPolicy | undefined;
+  /** Kernel module rules: a missing key is represented by its trampoline, tables are plain sections. */
+  readonly module?: boolean | undefined;
+  /** Makes absolute jump entries (32-bit ARM kernels) PC-relative. */
+  readonly relative?: boolean | undefined;
+}
+
+/** What a field names: a place in a section, a symbol plus an offset (flag bits included), or a name to be added. */
+export type FieldTarget =
+  | { readonly section: SectionNumber; readonly offset: number }
+  | { readonly symbol: SymbolRef; readonly offset: number }
+  | { readonly undefinedName: string; readonly offset: number };
+
+/** An entry to be written. */
+export interface NewEntry {
+  readonly row: TableRow;
+  /** Place of the site. */
+  readonly site: Pick<Place, 'section' | 'offset'>;
+  /** What the fields behind the site's name, in the row's order. */
+  readonly more: readonly FieldTarget[];
+}
+
+/** Counts of what a kind has done besides listing sites. */
+export interface FoundCounts {
+  /** Build-time jumps rewritten to NOPs. */
+  readonly rewrittenJumps?: number;
+  /** Absolute jump entries made relative. */
+  readonly madeRelative?: number;
+  /** Locks that the object's own table leaves out. */
+  readonly unlistedLocks?: number;
+}
+
+export interface Found {
+  readonly entries: readonly NewEntry[];
+  /** Entries that the object has already. */
+  readonly listed: readonly { readonly row: TableRow; readonly entries: readonly ObjectEntry[] }[];
+  readonly change?: Partial<Pick<ElfChange, 'patches' | 'retyped' | 'realigned'>>;
+  readonly counts?: FoundCounts;
+}
+
+/** One search of an object: what several finders ask for is read once. */
+export class Search {
+  readonly object: ObjectCode;
+  readonly rules: ListingRules;
+  private readonly markers = new Map<CodeSection, Markers>();
+
+  constructor(object: ObjectCode, rules: ListingRules) {
+    this.object = object;
+    this.rules = rules;
+  }
+
+  /** The markers of a code section. */
+  markersIn(code: CodeSection): Markers {
+    let found = this.markers.get(code);
+    if (!found) {
+      found = readMarkers(this.object, code);
+      this.markers.set(code, found);
+    }
+    return found;
+  }
+}
+
+/** A place as one text, to be compared and counted. */
+export function placeKey({ section, offset }: Pick<Place, 'section' | 'offset'>): string {
+  return `${section}:${offset}`;
+}
+
+/** `placeKey` of the site of every entry; the site is the first field. */
+export function sitesOf(entries: readonly ObjectEntry[]): Set<string> {
+  return new Set(entries.map(({ fields: [site] }) => placeKey(site as Place)));
+}

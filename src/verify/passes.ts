@@ -1,0 +1,40 @@
+// The passes of verify over an image, top to bottom; findings in order of rule and address.
+import type { Image } from '../image/image.ts';
+import { countGroups, countSites, programOf, type SiteCounts } from '../kinds/registry.ts';
+import { checkBarriers } from './barriers.ts';
+import { checkCoverage } from './coverage.ts';
+import { checkEntries } from './entries.ts';
+import type { Finding } from './finding.ts';
+import { checkInstructions } from './instructions.ts';
+import { checkLocks } from './locks.ts';
+import { checkMarkers } from './markers.ts';
+import type { VerifyOptions } from './options.ts';
+import { byRuleAndAddress, withoutConsequences } from './order-findings.ts';
+import { checkOriginal } from './original.ts';
+
+export interface Verified {
+  readonly findings: readonly Finding[];
+  /** How many sites were looked at. */
+  readonly counts: SiteCounts;
+}
+
+/** Runs every check. Errors: `table-malformed` when a table cannot be read at all. */
+export function checkImage(image: Image, options: VerifyOptions = {}): Verified {
+  const { state = 'booted', original } = options;
+  const program = programOf(image);
+  const counts = countGroups(program);
+  const { findings: causes, sound } = checkEntries(program, options);
+  if (countSites(program) === 0) return { findings: causes, counts };
+  // From here on checks see the entries that nothing is wrong with, and are told of the others where these excuse.
+  const findings = [
+    ...causes,
+    ...checkInstructions(sound, { state }),
+    ...checkCoverage(program, sound),
+    ...checkMarkers(program, sound),
+    ...checkLocks(sound, program, options),
+    ...checkBarriers(sound, options),
+  ];
+  const faulty = new Set(findings.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
+  const differences = original ? checkOriginal(program, programOf(original), faulty) : [];
+  return { findings: withoutConsequences([...findings, ...differences]).sort(byRuleAndAddress), counts };
+}

@@ -1,0 +1,35 @@
+// Trampolines go where their keys say.
+import { placeOf } from '../arch/code-pointer.ts';
+import type { Program } from '../demand/program.ts';
+import { TextpokeError } from '../errors.ts';
+import { staticCall } from '../kinds/static-call/kind.ts';
+import { hasTrampoline, isTrampolineRight } from '../kinds/static-call/trampoline.ts';
+import { describeValue, readCallValue } from '../kinds/static-call/values.ts';
+import type { Finding } from './finding.ts';
+import { wrongBytes } from './wrong-bytes.ts';
+
+/** TP012, TP008; nothing of keys that sites contradict. */
+export function* checkTrampolines(program: Program, contradicted: ReadonlySet<number>): Generator<Finding> {
+  const keys = new Set(program.sites.of(staticCall).map((site) => site.key));
+  for (const key of keys) {
+    const finding = contradicted.has(key) ? undefined : checkTrampoline(program, key);
+    if (finding) yield finding;
+  }
+}
+
+function checkTrampoline(program: Program, key: number): Finding | undefined {
+  const { image } = program;
+  const call = program.calls.get(key);
+  if (!call || !hasTrampoline(call)) return undefined;
+  try {
+    const value = readCallValue(program, key);
+    if (isTrampolineRight(program, call, value)) return undefined;
+    const message = `the trampoline of ${call.name} does not go to ${describeValue(image, value)}`;
+    const place = placeOf(image.arch, call.trampoline);
+    return wrongBytes(program, 'TP012', place, message, undefined, image.arch.trampolineSize);
+  } catch (error) {
+    // A key that cannot be read is another rule's finding.
+    if (error instanceof TextpokeError && error.code !== 'defect') return undefined;
+    throw error;
+  }
+}
