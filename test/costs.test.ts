@@ -14,6 +14,7 @@ import { fileOf, program, type Shape, table, uleb } from './dwarf/tables.ts';
 import { archive, member } from './elf/archives.ts';
 import { makeObject, noChange } from './elf/objects.ts';
 import { seeded } from './hostile/seeded.ts';
+import { casesOf } from './tools.ts';
 import { workOf } from './work.ts';
 
 test('work is counted: of loops, of methods that are no JavaScript, and nearly the same each time', () => {
@@ -93,7 +94,9 @@ const samples = readdirSync(objects, { recursive: true, encoding: 'utf8' })
   .sort();
 const isDebug = ({ name }: Section) => /^\.(rela?)?\.?z?debug_(line|line_str|str)$/.test(name);
 
-test(`20,000 seeded changes of line tables in ${samples.length} objects end in an answer, and none is dear`, () => {
+const changes = casesOf(20_000);
+
+test(`${changes} seeded changes of line tables in ${samples.length} objects end in an answer, and none is dear`, () => {
   const random = seeded(11);
   const below = (limit: number) => Math.floor(random() * limit);
   const inputs = samples.map((name) => {
@@ -117,7 +120,7 @@ test(`20,000 seeded changes of line tables in ${samples.length} objects end in a
   let incomplete = 0;
   let dearest = 0;
   // A hundred at once, for to ask for a count takes milliseconds.
-  for (let i = 0; i < 20_000; i += 100) {
+  for (let i = 0; i < changes; i += 100) {
     const hundred = Array.from({ length: 100 }, (_, n) => damaged(i + n));
     const results: SourceLines[] = [];
     const work = workOf(() => {
@@ -131,7 +134,7 @@ test(`20,000 seeded changes of line tables in ${samples.length} objects end in a
       assert.ok(!problem.includes('\n'), problem);
     }
   }
-  assert.ok(incomplete > 2000, `${incomplete} had a problem`);
+  assert.ok(incomplete > changes / 10, `${incomplete} had a problem`);
   // A hundred cost 830,000 at most; one that loops for a tenth of a second costs that much more.
   assert.ok(dearest < 1_500_000, `a hundred cost ${dearest}`);
 });

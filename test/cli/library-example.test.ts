@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import test, { type TestContext } from 'node:test';
+import test, { before, type TestContext } from 'node:test';
 import { annotate } from '../../src/index.ts';
 import { requireFresh } from '../built.ts';
 import { programUnits, samplePath } from '../samples.ts';
 import { scratch } from '../tools.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-requireFresh(root);
+before(() => requireFresh(root));
 
 /** A project that has textpoke installed and one file in TypeScript; compiles it, with the types checked in full. */
 function compile(t: TestContext, name: string, source: string): string {

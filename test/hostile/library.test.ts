@@ -12,6 +12,7 @@ import { Image } from '../../src/image/image.ts';
 import { linkObjects } from '../../src/link/link.ts';
 import { checkImage as verifyImage } from '../../src/verify/passes.ts';
 import { everything, linkedBytes, programUnits } from '../samples.ts';
+import { casesOf } from '../tools.ts';
 import { flipped, seeded } from './seeded.ts';
 
 const objects = fileURLToPath(new URL('../../samples/objects/', import.meta.url));
@@ -107,9 +108,11 @@ test('images cut at every 64th byte end in a result or an error with a code', ()
   }
 });
 
-test('4,000 seeded byte flips in images end in a result or an error with a code, for boot and for verify', () => {
+const flips = casesOf(4000);
+
+test(`${flips} seeded byte flips in images end in a result or an error with a code, for boot and for verify`, () => {
   const random = seeded(3);
-  for (let i = 0; i < 4000; i++) {
+  for (let i = 0; i < flips; i++) {
     const bytes = flipped(images[i % images.length] as Uint8Array, random);
     survives(`flip ${i}, verify`, () => {
       verifyImage(new Image(readElf('image', bytes.slice())), verifyOptions);
