@@ -281,7 +281,8 @@ test('what is printed of broken objects and images is as the schemas have it', a
     await ask('diff', 'diff', '--format', 'json', path, program);
   }
   t.diagnostic(JSON.stringify(counts));
-  for (const [name, count] of Object.entries(counts)) assert.ok(count > rounds / 2, `${count} documents of ${name}`);
+  for (const [name, count] of Object.entries(counts))
+    assert.ok(count > rounds / 2, `${count} documents of ${name}`);
 });
 
 /** Sets 32-bit words at file offsets, little-endian. */
