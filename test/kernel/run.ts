@@ -1,4 +1,4 @@
-// npm run test:kernel [-- --only NAME] [DIRECTORY]: real kernels, built from Debian's linux-source. What each is for
+// npm run test:kernel [-- --only NAME,...] [DIRECTORY]: real kernels, built from Debian's linux-source. What each is for
 // is said in docs/kernel.md; the packages that are needed too. Writes DIRECTORY/report.md.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -56,7 +56,7 @@ const runs: Record<string, () => void | Promise<void>> = {
     compareKept(report, keep, join(out, 'tools/objtool/objtool'));
   },
 };
-const names = values.only ?? Object.keys(runs).filter((name) => name !== 'slice');
+const names = values.only?.flatMap((given) => given.split(',')) ?? Object.keys(runs).filter((name) => name !== 'slice');
 for (const name of names) {
   const run = runs[name];
   if (!run) throw new Error(`there is no ${name}; known: ${Object.keys(runs).join(', ')}`);
