@@ -56,7 +56,8 @@ const runs: Record<string, () => void | Promise<void>> = {
     compareKept(report, keep, join(out, 'tools/objtool/objtool'));
   },
 };
-const names = values.only?.flatMap((given) => given.split(',')) ?? Object.keys(runs).filter((name) => name !== 'slice');
+const names =
+  values.only?.flatMap((given) => given.split(',')) ?? Object.keys(runs).filter((name) => name !== 'slice');
 for (const name of names) {
   const run = runs[name];
   if (!run) throw new Error(`there is no ${name}; known: ${Object.keys(runs).join(', ')}`);
