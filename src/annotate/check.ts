@@ -3,7 +3,7 @@ import { archOf } from '../arch/registry.ts';
 import type { TableRow } from '../bytes/table.ts';
 import { recheck } from '../elf/recheck.ts';
 import { TextpokeError } from '../errors.ts';
-import { type Found, placeKey } from '../object/found.ts';
+import type { Found } from '../object/found.ts';
 import { ObjectCode, type Place } from '../object/object-code.ts';
 import { readObjectTable } from '../object/tables.ts';
 
@@ -19,42 +19,57 @@ export function checkResult(
 ): ObjectCode {
   const file = recheck(path, bytes);
   const object = new ObjectCode(file, archOf(file.header));
-  // New groups stand in front of all other sections, whose numbers follow (rewrite.ts).
-  const moved = ({ section, offset }: Pick<Place, 'section' | 'offset'>) =>
-    placeKey({ section: section > 0 ? section + newGroups : section, offset });
-  for (const [row, planned] of plannedPlaces(found, moved)) {
-    const places = readObjectTable(object, row).map(({ fields: [site] }) => placeKey(site as Place));
-    for (const place of places) planned.set(place, (planned.get(place) ?? 0) - 1);
-    const [odd] = [...planned].filter(([, count]) => count !== 0);
-    if (!odd) continue;
-    const [place, count] = odd;
+  for (const [row, planned] of plannedPlaces(found, newGroups)) {
+    const places = readObjectTable(object, row).map(({ fields }) => fields[0] as Place);
+    const difference = firstDifference(planned.sort(byPlace), places.sort(byPlace));
+    if (!difference) continue;
+    const { place, isPlanned } = difference;
     throw new TextpokeError(
       'defect',
-      `${row.name} of the result ${count > 0 ? 'does not list' : 'lists'} the place ${place} (section:offset), ` +
-        `which was ${count > 0 ? '' : 'not '}planned`,
+      `${row.name} of the result ${isPlanned ? 'does not list' : 'lists'} the place ` +
+        `${place.section}:${place.offset} (section:offset), which was ${isPlanned ? '' : 'not '}planned`,
     );
   }
   return object;
 }
 
-/** How often each table has to list each place. */
-function plannedPlaces(
-  found: readonly Found[],
-  keyOf: (place: Pick<Place, 'section' | 'offset'>) => string,
-): Map<TableRow, Map<string, number>> {
-  const planned = new Map<TableRow, Map<string, number>>();
-  const add = (row: TableRow, place: Pick<Place, 'section' | 'offset'>) => {
-    const places = planned.get(row) ?? new Map<string, number>();
+type SitePlace = Pick<Place, 'section' | 'offset'>;
+
+const byPlace = (a: SitePlace, b: SitePlace): number => a.section - b.section || a.offset - b.offset;
+
+/** The places that each table has to list, one for each entry, by the numbers that sections have in the result. */
+function plannedPlaces(found: readonly Found[], newGroups: number): Map<TableRow, SitePlace[]> {
+  const planned = new Map<TableRow, SitePlace[]>();
+  const of = (row: TableRow): SitePlace[] => {
+    const places = planned.get(row) ?? [];
     planned.set(row, places);
-    const key = keyOf(place);
-    places.set(key, (places.get(key) ?? 0) + 1);
+    return places;
   };
+  // New groups stand in front of all other sections, whose numbers follow (rewrite.ts).
+  const moved = ({ section, offset }: SitePlace): SitePlace => ({
+    section: section > 0 ? section + newGroups : section,
+    offset,
+  });
   for (const { entries, listed } of found) {
     for (const { row, entries: old } of listed) {
-      if (!planned.has(row)) planned.set(row, new Map());
-      for (const { fields } of old) add(row, fields[0] as Place);
+      const places = of(row);
+      for (const { fields } of old) places.push(moved(fields[0] as Place));
     }
-    for (const { row, site } of entries) add(row, site);
+    for (const { row, site } of entries) of(row).push(moved(site));
   }
   return planned;
+}
+
+/** The first place that is in one of two sorted lists more often than in the other. */
+function firstDifference(
+  planned: readonly SitePlace[],
+  places: readonly SitePlace[],
+): { readonly place: SitePlace; readonly isPlanned: boolean } | undefined {
+  for (let i = 0; i < Math.max(planned.length, places.length); i++) {
+    const [expected, actual] = [planned[i], places[i]];
+    if (!actual || (expected && byPlace(expected, actual) < 0))
+      return { place: expected as SitePlace, isPlanned: true };
+    if (!expected || byPlace(expected, actual) > 0) return { place: actual, isPlanned: false };
+  }
+  return undefined;
 }

@@ -125,8 +125,9 @@ function groupsByMember(object: ObjectCode): ReadonlyMap<number, number> {
 export type EncodedTables = Pick<ElfChange, 'symbols' | 'sections' | 'groups' | 'osabi'>;
 
 /**
- * Table sections for entries and the symbols that they need, in the order of tables and code sections. With `bind` false (kernel modules, whose
- * loader wants one section a table) tables are plain sections unless their code is in a group.
+ * Table sections for entries and the symbols that they need, in the order of tables and code sections. With `bind`
+ * false (kernel modules, whose loader wants one section a table) tables are plain sections unless their code is in a
+ * group.
  */
 export function encodeTables(object: ObjectCode, entries: readonly NewEntry[], bind: boolean): EncodedTables {
   const { file } = object;
@@ -143,7 +144,7 @@ export function encodeTables(object: ObjectCode, entries: readonly NewEntry[], b
     if (list) list.push(entry);
     else byCode.set(entry.site.section, [entry]);
   }
-  const groupOf = groupsByMember(object);
+  const groupOf = entries.length > 0 ? groupsByMember(object) : new Map<number, number>();
   const sections: NewSection[] = [];
   const ownGroups = new Map<number, number[]>();
   let retained = false;

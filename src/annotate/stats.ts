@@ -1,4 +1,5 @@
 // What annotate tells of an object: counts by kind of site, and what else was done.
+import type { TableRow } from '../bytes/table.ts';
 import { listedKinds } from '../kinds/registry.ts';
 import type { Found, FoundCounts } from '../object/found.ts';
 import type { ObjectCode } from '../object/object-code.ts';
@@ -42,16 +43,17 @@ export function annotateJson(files: readonly AnnotateStats[]): AnnotateDocument 
 
 /** The statistics of what was found in an object. */
 export function statsOf(object: ObjectCode, found: readonly Found[]): AnnotateStats {
-  const entries = found.flatMap((of) => of.entries);
+  const listed = new Map<TableRow, number>();
+  const names = new Set<string>();
+  for (const { entries } of found) {
+    for (const { row, more } of entries) {
+      listed.set(row, (listed.get(row) ?? 0) + 1);
+      for (const target of more) if ('undefinedName' in target) names.add(target.undefinedName);
+    }
+  }
   const sum = (count: keyof FoundCounts) =>
     found.reduce((all, { counts }) => all + (counts?.[count] ?? 0), 0);
-  const byKind = listedKinds.map(({ statistic, table }) => [
-    statistic,
-    entries.filter(({ row }) => row === table).length,
-  ]);
-  const names = entries.flatMap(({ more }) =>
-    more.flatMap((target) => ('undefinedName' in target ? [target.undefinedName] : [])),
-  );
+  const byKind = listedKinds.map(({ statistic, table }) => [statistic, listed.get(table) ?? 0]);
   return {
     file: object.file.path,
     ...(Object.fromEntries(byKind) as Pick<
@@ -59,12 +61,12 @@ export function statsOf(object: ObjectCode, found: readonly Found[]): AnnotateSt
       'staticCalls' | 'staticBranches' | 'locks' | 'keptLocks' | 'barriers'
     >),
     alreadyListed: found.reduce(
-      (all, { listed }) => all + listed.reduce((some, { entries: old }) => some + old.length, 0),
+      (all, of) => all + of.listed.reduce((some, { entries: old }) => some + old.length, 0),
       0,
     ),
     rewrittenJumps: sum('rewrittenJumps'),
     madeRelative: sum('madeRelative'),
-    keysAdded: [...new Set(names)],
+    keysAdded: [...names],
     unlistedLocks: sum('unlistedLocks'),
   };
 }

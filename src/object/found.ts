@@ -75,12 +75,24 @@ export class Search {
   }
 }
 
-/** A place as one text, to be compared and counted. */
-export function placeKey({ section, offset }: Pick<Place, 'section' | 'offset'>): string {
-  return `${section}:${offset}`;
+/** Places, to be asked for. */
+export class PlaceSet {
+  private readonly offsets = new Map<number, Set<number>>();
+
+  constructor(places: readonly Pick<Place, 'section' | 'offset'>[]) {
+    for (const { section, offset } of places) {
+      const known = this.offsets.get(section);
+      if (known) known.add(offset);
+      else this.offsets.set(section, new Set([offset]));
+    }
+  }
+
+  has({ section, offset }: { readonly section: number; readonly offset: number }): boolean {
+    return this.offsets.get(section)?.has(offset) === true;
+  }
 }
 
-/** `placeKey` of the site of every entry; the site is the first field. */
-export function sitesOf(entries: readonly ObjectEntry[]): Set<string> {
-  return new Set(entries.map(({ fields: [site] }) => placeKey(site as Place)));
+/** The sites of entries; the site is the first field. */
+export function sitesOf(entries: readonly ObjectEntry[]): PlaceSet {
+  return new PlaceSet(entries.map(({ fields }) => fields[0] as Place));
 }

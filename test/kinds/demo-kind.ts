@@ -10,7 +10,7 @@ import {
   type DumpedPlace,
   siteColumns,
 } from '../../src/kinds/shown.ts';
-import { type Found, placeKey, type Search, sitesOf } from '../../src/object/found.ts';
+import { type Found, type Search, sitesOf } from '../../src/object/found.ts';
 import { readObjectTable } from '../../src/object/tables.ts';
 
 const nop = Uint8Array.of(0x0f, 0x1f, 0x40, 0x00); // nopl 0(%rax)
@@ -32,9 +32,7 @@ function find({ object }: Search): Found {
       .filter((i) => object.symbols.name(i).startsWith('demo_site_'))
       .map((i) => ({ section: section.index, offset: object.placeOfSymbol(i) })),
   );
-  const entries = sites
-    .filter((site) => !known.has(placeKey(site)))
-    .map((site) => ({ row: table, site, more: [] }));
+  const entries = sites.filter((site) => !known.has(site)).map((site) => ({ row: table, site, more: [] }));
   return { entries, listed: [{ row: table, entries: listed }] };
 }
 

@@ -2,7 +2,7 @@
 // Never dmb sy, osh or nsh, dsb or isb: those order more than the CPUs of one program.
 import { instructionSetsOf } from '../../arch/arch.ts';
 import { barrierAt } from '../../arch/barriers.ts';
-import { type Found, type NewEntry, placeKey, type Search, sitesOf } from '../../object/found.ts';
+import { type Found, type NewEntry, type Search, sitesOf } from '../../object/found.ts';
 import type { CodeSection, ObjectCode } from '../../object/object-code.ts';
 import { readObjectTable } from '../../object/tables.ts';
 import { smpBarriers } from './table.ts';
@@ -17,7 +17,7 @@ export function findBarriers(search: Search): Found {
     const section = code.section.index;
     for (const offset of barriersOf(object, code, search.markersIn(code).keptLocks)) {
       const site = { section, offset };
-      if (!known.has(placeKey(site))) entries.push({ row: smpBarriers, site, more: [] });
+      if (!known.has(site)) entries.push({ row: smpBarriers, site, more: [] });
     }
   }
   return { entries, listed: [{ row: smpBarriers, entries: listed }] };

@@ -1,6 +1,6 @@
 // Finds lock prefixes: every F0 that prefixes an instruction, never one in a displacement, an immediate or data.
 import { TextpokeError } from '../../errors.ts';
-import { type Found, type NewEntry, placeKey, type Search, sitesOf } from '../../object/found.ts';
+import { type Found, type NewEntry, type Search, sitesOf } from '../../object/found.ts';
 import { keepLockSymbol } from '../../object/markers.ts';
 import type { CodeSection, ObjectCode } from '../../object/object-code.ts';
 import { readObjectTable } from '../../object/tables.ts';
@@ -28,7 +28,7 @@ export function findLocks(search: Search): Found {
   const policy = rules.locks ?? (listed.length > 0 ? 'listed' : 'all');
   for (const code of policy === 'none' ? [] : object.siteSections) {
     for (const lock of locksOf(object, code, search.markersIn(code).keptLocks)) {
-      if ((lock.kept ? knownKept : known).has(placeKey(lock))) continue;
+      if ((lock.kept ? knownKept : known).has(lock)) continue;
       if (policy === 'listed' && !lock.kept) unlistedLocks++;
       else entries.push({ row: lock.kept ? keptLocks : smpLocks, site: lock, more: [] });
     }

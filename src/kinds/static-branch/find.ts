@@ -7,7 +7,7 @@ import type { ElfChange } from '../../elf/change.ts';
 import { SHF_EXECINSTR } from '../../elf/constants.ts';
 import { TextpokeError } from '../../errors.ts';
 import { fieldOfBranch, targetOfBranch } from '../../object/branches.ts';
-import { type Found, type NewEntry, placeKey, type Search, sitesOf } from '../../object/found.ts';
+import { type Found, type NewEntry, type Search, sitesOf } from '../../object/found.ts';
 import type { BranchMarker } from '../../object/markers.ts';
 import {
   type CodeSection,
@@ -46,7 +46,7 @@ export function findStaticBranches(search: Search): Found {
   const entries: NewEntry[] = [];
   for (const code of object.siteSections) {
     for (const marker of search.markersIn(code).branches) {
-      if (known.has(placeKey({ section: code.section.index, offset: marker.offset }))) continue;
+      if (known.has({ section: code.section.index, offset: marker.offset })) continue;
       if (isAbsolute && !rules.relative) {
         throw new TextpokeError(
           'table-malformed',

@@ -9,7 +9,6 @@ import {
   type Found,
   type ListingRules,
   type NewEntry,
-  placeKey,
   type Search,
   sitesOf,
 } from '../../object/found.ts';
@@ -43,7 +42,7 @@ export function findStaticCalls({ object, rules }: Search): Found {
   const trampolines = new Trampolines(object);
   const entries: NewEntry[] = [];
   for (const site of branchesToTrampolines(object, trampolines)) {
-    if (known.has(placeKey(site))) continue;
+    if (known.has(site)) continue;
     entries.push({ row: staticCallSites, site, more: [keyOfCall(object, rules, trampolines, site)] });
   }
   return { entries, listed: [{ row: staticCallSites, entries: listed }] };
