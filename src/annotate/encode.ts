@@ -130,6 +130,7 @@ export type EncodedTables = Pick<ElfChange, 'symbols' | 'sections' | 'groups' | 
  * group.
  */
 export function encodeTables(object: ObjectCode, entries: readonly NewEntry[], bind: boolean): EncodedTables {
+  if (entries.length === 0) return { symbols: [], sections: [], groups: [], osabi: undefined };
   const { file } = object;
   const symbols = new SymbolAdditions(object);
   // Names come first, so that symbols are numbered in the order in which their calls were found.
@@ -144,7 +145,7 @@ export function encodeTables(object: ObjectCode, entries: readonly NewEntry[], b
     if (list) list.push(entry);
     else byCode.set(entry.site.section, [entry]);
   }
-  const groupOf = entries.length > 0 ? groupsByMember(object) : new Map<number, number>();
+  const groupOf = groupsByMember(object);
   const sections: NewSection[] = [];
   const ownGroups = new Map<number, number[]>();
   let retained = false;

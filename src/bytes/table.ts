@@ -44,16 +44,23 @@ export interface EntryLayout {
   })[];
 }
 
-/** Size of an entry and offsets of its fields for a machine whose long has `wordSize` bytes. */
+const layouts = { 4: new WeakMap<TableRow, EntryLayout>(), 8: new WeakMap<TableRow, EntryLayout>() };
+
+/** Size of an entry and offsets of its fields for a machine whose long has `wordSize` bytes; made once for a row. */
 export function entryLayout(row: TableRow, wordSize: 4 | 8): EntryLayout {
-  let size = 0;
-  const fields = row.fields.map((field) => {
-    const width = field.width === 'word' ? wordSize : 4;
-    const offset = size;
-    size += width;
-    return { ...field, offset, width };
-  });
-  return { size, fields };
+  let layout = layouts[wordSize].get(row);
+  if (!layout) {
+    let size = 0;
+    const fields = row.fields.map((field) => {
+      const width = field.width === 'word' ? wordSize : 4;
+      const offset = size;
+      size += width;
+      return { ...field, offset, width };
+    });
+    layout = { size, fields };
+    layouts[wordSize].set(row, layout);
+  }
+  return layout;
 }
 
 /**

@@ -15,6 +15,7 @@ import { recheck } from '../../src/elf/recheck.ts';
 import { rewriteObject } from '../../src/elf/rewrite.ts';
 import { errorCodes, TextpokeError } from '../../src/errors.ts';
 import { fileSource } from '../../src/files/source.ts';
+import { casesOf } from '../tools.ts';
 import { changeEverything, makeObject, noChange, words } from './objects.ts';
 
 const samples = fileURLToPath(new URL('../../samples/objects/', import.meta.url));
@@ -127,7 +128,7 @@ for (const [what, bytes] of objects) {
     // Headers and the section header table decide most; half of the flips go there.
     const shoff = new ByteView(bytes, bytes[5] === 1).u32(bytes[4] === 2 ? (bytes[5] === 1 ? 40 : 44) : 32);
     let refused = 0;
-    const rounds = 1500;
+    const rounds = casesOf(1500);
     for (let round = 0; round < rounds; round++) {
       const damaged = bytes.slice();
       const flips = 1 + random(3);

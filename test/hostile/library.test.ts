@@ -57,9 +57,11 @@ test(`each of ${samples.length} samples, cut at every 64th byte, is refused by a
   assert.ok(cuts > 5000, `${cuts} cuts`);
 });
 
-test('2,000 seeded byte flips in samples end in a result or an error with a code', () => {
+const sampleFlips = casesOf(2000);
+
+test(`${sampleFlips} seeded byte flips in samples end in a result or an error with a code`, () => {
   const random = seeded(1);
-  for (let i = 0; i < 2000; i++) {
+  for (let i = 0; i < sampleFlips; i++) {
     const name = samples[Math.floor(random() * samples.length)] as string;
     const bytes = flipped(bytesOf(name), random);
     const before = bytes.slice();
@@ -68,13 +70,15 @@ test('2,000 seeded byte flips in samples end in a result or an error with a code
   }
 });
 
-test('1,000 seeded byte flips in annotated objects do not upset the in-memory link', () => {
+const linkFlips = casesOf(1000);
+
+test(`${linkFlips} seeded byte flips in annotated objects do not upset the in-memory link`, () => {
   const random = seeded(2);
   const names = ['gcc-O2/branch.o', 'clang-O2/call.o', 'gcc-O2/hand.o', 'clang-Os/comdat.o'].flatMap((name) =>
     ['', 'aarch64-', 'arm-', 'thumb-'].map((prefix) => prefix + name),
   );
   const annotated = names.map((name) => annotate(name, bytesOf(name), everything).bytes as Uint8Array);
-  for (let i = 0; i < 1000; i++) {
+  for (let i = 0; i < linkFlips; i++) {
     const bytes = flipped(annotated[i % names.length] as Uint8Array, random);
     survives(`flip ${i} in ${names[i % names.length]}`, () => {
       linkObjects([readElf('a.o', bytes)]);
