@@ -12,6 +12,7 @@ import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
 import { describeValue, readCallValue } from '../../src/kinds/static-call/values.ts';
 import { seeded } from '../hostile/seeded.ts';
 import { annotated, imageOf, linkedBytes, programUnits } from '../samples.ts';
+import { casesOf } from '../tools.ts';
 
 const sets = ['gcc-O2', 'clang-Os', 'gcc-Os', 'aarch64-gcc-O2', 'arm-clang-O2', 'thumb-gcc-O2'];
 const images = new Map(sets.map((set) => [set, linkedBytes(set, programUnits)]));
@@ -81,9 +82,11 @@ function randomStep(runtime: Runtime, random: () => number): [step: BootStep, in
   }
 }
 
+const sequences = casesOf(40);
+
 for (const set of sets) {
-  test(`${set}: 40 random sequences followed by their inverses give the first image`, () => {
-    for (let seed = 1; seed <= 40; seed++) {
+  test(`${set}: ${sequences} random sequences followed by their inverses give the first image`, () => {
+    for (let seed = 1; seed <= sequences; seed++) {
       const random = seeded(seed);
       const runtime = start(set);
       const before = contents(runtime);
@@ -99,7 +102,7 @@ for (const set of sets) {
   });
 
   test(`${set}: steps on different keys and calls commute`, () => {
-    for (let seed = 1; seed <= 20; seed++) {
+    for (let seed = 1; seed <= casesOf(20); seed++) {
       const random = seeded(seed);
       const forward = start(set);
       const keys = [...new Set(forward.program.sites.of(staticBranch).map((site) => site.key))];
@@ -137,7 +140,7 @@ for (const set of sets) {
 
   test(`${set}: a plan that is refused changed nothing, whichever site is broken`, () => {
     const random = seeded(7);
-    for (let i = 0; i < 40; i++) {
+    for (let i = 0; i < casesOf(40); i++) {
       const runtime = start(set);
       const sites = runtime.program.sites
         .of(staticBranch)
@@ -160,7 +163,7 @@ test('modules that come and go between random steps leave the image as the steps
   );
   const module = annotated('gcc-O2', 'key-use');
   const openModule = () => readElf('key-use.ko', module.slice());
-  for (let seed = 1; seed <= 30; seed++) {
+  for (let seed = 1; seed <= casesOf(30); seed++) {
     const random = seeded(seed);
     const run = (withModule: boolean) =>
       boot(imageOf(image), { cpus: 2, upFill: 'ds', steps: steps(withModule), openModule });
