@@ -10,7 +10,7 @@ import test, { type TestContext } from 'node:test';
 export const leftOut = 'left out: needs ';
 
 /** Only tests that need nothing but Node are to run; test/run.ts says so. */
-const isUnit = process.env.TEXTPOKE_UNIT === '1';
+export const isUnit = process.env.TEXTPOKE_UNIT === '1';
 
 /** How many cases of `all` a long row of seeded cases tries: all under npm test, a tenth in the loop of unit tests. */
 export function casesOf(all: number): number {

@@ -34,19 +34,17 @@ export const a64Row: FormRow = {
   forms: aarch64Forms,
 };
 
+/** Encodes call sites at an address, over what stands there. */
+function sitesAt(instructions: InstructionSet, address: number, trampoline: number) {
+  return (kind: CallKind, target: CallTarget, current = instructions.nop(4)): Uint8Array | undefined =>
+    instructions.encodeCallSite({ address, kind, target, trampoline, current, support: noSupport })?.bytes;
+}
+
 function* aarch64Forms(instructions: InstructionSet, arch: Arch): Generator<Form> {
   const limits = [-0x800_0000, 0x7ff_fffc];
   for (const address of [0x8_0040_1000, -0x3f_f7ff_f000]) {
     const form = formsAt(instructions, address);
-    const site = (kind: CallKind, target: CallTarget) =>
-      instructions.encodeCallSite({
-        address,
-        kind,
-        target,
-        trampoline: address + 0x1000,
-        current: instructions.nop(4),
-        support: noSupport,
-      })?.bytes;
+    const site = sitesAt(instructions, address, address + 0x1000);
     yield form('nop', instructions.nop(4), { kind: 'nop' }, 'nop');
     for (const displacement of [...limits, -0x123_4564, -4, 0, 4, 0x123_4564]) {
       const target = address + displacement;
@@ -122,15 +120,9 @@ function* a32Forms(instructions: InstructionSet, arch: Arch): Generator<Form> {
   };
   for (const address of [0x1_0000, 0xffff_f000]) {
     const form = formsAt(instructions, address);
+    const encode = sitesAt(instructions, address, address32(address + 0x1000));
     const site = (kind: CallKind, target: CallTarget, condition = 0xe) =>
-      instructions.encodeCallSite({
-        address,
-        kind,
-        target,
-        trampoline: address32(address + 0x1000),
-        current: withCondition(condition, kind === 'call' ? 0x0b00_0000 : 0x0a00_0000),
-        support: noSupport,
-      })?.bytes;
+      encode(kind, target, withCondition(condition, kind === 'call' ? 0x0b00_0000 : 0x0a00_0000));
     const none: CallTarget = { kind: 'null' };
     const zero: CallTarget = { kind: 'return 0', address: address32(address + 0x3000) };
     yield form('nop', instructions.nop(4), { kind: 'nop' }, 'mov r0, r0');
@@ -183,15 +175,7 @@ const tooFar = { notAssembled: 'keystone refuses the last halfwords that b.w rea
 function* t32Forms(instructions: InstructionSet): Generator<Form> {
   for (const address of [0x1000, 0x1002, 0xffff_f000, 0xffff_f002]) {
     const form = formsAt(instructions, address);
-    const site = (kind: CallKind, target: CallTarget) =>
-      instructions.encodeCallSite({
-        address,
-        kind,
-        target,
-        trampoline: address32(address + 0x1000) + 1,
-        current: instructions.nop(4),
-        support: noSupport,
-      })?.bytes;
+    const site = sitesAt(instructions, address, address32(address + 0x1000) + 1);
     yield form('nop', instructions.nop(4), { kind: 'nop' }, 'nop.w');
     const limits = [-0x100_0000 + 4, 0xff_fffe, 0x100_0000, 0x100_0002];
     for (const displacement of [...limits, -0x12_3456, -2, 0, 2, 4, 0x12_3456, 0x6a_aaaa, -0x6a_aaaa]) {

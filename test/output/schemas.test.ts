@@ -33,7 +33,7 @@ import { flipped, seeded } from '../hostile/seeded.ts';
 import { type Ran, runMain } from '../in-process.ts';
 import { banner, core, kdump, kernelBytes, run } from '../memory/dumps.ts';
 import { annotated, imageOf, linkedBytes, programUnits, samplePath } from '../samples.ts';
-import { casesOf } from '../tools.ts';
+import { casesOf, isUnit } from '../tools.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const docs = join(root, 'docs');
@@ -150,7 +150,7 @@ async function askAll(t: TestContext, image: string): Promise<void> {
 }
 
 // In the loop of unit tests those of the common options.
-for (const set of sets.filter((name) => casesOf(10) === 10 || /-O2(-g)?$/.test(name))) {
+for (const set of sets.filter((name) => !isUnit || /-O2(-g)?$/.test(name))) {
   test(`what annotate, dump, boot, verify and diff print of ${set} is as the schemas have it`, async (t) => {
     const paths = copies(set);
     await document(t, 'annotate', 'annotate', '--dry-run', '--relative', '--json', ...paths);
