@@ -24,6 +24,7 @@ export const ExitCode = {
 export const errorCodes = {
   usage: ExitCode.usage,
   'unknown-key': ExitCode.usage,
+  'engine-missing': ExitCode.usage,
   'ambiguous-name': ExitCode.usage,
   'not-elf': ExitCode.malformed,
   'elf-truncated': ExitCode.malformed,

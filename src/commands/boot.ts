@@ -1,8 +1,9 @@
 // textpoke boot: an image, or objects linked in memory, through boot and the steps after it.
 import { dirname, resolve } from 'node:path';
+import type { Runtime } from '../boot/runtime.ts';
 import { parseScenario } from '../boot/scenario.ts';
 import type { BootStep } from '../boot/steps.ts';
-import { loadDisassemblers } from '../engines/disassembler.ts';
+import { disassemblersIfInstalled } from '../engines/disassembler.ts';
 import { inFile, MismatchError } from '../errors.ts';
 import { readText } from '../files/input.ts';
 import { executable, publish } from '../files/publish.ts';
@@ -73,7 +74,7 @@ async function runProgram(
     if (args.states) print(statesText(statesAfter(runtime, names, steps)));
     else if (args.json) print(JSON.stringify(bootJson(names, runtime, undefinedSymbols), null, 2));
     else {
-      if (args.trace) print(traceText(runtime, await loadDisassemblers(image.arch)));
+      if (args.trace) await printTrace(runtime);
       print(bootSummary(runtime));
     }
     for (const note of bootNotes(runtime, undefinedSymbols, args.output)) warn(note);
@@ -82,9 +83,15 @@ async function runProgram(
     progress.clear();
     if (!(error instanceof MismatchError)) throw error;
     printError(error.describe());
-    process.stderr.write(`${mismatchText(error, image, await loadDisassemblers(image.arch))}\n`);
+    process.stderr.write(`${mismatchText(error, image, await disassemblersIfInstalled(image.arch))}\n`);
     return error.exitCode;
   } finally {
     progress.clear();
   }
+}
+
+async function printTrace(runtime: Runtime): Promise<void> {
+  const disassemblers = await disassemblersIfInstalled(runtime.image.arch);
+  print(traceText(runtime, disassemblers));
+  if (!disassemblers) warn('the package capstone-wasm is not installed, so the trace shows bytes alone');
 }

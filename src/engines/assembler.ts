@@ -6,6 +6,7 @@
 import type { InstructionSet } from '../arch/arch.ts';
 import { addressBits, hex } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
+import { importEngine } from './engine.ts';
 
 type Engine = typeof import('keystone-wasm');
 
@@ -81,7 +82,7 @@ export function loadAssembler({ name }: Pick<InstructionSet, 'name'>): Promise<A
 async function load(name: string): Promise<Assembler> {
   const row = rows[name];
   if (!row) throw new TextpokeError('machine-unsupported', `textpoke has no assembler for ${name}`);
-  const engine = await import('keystone-wasm');
+  const engine = await importEngine('keystone-wasm', () => import('keystone-wasm'));
   await loadEngine(engine);
   return new Assembler(engine, row, name);
 }

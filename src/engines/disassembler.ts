@@ -12,6 +12,7 @@ import { conditionNames, halfAt, wordAt } from '../arch/arm/words.ts';
 import { decodeInstruction, lengthOf } from '../arch/x86-64/length.ts';
 import { addressBits } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
+import { importEngine } from './engine.ts';
 
 type Engine = typeof import('capstone-wasm');
 type Insn = import('capstone-wasm').Insn;
@@ -223,7 +224,7 @@ export function loadDisassembler({ name }: Pick<InstructionSet, 'name'>): Promis
 async function load(name: string): Promise<Disassembler> {
   const row = rows[name];
   if (!row) throw new TextpokeError('machine-unsupported', `textpoke has no disassembler for ${name}`);
-  const engine = await import('capstone-wasm');
+  const engine = await importEngine('capstone-wasm', () => import('capstone-wasm'));
   await loadEngine(engine);
   return new CapstoneDisassembler(engine, row);
 }
@@ -238,10 +239,20 @@ function loadEngine(engine: Engine): Promise<void> {
 /** The disassemblers of a machine by instruction set. */
 export type Disassemblers = (instructions: InstructionSet) => Disassembler;
 
-/** Loads the disassembler of each of a machine's instruction sets. Error `machine-unsupported`. */
+/** Loads the disassembler of each of a machine's instruction sets. Errors `machine-unsupported`, `engine-missing`. */
 export async function loadDisassemblers(arch: Arch): Promise<Disassemblers> {
   const loadedSets = new Map<InstructionSet, Disassembler>();
   for (const instructions of instructionSetsOf(arch))
     loadedSets.set(instructions, await loadDisassembler(instructions));
   return (instructions) => loadedSets.get(instructions) as Disassembler;
+}
+
+/** The same, or undefined where capstone is not installed: for text that bytes alone make sense of. */
+export async function disassemblersIfInstalled(arch: Arch): Promise<Disassemblers | undefined> {
+  try {
+    return await loadDisassemblers(arch);
+  } catch (error) {
+    if (error instanceof TextpokeError && error.code === 'engine-missing') return undefined;
+    throw error;
+  }
 }

@@ -1,5 +1,5 @@
 // What verify has in common for images and memory: options, and how the result is told.
-import { loadDisassemblers } from '../engines/disassembler.ts';
+import { disassemblersIfInstalled } from '../engines/disassembler.ts';
 import { inFile } from '../errors.ts';
 import { githubText } from '../output/github.ts';
 import { junitXml } from '../output/junit.ts';
@@ -67,7 +67,7 @@ export async function tellReport<Document>(
   const { findings, file, image, linesProblem } = report;
   const reports = await reportsIn(options.formats, {
     text: async () => {
-      const disassemblers = findings.length > 0 ? await loadDisassemblers(image.arch) : undefined;
+      const disassemblers = findings.length > 0 ? await disassemblersIfInstalled(image.arch) : undefined;
       return verifyText(report, disassemblers, options.color) + summary;
     },
     json: () => JSON.stringify(document, null, 2),

@@ -15,8 +15,14 @@ import { count } from './count.ts';
 import { sourceText } from './verify.ts';
 
 /** One instruction as text; a breakpoint's or a prefix's single byte reads as what it is. */
-function disassemble(disassemblers: Disassemblers, image: Image, bytes: Uint8Array, address: number): string {
-  const disassembler = disassemblers(image.instructionsAt(address));
+function disassemble(
+  disassemblers: Disassemblers | undefined,
+  image: Image,
+  bytes: Uint8Array,
+  address: number,
+): string {
+  const disassembler = disassemblers?.(image.instructionsAt(address));
+  if (!disassembler) return '';
   const lines: string[] = [];
   for (let at = 0; at < bytes.length; ) {
     const line = disassembler.one(bytes.subarray(at), address + at, (target) => image.describe(target));
@@ -51,12 +57,12 @@ function instructionAround(image: Image, address: number): number {
 
 /** A prefix makes no instruction alone: show the one it belongs to. */
 function instructionText(
-  disassemblers: Disassemblers,
+  disassemblers: Disassemblers | undefined,
   image: Image,
   record: PokeRecord,
   bytes: Uint8Array,
 ): string {
-  if (record.what !== 'text') return '';
+  if (record.what !== 'text' || !disassemblers) return '';
   if (bytes.length > 1) return disassemble(disassemblers, image, bytes, record.address);
   const start = instructionAround(image, record.address);
   const whole = image.readUpTo(start, longest).slice();
@@ -81,8 +87,8 @@ function sourcesOf({ image, poker }: Runtime): Map<number, SourceLine> {
   return sources;
 }
 
-/** The trace of every write, with source lines where the image has them. */
-export function traceText(runtime: Runtime, disassemblers: Disassemblers): string {
+/** The trace of every write, with source lines where the image has them; bytes alone without `disassemblers`. */
+export function traceText(runtime: Runtime, disassemblers: Disassemblers | undefined): string {
   const { image, poker } = runtime;
   const colour = outputColours();
   const lines: string[] = [];
@@ -186,12 +192,16 @@ export function bootSummary(runtime: Runtime): string {
 /** How many places are shown before the rest is only counted. */
 const shownMismatches = 20;
 
-/** Places that were not what they had to be: bytes found and allowed, with their disassembly. */
-export function mismatchText(error: MismatchError, image: Image, disassemblers: Disassemblers): string {
+/** Places that were not what they had to be: bytes found and allowed, with their disassembly where there is one. */
+export function mismatchText(
+  error: MismatchError,
+  image: Image,
+  disassemblers: Disassemblers | undefined,
+): string {
   const lines: string[] = [];
   for (const mismatch of error.mismatches.slice(0, shownMismatches)) {
     const show = (bytes: Uint8Array) =>
-      `${hexBytes(bytes)}  ${disassemble(disassemblers, image, bytes, mismatch.address)}`;
+      `${hexBytes(bytes)}  ${disassemble(disassemblers, image, bytes, mismatch.address)}`.trimEnd();
     lines.push(`  ${hex(mismatch.address)} ${mismatch.name}: ${mismatch.reason}`);
     lines.push(`    found    ${show(mismatch.found)}`);
     for (const { bytes, meaning } of mismatch.allowed)

@@ -1,0 +1,47 @@
+// The package as npm installs it from a tarball: no warning, both commands, and the manual page where man looks.
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { builtProgram } from '../built.ts';
+import { scratch, toolTest } from '../tools.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+toolTest(
+  'a tarball is installed without a warning, with its commands and its manual page',
+  ['npm', 'tar'],
+  (t) => {
+    builtProgram();
+    const directory = scratch(t);
+    const npm = (args: readonly string[], cwd: string) =>
+      spawnSync('npm', [...args, '--offline', '--no-audit'], { cwd, encoding: 'utf8' });
+    const packed = npm(['pack', '--ignore-scripts', '--pack-destination', directory], root);
+    assert.equal(packed.status, 0, packed.stderr);
+    execFileSync('tar', ['-xzf', (packed.stdout.trim().split('\n').at(-1) as string).trim()], {
+      cwd: directory,
+    });
+    // Dependencies would have to be fetched; all else is installed as it is.
+    const manifest = join(directory, 'package', 'package.json');
+    const { dependencies, optionalDependencies, ...rest } = JSON.parse(readFileSync(manifest, 'utf8'));
+    assert.deepEqual(Object.keys(optionalDependencies), ['capstone-wasm', 'keystone-wasm']);
+    assert.ok(!('keystone-wasm' in dependencies), 'a package with the GPL is required');
+    writeFileSync(manifest, JSON.stringify(rest));
+    execFileSync('tar', ['-czf', 'bare.tgz', 'package'], { cwd: directory });
+
+    const prefix = join(directory, 'prefix');
+    const installed = npm(
+      ['install', '--global', '--prefix', prefix, join(directory, 'bare.tgz')],
+      directory,
+    );
+    assert.equal(installed.status, 0, installed.stderr);
+    assert.doesNotMatch(installed.stderr, /warn/i);
+    for (const name of ['bin/textpoke', 'bin/textpoke-cc'])
+      assert.ok(existsSync(join(prefix, name)), `${name} is missing`);
+    const page = realpathSync(join(prefix, 'share/man/man1/textpoke.1'));
+    assert.match(readFileSync(page, 'utf8'), /^\.TH /m);
+    const { stdout } = spawnSync(join(prefix, 'bin/textpoke'), ['--version'], { encoding: 'utf8' });
+    assert.equal(stdout, `${rest.version}\n`);
+  },
+);
