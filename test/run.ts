@@ -1,7 +1,8 @@
 // Runs tests with node:test, from the files under test/ whose names hold one of the arguments (all without any).
 //
-// npm test builds dist/ and runs them all, then names and counts those that were left out because an outside tool is
-// missing. With TEXTPOKE_ALL_TOOLS=1 (as .ci/run sets it) leaving any out is a failure.
+// npm test builds dist/ and runs them, then names and counts those that were left out because an outside tool is missing.
+// Long matrices are tried in part; npm run test:all tries every row. With TEXTPOKE_ALL_TOOLS=1 (as .ci/run sets it)
+// leaving any out for want of a tool is a failure.
 //
 // npm run test:unit runs those that need nothing but Node, and counts the others. Two kinds are left: tests that start
 // what is built, which all lie in the folders named here, and tests that need outside tools, which are toolTests.
@@ -12,13 +13,14 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { leftOut } from './tools.ts';
+import { leftForAll, leftOut } from './tools.ts';
 
 const startsWhatIsBuilt = /^(cli|e2e)\//;
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const unit = process.argv.includes('--unit');
-const wanted = process.argv.slice(2).filter((argument) => argument !== '--unit');
+const options = ['--unit', '--all'];
+const [unit, all] = options.map((option) => process.argv.includes(option));
+const wanted = process.argv.slice(2).filter((argument) => !options.includes(argument));
 const names = readdirSync(here, { recursive: true, encoding: 'utf8' })
   .filter(
     (name) => name.endsWith('.test.ts') && (wanted.length === 0 || wanted.some((w) => name.includes(w))),
@@ -28,8 +30,8 @@ const left = names.filter((name) => unit && startsWhatIsBuilt.test(name));
 const files = names.filter((name) => !left.includes(name)).map((name) => join(here, name));
 
 /** How many tests some files hold, without running them. */
-async function countTests(all: readonly string[]): Promise<number> {
-  const args = [...process.execArgv, join(here, 'count.ts'), ...all.map((name) => join(here, name))];
+async function countTests(files: readonly string[]): Promise<number> {
+  const args = [...process.execArgv, join(here, 'count.ts'), ...files.map((name) => join(here, name))];
   return Number((await promisify(execFile)(process.execPath, args)).stdout);
 }
 
@@ -37,19 +39,25 @@ if (unit) {
   process.env.TEXTPOKE_UNIT = '1';
   // A test that starts a tool, and is no toolTest, does not find it.
   process.env.PATH = '/dev/null';
-} else execFileSync(process.execPath, [join(here, '..', 'build.js')], { stdio: 'inherit' });
+} else {
+  // Files that were asked for by name are few: they run whole.
+  if (!all && wanted.length === 0) process.env.TEXTPOKE_LOOP = 'part';
+  execFileSync(process.execPath, [join(here, '..', 'build.js')], { stdio: 'inherit' });
+}
 
 const counted = countTests(left);
 const missing: string[] = [];
+let long = 0;
 let failed = false;
-const stream = run({ files, concurrency: 2 });
+// A file that stalls fails by its name, and does not hold up the rest for ever.
+const stream = run({ files, concurrency: 2, timeout: 15 * 60_000 });
 stream.on('test:fail', () => {
   failed = true;
 });
 stream.on('test:pass', (event) => {
-  if (typeof event.skip === 'string' && event.skip.startsWith(leftOut)) {
-    missing.push(`${event.name} (${event.skip})`);
-  }
+  if (typeof event.skip !== 'string') return;
+  if (event.skip.startsWith(leftOut)) missing.push(`${event.name} (${event.skip})`);
+  if (event.skip === leftForAll) long++;
 });
 const report = stream.compose(new spec());
 report.pipe(process.stdout);
@@ -63,6 +71,8 @@ report.on('end', async () => {
     process.stdout.write(`\n${missing.length} tests were left out for want of tools:\n`);
     for (const line of missing) process.stdout.write(`  ${line}\n`);
   }
+  if (process.env.TEXTPOKE_LOOP === 'part')
+    process.stdout.write(`\n${long} long tests, and rows of long matrices, were left for npm run test:all\n`);
   const strict = process.env.TEXTPOKE_ALL_TOOLS === '1' && !unit;
   if (failed || names.length === 0 || (strict && missing.length > 0)) process.exitCode = 1;
 });

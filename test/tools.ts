@@ -4,17 +4,28 @@ import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_proce
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import test, { type TestContext } from 'node:test';
+import test, { after, type TestContext } from 'node:test';
 
 /** The word that marks a test as left out for want of a tool; test/run.ts looks for it. */
 export const leftOut = 'left out: needs ';
 
+/** The words that mark a test as one of `npm run test:all` alone. */
+export const leftForAll = 'left for npm run test:all';
+
 /** Only tests that need nothing but Node are to run; test/run.ts says so. */
 export const isUnit = process.env.TEXTPOKE_UNIT === '1';
 
-/** How many cases of `all` a long row of seeded cases tries: all under npm test, a tenth in the loop of unit tests. */
+/** Every test and every row of a matrix is to run; test/run.ts says so, and a file that is run alone is run whole. */
+export const isAll = process.env.TEXTPOKE_LOOP !== 'part' && !isUnit;
+
+/** The rows of a long matrix that `npm test` tries: the first of every `step`. `npm run test:all` tries them all. */
+export function rowsOf<Row>(all: readonly Row[], step: number): readonly Row[] {
+  return isAll ? all : all.filter((_, i) => i % step === 0);
+}
+
+/** How many cases of `all` a long row of seeded cases tries: all under npm run test:all, else a tenth. */
 export function casesOf(all: number): number {
-  return isUnit ? all / 10 : all;
+  return isAll ? all : all / 10;
 }
 
 const present = new Map<string, boolean>();
@@ -40,6 +51,16 @@ export function toolTest(
   test(name, isUnit || missing.length > 0 ? { skip: `${leftOut}${missing.join(', ')}` } : {}, body);
 }
 
+/** A toolTest that takes long: it runs under `npm run test:all` alone. */
+export function longTest(
+  name: string,
+  tools: readonly string[],
+  body: (t: TestContext) => void | Promise<void>,
+): void {
+  if (isAll || isUnit) toolTest(name, tools, body);
+  else test(name, { skip: leftForAll }, body);
+}
+
 /** Standard output of a tool; throws with its diagnostics when it fails. `cwd` is a directory. */
 export function run(tool: string, args: readonly string[], cwd?: string): string {
   return execFileSync(tool, args, {
@@ -59,5 +80,12 @@ export function tryRun(tool: string, args: readonly string[], cwd?: string): Spa
 export function scratch(t: TestContext): string {
   const dir = mkdtempSync(join(tmpdir(), 'textpoke-test-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+/** A fresh directory that goes away when the tests of the file have run. */
+export function scratchOfFile(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'textpoke-test-'));
+  after(() => rmSync(dir, { recursive: true, force: true }));
   return dir;
 }
