@@ -76,7 +76,7 @@ export class Stubs {
 
   /** True inside a veneer too: some of ARM's hold branches of their own (bx pc; b .-2; b target). */
   isInVeneer(address: Address): boolean {
-    const near = this.space.symbols.nearest(address);
+    const near = this.space.symbolAt(address);
     return near !== undefined && near.offset < longestStub && this.isVeneer(address - near.offset);
   }
 

@@ -44,7 +44,7 @@ function judgeKey(image: Image, key: Address, { entry }: Site): Finding | undefi
   }
   const size = keySize(image);
   // Flags were split off as the low two bits, so an unaligned key shows as one that no symbol starts at.
-  const above = image.symbols.nearest(key + 3);
+  const above = image.symbolAt(key + 3);
   const start = above && key + 3 - above.offset;
   if (above && start !== undefined && start > key && image.symbols.addressOf(above.name) === start) {
     return make('TP005', start, `the key ${above.name} is not aligned to 4 bytes`);
@@ -54,7 +54,7 @@ function judgeKey(image: Image, key: Address, { entry }: Site): Finding | undefi
   if (image.codeAt(key) || (!isWritable && !(segment && isReadOnlyAfterInit(image, key)))) {
     return make('TP006', key, 'an entry names a key that is not in writable data');
   }
-  const near = image.symbols.nearest(key);
+  const near = image.symbolAt(key);
   if (near?.type === STT_OBJECT && near.offset < near.size && near.offset + size > near.size) {
     const message = `a key needs ${size} bytes, but ${near.name} has only ${near.size - near.offset} bytes here`;
     return make('TP006', key, message);
