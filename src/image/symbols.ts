@@ -5,14 +5,7 @@ import { isNameless, mappingOf, symbolPlace } from '../arch/code-map.ts';
 import { SymbolOrder } from '../arch/symbol-order.ts';
 import type { Address, SectionNumber, SymbolNumber } from '../bytes/named-numbers.ts';
 import { countUpTo } from '../bytes/search.ts';
-import {
-  SHT_DYNSYM,
-  STB_LOCAL,
-  STT_FILE,
-  STT_FUNC,
-  STT_SECTION,
-  STT_TLS,
-} from '../elf/constants.ts';
+import { SHT_DYNSYM, STB_LOCAL, STT_FILE, STT_FUNC, STT_SECTION, STT_TLS } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
 
@@ -179,7 +172,11 @@ export class SymbolIndex {
   /** True when mapping symbols say which code is in which state, and what is data. */
   get hasMapping(): boolean {
     const { arch, table, sorted } = this;
-    return sorted !== undefined && table !== undefined && this.nameless.some((i) => mappingOf(arch, table, i) !== undefined);
+    return (
+      sorted !== undefined &&
+      table !== undefined &&
+      this.nameless.some((i) => mappingOf(arch, table, i) !== undefined)
+    );
   }
 
   /** Symbol numbers whose address lies in [start, end): nameless ones, then others in order of address. */
@@ -192,7 +189,8 @@ export class SymbolIndex {
       const address = table.value[i] as number;
       return address >= start && address < end;
     });
-    for (let i = low; i < symbols.length && (places[i] as number) < end; i++) found.push(symbols[i] as number);
+    for (let i = low; i < symbols.length && (places[i] as number) < end; i++)
+      found.push(symbols[i] as number);
     return found;
   }
 }
