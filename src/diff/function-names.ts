@@ -52,7 +52,8 @@ function withoutDisambiguators(name: string): string {
     v0Part.lastIndex = at;
     const [found = name.charAt(at), length] = v0Part.exec(name) ?? [];
     const end = at + found.length + (length === undefined ? 0 : Number(length));
-    stable += found.startsWith('Cs') ? 'C' : name.slice(at, end);
+    // What a B refers to is so many bytes away, hashes included.
+    stable += found.startsWith('Cs') ? 'C' : found.startsWith('B') ? 'B' : name.slice(at, end);
     at = end;
   }
   return stable;

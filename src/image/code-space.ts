@@ -44,7 +44,15 @@ export class CodeSpace extends AddressSpace {
 
   /** The symbol that names an address; undefined where none does. */
   symbolAt(address: Address): NearSymbol | undefined {
-    return this.symbols.nearest(address, this.sectionAt(address)?.index);
+    const guest = this.guestAt(address);
+    return guest ? guest.symbolAt(address) : this.symbols.nearest(address, this.sectionAt(address)?.index);
+  }
+
+  /** Types of the named symbols that begin at an address. */
+  symbolsAt(address: Address): number[] {
+    const guest = this.guestAt(address);
+    if (guest) return guest.symbolsAt(address);
+    return this.symbols.typesAt(address);
   }
 
   /** Executable ranges: sections where there are headers, else executable segments. */

@@ -169,6 +169,15 @@ export class SymbolIndex {
     return names;
   }
 
+  /** Types of the named symbols that begin at an address. */
+  typesAt(address: Address): number[] {
+    const { sorted, table } = this;
+    if (!sorted || !table) return [];
+    const last = countUpTo(sorted.places, address);
+    const first = countUpTo(sorted.places, address - 1);
+    return Array.from(sorted.symbols.subarray(first, last), (i) => table.type(i));
+  }
+
   /** True when mapping symbols say which code is in which state, and what is data. */
   get hasMapping(): boolean {
     const { arch, table, sorted } = this;
