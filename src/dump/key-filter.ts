@@ -5,7 +5,7 @@ import { hex, parseAddress } from '../bytes/integer.ts';
 import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
 import { isKeyPlace, isLoneKey } from '../demand/keys.ts';
 import type { Image } from '../image/image.ts';
-import { resolveSymbol, splitName } from '../image/names.ts';
+import { splitName } from '../image/names.ts';
 import { isNot } from '../image/what-is.ts';
 import { keyOf } from '../kinds/kind.ts';
 import { kinds } from '../kinds/registry.ts';
@@ -44,5 +44,6 @@ export function requireKeyName(image: Image, name: string): void {
   if (named.some((key) => isLoneKey(image, key) || isCallKey(key))) return;
   const keys = new Set(named);
   if (kinds.some((kind) => kind.read(image).some((site) => keys.has(keyOf(site) ?? Number.NaN)))) return;
-  throw isNot(image, named[0] ?? resolveSymbol(image, symbol, 'key'), 'a key');
+  // A pattern that matches nothing is a pattern all the same.
+  if (named[0] !== undefined) throw isNot(image, named[0], 'a key');
 }

@@ -127,7 +127,9 @@ function dumpImage(
   disassembler: Disassemblers | undefined,
 ): Pick<DumpedFile, 'tables' | 'linesProblem'> {
   const dumped = dumpTables(new ImageView(image), question, disassembler);
-  const found = Object.values(dumped.tables).some(({ entries, problems }) => entries.length + problems.length > 0);
+  const found = Object.values(dumped.tables).some(
+    ({ entries, problems }) => entries.length + problems.length > 0,
+  );
   if (question.key !== undefined && !found) requireKeyName(image, question.key);
   return dumped;
 }

@@ -144,7 +144,11 @@ function* compareBytes(program: Program, original: Program): Generator<Finding> 
  * The key that no entry names whose count holds the byte at a file offset: its sites were all dropped, and boot stored
  * what it was told. The original has it as linkers leave it, or switched once.
  */
-function loneKeyAt(program: Program, original: Program, offset: number): { readonly end: number } | undefined {
+function loneKeyAt(
+  program: Program,
+  original: Program,
+  offset: number,
+): { readonly end: number } | undefined {
   const address = addressOf(program, offset);
   if (address === undefined) return undefined;
   const key = address - (((address % 4) + 4) % 4);

@@ -69,7 +69,8 @@ export function parseCallValue({ image, returnZero }: Program, text: string): Ca
 /** Why no function begins where a code pointer leads: the end of a sentence; undefined where one may. */
 function whyNoFunction(image: Image, pointer: CodePointer): string | undefined {
   const place = placeOf(image.arch, pointer);
-  if (!image.codeAt(place) || image.isData(place, 1)) return '; a function in the code of the image is required';
+  if (!image.codeAt(place) || image.isData(place, 1))
+    return '; a function in the code of the image is required';
   if (!image.isInstructionStart(place)) return ': no instruction begins there';
   if (image.arch.thumbBit && image.unreadable === undefined) {
     const isThumb = image.instructionsAt(place) !== image.arch.instructionsOf(place as number);
