@@ -85,12 +85,22 @@ export class Stubs {
       const { veneerName } = this.space.arch;
       if (veneerName) {
         for (const { address } of this.space.symbols.named((name) => veneerName.test(name))) {
-          const stub = this.stubAt(address);
-          if (stub && 'target' in stub) this.targets.set(address, stub.target);
+          for (const entry of this.entriesOf(address)) {
+            const stub = this.stubAt(entry);
+            if (stub && 'target' in stub) this.targets.set(entry, stub.target);
+          }
         }
       }
     }
     return this.targets;
+  }
+
+  /** Where a veneer may be entered: mold's for ARM begin in Thumb state, and ARM code behind it is called as well. */
+  private entriesOf(pointer: CodePointer): CodePointer[] {
+    const { arch } = this.space;
+    if (!arch.thumbBit || this.stubAt(pointer)) return [pointer];
+    const place: number = placeOf(arch, pointer);
+    return [place + 1, place + 4];
   }
 
   /** True when a veneer lies at a place. */
