@@ -1,7 +1,7 @@
 // Stubs that linkers put on the way of a branch or behind functions: errata, far targets, changes of state. Each linker
 // makes its own; a program with them verifies, boots and does what it should.
 import assert from 'node:assert/strict';
-import { run, toolTest } from '../tools.ts';
+import { longTest, rowsOf, run, toolTest } from '../tools.ts';
 import { aarch64, arm, compileText, type Machine, start } from './cross.ts';
 import { assertVerified, boot, done, fresh, imageSymbols, once, scriptPath } from './programs.ts';
 
@@ -158,7 +158,7 @@ const objectOf = (machine: Machine, name: string, text: string, flags: readonly 
       ]),
   );
 
-for (const [linker, options, stubs] of rows) {
+for (const [linker, options, stubs] of rowsOf(rows, 4)) {
   const tools = linker === 'gold' ? ['aarch64-linux-gnu-ld.gold'] : [];
   toolTest(
     `the stubs of ${linker} ${options} are no calls and no sites`,
@@ -177,7 +177,9 @@ for (const [linker, options, stubs] of rows) {
 for (const state of ['arm', 'thumb'] as const) {
   for (const [linker, options, stubs] of farRows) {
     const tools = linker === 'gold' ? ['arm-linux-gnueabihf-ld.gold'] : linker === 'mold' ? ['mold'] : [];
-    toolTest(
+    // The images are large, so that functions are far.
+    const test = linker === 'mold' && state === 'thumb' ? toolTest : longTest;
+    test(
       `the stubs of ${linker} ${options} lead from ${state} code to far functions`,
       [...arm.tools, ...tools],
       () => {

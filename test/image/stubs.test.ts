@@ -100,3 +100,61 @@ test('the jump in front of veneers is told from others', () => {
   assert.equal(image.stubs.jumpsOverStubs(at(image, 'over')), true);
   assert.equal(image.stubs.jumpsOverStubs(at(image, 'f')), false);
 });
+
+const madd = 0x9b02_0c20; // madd x0, x1, x2, x3
+const branch = (distance: number) => (0x1400_0000 | ((distance / 4) & 0x3ff_ffff)) >>> 0;
+
+/** AArch64 code of words one behind the other, with symbols of some of them: name, number of the word, bytes. */
+function imageOfWords(code: readonly number[], symbols: readonly [string, number, number][]): Image {
+  const object = makeObject({
+    machine: EM_AARCH64,
+    sections: [
+      {
+        name: '.text',
+        type: SHT_PROGBITS,
+        flags: SHF_ALLOC | SHF_EXECINSTR,
+        addralign: 8,
+        data: words(true, ...code),
+      },
+    ],
+    symbols: symbols.map(([name, word, size]) => ({
+      ...{ name, section: 1, value: 4 * word, size },
+      info: (STB_GLOBAL << 4) | STT_FUNC,
+    })),
+  });
+  return new Image(readElf('image', linkObjects([readElf('stubs.o', object)]).bytes));
+}
+
+for (const [what, stubs, found] of [
+  ['an instruction that was moved, with the jump to it', [madd, branch(-20), 0, 0], true],
+  ['no stub', [0, 0, 0, 0], false],
+  ['an instruction that came from elsewhere', [ret, branch(-20), 0, 0], false],
+  ['a jump that leads back to nothing of the kind', [madd, branch(-4), 0, 0], false],
+  ['other code behind the stub', [madd, branch(-20), ret, 0], false],
+] as const) {
+  test(`a jump over ${what} is ${found ? "a linker's own" : 'a branch like others'}`, () => {
+    // f: madd, where another fix was enough; ret; the jump to what follows, a NOP, four words of stubs; g
+    const code = [madd, nop, ret, branch(24), nop, ...stubs, ret];
+    const image = imageOfWords(code, [
+      ['f', 0, 12],
+      ['g', 9, 4],
+    ]);
+    assert.equal(image.stubs.jumpsOverStubs(at(image, 'f') + 12), found);
+  });
+}
+
+test('a veneer without a name is one where no symbol is', () => {
+  const veneer = [0x9000_0010, 0x9100_0210, 0xd61f_0200]; // adrp x16, 0; add x16, x16, #0; br x16
+  const code = [ret, ...veneer, nop, ...veneer];
+  const image = imageOfWords(code, [
+    ['f', 0, 4],
+    ['own', 5, 12],
+  ]);
+  const f = at(image, 'f');
+  for (const [place, target] of [
+    [f + 4, f - (f % 4096)],
+    [at(image, 'own'), at(image, 'own')],
+  ] as const) {
+    assert.deepEqual(image.stubs.callee(place), { kind: 'address', address: target });
+  }
+});
