@@ -7,8 +7,9 @@ import { publish } from '../files/publish.ts';
 import { expandWords, readList } from '../files/response-file.ts';
 import { keptLock } from '../kinds/lock-prefix/kind.ts';
 import { listedKinds } from '../kinds/registry.ts';
-import { describeError, print, printError, warn } from '../output/console.ts';
+import { print, tellError, warn } from '../output/console.ts';
 import { count } from '../output/count.ts';
+import { jsonText, textOf } from '../output/text.ts';
 import { type AnnotateArguments, type Outcome, tryAnnotateFile } from './annotate-file.ts';
 
 /** Says what failed and what else there is to know; returns the exit status of the first of them. */
@@ -21,8 +22,7 @@ function tellFailures(outcomes: readonly Outcome[]): number {
     }
     if ('defect' in outcome) throw new Error(outcome.defect);
     const { code, message, place } = outcome.error;
-    const { text, exitCode: failed } = describeError(new TextpokeError(code, message, place));
-    printError(text);
+    const failed = tellError(new TextpokeError(code, message, place));
     if (exitCode === ExitCode.done) exitCode = failed;
   }
   return exitCode;
@@ -120,7 +120,7 @@ export async function runAnnotate(words: readonly string[], args: AnnotateArgume
   if (args.depfile !== undefined && !args.dryRun && exitCode === ExitCode.done) {
     await writeDepfile(args.depfile, args.output as string, words, files);
   }
-  if (args.json) print(JSON.stringify(annotateJson(stats), null, 2));
+  if (args.json) print(jsonText(annotateJson(stats), 2));
   else if ((args.stats || args.dryRun) && stats.length > 0) print(statsText(stats, args.dryRun === true));
   tellUnlisted(stats);
   return exitCode;
@@ -158,8 +158,8 @@ function eachOnce(files: readonly string[]): string[] {
 function statsText(stats: readonly AnnotateStats[], dryRun: boolean): string {
   const verb = dryRun ? 'would list' : 'listed';
   const become = dryRun ? 'would become' : 'became';
-  return stats
-    .map((s) => {
+  return textOf(
+    stats.map((s) => {
       const counts = listedKinds.map((kind) => {
         const number = (s as unknown as Readonly<Record<string, number>>)[kind.statistic ?? ''] ?? 0;
         const isUsual = kind.annotate !== undefined && !kind.annotate.optIn;
@@ -180,6 +180,6 @@ function statsText(stats: readonly AnnotateStats[], dryRun: boolean): string {
         parts.push(`${count(s.rewrittenJumps, 'jump')} ${become} NOP${s.rewrittenJumps === 1 ? '' : 's'}`);
       if (s.keysAdded.length > 0) parts.push(`keys added: ${s.keysAdded.join(' ')}`);
       return `${s.file}: ${parts.join(', ')}`;
-    })
-    .join('\n');
+    }),
+  );
 }

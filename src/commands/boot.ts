@@ -17,9 +17,10 @@ import {
   statesAfter,
 } from '../library/boot.ts';
 import { type LoadedProgram, withProgram } from '../library/program.ts';
-import { bootSummary, mismatchText, traceText } from '../output/boot.ts';
+import { bootSummary, mismatchLines, traceText } from '../output/boot.ts';
 import { bootJson, bootNotes, statesText } from '../output/boot-document.ts';
 import { Progress, print, printError, warn } from '../output/console.ts';
+import { jsonText } from '../output/text.ts';
 
 export interface BootArguments extends Pick<BootOptions, 'cpus' | 'upFill' | 'profile' | 'states'> {
   output?: string;
@@ -88,7 +89,7 @@ async function runProgram(
     progress.clear();
     const names = namesOf(files);
     if (args.states) print(statesText(statesAfter(runtime, names, steps)));
-    else if (args.json) print(JSON.stringify(bootJson(names, runtime, undefinedSymbols), null, 2));
+    else if (args.json) print(jsonText(bootJson(names, runtime, undefinedSymbols), 2));
     else {
       if (args.trace) await printTrace(runtime);
       print(bootSummary(runtime));
@@ -98,8 +99,7 @@ async function runProgram(
   } catch (error) {
     progress.clear();
     if (!(error instanceof MismatchError)) throw error;
-    printError(error.describe());
-    process.stderr.write(`${mismatchText(error, image, await disassemblersIfInstalled(image.arch))}\n`);
+    printError(error.describe(), mismatchLines(error, image, await disassemblersIfInstalled(image.arch)));
     return error.exitCode;
   } finally {
     progress.clear();

@@ -14,7 +14,7 @@ import { readInput } from '../files/input.ts';
 import { discard, discardPending, renameInto, replace, siblingOf } from '../files/publish.ts';
 import { type RightsOf, rightsOf } from '../files/rights.ts';
 import { reasonOf } from '../files/source.ts';
-import { describeError, printError, warn } from '../output/console.ts';
+import { printError, tellError, warn } from '../output/console.ts';
 import { tellUnlisted } from './annotate.ts';
 import { type CompiledObject, readCompilerLine } from './compiler-line.ts';
 
@@ -132,8 +132,7 @@ async function finishOrRemove(made: MadeObject, name: string, options: AnnotateO
       warn(`${name}: not annotated, left unchanged: ${reason}`);
       return ExitCode.done;
     }
-    const { text, exitCode } = describeError(error);
-    printError(text);
+    const exitCode = tellError(error);
     // As a compiler does that fails: no object is there that a next build would take for a good one.
     discard(made.rights.path);
     rmSync(made.path, { force: true });
