@@ -58,7 +58,13 @@ function requireOtherFiles(
     ...(filesFrom === undefined || filesFrom === '-' ? [] : [filesFrom]),
   ];
   if (output !== undefined) requireOtherFile('-o', output, lists);
-  if (depfile !== undefined) requireOtherFile('--depfile', depfile, [...files, ...lists, output as string]);
+  if (depfile !== undefined) {
+    const named = [...files, ...lists, output as string];
+    requireOtherFile('--depfile', depfile, named);
+    const broken = named.find((name) => /[\n\r]/.test(name));
+    if (broken !== undefined)
+      throw new TextpokeError('usage', `--depfile cannot name ${broken}: a line ends in the name`);
+  }
   if (backup) {
     const backups = new Set(files.map((file) => `${file}.orig`));
     for (const file of files) if (backups.has(file)) requireOtherFile('--backup', file, [file]);

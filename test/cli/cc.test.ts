@@ -207,7 +207,7 @@ test('what goes into a pipe goes there as the compiler made it, and a word is sa
   assert.equal(out.stderr, word('/dev/stdout'));
   assert.equal(out.stdout, readFileSync(object, 'latin1'));
   const fifo = sh(`mkfifo "$4"; cat "$4" > got & cat ${object} > "$4"; wait`);
-  const said = cc(directory, [...fifo, '--coverage', ...line('fifo')]);
+  const said = cc(directory, [...fifo, ...line('fifo'), '--coverage']);
   assert.deepEqual([said.status, said.stderr], [0, word('fifo')]);
   assert.deepEqual(readFileSync(join(directory, 'got')), readFileSync(object));
   assert.equal(lstatSync(join(directory, 'fifo')).isFIFO(), true);

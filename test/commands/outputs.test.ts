@@ -70,6 +70,16 @@ test('annotate refuses to write a list, a dependency file or a backup over what 
   assert.deepEqual(contents(directory), before);
 });
 
+test('a dependency file takes no name in which a line ends', async (t) => {
+  const { directory, at } = await fixture(t);
+  const before = contents(directory);
+  const args = [at('x.o'), '-o', at('y\nall: x.o'), '--depfile', at('y.d')];
+  const ran = await textpoke(t, 'annotate', ...args);
+  assert.equal(ran.status, 2);
+  assert.match(ran.errors, /--depfile cannot name .*y\\x0aall: x\.o: a line ends in the name \[usage\]\n$/);
+  assert.deepEqual(contents(directory), before);
+});
+
 test('annotate to the object itself by another name is annotate in place, with its backup', async (t) => {
   const { at } = await fixture(t);
   const plain = readFileSync(samplePath('gcc-O2', 'lock'));

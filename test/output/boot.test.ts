@@ -21,5 +21,8 @@ test('of very many mismatches the first are shown and the rest counted', async (
   assert.match(lines[0] as string, / place0: a test$/);
   assert.equal(lines.at(-1), '  and 5 further places');
   const few = mismatchLines(new MismatchError(mismatches.slice(0, 20), {}), image, disassemblers);
-  assert.equal(few.some((line) => line.includes('further')), false);
+  assert.equal(
+    few.some((line) => line.includes('further')),
+    false,
+  );
 });
