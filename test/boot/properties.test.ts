@@ -10,7 +10,7 @@ import { readElf } from '../../src/elf/read.ts';
 import { MismatchError } from '../../src/errors.ts';
 import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
 import { describeValue, readCallValue } from '../../src/kinds/static-call/values.ts';
-import { seeded } from '../hostile/seeded.ts';
+import { seeded } from '../seeded.ts';
 import { annotated, imageOf, linkedBytes, programUnits } from '../samples.ts';
 import { casesOf } from '../tools.ts';
 

@@ -13,7 +13,7 @@ import { linkObjects } from '../../src/link/link.ts';
 import { checkImage as verifyImage } from '../../src/verify/passes.ts';
 import { everything, linkedBytes, programUnits } from '../samples.ts';
 import { casesOf, isUnit } from '../tools.ts';
-import { flipped, seeded } from './seeded.ts';
+import { flipped, seeded } from '../seeded.ts';
 
 const objects = fileURLToPath(new URL('../../samples/objects/', import.meta.url));
 const samples = readdirSync(objects, { recursive: true, encoding: 'utf8' })

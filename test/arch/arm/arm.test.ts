@@ -16,7 +16,7 @@ import { loadAssembler } from '../../../src/engines/assembler.ts';
 import { type Intent, loadCrossCheck } from '../../../src/engines/cross-check.ts';
 import { loadDisassembler, loadDisassemblers } from '../../../src/engines/disassembler.ts';
 import { TextpokeError } from '../../../src/errors.ts';
-import { seeded } from '../../hostile/seeded.ts';
+import { seeded } from '../../seeded.ts';
 import { objectCode, sampleBytes } from '../../samples.ts';
 import { run, scratch, toolTest } from '../../tools.ts';
 
