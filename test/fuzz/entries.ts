@@ -156,19 +156,20 @@ async function runDump({ bytes, random }: Given): Promise<void> {
 }
 
 function runLink({ bytes, seed, random }: Given): void {
-  const others = annotatedObjects.filter((name) => name.split(/[ /]/)[1] === seed.split(/[ /]/)[1]);
-  const inputs = [
-    { name: 'a.o', bytes },
-    ...Array.from({ length: random.below(3) }, () => {
-      const name = random.pick(others);
-      return { name, bytes: seedBytes(name) };
-    }),
-  ];
+  const set = seed.slice(0, seed.indexOf('/'));
+  const others = ['branch', 'call', 'lock', 'local']
+    .map((unit) => `${set}/${unit}`)
+    .filter((name) => name !== seed && annotatedObjects.includes(name) && random.chance(0.3));
+  const inputs = [{ name: 'a.o', bytes }, ...others.map((name) => ({ name, bytes: seedBytes(name) }))];
   recheck('linked', link(inputs).bytes);
 }
 
+/** Most of the time one of the first `sound`, which the sample program has. */
+const nameOf = (random: Random, names: readonly string[], sound: number) =>
+  random.chance(0.9) ? (names[random.below(sound)] as string) : random.pick(names);
+
 function randomStep(random: Random): BootStep {
-  const key = random.pick(keyNames);
+  const key = nameOf(random, keyNames, 6);
   switch (random.below(10)) {
     case 0:
       return { do: 'cpuUp', cpu: random.pick([0, 1, 2, 2 ** 31]) };
@@ -184,7 +185,7 @@ function randomStep(random: Random): BootStep {
       return { do: 'queryReserved', start: random.pick(functionNames), size: random.pick([1, 16, 2 ** 40]) };
     case 6:
     case 7:
-      return { do: 'update', call: random.pick(callNames), value: random.pick(functionNames) };
+      return { do: 'update', call: nameOf(random, callNames, 3), value: nameOf(random, functionNames, 6) };
     default:
       return { do: random.pick(['enable', 'disable', 'inc', 'dec', 'flush']), key };
   }

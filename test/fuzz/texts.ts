@@ -5,7 +5,18 @@ const scenario = (...steps: object[]) => JSON.stringify({ schema: 'textpoke.scen
 
 /** Names that the sample program has, in every spelling, and names that it has not. */
 export const keyNames = [
-  ...['on_key', 'off_key', 'off_keys[2]', 'on_keys', 'device+0x8', 'off_*', '*', '?n_key', 'branch.c:on_key'],
+  ...[
+    'on_key',
+    'off_key',
+    'off_keys[2]',
+    'on_keys[1]',
+    'off_*',
+    '?n_key',
+    'device+0x8',
+    '*',
+    'on_keys',
+    'branch.c:on_key',
+  ],
   ...['nothing', 'plain', 'main', '__data_start', '0x0', '0xffffffffffffffff', '-1', 'off_keys[9999999]'],
   ...['off_keys[-1]', '', ':', 'a:b:c', '0x', 'off_key+0x7fffffffffffffff', '__SCK__math', '*'.repeat(60)],
 ];
@@ -21,7 +32,7 @@ export const callNames = [
   '__SCK__math',
 ];
 export const functionNames = [
-  ...['add_one', 'add_ten', 'observe', 'real_probe', 'NULL', 'RET0', 'on_key', '0x0', '0x400000', 'nothing'],
+  ...['add_one', 'add_ten', 'observe', 'NULL', 'RET0', 'real_probe', 'on_key', '0x0', '0x400000', 'nothing'],
   ...['__static_call_return0', '0xffffffffffffffff', 'main+0x3', '__SCT__math', '*'],
 ];
 
@@ -37,9 +48,9 @@ export const scenarios: readonly string[] = [
   scenario(
     { update: { call: 'math', to: 'add_ten' }, expect: { calls: { math: 'add_ten' } } },
     { update: { call: 'math', to: null } },
-    { update: { call: 'probe', to: 'RET0', by: 'module' } },
     { enable: 'off_*', comment: 'all' },
     { disable: 'on_keys[1]' },
+    { update: { call: 'probe', to: 'RET0', by: 'module' }, expect: { refused: 'step-refused' } },
   ),
   scenario(
     { cpuUp: 1 },
@@ -47,10 +58,11 @@ export const scenarios: readonly string[] = [
     { cpuUp: 1 },
     { freeInit: true },
     { forceReinit: true },
-    { queryReserved: { start: 'main+0x10', size: 16 }, expect: { reserved: { branches: true } } },
-    { expect: { bytes: { 'main+0x1c': '0f1f440000' }, refused: 'branch-range' } },
+    { queryReserved: { start: 'likely_true', size: 16 }, expect: { reserved: { branches: true } } },
+    { expect: { calls: { math: 'add_one' }, warnings: [] } },
+    { unload: 'absent', expect: { refused: 'step-refused' } },
+    { expect: { bytes: { 'main+0x1c': '0f1f440000' } } },
     { load: 'absent.ko' },
-    { unload: 'absent' },
   ),
 ];
 
