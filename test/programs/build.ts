@@ -193,7 +193,7 @@ export function randomCompiling(random: Random, machine: Machine, { kind, script
   ] as const)
     for (let i = random.below(most + 1); i > 0; i--) {
       const flag = random.pick(from);
-      if (isClang && ['-mrestrict-it', '-fipa-pta'].includes(flag) && machine.name !== 'T32') continue;
+      if (isClang && machine.script === 'ARM' && flag.includes('+')) continue;
       if (!flags.includes(flag)) flags.push(flag);
     }
   return { compiler, flags };

@@ -166,6 +166,8 @@ export function generate(random: Random, kinds: readonly UnitKind[]): Generated 
     const definitions: string[] = [];
     const own: Target[] = Array.from({ length: 5 }, (_, i) => ({
       name: `u${u}_f${i}`,
+      // The third is static, and so has no C linkage.
+      step: isCpp && i === 2 ? `_ZL${`u${u}_f2`.length}u${u}_f2j` : `u${u}_f${i}`,
       isVoid: i > 2,
       a: maker.odd(),
       b: maker.number(),
@@ -310,6 +312,8 @@ export function randomSteps(
   const state = initialState(model);
   const steps: BootStep[] = [];
   const back: BootStep[] = [];
+  const named = new Map(model.targets.map(({ name, step }) => [name, step]));
+  const stepOf = (value: string) => named.get(value) ?? value;
   const hasReturn0 = model.calls.some(({ initial }) => initial === 'RET0');
   for (let left = 4 + random.below(12); left > 0; left--) {
     if (random.chance(0.6)) {
@@ -323,14 +327,12 @@ export function randomSteps(
       state.keys[index] = count + (what === 'dec' ? -1 : 1);
     } else {
       const { index, step: call, isVoid } = random.pick(model.calls);
-      const values = model.targets
-        .filter((target) => target.isVoid === isVoid && !target.isStatic)
-        .map(({ name }) => name);
+      const values = model.targets.filter((target) => target.isVoid === isVoid).map(({ name }) => name);
       if (hasReturn0) values.push('RET0');
       if (isVoid) values.push('NULL');
       const value = random.pick(values);
-      steps.push({ do: 'update', call, value });
-      back.unshift({ do: 'update', call, value: state.calls[index] as string });
+      steps.push({ do: 'update', call, value: stepOf(value) });
+      back.unshift({ do: 'update', call, value: stepOf(state.calls[index] as string) });
       state.calls[index] = value;
     }
   }

@@ -14,6 +14,8 @@ export interface Key {
 /** A function that a call may lead to: of a number to a number, or of a number to nothing but a note in the log. */
 export interface Target {
   readonly name: string;
+  /** What a step calls it: its symbol. */
+  readonly step: string;
   readonly isVoid: boolean;
   readonly a: number;
   readonly b: number;
