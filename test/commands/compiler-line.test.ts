@@ -98,6 +98,7 @@ test('where the name means something, or there are several, there is no such lin
     'clang -MJ x.json -c x.c -o x.o',
     'clang -c -- x.c',
     'gcc -c a.c b.c',
+    'gcc -c x.c -Xassembler',
     'gcc -c a.c b.c -o x.o',
     'gcc -c a.c other',
   ];

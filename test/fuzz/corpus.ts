@@ -11,4 +11,16 @@ export const corpus: readonly (readonly [was: string, one: Case])[] = [
       options: 3790245803,
     },
   ],
+  [
+    'a compiler line that ends in an option without its argument was given -o as that argument',
+    {
+      entry: 'compiler lines',
+      seed: 'command line 2',
+      edits: [
+        { at: 42, remove: 6, what: 'words' },
+        { at: 42, insert: '2d58617373656d626c6572' },
+      ],
+      options: 4282780842,
+    },
+  ],
 ];

@@ -90,8 +90,16 @@ function overRecord(random: Random, { records, recordSize, name }: Structure): E
 function swapWord(random: Random, { bytes, words }: Ground, { records }: Structure): Edit[] {
   const i = random.below(records.length);
   const at = records[i] as number;
-  const end = records[i + 1 + random.below(4)] ?? bytes.length;
-  const text = tohex(Buffer.from(random.pick(words), 'latin1'));
+  const isAlike = random.chance(0.6);
+  const end = records[i + 1 + (isAlike ? 0 : random.below(4))] ?? bytes.length;
+  // A string for a string, most of the time.
+  const isString = (text: string) => text.startsWith('"');
+  const like = words.filter((word) => isString(word) === (bytes[at] === 0x22));
+  const text = tohex(Buffer.from(random.pick(isAlike && like.length > 0 ? like : words), 'latin1'));
+  if (isAlike) {
+    const change = { at, remove: end - at, what: 'words' };
+    return [change, { at, insert: text }];
+  }
   const pick = random.below(8);
   if (pick === 0) return [{ at, remove: end - at, what: 'words' }];
   if (pick === 1) return [{ at, insert: text, what: 'words' }];
