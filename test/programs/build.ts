@@ -49,7 +49,8 @@ const arm = {
   emulator: ['qemu-arm', '-L', '/usr/arm-linux-gnueabihf'],
 };
 
-const all: readonly Machine[] = [
+/** Machines that programs can be made for. */
+export const machines: readonly Machine[] = [
   {
     ...{ name: 'x86-64', script: 'x86-64', driver: 'g++', linkers: ['bfd', 'lld'], memberOffset: 8 },
     compilers: [gcc(''), ...clangs()],
@@ -72,13 +73,15 @@ const all: readonly Machine[] = [
   { ...arm, name: 'T32', flags: ['-mthumb'] },
 ];
 
-/** The machines whose tools are here, with those of their compilers that are. */
-export function machinesHere(): Machine[] {
-  return all
+/** The machines whose tools are here, with those of their compilers that are; other linkers are taken for x86-64. */
+export function machinesHere(others: readonly string[] = []): Machine[] {
+  return machines
     .map((machine) => ({
       ...machine,
       compilers: machine.compilers.filter(({ c }) => hasTool(c[0] as string)),
-      linkers: machine.linkers.filter((linker) => hasTool(`ld.${linker}`)),
+      linkers: (machine.script === 'x86-64' && others.length > 0 ? others : machine.linkers).filter(
+        (linker) => hasTool(`ld.${linker}`),
+      ),
     }))
     .filter(
       ({ driver, emulator, compilers, linkers }) =>
@@ -194,6 +197,8 @@ export function randomCompiling(random: Random, machine: Machine, { kind, script
     for (let i = random.below(most + 1); i > 0; i--) {
       const flag = random.pick(from);
       if (isClang && machine.script === 'ARM' && flag.includes('+')) continue;
+      // clang 14 then takes addresses as no PIE can have them.
+      if (isClang && flag === '-mcmodel=medium' && pic !== '-fno-pie') continue;
       if (!flags.includes(flag)) flags.push(flag);
     }
   return { compiler, flags };
