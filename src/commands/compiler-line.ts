@@ -103,6 +103,8 @@ export function readCompilerLine(words: readonly string[]): CompilerLine {
       seen.MF ||= word.startsWith('-MF');
       seen.target ||= word.startsWith('-MT') || word.startsWith('-MQ');
       if (takesArgument.has(word)) i++;
+      // An argument that is missing: what is added behind it would be taken for it.
+      seen.name ||= i === expanded.length;
     }
   }
   if (seen.end || inputs.length === 0) return { objects: [], linkedAtOnce: [] };

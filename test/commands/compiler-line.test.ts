@@ -123,6 +123,7 @@ test('where the name means something, or there are several, there is no such lin
     'clang -working-directory d -c x.c -o x.o',
     'clang --config x.cfg -c x.c -o x.o',
     'gcc -c a.c b.c',
+    'gcc -c x.c -Xassembler',
     'gcc -c a.c b.c -o x.o',
     'gcc -c a.c other',
   ];
