@@ -2,11 +2,11 @@
 import { hexBytes } from '../bytes/integer.ts';
 import { readKey } from '../demand/keys.ts';
 import { TextpokeError } from '../errors.ts';
-import { resolvePlace, resolveStaticKeys } from '../image/names.ts';
+import { resolvePlace } from '../image/names.ts';
 import type { Reserved, Warning } from './log.ts';
 import type { Runtime } from './runtime.ts';
 import { callsNamed, describeCall, describeNamedValue } from './static-call.ts';
-import { keysInUse } from './static-key.ts';
+import { keysNamed } from './static-key.ts';
 
 /** What is expected of a step; fields that are absent are not looked at. */
 export interface Expectation {
@@ -44,7 +44,7 @@ export function checkExpectation(
     );
   }
   for (const [name, count] of Object.entries(expected.keys ?? {})) {
-    for (const key of resolveStaticKeys(image, name, keysInUse(runtime))) {
+    for (const key of keysNamed(runtime, name)) {
       require(`count of ${image.describe(key)}`, String(count), String(readKey(image, key).enabled));
     }
   }

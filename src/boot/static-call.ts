@@ -2,7 +2,7 @@
 
 import { placeOf } from '../arch/code-pointer.ts';
 import { hex, sameBytes } from '../bytes/integer.ts';
-import { keySize } from '../demand/keys.ts';
+import { keySize, requireCallKey } from '../demand/keys.ts';
 import type { Patch } from '../demand/patch.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
@@ -196,8 +196,12 @@ function checkSignature(runtime: Runtime, trampoline: number): void {
 }
 
 /** The static calls that a person's name or pattern means, in the order of their keys. Errors: those of names. */
-export function callsNamed({ program }: Runtime, text: string): StaticCall[] {
-  return resolveStaticCalls(program.image, program.calls, text);
+export function callsNamed(runtime: Runtime, text: string): StaticCall[] {
+  const { image, calls } = runtime.program;
+  const named = resolveStaticCalls(image, calls, text);
+  for (const { key } of named)
+    requireCallKey(image, key, calls.has(key) || runtime.sitesOf(staticCall, key).length > 0);
+  return named;
 }
 
 /** What a call goes to now, as people name it. */

@@ -3,7 +3,7 @@ import type { UpFill } from '../demand/patch.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { printable, TextpokeError } from '../errors.ts';
 import { type Input, nameOf } from '../files/input.ts';
-import { resolvePlace, resolveStaticKeys } from '../image/names.ts';
+import { resolvePlace } from '../image/names.ts';
 import type { StaticCall } from '../image/static-calls.ts';
 import { cpuDown, cpuUp } from './cpus.ts';
 import { checkExpectation, type Expectation } from './expectation.ts';
@@ -20,7 +20,7 @@ import {
   enableKey,
   flushKey,
   incrementKey,
-  keysInUse,
+  keysNamed,
 } from './static-key.ts';
 
 /** static_key_enable, _disable, _slow_inc, _slow_dec, and the flush of decrements that wait. */
@@ -142,7 +142,7 @@ function carryOut(
       }
       break;
     case 'decDeferred':
-      for (const key of keysOf(runtime, step.key)) decrementKeyLater(runtime, key, step.timeout);
+      for (const key of keysNamed(runtime, step.key)) decrementKeyLater(runtime, key, step.timeout);
       break;
     case 'load':
       loadModule(runtime, openModule(step.file), upFill);
@@ -172,13 +172,9 @@ function carryOut(
     case 'expect':
       break;
     default:
-      for (const key of keysOf(runtime, step.key)) keyOperations[step.do](runtime, key);
+      for (const key of keysNamed(runtime, step.key)) keyOperations[step.do](runtime, key);
   }
   return undefined;
-}
-
-function keysOf(runtime: Runtime, text: string): number[] {
-  return resolveStaticKeys(runtime.image, text, keysInUse(runtime));
 }
 
 /** A module that was given the trampoline alone may call, but not update. Error `step-refused`. */

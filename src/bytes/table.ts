@@ -25,6 +25,8 @@ export interface TableRow {
   readonly mayBeAbsolute?: true;
   /** A linked kernel keeps it inside a larger section, so that only the symbols tell where. */
   readonly insideOther?: true;
+  /** A kernel's script fills the table with zeros up to the next multiple of so many bytes; they are no entries. */
+  readonly paddedTo?: number;
   /** Linker symbols at the table's two ends, the names tried in turn (include/asm-generic/vmlinux.lds.h). */
   readonly bounds: readonly (readonly [start: string, stop: string])[];
 }

@@ -1,8 +1,12 @@
 // Keys in memory: `struct static_key` (include/linux/jump_label.h) and `struct static_call_key`
 // (include/linux/static_call_types.h), whose second member is a union with flags.
 import type { Address } from '../bytes/named-numbers.ts';
+import { keyPrefix } from '../bytes/static-call-names.ts';
+import { PF_W, PT_LOAD, STT_OBJECT } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
+import { isReadOnlyAfterInit } from '../image/kernel.ts';
+import { isNot, whatIs } from '../image/what-is.ts';
 
 /** JUMP_TYPE_TRUE: the key's initial value, in bit 0 of its `type`. */
 const initiallyTrue = 1;
@@ -12,6 +16,56 @@ export interface KeyState {
   /** The count, as static_key_count gives it. */
   readonly enabled: number;
   readonly initial: boolean;
+}
+
+/** True where a key of either kind can be written to: data, writable at least until a kernel has started. */
+export function isKeyPlace(image: Image, key: Address): boolean {
+  const guest = image.guests.find((of) => of.image.contains(key));
+  if (guest) return isKeyPlace(guest.image, key);
+  const end = key + keySize(image);
+  const segment = image.file.segments.find(
+    (s) => s.type === PT_LOAD && key >= s.vaddr && end <= s.vaddr + s.memsz,
+  );
+  if (!segment || image.codeAt(key)) return false;
+  return (segment.flags & PF_W) !== 0 || isReadOnlyAfterInit(image, key);
+}
+
+/**
+ * True for a static key that no entry names, as its symbol and its bytes show: a whole object of keys, one or an array,
+ * and a `type` that says nothing but the initial value.
+ */
+export function isLoneKey(image: Image, key: Address): boolean {
+  const size = keySize(image);
+  const { wordSize } = image.arch;
+  if (key % wordSize !== 0 || !isKeyPlace(image, key)) return false;
+  const symbol = image.symbolAt(key);
+  if (symbol?.type !== STT_OBJECT || symbol.name.startsWith(keyPrefix)) return false;
+  if (symbol.size % size !== 0 || symbol.offset % size !== 0 || symbol.offset >= symbol.size) return false;
+  const padding = image.read(key + 4, wordSize - 4);
+  const word = image.readWord(key + wordSize);
+  return padding.every((byte) => byte === 0) && (word === 0 || word === initiallyTrue);
+}
+
+/** Throws `unknown-key` unless a static key lies at an address; `isListed` says that an entry of a table names it. */
+export function requireStaticKey(image: Image, key: Address, isListed: boolean): void {
+  if (isListed || isLoneKey(image, key)) return;
+  throw isNot(
+    image,
+    key,
+    `a static key; a key is named by an entry of __jump_table, or an object of ${keySize(image)} bytes in writable data`,
+  );
+}
+
+/** Throws `unknown-key` unless the key of a static call lies at an address; `isKnown`: a name or an entry says so. */
+export function requireCallKey(image: Image, key: Address, isKnown: boolean): void {
+  const symbol = image.symbolAt(key);
+  const isWhole = symbol === undefined || symbol.size === 0 || symbol.size - symbol.offset >= keySize(image);
+  if (isKnown && isWhole && isKeyPlace(image, key)) return;
+  throw isNot(
+    image,
+    key,
+    `the key of a static call; a key is called ${keyPrefix}NAME, or named by an entry of .static_call_sites, and is an object of ${keySize(image)} bytes in writable data`,
+  );
 }
 
 /** Throws unless a key of either kind can lie at an address: `key-unaligned`, `table-malformed` (in `table`). */
@@ -26,6 +80,13 @@ export function requireKey(image: Image, key: Address, table: string): void {
       file: image.file.path,
       section: table,
     });
+  }
+  if (!isKeyPlace(image, key)) {
+    throw new TextpokeError(
+      'table-malformed',
+      `${whatIs(image, key)}, not a key; an entry has to name a key in writable data`,
+      { file: image.file.path, section: table },
+    );
   }
 }
 

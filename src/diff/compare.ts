@@ -1,7 +1,9 @@
 // Two builds against each other: in each function the sites that are there no more, that are new, and that say
 // something else now.
 import { diffArrays } from 'diff';
-import type { ComparedSite, SitesByFunction } from './sites.ts';
+import { baseName, stableName } from './function-names.ts';
+import { matchInOrder } from './match.ts';
+import { type ComparedSite, functionName, identity, type SitesByFunction, stableMeaning } from './sites.ts';
 
 export type Difference =
   | { readonly what: 'removed'; readonly function: string; readonly before: ComparedSite }
@@ -20,18 +22,40 @@ export interface ComparedSites {
   readonly after: ReadonlyMap<string, number>;
 }
 
-/** What makes two sites the same: not where they are, and not the order of sites of other kinds around them. */
-const identity = ({ kind, key }: ComparedSite) => `${kind} ${key ?? ''}`;
-const meaning = (site: ComparedSite) => `${identity(site)} ${site.flags}`;
-
 /** Edits that are searched for in one function; beyond them order is given up, and only numbers count. */
 const mostEdits = 2000;
+
+interface ComparedFunction {
+  readonly name: string;
+  readonly sites: readonly ComparedSite[];
+  /** What all its sites mean. */
+  readonly meaning: string;
+}
+
+function functionsOf(functions: SitesByFunction): ComparedFunction[] {
+  return Array.from(functions, ([key, sites]) => ({
+    name: functionName(key),
+    sites,
+    meaning: sites.map(stableMeaning).join('\n'),
+  }));
+}
+
+/** The one of its name, else one whose name differs by what a rebuild changes; the one with the same sites first. */
+const likenesses: readonly ((of: ComparedFunction) => string)[] = [
+  ({ name, meaning }) => `${name}\n${meaning}`,
+  ({ name }) => name,
+  ({ name, meaning }) => `${stableName(name)}\n${meaning}`,
+  ({ name }) => stableName(name),
+];
 
 /** Compares two builds; differences in order of the old build's functions, new functions behind them. */
 export function compareSites(before: SitesByFunction, after: SitesByFunction): ComparedSites {
   const differences: Difference[] = [];
-  for (const name of new Set([...before.keys(), ...after.keys()]))
-    differences.push(...compareFunction(name, before.get(name) ?? [], after.get(name) ?? []));
+  for (const [old, now] of matchInOrder(functionsOf(before), functionsOf(after), likenesses)) {
+    const { name } = old ?? now;
+    for (const difference of compareFunction(baseName(name), old?.sites ?? [], now?.sites ?? []))
+      differences.push(difference);
+  }
   return { differences, before: countKinds(before), after: countKinds(after) };
 }
 
@@ -50,11 +74,12 @@ function compareFunction(
   const parts =
     before.length > 0 && after.length > 0
       ? diffArrays([...before], [...after], {
-          comparator: (a, b) => meaning(a) === meaning(b),
+          comparator: (a, b) => stableMeaning(a) === stableMeaning(b),
           maxEditLength: mostEdits,
         })
       : undefined;
-  if (!parts) return pair(name, ...withoutCommon(before, after));
+  // The order of a function's parts is the linker's.
+  if (!parts || isSplit(before) || isSplit(after)) return pair(name, ...withoutCommon(before, after));
   const differences: Difference[] = [];
   let gone: ComparedSite[] = [];
   let come: ComparedSite[] = [];
@@ -70,21 +95,27 @@ function compareFunction(
   return [...differences, ...pair(name, gone, come)];
 }
 
+/** True for a function whose sites lie in several symbols: in it and in its cold part. */
+function isSplit([first, ...others]: readonly ComparedSite[]): boolean {
+  const symbolOf = ({ place }: ComparedSite) => place.replace(/[+-]0x[0-9a-f]+$/, '');
+  return first !== undefined && others.some((site) => symbolOf(site) !== symbolOf(first));
+}
+
 /** What is left of both when sites that mean the same cancel out. */
 function withoutCommon(
   before: readonly ComparedSite[],
   after: readonly ComparedSite[],
 ): [gone: ComparedSite[], come: ComparedSite[]] {
   const left = new Map<string, number>();
-  for (const site of after) left.set(meaning(site), (left.get(meaning(site)) ?? 0) + 1);
+  for (const site of after) left.set(stableMeaning(site), (left.get(stableMeaning(site)) ?? 0) + 1);
   const take = (counts: Map<string, number>) => (site: ComparedSite) => {
-    const count = counts.get(meaning(site)) ?? 0;
-    counts.set(meaning(site), count - 1);
+    const count = counts.get(stableMeaning(site)) ?? 0;
+    counts.set(stableMeaning(site), count - 1);
     return count <= 0;
   };
   const gone = before.filter(take(new Map(left)));
   const there = new Map<string, number>();
-  for (const site of before) there.set(meaning(site), (there.get(meaning(site)) ?? 0) + 1);
+  for (const site of before) there.set(stableMeaning(site), (there.get(stableMeaning(site)) ?? 0) + 1);
   return [gone, after.filter(take(there))];
 }
 

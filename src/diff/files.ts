@@ -5,6 +5,8 @@ import { type Input, nameOf, withSource } from '../files/input.ts';
 import type { Finding } from '../verify/finding.ts';
 import { checkBaseline } from './baseline.ts';
 import { type ComparedSites, compareSites } from './compare.ts';
+import { stableMember } from './function-names.ts';
+import { matchInOrder } from './match.ts';
 import { type SitesByFunction, sitesByFunction } from './sites.ts';
 
 /** What was compared: a file, or a member of an archive. */
@@ -33,11 +35,15 @@ function sitesOf(input: Input): Promise<Map<string | undefined, SitesByFunction>
 export async function compareFiles(old: Input, now: Input): Promise<ComparedFile[]> {
   const [before, after] = [await sitesOf(old), await sitesOf(now)];
   const nothing: SitesByFunction = new Map();
-  return Array.from(
-    new Set([...before.keys(), ...after.keys()]),
-    (member): ComparedFile => ({
-      member,
-      ...compareSites(before.get(member) ?? nothing, after.get(member) ?? nothing),
+  const members = matchInOrder(
+    [...before],
+    [...after],
+    [([name]) => name ?? '', ([name]) => stableMember(name ?? '')],
+  );
+  return members.map(
+    ([old, now]): ComparedFile => ({
+      member: (old ?? now)[0],
+      ...compareSites(old?.[1] ?? nothing, now?.[1] ?? nothing),
     }),
   );
 }

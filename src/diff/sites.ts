@@ -4,6 +4,7 @@ import { type DumpedFile, tablesOf } from '../dump/model.ts';
 import { isKind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
 import { isDead, placeName, sourceName } from '../kinds/shown.ts';
+import { stableKey, withoutPart } from './function-names.ts';
 
 export interface ComparedSite {
   /** As the row of the kind names it: `static branch`. */
@@ -20,7 +21,7 @@ export interface ComparedSite {
   readonly source: string | undefined;
 }
 
-/** Sites by function, in order of address; functions in order of their first site. */
+/** Sites by function (`functionName`), in order of address; functions in order of their first site. */
 export type SitesByFunction = ReadonlyMap<string, readonly ComparedSite[]>;
 
 /** `static branch of tracing (unlikely)`. */
@@ -28,16 +29,24 @@ export function describeSite({ kind, key, flags }: ComparedSite): string {
   return `${kind}${key === undefined ? '' : ` of ${key}`}${flags === '' ? '' : ` (${flags})`}`;
 }
 
-/** What compilers put behind the names of functions that they split, clone or rename. */
-const suffix = /(\.(constprop|isra|part|cold|llvm|lto_priv|localalias|specialized|warm|hot|\d+)(\.\d+)*)+$/;
+/** What makes two sites the same: not where they are, and not what a rebuild changes in the name of the key. */
+export const identity = ({ kind, key }: ComparedSite) => `${kind} ${key === undefined ? '' : stableKey(key)}`;
 
-/** A name that a rebuild does not change: `work` of `work.isra.0` and of `work.cold`. */
-export function baseName(name: string): string {
-  return name.replace(suffix, '') || name;
+/** The same, and what the entry says besides. */
+export const stableMeaning = (site: ComparedSite) => `${identity(site)} ${site.flags}`;
+
+/** Behind the name of a function come the numbers of the others that have the same name. */
+const between = '\0';
+
+/** The name of the function that a key of `SitesByFunction` stands for. */
+export function functionName(key: string): string {
+  return key.split(between, 1)[0] as string;
 }
 
 interface Placed extends ComparedSite {
-  readonly function: string;
+  readonly symbol: string;
+  /** Where the symbol lies: file-local functions of several sources may share a name. */
+  readonly start: string;
   readonly section: string;
 }
 
@@ -49,25 +58,36 @@ export function sitesByFunction(file: DumpedFile): SitesByFunction {
     for (const entry of table.entries) {
       if (isDead(entry) || (row.hasKeys && entry.problem)) continue;
       const { place, key, flags = '' } = row.identify(entry);
+      const section = place.section ?? '';
+      const address = parseAddress(place.address ?? '0x0') ?? 0;
       sites.push({
         kind: row.name,
         key,
         flags,
         place: placeName(place),
-        address: parseAddress(place.address ?? '0x0') ?? 0,
+        address,
         source: sourceName(place),
-        function: place.symbol === undefined ? (place.section ?? '') : baseName(place.symbol),
-        section: place.section ?? '',
+        symbol: place.symbol ?? section,
+        start: place.symbol === undefined ? '' : `${section} ${address - (place.symbolOffset ?? 0)}`,
+        section,
       });
     }
   }
   // A section of a function's own is of one function; among others, what is cold lies behind.
   sites.sort((a, b) => (a.section !== b.section ? (a.section < b.section ? -1 : 1) : a.address - b.address));
   const functions = new Map<string, ComparedSite[]>();
+  const starts = new Map<string, Map<string, number>>();
   for (const site of sites) {
-    const group = functions.get(site.function);
+    const known = starts.get(site.symbol) ?? new Map<string, number>();
+    starts.set(site.symbol, known);
+    const number = known.get(site.start) ?? known.size;
+    known.set(site.start, number);
+    // The second `init.cold` is taken for one of the second `init`.
+    const name = withoutPart(site.symbol);
+    const key = number === 0 ? name : `${name}${between}${number}`;
+    const group = functions.get(key);
     if (group) group.push(site);
-    else functions.set(site.function, [site]);
+    else functions.set(key, [site]);
   }
   return functions;
 }

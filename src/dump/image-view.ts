@@ -63,7 +63,7 @@ export class ImageView implements TableView<number> {
   place(address: number): DumpedPlace {
     const { image } = this;
     const section = image.sectionAt(address);
-    const near = image.contains(address) ? image.symbols.nearest(address) : undefined;
+    const near = image.contains(address) ? image.symbolAt(address) : undefined;
     const offset = section && address - section.addr;
     // In a stripped image the nearest symbol may stand sections away: it names nothing here.
     const named = near && (offset === undefined || near.offset <= offset) ? near : undefined;

@@ -3,10 +3,9 @@
 import type { Arch } from '../arch/arch.ts';
 import { isAllData, isNameless } from '../arch/code-map.ts';
 import { hex } from '../bytes/integer.ts';
-import { countUpTo } from '../bytes/search.ts';
 import { entryLayout, splitKey, type TableRow } from '../bytes/table.ts';
 import { linesOfPlaces, type SourceLines } from '../dwarf/source-lines.ts';
-import { SHT_NOBITS, STB_GLOBAL, STT_FUNC, STT_OBJECT } from '../elf/constants.ts';
+import { SHT_NOBITS } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
 import type { DumpedPlace } from '../kinds/shown.ts';
 import { targetOfBranch } from '../object/branches.ts';
@@ -14,17 +13,10 @@ import type { CodeSection, ObjectCode, Place } from '../object/object-code.ts';
 import { readObjectTable, tableSections } from '../object/tables.ts';
 import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
 
-/** The named symbols of one section in order of offset; one of each offset. */
-interface SymbolOrder {
-  readonly offsets: Float64Array;
-  readonly symbols: Uint32Array;
-}
-
 export class ObjectView implements TableView<Place> {
   readonly arch: Arch;
   private readonly object: ObjectCode;
   private readonly code: ReadonlyMap<number, CodeSection>;
-  private readonly orders = new Map<number, SymbolOrder>();
 
   constructor(object: ObjectCode) {
     this.object = object;
@@ -95,7 +87,7 @@ export class ObjectView implements TableView<Place> {
     const name = object.file.sections[section]?.name ?? `section ${section}`;
     const isNamed =
       symbol > 0 && object.symbolName(symbol) !== name && !isNameless(object.arch, object.symbols, symbol);
-    const near = isNamed ? symbol : this.nearest(section, offset);
+    const near = isNamed ? symbol : object.symbolAt(section, offset);
     const place = { address: hex(offset), section: name, offset };
     if (near === undefined) return place;
     const symbolOffset = offset - object.placeOfSymbol(near);
@@ -129,30 +121,5 @@ export class ObjectView implements TableView<Place> {
   branchTarget({ section, offset }: Place): Place | undefined {
     const code = this.code.get(section);
     return code && targetOfBranch(this.object, code, offset);
-  }
-
-  /** The symbol at or nearest in front of an offset; functions and objects before plain labels, globals before locals. */
-  private nearest(section: number, offset: number): number | undefined {
-    let order = this.orders.get(section);
-    if (!order) {
-      order = this.sort(section);
-      this.orders.set(section, order);
-    }
-    const { offsets, symbols } = order;
-    return symbols[countUpTo(offsets, offset) - 1];
-  }
-
-  private sort(section: number): SymbolOrder {
-    const { arch, symbols } = this.object;
-    const rank = (i: number) => {
-      const type = symbols.type(i);
-      return (type === STT_FUNC || type === STT_OBJECT ? 2 : 0) + (symbols.binding(i) === STB_GLOBAL ? 1 : 0);
-    };
-    const value = (i: number) => this.object.placeOfSymbol(i);
-    const members = this.object
-      .symbolsIn(section)
-      .filter((i) => symbols.name(i) !== '' && !isNameless(arch, symbols, i))
-      .sort((a, b) => value(a) - value(b) || rank(a) - rank(b) || b - a);
-    return { offsets: Float64Array.from(members, value), symbols: Uint32Array.from(members) };
   }
 }

@@ -18,7 +18,7 @@ import type { DumpedDeadEntry, DumpedEntry, DumpedPlace } from '../kinds/shown.t
 import { ObjectCode } from '../object/object-code.ts';
 import { ViewReader } from './entry-reader.ts';
 import { ImageView } from './image-view.ts';
-import { keyFilter } from './key-filter.ts';
+import { keyFilter, requireKeyName } from './key-filter.ts';
 import type { DumpedFile, DumpedTable, DumpedTables } from './model.ts';
 import { ObjectView } from './object-view.ts';
 import type { RawEntry, TableView } from './view.ts';
@@ -45,6 +45,7 @@ export interface DumpOptions {
 
 /** What is asked of every file. */
 interface Question {
+  readonly key: string | undefined;
   readonly rows: readonly TableKind[];
   readonly accepts: ((key: DumpedPlace) => boolean) | undefined;
 }
@@ -61,7 +62,11 @@ export async function* dumpFile(
 ): AsyncGenerator<DumpedFile> {
   const asked = options.table === undefined ? tableKinds : [tableNamed(options.table)];
   const accepts = options.key === undefined ? undefined : keyFilter(options.key);
-  const question = { rows: asked.filter(({ hasKeys }) => hasKeys || !accepts), accepts };
+  const question = {
+    key: options.key,
+    rows: asked.filter(({ hasKeys }) => hasKeys || !accepts),
+    accepts,
+  };
   for (const { member, open } of await opensOf(path, input)) {
     const file = open();
     const arch = inFile(file.path, () => archOf(file.header));
@@ -105,7 +110,7 @@ function dumpElf(file: ElfFile, question: Question, disassembler: Disassemblers 
       ? { tables: {} }
       : isObject
         ? dumpTables(new ObjectView(new ObjectCode(file, arch)), question, disassembler)
-        : dumpTables(new ImageView(new Image(file)), question, disassembler);
+        : dumpImage(new Image(file), question, disassembler);
   return {
     file: file.path,
     class: header.class,
@@ -114,6 +119,19 @@ function dumpElf(file: ElfFile, question: Question, disassembler: Disassemblers 
     tables,
     ...(linesProblem !== undefined && { linesProblem }),
   };
+}
+
+function dumpImage(
+  image: Image,
+  question: Question,
+  disassembler: Disassemblers | undefined,
+): Pick<DumpedFile, 'tables' | 'linesProblem'> {
+  const dumped = dumpTables(new ImageView(image), question, disassembler);
+  const found = Object.values(dumped.tables).some(
+    ({ entries, problems }) => entries.length + problems.length > 0,
+  );
+  if (question.key !== undefined && !found) requireKeyName(image, question.key);
+  return dumped;
 }
 
 function dumpTables<Place>(

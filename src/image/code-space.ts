@@ -8,7 +8,7 @@ import { countUpTo } from '../bytes/search.ts';
 import { PF_X, SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHT_NOBITS } from '../elf/constants.ts';
 import type { ElfFile, Section } from '../elf/file.ts';
 import { AddressSpace } from './address-space.ts';
-import { SymbolIndex } from './symbols.ts';
+import { type NearSymbol, SymbolIndex } from './symbols.ts';
 
 export interface CodeRange {
   readonly name: string;
@@ -40,6 +40,19 @@ export class CodeSpace extends AddressSpace {
     this.allocStarts ??= Float64Array.from(this.alloc, (s) => s.addr);
     const section = this.alloc[countUpTo(this.allocStarts, address) - 1];
     return section && address < section.addr + section.size ? section : undefined;
+  }
+
+  /** The symbol that names an address; undefined where none does. */
+  symbolAt(address: Address): NearSymbol | undefined {
+    const guest = this.guestAt(address);
+    return guest ? guest.symbolAt(address) : this.symbols.nearest(address, this.sectionAt(address)?.index);
+  }
+
+  /** Types of the named symbols that begin at an address. */
+  symbolsAt(address: Address): number[] {
+    const guest = this.guestAt(address);
+    if (guest) return guest.symbolsAt(address);
+    return this.symbols.typesAt(address);
   }
 
   /** Executable ranges: sections where there are headers, else executable segments. */

@@ -20,7 +20,7 @@ export class Image extends CodeSpace {
     const guest = this.guestAt(value);
     if (guest) return guest.describe(value);
     const address = this.codeAt(value) ? placeOf(this.arch, value) : value;
-    const near = this.symbols.nearest(address);
+    const near = this.symbolAt(address);
     if (!near || !this.contains(address)) return hex(address);
     // A stripped image knows few symbols; the nearest may belong to another section altogether.
     const section = this.sectionAt(address);

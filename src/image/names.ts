@@ -8,6 +8,7 @@ import { keyPrefix } from '../bytes/static-call-names.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from './image.ts';
 import type { StaticCall } from './static-calls.ts';
+import { isNot } from './what-is.ts';
 
 /** What people write for a place: a name, and what of it is meant. */
 interface NameParts {
@@ -47,7 +48,10 @@ export function resolveStaticKey(image: Image, text: string): Address {
     );
   }
   const distance = index === undefined ? (offset ?? 0) : index * 2 * image.arch.wordSize;
-  return resolveSymbol(image, name, 'key') + distance;
+  const start = resolveSymbol(image, name, 'key');
+  const size = image.symbolAt(start)?.size ?? 0;
+  if (distance > 0 && size > 0 && distance >= size) throw isNot(image, start, `as large as ${text} requires`);
+  return start + distance;
 }
 
 /** The keys of a name or, in order of address, of a pattern (* and ?) among `keys`. Errors as `resolveStaticKey`. */
@@ -115,7 +119,12 @@ export function resolveStaticCall(
   if (address !== undefined) {
     return calls.get(address) ?? { name: hex(address), key: address, trampoline: undefined };
   }
-  const key = resolveSymbol(image, keySymbol(text), 'static call');
+  const symbol = keySymbol(text);
+  if (addressesOf(image, symbol).length === 0) {
+    const [other] = addressesOf(image, text);
+    if (other !== undefined) throw isNot(image, other, `a static call, which has a key ${keyPrefix}NAME`);
+  }
+  const key = resolveSymbol(image, symbol, 'static call');
   return calls.get(key) ?? { name: text, key, trampoline: undefined };
 }
 

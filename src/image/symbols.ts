@@ -2,18 +2,10 @@
 
 import type { Arch } from '../arch/arch.ts';
 import { isNameless, mappingOf, symbolPlace } from '../arch/code-map.ts';
+import { SymbolOrder } from '../arch/symbol-order.ts';
 import type { Address, SectionNumber, SymbolNumber } from '../bytes/named-numbers.ts';
 import { countUpTo } from '../bytes/search.ts';
-import {
-  SHT_DYNSYM,
-  STB_GLOBAL,
-  STB_LOCAL,
-  STT_FILE,
-  STT_FUNC,
-  STT_OBJECT,
-  STT_SECTION,
-  STT_TLS,
-} from '../elf/constants.ts';
+import { SHT_DYNSYM, STB_LOCAL, STT_FILE, STT_FUNC, STT_SECTION, STT_TLS } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
 
@@ -39,8 +31,7 @@ export class SymbolIndex {
   readonly dynamicOnly: boolean;
   private names: Map<string, number[]> | undefined;
   private files: number[] | undefined;
-  private order: Uint32Array | undefined;
-  private addresses: Float64Array | undefined;
+  private order: SymbolOrder | undefined;
   /** Mapping symbols and compilers' labels, which name nothing. */
   private nameless: readonly number[] = [];
   private readonly arch: Arch;
@@ -126,9 +117,10 @@ export class SymbolIndex {
     }
   }
 
-  private sort(): void {
-    const table = this.table;
-    if (!table || this.order) return;
+  /** The named symbols by their places; undefined without a symbol table. */
+  private get sorted(): SymbolOrder | undefined {
+    const { table } = this;
+    if (!table || this.order) return this.order;
     const members: number[] = [];
     const nameless: number[] = [];
     for (let i = 1; i < table.count; i++) {
@@ -140,26 +132,18 @@ export class SymbolIndex {
       else members.push(i);
     }
     this.nameless = nameless;
-    const rank = (i: number) =>
-      (table.type(i) === STT_FUNC || table.type(i) === STT_OBJECT ? 2 : 0) +
-      (table.binding(i) === STB_GLOBAL ? 1 : 0);
-    const place = (i: number) => symbolPlace(this.arch, table, i);
-    members.sort((a, b) => place(a) - place(b) || rank(a) - rank(b) || b - a);
-    this.order = Uint32Array.from(members);
-    this.addresses = Float64Array.from(members, place);
+    this.order = new SymbolOrder(this.arch, table, members);
+    return this.order;
   }
 
-  /** The symbol that starts at or nearest in front of an address; functions and objects before plain labels. */
-  nearest(address: Address): NearSymbol | undefined {
-    this.sort();
-    const { order, addresses, table } = this;
-    if (!order || !addresses || !table) return undefined;
-    const low = countUpTo(addresses, address);
-    if (low === 0) return undefined;
-    const at = order[low - 1] as number;
+  /** The symbol that names an address of `section` (`SymbolOrder`); undefined in front of the first symbol. */
+  nearest(address: Address, section?: SectionNumber): NearSymbol | undefined {
+    const { table } = this;
+    const at = this.sorted?.nameOf(address, section);
+    if (!table || at === undefined) return undefined;
     return {
       name: table.name(at),
-      offset: address - (addresses[low - 1] as number),
+      offset: address - symbolPlace(this.arch, table, at),
       section: table.section[at] as number,
       type: table.type(at),
       size: table.size[at] as number,
@@ -168,15 +152,15 @@ export class SymbolIndex {
 
   /** Names of the function that holds an address: several where identical code was folded; none where no size says. */
   functionsAt(address: Address): string[] {
-    this.sort();
-    const { order, addresses, table } = this;
-    if (!order || !addresses || !table) return [];
-    const last = countUpTo(addresses, address) - 1;
+    const { sorted, table } = this;
+    if (!sorted || !table) return [];
+    const { symbols, places } = sorted;
+    const last = countUpTo(places, address) - 1;
     const names: string[] = [];
     let start: number | undefined;
     for (let i = last; i >= 0 && i > last - longestSearch; i--) {
-      const symbol = order[i] as number;
-      const begin = addresses[i] as number;
+      const symbol = symbols[i] as number;
+      const begin = places[i] as number;
       if (start !== undefined && begin !== start) break;
       if (table.type(symbol) !== STT_FUNC || begin + (table.size[symbol] as number) <= address) continue;
       start = begin;
@@ -185,24 +169,37 @@ export class SymbolIndex {
     return names;
   }
 
+  /** Types of the named symbols that begin at an address. */
+  typesAt(address: Address): number[] {
+    const { sorted, table } = this;
+    if (!sorted || !table) return [];
+    const last = countUpTo(sorted.places, address);
+    const first = countUpTo(sorted.places, address - 1);
+    return Array.from(sorted.symbols.subarray(first, last), (i) => table.type(i));
+  }
+
   /** True when mapping symbols say which code is in which state, and what is data. */
   get hasMapping(): boolean {
-    this.sort();
-    const { arch, table } = this;
-    return table !== undefined && this.nameless.some((i) => mappingOf(arch, table, i) !== undefined);
+    const { arch, table, sorted } = this;
+    return (
+      sorted !== undefined &&
+      table !== undefined &&
+      this.nameless.some((i) => mappingOf(arch, table, i) !== undefined)
+    );
   }
 
   /** Symbol numbers whose address lies in [start, end): nameless ones, then others in order of address. */
   between(start: Address, end: Address): SymbolNumber[] {
-    this.sort();
-    const { order, addresses, table } = this;
-    if (!order || !addresses || !table) return [];
-    const low = countUpTo(addresses, start - 1);
+    const { sorted, table } = this;
+    if (!sorted || !table) return [];
+    const { symbols, places } = sorted;
+    const low = countUpTo(places, start - 1);
     const found = this.nameless.filter((i) => {
       const address = table.value[i] as number;
       return address >= start && address < end;
     });
-    for (let i = low; i < order.length && (addresses[i] as number) < end; i++) found.push(order[i] as number);
+    for (let i = low; i < symbols.length && (places[i] as number) < end; i++)
+      found.push(symbols[i] as number);
     return found;
   }
 }

@@ -1,6 +1,6 @@
 // Reads and writes the tables of a linked image, where every field is a plain number: its address plus its value.
 
-import { hex, requireS32 } from '../bytes/integer.ts';
+import { alignUp, hex, requireS32 } from '../bytes/integer.ts';
 import type { EntryAddress } from '../bytes/named-numbers.ts';
 import { entryLayout, type TableRow } from '../bytes/table.ts';
 import { ByteView } from '../bytes/view.ts';
@@ -53,7 +53,17 @@ function checkRange(image: Image, row: TableRow, range: TableRange, what: string
       { file: image.file.path, section: row.name },
     );
   }
-  return range;
+  return withoutPadding(image, row, range);
+}
+
+/** The range without the zeros that fill it up to the end of a page. */
+function withoutPadding(image: Image, { paddedTo }: TableRow, { start, end }: TableRange): TableRange {
+  if (paddedTo === undefined || end % paddedTo !== 0) return { start, end };
+  const last = image.read(Math.max(start, end - paddedTo), Math.min(paddedTo, end - start));
+  const used = last.findLastIndex((byte) => byte !== 0) + 1;
+  // A whole page of zeros is no padding: the script would not have added it.
+  if (used === 0 && last.length === paddedTo) return { start, end };
+  return { start, end: end - last.length + alignUp(used, 4) };
 }
 
 /** Every entry of a table, in order. Error `table-malformed`. */

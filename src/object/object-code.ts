@@ -2,6 +2,7 @@
 
 import type { Arch, InstructionSet } from '../arch/arch.ts';
 import { type CodeMap, codeMapOf, isNameless, symbolPlace } from '../arch/code-map.ts';
+import { SymbolOrder } from '../arch/symbol-order.ts';
 import { hex } from '../bytes/integer.ts';
 import type { SectionNumber, SymbolNumber } from '../bytes/named-numbers.ts';
 import { ET_REL, SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, STT_FILE, STT_SECTION } from '../elf/constants.ts';
@@ -47,6 +48,7 @@ export class ObjectCode {
   private readonly codeNumbers: ReadonlySet<number>;
   private readonly maps = new Map<number, CodeMap>();
   private readonly fields = new Map<number, Map<number, FieldRelocation>>();
+  private readonly orders = new Map<number, SymbolOrder>();
   private bySection: Map<number, number[]> | undefined;
 
   /** Errors: `not-relocatable` for anything but ET_REL, `elf-malformed` without a symbol table. */
@@ -189,20 +191,25 @@ export class ObjectCode {
     return this.symbols.name(symbol);
   }
 
-  /** `symbol+0x1c` for people: the nearest symbol at or in front of the place, else the section's name. */
-  describe(section: SectionNumber, offset: number): string {
-    let best = -1;
-    let bestValue = -1;
-    for (const i of this.symbolsIn(section)) {
-      const value = this.placeOfSymbol(i);
-      if (this.symbols.type(i) === STT_SECTION || value > offset || value < bestValue) continue;
-      if (isNameless(this.arch, this.symbols, i)) continue;
-      if (value > bestValue || this.symbols.binding(i) > 0) best = i;
-      bestValue = value;
+  /** The symbol that names a place of a section (`SymbolOrder`); undefined where none does. */
+  symbolAt(section: SectionNumber, offset: number): SymbolNumber | undefined {
+    let order = this.orders.get(section);
+    if (!order) {
+      const { arch, symbols } = this;
+      const isNamed = (i: number) => symbols.name(i) !== '' && !isNameless(arch, symbols, i);
+      const members = this.symbolsIn(section).filter((i) => !symbols.isSectionSymbol(i) && isNamed(i));
+      order = new SymbolOrder(arch, symbols, members);
+      this.orders.set(section, order);
     }
-    const name =
-      best < 0 ? (this.file.sections[section]?.name ?? `section ${section}`) : this.symbols.name(best);
-    return `${name}+0x${(offset - Math.max(bestValue, 0)).toString(16)}`;
+    return order.nameOf(offset);
+  }
+
+  /** `symbol+0x1c` for people: the symbol that names the place, else the section's name. */
+  describe(section: SectionNumber, offset: number): string {
+    const best = this.symbolAt(section, offset);
+    if (best === undefined)
+      return `${this.file.sections[section]?.name ?? `section ${section}`}+0x${offset.toString(16)}`;
+    return `${this.symbols.name(best)}+0x${(offset - this.placeOfSymbol(best)).toString(16)}`;
   }
 
   /** The same for a place that may lie in no section. */

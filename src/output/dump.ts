@@ -207,11 +207,15 @@ function deadText({ bytes, discarded, problem }: DumpedDeadEntry, colour: Colour
   return `${colour.red('malformed')}: ${problem} (bytes ${bytes})`;
 }
 
+/** What a linker discarded is no entry to the other commands, which give the same number. */
 function countText(table: DumpedTable<DumpedEntry>): string {
   const { entries, total, parts } = table;
-  const count = entries.length === total ? `${total}` : `${entries.length} of ${total}`;
-  const noun = `${table.absolute ? 'absolute ' : ''}${total === 1 ? 'entry' : 'entries'}`;
-  return `${count} ${noun}${parts.length > 0 ? ` ${partsText(table.name, parts)}` : ''}`;
+  const discarded = entries.filter((entry) => isDead(entry) && entry.discarded).length;
+  const live = total - discarded;
+  const count = entries.length === total ? `${live}` : `${entries.length} of ${total}`;
+  const noun = `${table.absolute ? 'absolute ' : ''}${live === 1 ? 'entry' : 'entries'}`;
+  const besides = discarded > 0 ? `, ${discarded} discarded` : '';
+  return `${count} ${noun}${parts.length > 0 ? ` ${partsText(table.name, parts)}` : ''}${besides}`;
 }
 
 /** Many sections of one name are usual with -ffunction-sections; the first few tell where to look. */

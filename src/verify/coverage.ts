@@ -33,7 +33,7 @@ export function* checkCoverage(program: Program, sound: Program): Generator<Find
       if (!trampolines.has(target)) {
         // Few branches leave their range; only those, and those to a veneer, can go to a stub.
         const inside = target >= range.address && target < range.address + range.code.length;
-        if (inside && !image.stubs.isVeneer(target)) return;
+        if (inside && !image.stubs.mayLeadOn(pointer, range.code, target - range.address)) return;
         let through = stubs.get(pointer);
         if (through === undefined) {
           const callee = image.contains(target) ? image.stubs.callee(pointer) : undefined;
@@ -44,7 +44,7 @@ export function* checkCoverage(program: Program, sound: Program): Generator<Find
         target = through;
       }
       called.add(target);
-      if (image.stubs.jumpsOverVeneers(address) || image.stubs.isInVeneer(address)) return;
+      if (image.stubs.jumpsOverStubs(address) || image.stubs.isInVeneer(address)) return;
       // An entry of this call's key that names no site was made for it: one defect, which is said already.
       if (astray.takes(target)) return;
       const name = trampolines.get(target);

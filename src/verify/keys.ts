@@ -1,11 +1,10 @@
 // The keys that entries name: aligned, in data that can be written to, large enough.
 import type { Address } from '../bytes/named-numbers.ts';
-import { keySize } from '../demand/keys.ts';
+import { isKeyPlace, keySize } from '../demand/keys.ts';
 import type { Program } from '../demand/program.ts';
 import type { Site } from '../demand/sites.ts';
-import { PF_W, STT_OBJECT } from '../elf/constants.ts';
+import { STT_OBJECT } from '../elf/constants.ts';
 import type { Image } from '../image/image.ts';
-import { isReadOnlyAfterInit } from '../image/kernel.ts';
 import { keyOf } from '../kinds/kind.ts';
 import { kinds } from '../kinds/registry.ts';
 import type { Checked } from './checked.ts';
@@ -44,17 +43,15 @@ function judgeKey(image: Image, key: Address, { entry }: Site): Finding | undefi
   }
   const size = keySize(image);
   // Flags were split off as the low two bits, so an unaligned key shows as one that no symbol starts at.
-  const above = image.symbols.nearest(key + 3);
+  const above = image.symbolAt(key + 3);
   const start = above && key + 3 - above.offset;
   if (above && start !== undefined && start > key && image.symbols.addressOf(above.name) === start) {
     return make('TP005', start, `the key ${above.name} is not aligned to 4 bytes`);
   }
-  const segment = image.file.segments.find((s) => key >= s.vaddr && key + size <= s.vaddr + s.memsz);
-  const isWritable = segment && (segment.flags & PF_W) !== 0;
-  if (image.codeAt(key) || (!isWritable && !(segment && isReadOnlyAfterInit(image, key)))) {
+  if (!isKeyPlace(image, key)) {
     return make('TP006', key, 'an entry names a key that is not in writable data');
   }
-  const near = image.symbols.nearest(key);
+  const near = image.symbolAt(key);
   if (near?.type === STT_OBJECT && near.offset < near.size && near.offset + size > near.size) {
     const message = `a key needs ${size} bytes, but ${near.name} has only ${near.size - near.offset} bytes here`;
     return make('TP006', key, message);

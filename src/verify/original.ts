@@ -2,6 +2,7 @@
 // site's, a table's, a key's, a trampoline's or a key's relocation's.
 import { placeOf } from '../arch/code-pointer.ts';
 import { hex } from '../bytes/integer.ts';
+import { isLoneKey, readKey } from '../demand/keys.ts';
 import type { Program } from '../demand/program.ts';
 import { PT_LOAD } from '../elf/constants.ts';
 import { tableRanges } from '../image/tables.ts';
@@ -116,6 +117,11 @@ function* compareBytes(program: Program, original: Program): Generator<Finding> 
   let runs = 0;
   for (let i = 0; i < a.length; i++) {
     if (a[i] === b[i] || may[i] === 1) continue;
+    const key = loneKeyAt(program, original, i);
+    if (key !== undefined) {
+      may.fill(1, i, key.end);
+      continue;
+    }
     let end = i + 1;
     while (end < a.length && a[end] !== b[end] && may[end] !== 1) end++;
     if (runs++ < shownChanges)
@@ -134,6 +140,31 @@ function* compareBytes(program: Program, original: Program): Generator<Finding> 
   }
 }
 
+/**
+ * The key that no entry names whose count holds the byte at a file offset: its sites were all dropped, and boot stored
+ * what it was told. The original has it as linkers leave it, or switched once.
+ */
+function loneKeyAt(
+  program: Program,
+  original: Program,
+  offset: number,
+): { readonly end: number } | undefined {
+  const address = addressOf(program, offset);
+  if (address === undefined) return undefined;
+  const key = address - (((address % 4) + 4) % 4);
+  const isKey = [program, original].every(({ image }) => isLoneKey(image, key));
+  if (!isKey || ![0, 1].includes(readKey(original.image, key).enabled)) return undefined;
+  return { end: offset + (key + 4 - address) };
+}
+
+/** The address of a byte of the file; undefined for one that is not loaded. */
+function addressOf({ image }: Program, offset: number): number | undefined {
+  const segment = image.file.segments.find(
+    (s) => s.type === PT_LOAD && offset >= s.offset && offset < s.offset + s.filesz,
+  );
+  return segment && segment.vaddr + (offset - segment.offset);
+}
+
 function changed(
   program: Program,
   offset: number,
@@ -142,10 +173,7 @@ function changed(
   length: number,
 ): Finding {
   const { image } = program;
-  const segment = image.file.segments.find(
-    (s) => s.type === PT_LOAD && offset >= s.offset && offset < s.offset + s.filesz,
-  );
-  const address = segment ? segment.vaddr + (offset - segment.offset) : undefined;
+  const address = addressOf(program, offset);
   return {
     rule: 'TP013',
     address,

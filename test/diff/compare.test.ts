@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { compareSites } from '../../src/diff/compare.ts';
-import { baseName, type ComparedSite } from '../../src/diff/sites.ts';
+import { baseName } from '../../src/diff/function-names.ts';
+import type { ComparedSite } from '../../src/diff/sites.ts';
 
 const site = (kind: ComparedSite['kind'], key?: string, flags = ''): ComparedSite => ({
   kind,

@@ -97,6 +97,6 @@ test('a place in a veneer belongs to it, the next function does not', () => {
 
 test('the jump in front of veneers is told from others', () => {
   const image = imageOf(targets);
-  assert.equal(image.stubs.jumpsOverVeneers(at(image, 'over')), true);
-  assert.equal(image.stubs.jumpsOverVeneers(at(image, 'f')), false);
+  assert.equal(image.stubs.jumpsOverStubs(at(image, 'over')), true);
+  assert.equal(image.stubs.jumpsOverStubs(at(image, 'f')), false);
 });

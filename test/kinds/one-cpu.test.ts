@@ -61,7 +61,7 @@ test('words of data have replacements too, but the middle of an instruction has 
   const inData = readOneCpuSites(image).filter(({ address }) => image.isData(address, 4));
   assert.deepEqual(
     inData.map(({ address }) => image.describe(address)),
-    ['alt_on_up', 'alt_word'],
+    ['alt_on_up', 'alt_cpus+0x24'],
   );
   const { entry } = readOneCpuSites(image)[0] as OneCpuSite;
   const field = new DataView(image.read(entry.address, 4).slice().buffer).getInt32(0, true);

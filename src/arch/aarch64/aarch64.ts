@@ -241,7 +241,7 @@ const aarch64Of = (name: string): Arch => ({
   lockPrefix: undefined,
   breakpoint: undefined,
   mappingSymbol: mappingSymbols({ x: 'code', d: 'data' }),
-  veneerName: /^__(.*_veneer|AArch64(ADRP|AbsLong)Thunk_.*)$/,
+  veneerName: /^(__.*_veneer|__AArch64\w*Thunk_.*|.*\$thunk\d*)$/,
   thumbBit: false,
   maxSite: instructions.maxSite,
   trampolineSize: instructions.trampolineSize,

@@ -152,7 +152,8 @@ function armOf(name: string, order: ArmOrder): Arch {
     lockPrefix: undefined,
     breakpoint: undefined,
     mappingSymbol: mappingSymbols({ a: 'code', t: 'thumb', d: 'data' }),
-    veneerName: /^__(.*_(veneer|from_arm|from_thumb)|(ARM|Thumb)[vV]\d.*Thunk_.*)$/,
+    veneerName:
+      /^(__.*_(veneer|from_arm|from_thumb|change_to_arm|change_to_thumb)|__(ARM|Thumb)[vV]\d.*Thunk_.*|.*\$thunk\d*)$/,
     thumbBit: true,
     maxSite: Math.max(arm.maxSite, thumb.maxSite),
     trampolineSize: Math.max(arm.trampolineSize, thumb.trampolineSize),

@@ -144,6 +144,7 @@ const BX_PC = 0x4778;
 const behindBxPc = new Set([0xe7fd, MOV_R8_R8, NOP]);
 const ADD_IP_PC = 0x44fc;
 const BX_IP = 0x4760;
+const MOV_IP_PC = 0x46fc;
 /** The immediate of movw and movt, imm4:i:imm3:imm8. */
 const wide = (first: number, second: number) =>
   ((first & 0xf) << 12) | ((first & 0x400) << 1) | ((second >>> 4) & 0x700) | (second & 0xff);
@@ -171,6 +172,7 @@ export function t32(order: ArmOrder): InstructionSet {
    * What linkers put between a branch and its target:
    *   lld, in reach      b.w target
    *   either             bx pc; b . - 2 (or a NOP), and then a stub of A32
+   *   mold               mov ip, pc; bx ip, and then a stub of A32
    *   GNU ld, no A32     ldr.w pc, .+4; .word target
    *   lld                movw ip, #low; movt ip, #high; bx ip
    *   the same, PIC      movw ip, #low; movt ip, #high; add ip, pc; bx ip; of target - (stub + 12)
@@ -187,10 +189,8 @@ export function t32(order: ArmOrder): InstructionSet {
       const isJump = branch.kind === 'jump' && branch.size === 4;
       return isJump ? { target: address32(address + PIPELINE + branch.distance + 1) } : undefined;
     }
-    if (at(0) === BX_PC)
-      return behindBxPc.has(at(1)) && address % 4 === 0
-        ? readA32Stub(order, code, offset + 4, address + 4)
-        : undefined;
+    const toA32 = (at(0) === BX_PC && behindBxPc.has(at(1))) || (at(0) === MOV_IP_PC && at(1) === BX_IP);
+    if (toA32) return address % 4 === 0 ? readA32Stub(order, code, offset + 4, address + 4) : undefined;
     if (at(0) === 0xf85f && at(1) === 0xf000 && address % 4 === 0 && offset + 8 <= code.length)
       return { target: wordAt(code, offset + 4, littleData) };
     // movw ip; movt ip

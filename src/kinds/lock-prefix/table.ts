@@ -6,7 +6,10 @@ import { readImageTable } from '../../image/tables.ts';
 import { placesTable } from '../places-table.ts';
 
 /** LOCK_PREFIX of arch/x86/include/asm/alternative.h. */
-export const smpLocks = placesTable('.smp_locks', 'lock', ['__smp_locks', '__smp_locks_end']);
+export const smpLocks: TableRow = {
+  ...placesTable('.smp_locks', 'lock', ['__smp_locks', '__smp_locks_end']),
+  paddedTo: 4096, // PAGE_SIZE (arch/x86/kernel/vmlinux.lds.S)
+};
 
 /**
  * textpoke's own: locks that must never be dropped (lock.h). Their markers do not survive the link; this tells verify
@@ -15,8 +18,8 @@ export const smpLocks = placesTable('.smp_locks', 'lock', ['__smp_locks', '__smp
 export const keptLocks = placesTable('.smp_locks.kept', 'lock', ['__smp_locks_kept', '__smp_locks_kept_end']);
 
 /**
- * The locks that one of the tables lists in an image. A zero entry names itself: the kernel's script pads `.smp_locks`
- * to a page with them, and its code passes them over. Error `table-malformed`.
+ * The locks that one of the tables lists in an image. A zero entry names itself: a linker discarded its code, and the
+ * kernel's own code passes it over. Error `table-malformed`.
  */
 export function readLockSites(image: Image, row: TableRow): Site[] {
   return readImageTable(image, row)

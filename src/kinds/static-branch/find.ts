@@ -1,7 +1,7 @@
 // Finds static branches: entries that the compiler wrote (the kernel's asm goto), each checked, their build-time jumps
 // rewritten as objtool's --hacks=jump_label does (tools/objtool/check.c, handle_jump_alt), and those that markers ask
 // for.
-import { hexBytes } from '../../bytes/integer.ts';
+import { hex, hexBytes } from '../../bytes/integer.ts';
 import { entryLayout, splitKey } from '../../bytes/table.ts';
 import type { ElfChange } from '../../elf/change.ts';
 import { SHF_EXECINSTR } from '../../elf/constants.ts';
@@ -115,6 +115,20 @@ function requireBranchSite(
   return 'jump';
 }
 
+/**
+ * Throws `elf-malformed` for a marker's target outside its section, as a section symbol with a value can make it. A
+ * label behind the last instruction is one of the section's.
+ */
+function requireTarget(object: ObjectCode, target: Place, where: { section: string; offset: number }): void {
+  const section = object.file.sections[target.section];
+  if (section && target.offset >= 0 && target.offset <= section.size) return;
+  throw new TextpokeError(
+    'elf-malformed',
+    `the marker of the static branch leads to ${section?.name}+${hex(target.offset)}, outside the ${section?.size} bytes of the section; a label of the code is required`,
+    where,
+  );
+}
+
 /** Throws `key-unaligned` when flag bits would fall on address bits. */
 function requireAlignedKey(object: ObjectCode, key: Place, where: { section: string; offset: number }): void {
   if (key.offset % 4 !== 0) {
@@ -145,7 +159,9 @@ function checkJumpEntries(object: ObjectCode, entries: readonly JumpEntry[]): Re
         { section: entry.section.name, offset: entry.offset },
       );
     }
-    if (((object.file.sections[target.section]?.flags ?? 0) & SHF_EXECINSTR) === 0) {
+    const to = object.file.sections[target.section];
+    const isCode = to && (to.flags & SHF_EXECINSTR) !== 0;
+    if (!isCode || target.offset < 0 || target.offset > to.size) {
       throw new TextpokeError(
         'table-malformed',
         `entry ${entry.index} jumps to ${object.describePlace(target)}, which is not code of this object`,
@@ -168,6 +184,7 @@ function checkJumpEntries(object: ObjectCode, entries: readonly JumpEntry[]): Re
 /** The table entry that a marker asks for. Errors: `site-mismatch`, `key-unaligned`. */
 function entryOfMarker(object: ObjectCode, code: CodeSection, marker: BranchMarker): NewEntry {
   requireBranchSite(object, code, marker.offset, marker.target);
+  requireTarget(object, marker.target, { section: code.section.name, offset: marker.offset });
   requireAlignedKey(object, marker.key, { section: code.section.name, offset: marker.offset });
   return {
     row: jumpTable,

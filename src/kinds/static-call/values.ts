@@ -1,14 +1,17 @@
 // What a static call is to do: the `func` of its key, as code and people name it.
 
 import type { CallTarget } from '../../arch/arch.ts';
+import { placeOf } from '../../arch/code-pointer.ts';
 import { parseAddress } from '../../bytes/integer.ts';
 import type { Address, CodePointer } from '../../bytes/named-numbers.ts';
 import { requireKey } from '../../demand/keys.ts';
 import type { Program } from '../../demand/program.ts';
+import { STT_FUNC, STT_GNU_IFUNC, STT_OBJECT } from '../../elf/constants.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Pointer } from '../../image/dynamic.ts';
 import type { Image } from '../../image/image.ts';
 import { resolveSymbol } from '../../image/names.ts';
+import { isNot } from '../../image/what-is.ts';
 
 /** What a call is to do; `external` is a function of another object, whose address only the loader knows. */
 export type CallValue = CallTarget | { readonly kind: 'external'; readonly name: string };
@@ -58,12 +61,27 @@ export function parseCallValue({ image, returnZero }: Program, text: string): Ca
     );
   }
   const address = parseAddress(text) ?? resolveSymbol(image, text, 'function');
-  if (!image.codeAt(address)) {
-    throw new TextpokeError(
-      'unknown-key',
-      `${text} is not in the code of the image; a function is required`,
-      { file: image.file.path },
-    );
-  }
+  const why = whyNoFunction(image, address);
+  if (why !== undefined) throw isNot(image, address, `a function${why}`);
   return callValue({ kind: 'address', address }, returnZero) as CallTarget;
+}
+
+/** Why no function begins where a code pointer leads: the end of a sentence; undefined where one may. */
+function whyNoFunction(image: Image, pointer: CodePointer): string | undefined {
+  const place = placeOf(image.arch, pointer);
+  if (!image.codeAt(place) || image.isData(place, 1))
+    return '; a function in the code of the image is required';
+  if (!image.isInstructionStart(place)) return ': no instruction begins there';
+  if (image.arch.thumbBit && image.unreadable === undefined) {
+    const isThumb = image.instructionsAt(place) !== image.arch.instructionsOf(place as number);
+    if (isThumb !== ((pointer as number) !== (place as number)))
+      return `: it is ${isThumb ? 'Thumb code, whose addresses are odd' : 'ARM code, whose addresses are even'}`;
+  }
+  const near = image.symbolAt(place);
+  if (near?.type === STT_GNU_IFUNC) return '; its symbol names the resolver, which a call would run';
+  // A label inside of a function may be another way into it.
+  const isInside = near?.type === STT_FUNC && near.offset > 0 && near.offset < near.size;
+  return isInside && !image.symbolsAt(place).some((type) => type !== STT_OBJECT)
+    ? '; its beginning is required'
+    : undefined;
 }
