@@ -202,8 +202,8 @@ function existing(path: string): RightsOf | undefined {
 
 /**
  * Keeps `bytes`, which are those of `path`, as `path.orig`, with the rights of `path`; returns what could not be kept. A
- * symbolic link of that name is replaced and never followed. Error `write-failed`, also
- * when `path` is no longer what was `seen` there; then an older backup is as it was.
+ * symbolic link of that name is replaced and never followed. Error `write-failed`, also when `path` is no longer what was
+ * `seen` there; then an older backup is as it was.
  */
 export async function backUp(path: string, bytes: Uint8Array, seen?: Identity): Promise<string[]> {
   const backup = `${path}.orig`;
