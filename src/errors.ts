@@ -100,10 +100,17 @@ export class TextpokeError extends Error {
   }
 }
 
-/** Names come from files: what could move a terminal's cursor or break a line is shown as `\\x1b`. */
+/** Controls, format characters (which turn text round or hide in it), line separators, what is no character. */
+const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\ufffe\uffff]/gu;
+
+/** Names come from files: what could move a terminal's cursor, break a line or mislead a reader is shown as `\\x1b`. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to be replaced
-  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  if (!/[^\x20-\x7e]/.test(text)) return text; // nearly all names
+  return text.replace(unprintable, (c) => {
+    const digits = (c.codePointAt(0) as number).toString(16);
+    if (digits.length > 4) return `\\u{${digits}}`;
+    return digits.length > 2 ? `\\u${digits.padStart(4, '0')}` : `\\x${digits.padStart(2, '0')}`;
+  });
 }
 
 /** Bytes at one place that are not what they must be. */

@@ -19,7 +19,7 @@ import { abandon } from './files/publish.ts';
 import { listedKinds } from './kinds/registry.ts';
 import { diffFormats } from './library/diff.ts';
 import { verifyFormats } from './library/verify-report.ts';
-import { describeError, print, printError } from './output/console.ts';
+import { commandLineError, print, tellError } from './output/console.ts';
 import { partsOf } from './output/help/command-line.ts';
 import { completionScript, type Shell, shells } from './output/help/completion.ts';
 import { manPage } from './output/help/man.ts';
@@ -67,7 +67,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .description('Self-patching ELF code: annotate objects, replay the patching, verify the image.')
     .version(version, '--version')
     .helpOption('-h, --help', 'show help')
-    .configureOutput({ writeOut: print })
+    .configureOutput({ writeOut: print, outputError: (text, write) => write(commandLineError(text)) })
     // Descriptions name the choices themselves, and fit a line.
     .configureHelp({ optionDescription: ({ description }) => description })
     .enablePositionalOptions()
@@ -265,9 +265,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
-    const { text, exitCode: failed } = describeError(error);
-    printError(text);
-    return failed;
+    return tellError(error);
   }
 }
 

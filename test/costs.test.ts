@@ -13,7 +13,7 @@ import { rewriteObject } from '../src/elf/rewrite.ts';
 import { fileOf, program, type Shape, table, uleb } from './dwarf/tables.ts';
 import { archive, member } from './elf/archives.ts';
 import { makeObject, noChange } from './elf/objects.ts';
-import { seeded } from './hostile/seeded.ts';
+import { seeded } from './seeded.ts';
 import { casesOf } from './tools.ts';
 import { workOf } from './work.ts';
 

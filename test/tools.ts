@@ -61,6 +61,16 @@ export function longTest(
   else test(name, { skip: leftForAll }, body);
 }
 
+/** A toolTest of what only root may do, such as giving files away. */
+export function rootTest(
+  name: string,
+  tools: readonly string[],
+  body: (t: TestContext) => void | Promise<void>,
+): void {
+  if (isUnit || process.getuid?.() === 0) toolTest(name, tools, body);
+  else test(name, { skip: `${leftOut}root` }, body);
+}
+
 /** Standard output of a tool; throws with its diagnostics when it fails. `cwd` is a directory. */
 export function run(tool: string, args: readonly string[], cwd?: string): string {
   return execFileSync(tool, args, {

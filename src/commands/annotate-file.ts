@@ -3,6 +3,7 @@ import type { AnnotateOptions, ObjectCheck } from '../annotate/options.ts';
 import { type Annotated, annotate } from '../annotate/passes.ts';
 import type { AnnotateStats } from '../annotate/stats.ts';
 import { type ErrorCode, type ErrorPlace, TextpokeError } from '../errors.ts';
+import { identityOf, isSameFile } from '../files/identity.ts';
 import { readInput } from '../files/input.ts';
 import { backUp, publish } from '../files/publish.ts';
 
@@ -22,28 +23,44 @@ export interface AnnotateArguments extends AnnotateOptions {
   readonly crossCheck?: boolean;
 }
 
+/** What was found in a file, and what a person has to know of how it was written. */
+export interface AnnotatedFile extends Annotated {
+  readonly notes: readonly string[];
+}
+
 /** Annotates one file and publishes it. Returns what was found in it. */
-export function annotateFile(path: string, args: AnnotateArguments, check?: ObjectCheck): Annotated {
+export async function annotateFile(
+  path: string,
+  args: AnnotateArguments,
+  check?: ObjectCheck,
+): Promise<AnnotatedFile> {
+  const { output = path, backup, dryRun } = args;
+  const inPlace = output === path || isSameFile(output, path);
+  const seen = inPlace ? identityOf(path) : undefined;
   const bytes = readInput(path);
   const result = annotate(path, bytes, args, check);
-  if (args.dryRun) return result;
-  const target = args.output ?? path;
-  if (!result.bytes && target === path) return result;
-  if (args.backup && target === path) backUp(path);
-  publish(target, result.bytes ?? bytes, path);
-  return result;
+  if (dryRun || (inPlace && !result.bytes)) return { ...result, notes: [] };
+  const kept = backup && inPlace ? await backUp(path, bytes, seen) : [];
+  const published = await publish(output, result.bytes ?? bytes, path, seen);
+  const tell = (file: string) => (note: string) => `${file}: ${note}`;
+  return { ...result, notes: [...kept.map(tell(`${path}.orig`)), ...published.map(tell(output))] };
 }
 
 /** What became of a file; a worker thread can hand it on. */
 export type Outcome =
-  | { readonly stats: readonly AnnotateStats[] }
+  | { readonly stats: readonly AnnotateStats[]; readonly notes: readonly string[] }
   | { readonly error: { code: ErrorCode; message: string; place: ErrorPlace } }
   | { readonly defect: string };
 
 /** Annotates one file, whatever comes of it. */
-export function tryAnnotateFile(path: string, args: AnnotateArguments, check?: ObjectCheck): Outcome {
+export async function tryAnnotateFile(
+  path: string,
+  args: AnnotateArguments,
+  check?: ObjectCheck,
+): Promise<Outcome> {
   try {
-    return { stats: annotateFile(path, args, check).stats };
+    const { stats, notes } = await annotateFile(path, args, check);
+    return { stats, notes };
   } catch (error) {
     if (error instanceof TextpokeError)
       return { error: { code: error.code, message: error.message, place: error.place } };

@@ -13,14 +13,16 @@ interface Task {
 }
 
 /** In a worker thread: does the share of the work that it was started with. */
-export function serveAnnotate(): void {
+export async function serveAnnotate(): Promise<void> {
   const task = workerData as Task;
-  parentPort?.postMessage(task.files.map((file) => tryAnnotateFile(file, task.args)));
+  const outcomes: Outcome[] = [];
+  for (const file of task.files) outcomes.push(await tryAnnotateFile(file, task.args));
+  parentPort?.postMessage(outcomes);
 }
 
-/** Where a file is that is published through its symbolic links. */
-function realDirectory(file: string): string {
-  return dirname(existsSync(file) ? realpathSync(file) : file);
+/** Where a file and its backup are written: the file through its symbolic links. */
+function directoriesOf(file: string): string[] {
+  return [dirname(existsSync(file) ? realpathSync(file) : file), dirname(file)];
 }
 
 /** Annotates `files` with `count` workers; outcomes in the order of the files. */
@@ -34,7 +36,9 @@ export async function annotateInWorkers(
     const task: Task = { files: share, args };
     return new Worker(fileURLToPath(import.meta.url), { workerData: task, argv: [workerFlag] });
   });
-  publishInThreads(files.map(realDirectory), () => Promise.all(workers.map((worker) => worker.terminate())));
+  publishInThreads(files.flatMap(directoriesOf), () =>
+    Promise.all(workers.map((worker) => worker.terminate())),
+  );
   const outcomes = await Promise.all(
     workers.map(
       (worker) =>

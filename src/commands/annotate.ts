@@ -2,30 +2,35 @@
 import { realpathSync } from 'node:fs';
 import { type AnnotateStats, annotateJson } from '../annotate/stats.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
+import { requireOtherFile } from '../files/identity.ts';
 import { publish } from '../files/publish.ts';
 import { expandWords, readList } from '../files/response-file.ts';
 import { keptLock } from '../kinds/lock-prefix/kind.ts';
 import { listedKinds } from '../kinds/registry.ts';
-import { describeError, print, printError, warn } from '../output/console.ts';
+import { print, tellError, warn } from '../output/console.ts';
 import { count } from '../output/count.ts';
+import { jsonText, textOf } from '../output/text.ts';
 import { type AnnotateArguments, type Outcome, tryAnnotateFile } from './annotate-file.ts';
 
-/** Says what failed; returns the exit status of the first of them. */
+/** Says what failed and what else there is to know; returns the exit status of the first of them. */
 function tellFailures(outcomes: readonly Outcome[]): number {
   let exitCode: number = ExitCode.done;
   for (const outcome of outcomes) {
-    if ('stats' in outcome) continue;
+    if ('stats' in outcome) {
+      for (const note of outcome.notes) warn(note);
+      continue;
+    }
     if ('defect' in outcome) throw new Error(outcome.defect);
     const { code, message, place } = outcome.error;
-    const { text, exitCode: failed } = describeError(new TextpokeError(code, message, place));
-    printError(text);
+    const failed = tellError(new TextpokeError(code, message, place));
     if (exitCode === ExitCode.done) exitCode = failed;
   }
   return exitCode;
 }
 
 /** The files that a command line names: its words, what its response files hold, and what a list holds. */
-function inputsOf(words: readonly string[], { output, filesFrom, depfile }: AnnotateArguments): string[] {
+function inputsOf(words: readonly string[], args: AnnotateArguments): string[] {
+  const { output, filesFrom, depfile } = args;
   const files = [...expandWords(words), ...(filesFrom === undefined ? [] : readList(filesFrom))];
   if (words.length === 0 && filesFrom === undefined)
     throw new TextpokeError('usage', "missing required argument 'object'");
@@ -38,7 +43,32 @@ function inputsOf(words: readonly string[], { output, filesFrom, depfile }: Anno
       '--depfile needs -o: a file that is annotated in place depends on no other file',
     );
   }
+  requireOtherFiles(words, files, args);
   return eachOnce(files);
+}
+
+/** No file that is written may be one that is read, but for an object in place. Error `usage`. */
+function requireOtherFiles(
+  words: readonly string[],
+  files: readonly string[],
+  { output, filesFrom, depfile, backup }: AnnotateArguments,
+): void {
+  const lists = [
+    ...listsOf(words, files),
+    ...(filesFrom === undefined || filesFrom === '-' ? [] : [filesFrom]),
+  ];
+  if (output !== undefined) requireOtherFile('-o', output, lists);
+  if (depfile !== undefined) {
+    const named = [...files, ...lists, output as string];
+    requireOtherFile('--depfile', depfile, named);
+    const broken = named.find((name) => /[\n\r]/.test(name));
+    if (broken !== undefined)
+      throw new TextpokeError('usage', `--depfile cannot name ${broken}: a line ends in the name`);
+  }
+  if (backup) {
+    const backups = new Set(files.map((file) => `${file}.orig`));
+    for (const file of files) if (backups.has(file)) requireOtherFile('--backup', file, [file]);
+  }
 }
 
 /** A name as Make and Ninja read it in a dependency file, escaped as gcc does it (mkdeps.cc). */
@@ -51,15 +81,20 @@ function escapeName(name: string): string {
 }
 
 /** Says which files the output was made of, in a Makefile's syntax. */
-function writeDepfile(
+async function writeDepfile(
   depfile: string,
   output: string,
   words: readonly string[],
   files: readonly string[],
-): void {
-  const lists = words.filter((word) => word.startsWith('@') && !files.includes(word)).map((w) => w.slice(1));
-  const line = `${escapeName(output)}: ${[...files, ...lists].map(escapeName).join(' ')}\n`;
-  publish(depfile, new TextEncoder().encode(line), output);
+): Promise<void> {
+  const line = `${escapeName(output)}: ${[...files, ...listsOf(words, files)].map(escapeName).join(' ')}\n`;
+  for (const note of await publish(depfile, new TextEncoder().encode(line), output))
+    warn(`${depfile}: ${note}`);
+}
+
+/** Response files among the words of a command line. */
+function listsOf(words: readonly string[], files: readonly string[]): string[] {
+  return words.filter((word) => word.startsWith('@') && !files.includes(word)).map((word) => word.slice(1));
 }
 
 /** Lets handlers of signals run, so that a long list can be interrupted. */
@@ -82,16 +117,16 @@ export async function runAnnotate(words: readonly string[], args: AnnotateArgume
     outcomes.push(...(await annotateInWorkers(files, args, workers)));
   } else {
     for (const file of files) {
-      outcomes.push(tryAnnotateFile(file, args, crossCheck));
+      outcomes.push(await tryAnnotateFile(file, args, crossCheck));
       await signalsHeard();
     }
   }
   const exitCode = tellFailures(outcomes);
   const stats = outcomes.flatMap((outcome) => ('stats' in outcome ? outcome.stats : []));
   if (args.depfile !== undefined && !args.dryRun && exitCode === ExitCode.done) {
-    writeDepfile(args.depfile, args.output as string, words, files);
+    await writeDepfile(args.depfile, args.output as string, words, files);
   }
-  if (args.json) print(JSON.stringify(annotateJson(stats), null, 2));
+  if (args.json) print(jsonText(annotateJson(stats), 2));
   else if ((args.stats || args.dryRun) && stats.length > 0) print(statsText(stats, args.dryRun === true));
   tellUnlisted(stats);
   return exitCode;
@@ -129,8 +164,8 @@ function eachOnce(files: readonly string[]): string[] {
 function statsText(stats: readonly AnnotateStats[], dryRun: boolean): string {
   const verb = dryRun ? 'would list' : 'listed';
   const become = dryRun ? 'would become' : 'became';
-  return stats
-    .map((s) => {
+  return textOf(
+    stats.map((s) => {
       const counts = listedKinds.map((kind) => {
         const number = (s as unknown as Readonly<Record<string, number>>)[kind.statistic ?? ''] ?? 0;
         const isUsual = kind.annotate !== undefined && !kind.annotate.optIn;
@@ -151,6 +186,6 @@ function statsText(stats: readonly AnnotateStats[], dryRun: boolean): string {
         parts.push(`${count(s.rewrittenJumps, 'jump')} ${become} NOP${s.rewrittenJumps === 1 ? '' : 's'}`);
       if (s.keysAdded.length > 0) parts.push(`keys added: ${s.keysAdded.join(' ')}`);
       return `${s.file}: ${parts.join(', ')}`;
-    })
-    .join('\n');
+    }),
+  );
 }

@@ -5,6 +5,7 @@ import { parseScenario } from '../boot/scenario.ts';
 import type { BootStep } from '../boot/steps.ts';
 import { disassemblersIfInstalled } from '../engines/disassembler.ts';
 import { inFile, MismatchError } from '../errors.ts';
+import { requireOtherFile } from '../files/identity.ts';
 import { readText } from '../files/input.ts';
 import { executable, publish } from '../files/publish.ts';
 import {
@@ -16,9 +17,10 @@ import {
   statesAfter,
 } from '../library/boot.ts';
 import { type LoadedProgram, withProgram } from '../library/program.ts';
-import { bootSummary, mismatchText, traceText } from '../output/boot.ts';
+import { bootSummary, mismatchLines, traceText } from '../output/boot.ts';
 import { bootJson, bootNotes, statesText } from '../output/boot-document.ts';
 import { Progress, print, printError, warn } from '../output/console.ts';
+import { jsonText } from '../output/text.ts';
 
 export interface BootArguments extends Pick<BootOptions, 'cpus' | 'upFill' | 'profile' | 'states'> {
   output?: string;
@@ -44,6 +46,18 @@ function readScenario(path: string): BootStep[] {
   );
 }
 
+/** Every file that a command line has read. */
+function inputsOf(
+  files: readonly string[],
+  { scenario }: BootArguments,
+  steps: readonly BootStep[],
+): string[] {
+  const modules = steps.flatMap((step) =>
+    step.do === 'load' && typeof step.file === 'string' ? [step.file] : [],
+  );
+  return [...files, ...modules, ...(scenario === undefined ? [] : [scenario])];
+}
+
 /** Runs the command; returns the exit status. */
 export async function runBoot(
   files: readonly string[],
@@ -51,6 +65,7 @@ export async function runBoot(
   own: readonly BootStep[],
 ): Promise<number> {
   const steps = stepsOf(args, own);
+  if (args.output !== undefined) requireOtherFile('-o', args.output, inputsOf(files, args, steps));
   return withProgram(files, steps, (program) => runProgram(program, files, args, steps));
 }
 
@@ -62,28 +77,29 @@ async function runProgram(
 ): Promise<number> {
   const { image, undefinedSymbols } = program;
   const progress = new Progress();
+  const notes: string[] = [];
   try {
     const runtime = bootProgram(program, args, steps, (what) => progress.show(what));
     if (args.output !== undefined) {
       progress.show('writing');
       const bytes = bytesAfter(runtime, args.output);
-      publish(args.output, bytes, program.isFile ? (files[0] as string) : executable);
+      const modeOf = program.isFile ? (files[0] as string) : executable;
+      notes.push(...(await publish(args.output, bytes, modeOf)).map((note) => `${args.output}: ${note}`));
     }
     progress.clear();
     const names = namesOf(files);
     if (args.states) print(statesText(statesAfter(runtime, names, steps)));
-    else if (args.json) print(JSON.stringify(bootJson(names, runtime, undefinedSymbols), null, 2));
+    else if (args.json) print(jsonText(bootJson(names, runtime, undefinedSymbols), 2));
     else {
       if (args.trace) await printTrace(runtime);
       print(bootSummary(runtime));
     }
-    for (const note of bootNotes(runtime, undefinedSymbols, args.output)) warn(note);
+    for (const note of [...bootNotes(runtime, undefinedSymbols, args.output), ...notes]) warn(note);
     return 0;
   } catch (error) {
     progress.clear();
     if (!(error instanceof MismatchError)) throw error;
-    printError(error.describe());
-    process.stderr.write(`${mismatchText(error, image, await disassemblersIfInstalled(image.arch))}\n`);
+    printError(error.describe(), mismatchLines(error, image, await disassemblersIfInstalled(image.arch)));
     return error.exitCode;
   } finally {
     progress.clear();

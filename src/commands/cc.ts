@@ -9,10 +9,12 @@ import { dirname } from 'node:path';
 import type { AnnotateOptions } from '../annotate/options.ts';
 import { annotate } from '../annotate/passes.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
+import { destinationOf } from '../files/identity.ts';
 import { readInput } from '../files/input.ts';
 import { discard, discardPending, renameInto, replace, siblingOf } from '../files/publish.ts';
+import { type RightsOf, rightsOf } from '../files/rights.ts';
 import { reasonOf } from '../files/source.ts';
-import { describeError, printError, warn } from '../output/console.ts';
+import { printError, tellError, warn } from '../output/console.ts';
 import { tellUnlisted } from './annotate.ts';
 import { type CompiledObject, readCompilerLine } from './compiler-line.ts';
 
@@ -66,13 +68,27 @@ function isReplaceable(path: string): boolean {
   return isFile(path) || lstatSync(path, { throwIfNoEntry: false }) === undefined;
 }
 
-/** Takes an object away from where the compiler had to put it; undefined when there is none. */
-function takeAway(path: string): string | undefined {
-  if (!isFile(path)) return undefined;
-  const sibling = siblingOf(path);
+/** An object that the compiler has made: where it lies now, with its rights, and the name that it is to have. */
+interface MadeObject {
+  readonly rights: RightsOf;
+  readonly path: string;
+}
+
+/** Files that the system makes up: what is written there goes elsewhere, and /dev/stdout is not to be replaced. */
+const special = /^\/(dev|proc)\//;
+
+/**
+ * Takes an object away from where the compiler had to put it, through symbolic links; undefined when there is none, or
+ * what is there is no regular file.
+ */
+function takeAway(path: string): MadeObject | undefined {
+  if (special.test(path) || !statSync(path, { throwIfNoEntry: false })?.isFile()) return undefined;
+  const real = destinationOf(path);
+  const sibling = siblingOf(real);
   try {
-    renameSync(path, sibling);
-    return sibling;
+    const { stat } = rightsOf(real); // what a rename does to its times is no sign of an ACL
+    renameSync(real, sibling);
+    return { rights: { path: sibling, stat }, path: real };
   } catch (error) {
     discard(sibling);
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined; // another build has been faster
@@ -81,19 +97,19 @@ function takeAway(path: string): string | undefined {
 }
 
 /** Annotates what was made and gives it its name. An object without sites stays the file that the compiler made. */
-function finish(made: string, path: string, options: AnnotateOptions): void {
-  const { bytes, stats } = annotate(path, readInput(made), options);
+async function finish({ rights, path }: MadeObject, name: string, options: AnnotateOptions): Promise<void> {
+  const { bytes, stats } = annotate(name, readInput(rights.path), options);
   tellUnlisted(stats);
   try {
     if (!bytes) {
-      renameInto(made, path);
+      renameInto(rights.path, path);
     } else {
       // A new file: ccache may have made a hard link of what lies in its cache.
-      replace(path, bytes, statSync(made).mode);
-      discard(made);
+      for (const note of await replace(path, bytes, rights)) warn(`${name}: ${note}`);
+      discard(rights.path);
     }
   } catch (error) {
-    throw new TextpokeError('write-failed', `cannot write: ${reasonOf(error)}`, { file: path });
+    throw new TextpokeError('write-failed', `cannot write: ${reasonOf(error)}`, { file: name });
   }
 }
 
@@ -104,25 +120,31 @@ const leftAlone: Readonly<Record<string, string>> = {
   'machine-unsupported': 'textpoke does not support the machine of the object',
 };
 
-/** Finishes one object; returns the exit status. */
-function finishOrRemove(made: string, path: string, options: AnnotateOptions): number {
+/** Finishes one object, which the compiler's line calls `name`; returns the exit status. */
+async function finishOrRemove(made: MadeObject, name: string, options: AnnotateOptions): Promise<number> {
   try {
-    finish(made, path, options);
+    await finish(made, name, options);
     return ExitCode.done;
   } catch (error) {
     const reason = error instanceof TextpokeError ? leftAlone[error.code] : undefined;
     if (reason !== undefined) {
-      renameInto(made, path);
-      warn(`${path}: not annotated, left unchanged: ${reason}`);
+      renameInto(made.rights.path, made.path);
+      warn(`${name}: not annotated, left unchanged: ${reason}`);
       return ExitCode.done;
     }
-    const { text, exitCode } = describeError(error);
-    printError(text);
+    const exitCode = tellError(error);
     // As a compiler does that fails: no object is there that a next build would take for a good one.
-    discard(made);
-    rmSync(path, { force: true });
+    discard(made.rights.path);
+    rmSync(made.path, { force: true });
     return exitCode;
   }
+}
+
+/** Says that what the compiler wrote went by: into a pipe, or where nobody would look for it. */
+function tellUnseen(path: string): void {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (path === '/dev/null' || stat?.isFile() === true) return; // another build's
+  warn(`${path}: not annotated: the compiler wrote no regular file of this name`);
 }
 
 /** Where the compiler is to write instead, when its line leaves one object whose name means nothing to it. */
@@ -151,10 +173,12 @@ export async function runCc(words: readonly string[], options: AnnotateOptions):
     return signal ? endAs(signal) : status;
   }
   const made = beside
-    ? [isFile(beside.path) ? beside.path : undefined]
+    ? objects.map(({ path }) => (isFile(beside.path) ? { rights: rightsOf(beside.path), path } : undefined))
     : objects.map(({ path }) => takeAway(path));
-  const statuses = objects.map(({ path }, i) =>
-    made[i] ? finishOrRemove(made[i], path, options) : ExitCode.done,
-  );
+  const statuses: number[] = [];
+  for (const [i, { path }] of objects.entries()) {
+    if (made[i]) statuses.push(await finishOrRemove(made[i], path, options));
+  }
+  if (statuses.length === 0) for (const { path } of objects) tellUnseen(path);
   return statuses.find((one) => one !== ExitCode.done) ?? ExitCode.done;
 }

@@ -10,7 +10,9 @@ const takesArgument = new Set(
     '-iwithprefixbefore -isystem -iquote -isysroot -imultilib -imultiarch -iframework -cxx-isystem -ivfsoverlay ' +
     '-MF -MT -MQ -MJ -Xlinker -Xpreprocessor -Xassembler -Xclang -Xanalyzer -Xopenmp-target -Xarch_host -mllvm ' +
     '-arch -target -resource-dir -gcc-toolchain --param -aux-info -dumpbase -dumpbase-ext -dumpdir -wrapper -specs ' +
-    '-working-directory --serialize-diagnostics --sysroot -framework --config -index-store-path -dependency-dot'
+    '-working-directory --serialize-diagnostics --sysroot -framework --config -index-store-path -dependency-dot ' +
+    '--define-macro --undefine-macro --include-directory --include-directory-after --include-prefix --include ' +
+    '--imacros --assert --library-directory --prefix --force-link --for-assembler --for-linker'
   ).split(' '),
 );
 
@@ -20,14 +22,26 @@ const source =
 
 /** Work that ends before there is an object, or that only tells something. */
 const endsBefore =
-  /^(-S|-E|-M|-MM|-###|-fsyntax-only|--help.*|--version|-dumpversion|-dumpmachine|-print-.*|--print-.*|--preprocess|--assemble|-emit-.*|--precompile|--analyze)$/;
+  /^(-S|-E|-M|-MM|-###|-fsyntax-only|--help.*|--version|-dumpversion|-dumpmachine|-print-.*|--print-.*|--preprocess|--assemble|--(user-)?dependencies|-emit-.*|--precompile|--analyze)$/;
 
 /**
  * Options that name further files after the object, or write its name into it: debug information and notes of its own
  * (-gsplit-dwarf, --coverage), dumps, statistics, command lines. Under another name the object would not be the same.
  */
 const usesName =
-  /^(--$|-gsplit-dwarf|-[fg]record-|--?coverage$|--?save-|-d|-f(profile|test-coverage|dump|stack-usage|callgraph-info|opt-info|save-opt|time-trace|module-output|diagnostics-format|compare-debug|embed-bitcode|plugin|proc-stat-report)|-MJ|-wrapper|-specs|-Xclang$)/;
+  /^(--$|-gsplit-dwarf|-[fg]record-|--?coverage$|--?save-|-d|-f(profile|test-coverage|dump|stack-usage|callgraph-info|opt-info|save-opt|time-trace|module-output|diagnostics-(format|add|set)|deps-|compare-debug|embed-bitcode|plugin|proc-stat-report)|-MJ|-gen-cdb|-index-|-working-directory|-wrapper|--?specs|--config|-Xclang$)/;
+
+/** An assembler's options of that sort: dependencies of the object (--MD), listings, another output, a response file. */
+const assemblerUsesName = /^(--?M|-a|-o|@)/;
+
+/** Options that hand the next word to the assembler. */
+const toAssembler = new Set(['-Xassembler', '--for-assembler']);
+
+/** gcc's preprocessor calls the object after the source; clang takes it from -o, whoever asks for dependencies. */
+const isGcc = (word: string) => /(^|[-/])(gcc|g\+\+)(-[\d.]+)?$/.test(word);
+const preprocessorDependencies = /^-Wp,(.*,)?-MM?D/;
+
+const writesDependencies = /^(-MM?D|--write-(user-)?dependencies)$/;
 
 /** Ada's compiler writes what it knows of a unit (.ali) beside the object. */
 const writesBeside = /\.ad[sb]$/;
@@ -58,6 +72,8 @@ function stem(path: string): string {
 export function readCompilerLine(words: readonly string[]): CompilerLine {
   const expanded = expandWords(words);
   const isPlain = expanded.length === words.length && expanded.every((word, i) => word === words[i]);
+  const options = expanded.findIndex((word) => word.startsWith('-'));
+  const compiler = expanded.slice(0, Math.max(options, 1));
   const inputs: string[] = [];
   let unknown = 0;
   const seen = { compile: false, end: false, name: false, dependencies: false, MF: false, target: false };
@@ -79,10 +95,16 @@ export function readCompilerLine(words: readonly string[]): CompilerLine {
     } else {
       seen.end ||= endsBefore.test(word);
       seen.name ||= usesName.test(word);
-      seen.dependencies ||= word === '-MD' || word === '-MMD';
+      if (word.startsWith('-Wa,')) seen.name ||= word.split(',').some((w) => assemblerUsesName.test(w));
+      if (toAssembler.has(word)) seen.name ||= assemblerUsesName.test(expanded[i + 1] ?? '');
+      if (word === '-Xpreprocessor' || preprocessorDependencies.test(word))
+        seen.name ||= !compiler.some(isGcc);
+      seen.dependencies ||= writesDependencies.test(word);
       seen.MF ||= word.startsWith('-MF');
       seen.target ||= word.startsWith('-MT') || word.startsWith('-MQ');
       if (takesArgument.has(word)) i++;
+      // An argument that is missing: what is added behind it would be taken for it.
+      seen.name ||= i === expanded.length;
     }
   }
   if (seen.end || inputs.length === 0) return { objects: [], linkedAtOnce: [] };

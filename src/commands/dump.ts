@@ -3,7 +3,7 @@ import type { DumpedFile } from '../dump/model.ts';
 import type { DumpOptions } from '../dump/passes.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { dumpInput } from '../library/dump.ts';
-import { describeError, isOutputColoured, print, printError } from '../output/console.ts';
+import { isOutputColoured, print, tellError } from '../output/console.ts';
 import { dumpJson, dumpText } from '../output/dump.ts';
 
 export interface DumpArguments extends DumpOptions {
@@ -22,9 +22,7 @@ export async function runDump(files: readonly string[], args: DumpArguments): Pr
         }
       } catch (error) {
         if (!(error instanceof TextpokeError) || error.code === 'usage') throw error;
-        const { text, exitCode: failed } = describeError(error);
-        printError(text);
-        exitCode = failed;
+        exitCode = tellError(error);
       }
     }
   }

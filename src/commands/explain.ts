@@ -2,6 +2,7 @@
 import { TextpokeError } from '../errors.ts';
 import { print } from '../output/console.ts';
 import { explainJson, explainRule, listRules } from '../output/explain.ts';
+import { jsonText } from '../output/text.ts';
 import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
 
 export interface ExplainArguments {
@@ -43,7 +44,7 @@ function ruleNamed(text: string): RuleId {
 /** Runs the command. */
 export function runExplain(rule: string | undefined, { json }: ExplainArguments): number {
   const id = rule === undefined ? undefined : ruleNamed(rule);
-  if (json) print(JSON.stringify(explainJson(id === undefined ? ruleIds : [id]), null, 2));
+  if (json) print(jsonText(explainJson(id === undefined ? ruleIds : [id]), 2));
   else print(id === undefined ? listRules() : explainRule(id));
   return 0;
 }

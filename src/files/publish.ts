@@ -2,11 +2,11 @@
 // failure and every kill. No fsync: a build remakes its objects after a power cut.
 import {
   closeSync,
-  copyFileSync,
   fchmodSync,
+  lstatSync,
   openSync,
   readdirSync,
-  realpathSync,
+  readFileSync,
   renameSync,
   statSync,
   unlinkSync,
@@ -14,6 +14,8 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { TextpokeError } from '../errors.ts';
+import { destinationOf, type Identity, isUnchanged } from './identity.ts';
+import { keepRights, type RightsOf, rightsOf } from './rights.ts';
 import { reasonOf } from './source.ts';
 
 /** Siblings of this thread that exist right now. */
@@ -112,56 +114,105 @@ export function discard(sibling: string): void {
   pending.delete(sibling);
 }
 
+/** Longest piece that one call writes: the system takes less than 2 GiB. */
+const pieceSize = 1 << 30;
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(fd, bytes, done, Math.min(bytes.length - done, pieceSize));
+  }
+}
+
+/** What is done with a file that is written, before it gets its name; returns what a person has to know. */
+type Finish = (fd: number, sibling: string) => string[] | Promise<string[]>;
+
 /** Puts a new file at `path` whole, or fails as the system fails: then what was there is there. */
-export function replace(path: string, bytes: Uint8Array, mode: number): void {
+async function putInto(path: string, bytes: Uint8Array, finish: Finish): Promise<string[]> {
   const sibling = siblingOf(path);
   try {
-    const fd = openSync(sibling, 'wx', 0o666);
+    // Nobody else may read what the file that it replaces may keep from them.
+    const fd = openSync(sibling, 'wx', 0o600);
+    let notes: string[];
     try {
-      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
-      fchmodSync(fd, mode & 0o7777);
+      writeAll(fd, bytes);
+      notes = await finish(fd, sibling);
     } finally {
       closeSync(fd);
     }
     renameInto(sibling, path);
+    return notes;
   } catch (error) {
     discard(sibling);
     throw error;
   }
 }
 
+/** Puts a new file with the rights of another at `path`, whole; returns what could not be kept. Fails as the system fails. */
+export function replace(path: string, bytes: Uint8Array, like: RightsOf): Promise<string[]> {
+  return putInto(path, bytes, (fd, sibling) => keepRights(fd, sibling, like, Number(like.stat.mode)));
+}
+
 /** Permissions of a program that was made anew, for `publish`. */
 export const executable = Symbol('executable');
 
 /**
- * Replaces or creates `target` (through symbolic links) with `bytes`, with the permissions of the file `modeOf`.
- * Error `write-failed`; the target is then as it was, and nothing else is left.
+ * Replaces or creates `target`, through symbolic links, with `bytes`. A file that is there keeps its rights; where it
+ * cannot, the words returned say so. A new one gets the permissions of the file `modeOf`, which `target` gets as far as
+ * they make a program of it. Error `write-failed`: the target is as it was, and nothing else is left. The same when the
+ * target is no longer what was `seen` there.
  */
-export function publish(target: string, bytes: Uint8Array, modeOf: string | typeof executable): void {
+export async function publish(
+  target: string,
+  bytes: Uint8Array,
+  modeOf: string | typeof executable,
+  seen?: Identity,
+): Promise<string[]> {
   try {
-    const path = statSync(target, { throwIfNoEntry: false }) ? realpathSync(target) : target;
-    refuseReadOnly(path);
-    replace(path, bytes, modeOf === executable ? 0o777 & ~process.umask() : statSync(modeOf).mode);
+    const path = destinationOf(target);
+    const made = modeOf === executable ? 0o777 & ~process.umask() : statSync(modeOf).mode;
+    const old = existing(path);
+    return await putInto(path, bytes, async (fd, sibling) => {
+      if (!old) fchmodSync(fd, made & 0o777); // as cp has it: set-id bits are the owner's to give
+      const notes = old ? await keepRights(fd, sibling, old, Number(old.stat.mode) | (made & 0o111)) : [];
+      if (seen && !isUnchanged(path, seen) && !holds(path, bytes)) throw new Error(changedMeanwhile);
+      return notes;
+    });
   } catch (error) {
     throw new TextpokeError('write-failed', `cannot write: ${reasonOf(error)}`, { file: target });
   }
 }
 
-/** rename would replace even a file without write permission; a person who took it away did not want that. */
-function refuseReadOnly(path: string): void {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (!stat) return;
-  if (!stat.isFile()) throw new Error(stat.isDirectory() ? 'is a directory' : 'is not a regular file');
-  if ((stat.mode & 0o222) === 0) throw new Error('the file is read-only');
+const changedMeanwhile =
+  'the file was changed or replaced after it was read; it is left as it is now, so try again';
+
+/** Another process may have done the very same work meanwhile. */
+function holds(path: string, bytes: Uint8Array): boolean {
+  const now = statSync(path, { throwIfNoEntry: false });
+  return now?.isFile() === true && now.size === bytes.length && readFileSync(path).equals(bytes);
 }
 
-/** Copies `path` to `path.orig` before it is replaced; error `write-failed`. */
-export function backUp(path: string): void {
+/** The regular file at `path`, which may be replaced. A rename would replace even one without write permission. */
+function existing(path: string): RightsOf | undefined {
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  if (!stat) return undefined;
+  if (!stat.isFile()) throw new Error(stat.isDirectory() ? 'is a directory' : 'is not a regular file');
+  if ((stat.mode & 0o222n) === 0n) throw new Error('the file is read-only');
+  return { path, stat };
+}
+
+/**
+ * Keeps `bytes`, which are those of `path`, as `path.orig`, with the rights of `path`; returns what could not be kept. A
+ * symbolic link of that name is replaced and never followed. Error `write-failed`, also when `path` is no longer what was
+ * `seen` there; then an older backup is as it was.
+ */
+export async function backUp(path: string, bytes: Uint8Array, seen?: Identity): Promise<string[]> {
+  const backup = `${path}.orig`;
   try {
-    copyFileSync(path, `${path}.orig`);
+    if (seen && !isUnchanged(path, seen)) throw new Error(changedMeanwhile);
+    const old = existing(destinationOf(path)) ?? rightsOf(path);
+    if (!lstatSync(backup, { throwIfNoEntry: false })?.isSymbolicLink()) existing(backup);
+    return await replace(backup, bytes, old);
   } catch (error) {
-    throw new TextpokeError('write-failed', `cannot write the backup: ${reasonOf(error)}`, {
-      file: `${path}.orig`,
-    });
+    throw new TextpokeError('write-failed', `cannot write the backup: ${reasonOf(error)}`, { file: backup });
   }
 }

@@ -41,7 +41,10 @@ export function memorySource(given: Uint8Array): ByteSource {
 /** The system's word for a failed file operation, such as `ENOENT: no such file or directory`. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.replace(/, (open|read|write|rename|stat|unlink|copyfile|mkdir|fstat|futime)\b.*$/, '');
+  return text.replace(
+    /, (open|read|write|rename|stat|unlink|copyfile|mkdir|fstat|futime|lstat|realpath|readlink|fchown|fchmod)\b.*$/,
+    '',
+  );
 }
 
 /** Opens `path` for reading; `read-failed` when the system refuses. */

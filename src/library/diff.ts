@@ -2,6 +2,7 @@
 import { compareFiles } from '../diff/files.ts';
 import { type Input, nameOf } from '../files/input.ts';
 import { type DiffDocument, diffJson, diffMarkdown, diffText } from '../output/diff.ts';
+import { jsonText } from '../output/text.ts';
 import { type Reports, reportsIn } from './reports.ts';
 
 /** The formats of diff, as `--format` takes them. */
@@ -37,7 +38,7 @@ export async function diff(old: Input, now: Input, options: DiffOptions = {}): P
   const document = diffJson(...names, files);
   const reports = await reportsIn(options.formats, {
     text: () => diffText(files, options.color),
-    json: () => JSON.stringify(document, null, 2),
+    json: () => jsonText(document, 2),
     markdown: () => diffMarkdown(...names, files),
   });
   return { document, reports };

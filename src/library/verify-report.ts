@@ -4,6 +4,7 @@ import { inFile } from '../errors.ts';
 import { githubText } from '../output/github.ts';
 import { junitXml } from '../output/junit.ts';
 import { sarifLog } from '../output/sarif.ts';
+import { jsonText } from '../output/text.ts';
 import { verifyText } from '../output/verify.ts';
 import type { Configuration, Report } from '../verify/report.ts';
 import { rules, type Severity } from '../verify/rules.ts';
@@ -70,8 +71,8 @@ export async function tellReport<Document>(
       const disassemblers = findings.length > 0 ? await disassemblersIfInstalled(image.arch) : undefined;
       return verifyText(report, disassemblers, options.color) + summary;
     },
-    json: () => JSON.stringify(document, null, 2),
-    sarif: () => JSON.stringify(sarifLog(report)),
+    json: () => jsonText(document, 2),
+    sarif: () => jsonText(sarifLog(report)),
     junit: () => junitXml(report, failsOn),
     github: () => githubText(report, options.workspace ?? process.env.GITHUB_WORKSPACE),
   });

@@ -5,6 +5,7 @@ import type { PlaceStates } from '../boot/states.ts';
 import { hex, hexBytes } from '../bytes/integer.ts';
 import type { Program } from '../demand/program.ts';
 import { countGroups, countSites, moduleGroups, type SiteCounts } from '../kinds/registry.ts';
+import { jsonText } from './text.ts';
 
 /** What `textpoke boot --json` prints (docs/boot.schema.json). */
 export interface BootDocument {
@@ -171,6 +172,6 @@ export function statesJson(
 
 /** The document of states as text, a place a line. */
 export function statesText({ places, ...head }: StatesDocument): string {
-  const lines = places.map((place) => JSON.stringify(place));
-  return `${JSON.stringify(head).slice(0, -1)},"places":[\n${lines.join(',\n')}\n]}`;
+  const lines = places.map((place) => jsonText(place));
+  return `${jsonText(head).slice(0, -1)},"places":[\n${lines.join(',\n')}\n]}`;
 }

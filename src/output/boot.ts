@@ -12,6 +12,7 @@ import type { Group } from '../kinds/kind.ts';
 import { countGroups, groupsOf, moduleGroups } from '../kinds/registry.ts';
 import { outputColours } from './console.ts';
 import { count } from './count.ts';
+import { textOf } from './text.ts';
 import { sourceText } from './verify.ts';
 
 /** One instruction as text; a breakpoint's or a prefix's single byte reads as what it is. */
@@ -117,7 +118,7 @@ export function traceText(runtime: Runtime, disassemblers: Disassemblers | undef
       lines.push(`      ${step.padEnd(18)} ${'  '.repeat(offset)}${hexBytes(record.after)}`);
     }
   }
-  return lines.length > 0 ? `${lines.join('\n')}\n` : '';
+  return textOf(lines);
 }
 
 /** `3 static branches`, by group; groups without sites are left out where another has some. */
@@ -186,18 +187,18 @@ export function bootSummary(runtime: Runtime): string {
     lines.push(`${'reserved'.padEnd(16)} ${step}: ${owners.length > 0 ? owners.join(', ') : 'no'}`);
   }
   lines.push(...changes(runtime).map((text) => `${'changed'.padEnd(16)} ${text}`));
-  return `${lines.join('\n')}\n`;
+  return textOf(lines);
 }
 
 /** How many places are shown before the rest is only counted. */
 const shownMismatches = 20;
 
 /** Places that were not what they had to be: bytes found and allowed, with their disassembly where there is one. */
-export function mismatchText(
+export function mismatchLines(
   error: MismatchError,
   image: Image,
   disassemblers: Disassemblers | undefined,
-): string {
+): string[] {
   const lines: string[] = [];
   for (const mismatch of error.mismatches.slice(0, shownMismatches)) {
     const show = (bytes: Uint8Array) =>
@@ -209,5 +210,5 @@ export function mismatchText(
   }
   const more = error.mismatches.length - shownMismatches;
   if (more > 0) lines.push(`  and ${count(more, 'further place')}`);
-  return lines.join('\n');
+  return lines;
 }

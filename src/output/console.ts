@@ -1,8 +1,7 @@
 // What every command says the same way: diagnostics to stderr, results to stdout, colour only on a terminal.
-import type { ChalkInstance } from 'chalk';
-import { ExitCode, printable, TextpokeError } from '../errors.ts';
+import { ExitCode, TextpokeError } from '../errors.ts';
 import { reasonOf } from '../files/source.ts';
-import { coloursOf } from './colours.ts';
+import { type Colours, coloursOf, lineOf, textOf } from './text.ts';
 
 function hasColour(stream: { isTTY?: boolean }): boolean {
   const forced = process.env.FORCE_COLOR;
@@ -16,7 +15,7 @@ export function isOutputColoured(): boolean {
 }
 
 /** Colours for standard output, where it takes any. */
-export function outputColours(): ChalkInstance {
+export function outputColours(): Colours {
   return coloursOf(isOutputColoured());
 }
 
@@ -36,27 +35,38 @@ function output(): NodeJS.WriteStream {
   return process.stdout;
 }
 
-/** Writes results. */
+/** Writes results, which `textOf` or `jsonText` has made. */
 export function print(text: string): void {
   output().write(text.endsWith('\n') ? text : `${text}\n`);
 }
 
 /** Writes one diagnostic line. */
 export function warn(text: string): void {
-  process.stderr.write(`textpoke: ${text}\n`);
+  process.stderr.write(textOf([`textpoke: ${text}`]));
 }
 
-/** Writes one error line. */
-export function printError(text: string): void {
+/** Writes one error line, and what belongs to it in lines of their own. */
+export function printError(text: string, details: readonly string[] = []): void {
   const { red } = coloursOf(hasColour(process.stderr));
-  process.stderr.write(`textpoke: ${red('error')}: ${text}\n`);
+  process.stderr.write(textOf([`textpoke: ${red('error')}: ${text}`, ...details]));
 }
 
-/** The line for an error that reached the top, and the exit status it ends in. */
-export function describeError(error: unknown): { text: string; exitCode: number } {
-  if (error instanceof TextpokeError) return { text: error.describe(), exitCode: error.exitCode };
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { text: `a defect of textpoke, please report it: ${text} [defect]`, exitCode: 70 };
+/** Says what is wrong with a command line, in the words of commander: a line, and a suggestion below it. */
+export function commandLineError(text: string): string {
+  const [, line, suggestion] = /^([\s\S]*?)(?:\n(\(Did you mean [^\n]*))?\n?$/.exec(text) as RegExpExecArray;
+  return textOf(suggestion === undefined ? [line as string] : [line as string, suggestion]);
+}
+
+/** Says what reached the top; returns the exit status it ends in. */
+export function tellError(error: unknown): number {
+  if (error instanceof TextpokeError) {
+    printError(error.describe());
+    return error.exitCode;
+  }
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const [message, ...frames] = stack.split(/\n(?= {4}at )/);
+  printError(`a defect of textpoke, please report it: ${message} [defect]`, frames);
+  return ExitCode.defect;
 }
 
 /** One line on standard error that says what is being done, for a person who waits; nothing where none looks. */
@@ -67,7 +77,7 @@ export class Progress {
   /** Says it, unless the command has only just begun: short work needs no word. */
   show(what: string): void {
     if (!process.stderr.isTTY || performance.now() - this.start < 300) return;
-    process.stderr.write(`\r\x1b[K${printable(what)} ...`);
+    process.stderr.write(`\r\x1b[K${lineOf(what)} ...`);
     this.shown = true;
   }
 

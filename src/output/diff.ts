@@ -4,8 +4,8 @@ import type { ComparedFile } from '../diff/files.ts';
 import { type ComparedSite, describeSite } from '../diff/sites.ts';
 import { printable } from '../errors.ts';
 import { kinds } from '../kinds/registry.ts';
-import { coloursOf } from './colours.ts';
 import { count } from './count.ts';
+import { coloursOf, textOf } from './text.ts';
 
 function sentence(difference: Difference): string {
   if (difference.what === 'added') return describeSite(difference.after);
@@ -48,20 +48,18 @@ export function diffText(files: readonly ComparedFile[], color?: boolean): strin
     let last: string | undefined;
     for (const difference of differences) {
       if (difference.function !== last) {
-        lines.push(
-          colour.bold(printable(`${member === undefined ? '' : `${member}: `}${difference.function}`)),
-        );
+        lines.push(colour.bold(`${member === undefined ? '' : `${member}: `}${difference.function}`));
       }
       last = difference.function;
       const { place, source } = siteOf(difference);
-      const at = printable(source === undefined ? place : `${place} ${source}`);
+      const at = source === undefined ? place : `${place} ${source}`;
       lines.push(
-        `  ${paint[difference.what](signs[difference.what])} ${printable(sentence(difference))}  ${colour.dim(at)}`,
+        `  ${paint[difference.what](signs[difference.what])} ${sentence(difference)}  ${colour.dim(at)}`,
       );
     }
   }
   if (lines.length === 0) return '';
-  return `${[...lines, [summary(files), ...kindCounts(files)].join('; ')].join('\n')}\n`;
+  return textOf([...lines, [summary(files), ...kindCounts(files)].join('; ')]);
 }
 
 /** What `textpoke diff --format json` prints (docs/diff.schema.json). */
@@ -160,7 +158,7 @@ export function diffMarkdown(old: string, now: string, files: readonly ComparedF
   const rows = differences.slice(0, mostRows).map(({ member, difference }) => {
     const { place, source } = siteOf(difference);
     const where = `${member === undefined ? '' : `${member}: `}${difference.function}`;
-    const text = printable(sentence(difference)).replaceAll('|', '\\|');
+    const text = printable(sentence(difference)).replace(/[\\`*[\]<>|&~]/g, '\\$&');
     return `| ${difference.what} | ${code(where)} | ${text} | ${code(source ?? place)} |`;
   });
   const more = differences.length - rows.length;

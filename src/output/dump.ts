@@ -1,6 +1,5 @@
 // Prints what dump found: one JSON document (schema textpoke.dump/1), or text for people who know readelf and
 // objdump. Both come in pieces, so that nothing but the file at hand has to be held.
-import type { ChalkInstance } from 'chalk';
 import { type DumpedFile, type DumpedTable, type TablePart, tablesOf } from '../dump/model.ts';
 import { printable } from '../errors.ts';
 import { type TableEntries, tableKinds } from '../kinds/registry.ts';
@@ -15,7 +14,7 @@ import {
   siteColumns,
   sourceName,
 } from '../kinds/shown.ts';
-import { coloursOf } from './colours.ts';
+import { type Colours, coloursOf, jsonText, textOf } from './text.ts';
 
 type Files = Iterable<DumpedFile> | AsyncIterable<DumpedFile>;
 
@@ -86,7 +85,7 @@ export function dumpDocument(files: readonly DumpedFile[]): DumpDocument {
 
 /** The JSON document for all files, in pieces: an entry a line. */
 export async function* dumpJson(files: Files): AsyncGenerator<string> {
-  yield `{"schema":${JSON.stringify(dumpSchema)},"files":[`;
+  yield `{"schema":${jsonText(dumpSchema)},"files":[`;
   let between = '\n';
   for await (const file of files) {
     yield between;
@@ -97,18 +96,18 @@ export async function* dumpJson(files: Files): AsyncGenerator<string> {
 }
 
 function* fileLines({ file, class: bits, machine, type, absolute, problems, ...tables }: FileDocument) {
-  yield JSON.stringify({ file, class: bits, machine, type }).slice(0, -1);
+  yield jsonText({ file, class: bits, machine, type }).slice(0, -1);
   for (const [name, entries] of Object.entries(tables)) {
     yield `,\n "${name}":[`;
     let between = '\n  ';
     for (const entry of entries) {
-      yield between + JSON.stringify(entry);
+      yield between + jsonText(entry);
       between = ',\n  ';
     }
     yield ']';
   }
-  if (absolute) yield `,\n "absolute":${JSON.stringify(absolute)}`;
-  if (problems) yield `,\n "problems":${JSON.stringify(problems)}`;
+  if (absolute) yield `,\n "absolute":${jsonText(absolute)}`;
+  if (problems) yield `,\n "problems":${jsonText(problems)}`;
   yield '}';
 }
 
@@ -124,24 +123,29 @@ const typeNames = { rel: 'relocatable object', exec: 'executable', dyn: 'shared 
 /** The text for all files, in pieces: per file and table a header with counts, then a line an entry. */
 export async function* dumpText(files: Files, options: DumpTextOptions = {}): AsyncGenerator<string> {
   const colour = coloursOf(options.color);
-  let between = '';
+  let between: string[] = [];
   for await (const file of files) {
-    yield `${between}${colour.bold(`${file.file}: ELF${file.class} ${file.machine}, ${typeNames[file.type]}`)}\n`;
-    yield* inPieces(fileText(file, colour));
-    between = '\n';
+    const head = colour.bold(`${file.file}: ELF${file.class} ${file.machine}, ${typeNames[file.type]}`);
+    yield textOf([...between, head]);
+    yield* inPieces(finished(fileText(file, colour)));
+    between = [''];
   }
 }
 
-function* fileText(file: DumpedFile, colour: ChalkInstance): Generator<string> {
+function* finished(lines: Iterable<string>): Generator<string> {
+  for (const line of lines) yield textOf([line]);
+}
+
+function* fileText(file: DumpedFile, colour: Colours): Generator<string> {
   const { type, linesProblem } = file;
   const tools: CellTools = {
-    site: (place) => [location(place, type), placeName(place), printable(sourceName(place) ?? '-')],
+    site: (place) => [location(place, type), placeName(place), sourceName(place) ?? '-'],
     key: (place) => (place.undefined ? `${placeName(place)} (undefined)` : placeName(place)),
     instruction: instructionCells,
   };
   const shown = tablesOf(file, tableKinds).filter(({ table }) => !isAbsent(table));
-  if (shown.length === 0) yield '  no tables\n';
-  if (linesProblem !== undefined) yield `  ${colour.red('problem')}: ${printable(linesProblem)}\n`;
+  if (shown.length === 0) yield '  no tables';
+  if (linesProblem !== undefined) yield `  ${colour.red('problem')}: ${linesProblem}`;
   for (const { row, table } of shown) {
     yield* tableText(table, row.columns, colour, (entry) => row.cells(entry, tools));
   }
@@ -165,13 +169,16 @@ function instructionCells(instruction: DumpedInstruction | undefined): [bytes: s
 function* tableText(
   table: DumpedTable<DumpedEntry>,
   allColumns: readonly string[],
-  colour: ChalkInstance,
+  colour: Colours,
   cells: (entry: DumpedEntry) => string[],
 ): Generator<string> {
-  yield `\n${colour.bold(table.name)}: ${countText(table)}\n`;
-  for (const problem of table.problems) yield `  ${colour.red('problem')}: ${problem}\n`;
+  yield '';
+  yield `${colour.bold(table.name)}: ${countText(table)}`;
+  for (const problem of table.problems) yield `  ${colour.red('problem')}: ${problem}`;
   if (table.entries.length === 0) return;
-  const allRows = table.entries.map((entry): readonly string[] => (isDead(entry) ? [] : cells(entry)));
+  const allRows = table.entries.map(
+    (entry): readonly string[] => (isDead(entry) ? [] : cells(entry).map(printable)), // what is shown has the width
+  );
   const source = allColumns.indexOf(sourceColumn);
   const isSourceless = source >= 0 && allRows.every((row) => row.length === 0 || row[source] === '-');
   const [columns, ...rows] = isSourceless
@@ -183,19 +190,19 @@ function* tableText(
   const indexWidth = Math.max(5, String(table.entries.at(-1)?.index ?? 0).length);
   const line = (index: string, row: readonly string[]) =>
     `  ${index.padStart(indexWidth)}  ${row.map((cell, i) => cell.padEnd(widths[i] as number)).join('  ')}`.trimEnd();
-  yield `${colour.dim(line('index', columns))}\n`;
+  yield colour.dim(line('index', columns));
   for (let i = 0; i < rows.length; i++) {
     const entry = table.entries[i] as DumpedEntry | DumpedDeadEntry;
     const index = String(entry.index);
-    if (isDead(entry)) yield `${line(index, [])}  ${deadText(entry, colour)}\n`;
+    if (isDead(entry)) yield `${line(index, [])}  ${deadText(entry, colour)}`;
     else {
       const problem = entry.problem === undefined ? '' : `  ${colour.red('malformed')}: ${entry.problem}`;
-      yield `${line(index, rows[i] as readonly string[])}${problem}\n`;
+      yield `${line(index, rows[i] as readonly string[])}${problem}`;
     }
   }
 }
 
-function deadText({ bytes, discarded, problem }: DumpedDeadEntry, colour: ChalkInstance): string {
+function deadText({ bytes, discarded, problem }: DumpedDeadEntry, colour: Colours): string {
   if (discarded) return colour.dim('discarded: the linker dropped the code and wrote zeros to the entry');
   return `${colour.red('malformed')}: ${problem} (bytes ${bytes})`;
 }

@@ -1,18 +1,19 @@
 // The rules of verify, for people and for machines.
 import { type Rule, type RuleId, ruleIds, rules } from '../verify/rules.ts';
 import { outputColours } from './console.ts';
+import { textOf } from './text.ts';
 
 /** Columns of a paragraph. */
 const width = 79;
 
-function wrap(text: string): string {
+function wrap(text: string): string[] {
   const lines: string[] = [''];
   for (const word of text.split(' ')) {
     const last = lines[lines.length - 1] as string;
     if (last !== '' && last.length + 1 + word.length > width) lines.push(word);
     else lines[lines.length - 1] = last === '' ? word : `${last} ${word}`;
   }
-  return lines.join('\n');
+  return lines;
 }
 
 /** A line a rule. */
@@ -26,7 +27,8 @@ export function listRules(): string {
 export function explainRule(id: RuleId): string {
   const { name, severity, summary, help } = rules[id];
   const paint = severity === 'error' ? outputColours().red : outputColours().yellow;
-  return `${id} ${name} (${paint(severity)})\n\n${wrap(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)}\n\n${wrap(help)}\n`;
+  const sentence = `${summary[0]?.toUpperCase()}${summary.slice(1)}.`;
+  return textOf([`${id} ${name} (${paint(severity)})`, '', ...wrap(sentence), '', ...wrap(help)]);
 }
 
 /** `textpoke.explain/1` (docs/explain.schema.json). */

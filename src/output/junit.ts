@@ -1,23 +1,18 @@
 // Findings as JUnit XML: a rule is a test case, which fails where there are findings that count.
 import { hex, hexBytes } from '../bytes/integer.ts';
+import { printable } from '../errors.ts';
 import type { Located } from '../verify/finding.ts';
 import type { Report } from '../verify/report.ts';
 import { type RuleId, ruleIds, rules, type Severity } from '../verify/rules.ts';
 import { sourceText } from './verify.ts';
 
-/** Text for XML 1.0, which has no place for most control characters at all. */
+/** Text for XML 1.0, which has no place for most of what is not printable. */
 function xml(text: string): string {
-  return (
-    text
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to be replaced
-      .replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])/g, '\ufffd')
-      .replace(/(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ufffd')
-      .replaceAll('&', '&amp;')
-      .replaceAll('<', '&lt;')
-      .replaceAll('>', '&gt;')
-      .replaceAll('"', '&quot;')
-      .replace(/[\t\n\r]/g, (c) => `&#${c.charCodeAt(0)};`)
-  );
+  return printable(text)
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
 }
 
 function describe({ address, place, source, message, found, expected }: Located): string {

@@ -3,6 +3,7 @@ import { hex } from '../bytes/integer.ts';
 import type { ComparedTable, VerifiedMemory } from '../verify/memory.ts';
 import type { Report } from '../verify/report.ts';
 import { count } from './count.ts';
+import { textOf } from './text.ts';
 import { findingsJson, type VerifyDocument } from './verify.ts';
 
 /** A distance with its sign: an image may lie below the place it was linked for. */
@@ -25,7 +26,7 @@ export function memoryText(dump: string, verified: VerifiedMemory): string {
     ...verified.tables.map(tableLine),
     `  ${count(verified.keys.filter((key) => key.enabled > 0).length, 'key')} of ${verified.keys.length} enabled`,
   ];
-  return `${lines.join('\n')}\n`;
+  return textOf(lines);
 }
 
 /** What `textpoke verify --memory SNAPSHOT --format json` prints (docs/memory.schema.json). */

@@ -2,6 +2,7 @@
 import type { Location, Log, PhysicalLocation, ReportingDescriptor, Result } from 'sarif';
 import { hex } from '../bytes/integer.ts';
 import { PT_LOAD } from '../elf/constants.ts';
+import { printable } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import type { Located } from '../verify/finding.ts';
 import type { Report } from '../verify/report.ts';
@@ -68,7 +69,7 @@ function resultOf(report: Report, finding: Located, base: number, reason: string
     ruleId: rule,
     ruleIndex: ruleIds.indexOf(rule),
     level: rules[rule].severity,
-    message: { text: `${place}: ${message}` },
+    message: { text: printable(`${place}: ${message}`).replace(/[\\[\]]/g, '\\$&') }, // no links (section 3.11.6)
     analysisTarget: { uri: uriOf(report.file), index: 0 },
     locations: [binary],
   };

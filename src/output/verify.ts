@@ -2,17 +2,16 @@
 import { hex, hexBytes } from '../bytes/integer.ts';
 import type { SourceLine } from '../dwarf/source-lines.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
-import { printable } from '../errors.ts';
 import type { SiteCounts } from '../kinds/registry.ts';
 import type { Located } from '../verify/finding.ts';
 import { countOf, type Report } from '../verify/report.ts';
 import { type RuleId, rules, type Severity } from '../verify/rules.ts';
-import { coloursOf } from './colours.ts';
 import { count } from './count.ts';
+import { coloursOf, textOf } from './text.ts';
 
 /** `file.c:12`. */
 export function sourceText({ file, line }: SourceLine): string {
-  return `${printable(file)}:${line}`;
+  return `${file}:${line}`;
 }
 
 /** A heading for each rule, below it a line a finding with found and expected bytes; nothing for a good image. */
@@ -41,14 +40,14 @@ export function verifyText(
     last = rule;
     const at = address === undefined ? '' : `${hex(address)} `;
     const line = source ? ` (${sourceText(source)})` : '';
-    lines.push(`  ${at}${colour.cyan(printable(place))}${line}: ${printable(message)}`);
+    lines.push(`  ${at}${colour.cyan(place)}${line}: ${message}`);
     show('found', found, address);
     show('expected', expected, address);
   }
   const counts = [count(countOf(report, 'error'), 'error'), count(countOf(report, 'warning'), 'warning')];
   if (suppressed.length > 0) counts.push(`${suppressed.length} suppressed`);
   lines.push(`${counts.join(', ')}; textpoke explain ${findings[0]?.rule} explains the first rule`);
-  return `${lines.join('\n')}\n`;
+  return textOf(lines);
 }
 
 /** What `textpoke verify --format json` prints (docs/verify.schema.json). */

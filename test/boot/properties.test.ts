@@ -10,8 +10,8 @@ import { readElf } from '../../src/elf/read.ts';
 import { MismatchError } from '../../src/errors.ts';
 import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
 import { describeValue, readCallValue } from '../../src/kinds/static-call/values.ts';
-import { seeded } from '../hostile/seeded.ts';
 import { annotated, imageOf, linkedBytes, programUnits } from '../samples.ts';
+import { seeded } from '../seeded.ts';
 import { casesOf } from '../tools.ts';
 
 const sets = ['gcc-O2', 'clang-Os', 'gcc-Os', 'aarch64-gcc-O2', 'arm-clang-O2', 'thumb-gcc-O2'];

@@ -6,7 +6,7 @@ import test from 'node:test';
 import { deflateSync } from 'node:zlib';
 import { inflate, unzstd } from '../../src/bytes/decompress.ts';
 import { TextpokeError } from '../../src/errors.ts';
-import { flipped, seeded } from '../hostile/seeded.ts';
+import { flipped, seeded } from '../seeded.ts';
 import { run, scratch, toolTest } from '../tools.ts';
 
 /** Text with words that come back, and bytes that do not. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { globMatcher, isPattern } from '../../src/bytes/glob.ts';
-import { seeded } from '../hostile/seeded.ts';
+import { seeded } from '../seeded.ts';
 
 const rows: readonly (readonly [pattern: string, matches: readonly string[], others: readonly string[]])[] = [
   ['', [''], ['a', '\n']],

@@ -12,6 +12,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -91,6 +92,10 @@ const lines: readonly Row[] = [
   { line: '-MMD -MF sub.d/x -c a.c -o a.o', objects: ['a.o'] },
   { line: '-MD -MT x -MF sub.d/x.d -c a.c -o a.o', objects: ['a.o'] },
   { line: '-Wp,-MMD,sub.d/.a.o.d -c a.c -o a.o', objects: ['a.o'], only: 'gcc' },
+  { line: '-Wp,-MMD,sub.d/.a.o.d -c a.c -o sub.d/a.o', objects: ['sub.d/a.o'], only: 'clang' },
+  { line: '-Wa,--MD,sub.d/x.d -c hand.s -o sub.d/a.o', objects: ['sub.d/a.o'], only: 'gcc' },
+  { line: '-Wa,--MD=sub.d/x.d -c hand.s -o sub.d/a.o', objects: ['sub.d/a.o'], only: 'gcc' },
+  { line: '-Xassembler --MD -Xassembler x.d -c hand.s -o hand.o', objects: ['hand.o'], only: 'gcc' },
   { line: '-g -gsplit-dwarf -c a.c -o sub.d/a.o', objects: ['sub.d/a.o'] },
   { line: '-g -gsplit-dwarf -MD -c a.c', objects: ['a.o'] },
   { line: '-frandom-seed=a --coverage -c a.c -o sub.d/a.o', objects: ['sub.d/a.o'] },
@@ -152,6 +157,26 @@ for (const compiler of ['gcc', 'clang'] as const) {
   );
 }
 
+for (const compiler of ['gcc', 'clang'] as const) {
+  toolTest(`${compiler}: a link is written through or replaced as without textpoke`, [compiler], (t) => {
+    const compile = [compiler, '-O2', `-I${root}include`, '-c', 'a.c', '-o', 'link.o'];
+    for (const target of [undefined, '', 'old']) {
+      const [bare, wrapped] = [sources(t), sources(t)];
+      for (const directory of [bare, wrapped]) {
+        symlinkSync('sub.d/real.o', join(directory, 'link.o'));
+        if (target !== undefined) writeFileSync(join(directory, 'sub.d/real.o'), target);
+      }
+      assert.equal(start(bare, compile).status, 0);
+      annotate(bare, ['link.o']);
+      const said = cc(wrapped, compile);
+      assert.deepEqual([said.status, said.stderr], [0, '']);
+      assert.deepEqual(filesOf(wrapped), filesOf(bare), `${compiler}, target ${target}`);
+      const isLink = (directory: string) => lstatSync(join(directory, 'link.o')).isSymbolicLink();
+      assert.equal(isLink(wrapped), isLink(bare));
+    }
+  });
+}
+
 const sh = (script: string) => ['sh', '-c', script, 'sh'];
 const siblings = (directory: string) => readdirSync(directory).filter((name) => name.endsWith('.tmp'));
 /** A compiler that copies an object of the samples to where `-o` wants it. */
@@ -169,6 +194,27 @@ test('an object without sites stays the file that the compiler made, to the time
   assert.deepEqual(readFileSync(join(directory, 'x.o')), readFileSync(source));
   assert.equal(statSync(join(directory, 'x.o')).mtimeMs, 1e12);
   assert.deepEqual(siblings(directory), []);
+});
+
+test('what goes into a pipe goes there as the compiler made it, and a word is said', (t) => {
+  const directory = scratch(t);
+  const object = join(samples, 'gcc-O2/call.o');
+  const word = (name: string) =>
+    `textpoke: ${name}: not annotated: the compiler wrote no regular file of this name\n`;
+  const line = (name: string) => ['-c', 'x.c', '-o', name];
+  const wrapped = [process.execPath, builtProgram(), 'cc', '--', ...sh(`cat ${object} > "$4"`)];
+  const out = start(directory, ['sh', '-c', '"$@" | cat', 'sh', ...wrapped, ...line('/dev/stdout')]);
+  assert.equal(out.stderr, word('/dev/stdout'));
+  assert.equal(out.stdout, readFileSync(object, 'latin1'));
+  const fifo = sh(`mkfifo "$4"; cat "$4" > got & cat ${object} > "$4"; wait`);
+  const said = cc(directory, [...fifo, ...line('fifo'), '--coverage']);
+  assert.deepEqual([said.status, said.stderr], [0, word('fifo')]);
+  assert.deepEqual(readFileSync(join(directory, 'got')), readFileSync(object));
+  assert.equal(lstatSync(join(directory, 'fifo')).isFIFO(), true);
+  const none = cc(directory, [...sh('true'), ...line('x.o')]);
+  assert.deepEqual([none.status, none.stderr], [0, word('x.o')]);
+  const dropped = cc(directory, [...sh(`cat ${object} > "$4"`), ...line('/dev/null')]);
+  assert.deepEqual([dropped.status, dropped.stderr], [0, '']);
 });
 
 test('an object may have as long a name as there can be', (t) => {

@@ -20,7 +20,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
-import { seeded } from '../hostile/seeded.ts';
+import { seeded } from '../seeded.ts';
 import { run, scratch, toolTest } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { builtProgram } from '../built.ts';
-import { seeded } from '../hostile/seeded.ts';
+import { seeded } from '../seeded.ts';
 import { scratch } from '../tools.ts';
 import { done, namesOf, plain, sets, textpoke } from './programs.ts';
 

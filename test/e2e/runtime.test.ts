@@ -14,7 +14,7 @@ import { readStaticCalls, type StaticCall } from '../../src/image/static-calls.t
 import { tableRanges } from '../../src/image/tables.ts';
 import { jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
 import { readCallSites, staticCallSites } from '../../src/kinds/static-call/table.ts';
-import { seeded } from '../hostile/seeded.ts';
+import { seeded } from '../seeded.ts';
 import { run, toolTest } from '../tools.ts';
 import { done, fresh, hex, plain, units } from './programs.ts';
 

@@ -9,8 +9,8 @@ import { readCallSites, staticCallSites } from '../../src/kinds/static-call/tabl
 import { locateImage } from '../../src/memory/locate.ts';
 import { readSnapshot } from '../../src/memory/open.ts';
 import { type VerifiedMemory, verifyMemory } from '../../src/verify/memory.ts';
-import { flipped, seeded } from '../hostile/seeded.ts';
 import { imageOf, linkedBytes, programUnits } from '../samples.ts';
+import { flipped, seeded } from '../seeded.ts';
 import {
   banner,
   core,

@@ -29,10 +29,10 @@ import { makeReport, type Report } from '../../src/verify/report.ts';
 import { ruleIds, rules } from '../../src/verify/rules.ts';
 import { archiveOf } from '../elf/archives.ts';
 import { makeObject, named, words } from '../elf/objects.ts';
-import { flipped, seeded } from '../hostile/seeded.ts';
 import { type Ran, runMain } from '../in-process.ts';
 import { banner, core, kdump, kernelBytes, run } from '../memory/dumps.ts';
 import { annotated, imageOf, linkedBytes, programUnits, samplePath } from '../samples.ts';
+import { flipped, seeded } from '../seeded.ts';
 import { casesOf, isUnit } from '../tools.ts';
 
 const root = join(import.meta.dirname, '..', '..');

@@ -1,7 +1,7 @@
 // What must and may stand at a static branch (kernel/jump_label.c): a NOP or a jump, as its key has it.
 import type { SiteInstruction } from '../../arch/arch.ts';
 import { sameBytes } from '../../bytes/integer.ts';
-import { readKey } from '../../demand/keys.ts';
+import { isEnabled, readKey } from '../../demand/keys.ts';
 import type { Allowed, Demand, Patch, State } from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
 import { TextpokeError } from '../../errors.ts';
@@ -77,8 +77,9 @@ export function branchPatch(
 
 /** What must stand at a site now. Errors as `readKey`. */
 export function branchDemand({ image }: Program, site: BranchSite): Demand {
-  const { enabled } = readKey(image, site.key);
-  const jump = wantsJump(site, enabled > 0);
+  const key = readKey(image, site.key);
+  const enabled = isEnabled(key);
+  const jump = wantsJump(site, enabled);
   const found = branchAt(image, site);
   const size = found?.size ?? Math.max(...branchSizes(image, site));
   // A site is only sound when it can hold both of its states.
@@ -89,7 +90,10 @@ export function branchDemand({ image }: Program, site: BranchSite): Demand {
   }
   const must = branchBytes(image, site, size, jump);
   const wanted = jump ? `a jump to ${image.describe(site.target)}` : 'a NOP';
-  const why = `${image.describe(site.key)} is ${enabled > 0 ? 'enabled' : 'disabled'}, so ${wanted} is required`;
+  const why = `${image.describe(site.key)} is ${enabled ? 'enabled' : 'disabled'}, so ${wanted} is required`;
+  // Below 0 a count is enabled for whoever asks, but its sites are as they were: while they are patched, and after the
+  // decrement of a count of 0 in kernels that allow it.
+  if (key.enabled < 0) return { right: [must, branchBytes(image, site, size, !jump)], why };
   const current = image.readUpTo(site.address, size);
   const isOtherNop = !jump && found?.kind === 'nop' && !sameBytes(current, must);
   return { right: isOtherNop ? [must, current] : [must], why };

@@ -17,8 +17,8 @@ import { loadAssembler } from '../../../src/engines/assembler.ts';
 import { type Intent, loadCrossCheck } from '../../../src/engines/cross-check.ts';
 import { loadDisassembler } from '../../../src/engines/disassembler.ts';
 import { TextpokeError } from '../../../src/errors.ts';
-import { seeded } from '../../hostile/seeded.ts';
 import { objectCode } from '../../samples.ts';
+import { seeded } from '../../seeded.ts';
 import { run, scratch, toolTest } from '../../tools.ts';
 
 /** Instruction words as they lie in memory. */

@@ -16,8 +16,8 @@ import { loadAssembler } from '../../../src/engines/assembler.ts';
 import { type Intent, loadCrossCheck } from '../../../src/engines/cross-check.ts';
 import { loadDisassembler, loadDisassemblers } from '../../../src/engines/disassembler.ts';
 import { TextpokeError } from '../../../src/errors.ts';
-import { seeded } from '../../hostile/seeded.ts';
 import { objectCode, sampleBytes } from '../../samples.ts';
+import { seeded } from '../../seeded.ts';
 import { run, scratch, toolTest } from '../../tools.ts';
 
 const a32 = arm.instructionsOf(0);

@@ -12,6 +12,29 @@ export function seeded(seed: number): () => number {
   };
 }
 
+/** Choices of a seeded row of numbers. */
+export class Random {
+  private readonly next: () => number;
+
+  /** Several seeds are mixed: neighbours share nothing. */
+  constructor(...seeds: readonly number[]) {
+    let mixed = 0;
+    for (const seed of seeds) mixed = Math.floor(seeded(mixed ^ seed)() * 2 ** 32);
+    this.next = seeded(mixed);
+  }
+
+  /** A whole number from 0 to below `limit`. */
+  below(limit: number): number {
+    return Math.floor(this.next() * limit);
+  }
+  chance(probability: number): boolean {
+    return this.next() < probability;
+  }
+  pick<T>(list: readonly T[]): T {
+    return list[this.below(list.length)] as T;
+  }
+}
+
 /** A copy of `bytes` with one to four bytes replaced, anywhere. */
 export function flipped(bytes: Uint8Array, random: () => number): Uint8Array {
   const copy = bytes.slice();

@@ -1,0 +1,43 @@
+// Text for people: lines, of which no name makes two, and colours, which no name switches on. What stands in a line may
+// come from an input; it is made printable where the line is finished, so that no column can forget it.
+import { Chalk } from 'chalk';
+import { printable } from '../errors.ts';
+
+const styles = ['bold', 'dim', 'red', 'green', 'yellow', 'cyan'] as const;
+
+/** What paints a part of a line that `textOf` or `lineOf` is going to finish. */
+export type Colours = Readonly<Record<(typeof styles)[number], (text: string) => string>>;
+
+/** Stands for ESC in a line that is not finished. No name can hold it, for it is another one in each process. */
+const mark = `\u241b${Math.random().toString(36).slice(2)}`;
+
+/** Colours, or what leaves text as it is. */
+export function coloursOf(color: boolean | undefined): Colours {
+  const chalk = new Chalk({ level: color ? 1 : 0 });
+  const paint = (style: (typeof styles)[number]) => (text: string) =>
+    chalk[style](printable(text)).replaceAll('\x1b', mark);
+  return Object.fromEntries(styles.map((style) => [style, paint(style)])) as Colours;
+}
+
+/** What build servers take for a command: `::` in front of a line (GitHub), `##[` and `##vso[` (GitHub, Azure). */
+const serverCommand = /^(\s*):(?=:)|#(?=#\w*\[)/g;
+
+/** One line without its end, finished: everything in it is printable, and colours are what `coloursOf` made. */
+export function lineOf(line: string): string {
+  return printable(line)
+    .replace(serverCommand, (found, space: string | undefined) => (found === '#' ? '\\x23' : `${space}\\x3a`))
+    .replaceAll(mark, '\x1b');
+}
+
+/** Lines put together, each finished; nothing for none. */
+export function textOf(lines: readonly string[]): string {
+  return lines.map((line) => `${lineOf(line)}\n`).join('');
+}
+
+/** A JSON document in which everything that is not printable is escaped; it says the same. */
+export function jsonText(document: unknown, indent?: number): string {
+  const unit = (c: string) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return JSON.stringify(document, null, indent).replace(/[^\n\x20-\x7e]/gu, (c) =>
+    printable(c) === c ? c : c.split('').map(unit).join(''),
+  );
+}
