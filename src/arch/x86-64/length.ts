@@ -14,13 +14,16 @@ import {
   KIND,
   KIND_SHIFT,
   LOCK_PREFIX,
+  isJmpabs,
   LOCKABLE,
   MODRM,
   OPERAND_SIZE,
   PREFIX_BITS,
+  PROMOTED_MAP,
   prefixedForm,
   REG_FIELDS,
   REPNE,
+  REX2_FORMS,
   REX_W,
   Special,
   TWO_BYTE,
@@ -64,6 +67,8 @@ export function decodeTarget(code: Uint8Array, offset: number, packed: number): 
 }
 
 export const MAX_INSTRUCTION_LENGTH = 15;
+/** The bit of REX2's payload that chooses the 0F map. */
+const REX2_0F = 0x80;
 /** Fifteen prefixes and the longest opcode with its ModRM and SIB: `decode` reads no further than this. */
 const LOOKAHEAD = 24;
 const padded = new Uint8Array(LOOKAHEAD);
@@ -106,6 +111,11 @@ function decode(code: Uint8Array, offset: number, end: number): number {
   if (form === Special.twoByte) {
     opcode = TWO_BYTE | code[at++]!;
     form = FORMS[opcode]!;
+  } else if (form === Special.rex2) {
+    const payload = code[at++]!;
+    opcode = ((payload & REX2_0F) << 1) | code[at++]!;
+    form = REX2_FORMS[opcode]!;
+    prefixes = (prefixes & ~REX_W) | ((payload & 0x08) !== 0 || isJmpabs(opcode) ? REX_W : 0);
   }
 
   // VEX, EVEX and XOP carry their own REX bits, and the prefixes above make them #UD; objdump decodes them all
@@ -128,19 +138,24 @@ function decode(code: Uint8Array, offset: number, end: number): number {
         break;
       case Special.vex3: {
         const map = code[at]! & 0x1f;
-        if (map >= FIRST_XOP_MAP) return 0;
+        if (map >= FIRST_XOP_MAP || map === PROMOTED_MAP) return 0;
         form = prefixedForm(map, code[at + 2]!);
         at += 3;
         prefixes = 0;
         break;
       }
-      case Special.evex:
-        // One bit of the first byte is always clear and one of the second set.
-        if ((code[at]! & 0x08) !== 0 || (code[at + 1]! & 0x04) === 0) return 0;
-        form = prefixedForm(code[at]! & 7, code[at + 3]!);
+      case Special.evex: {
+        const map = code[at]! & 7;
+        const [second, promoted] = [code[at + 1]!, code[at + 3]!];
+        form = prefixedForm(map, promoted);
         at += 4;
         prefixes = 0;
+        if (map !== PROMOTED_MAP) break;
+        if ((second & 0x80) !== 0) prefixes = REX_W;
+        else if ((second & 0x03) === 1) prefixes = OPERAND_SIZE;
+        if (form >= EXCEPTION) form = groupForm(form, promoted, code[at]!);
         break;
+      }
       case Special.popOrXop: {
         form = MODRM;
         if ((code[at]! & 0x38) === 0) break;
