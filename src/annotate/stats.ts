@@ -28,6 +28,10 @@ export interface AnnotateStats {
   readonly keysAdded: readonly string[];
   /** Locks that the object's own `.smp_locks` leaves out. */
   readonly unlistedLocks: number;
+  /** Locks left out because nothing proves that their bytes are code; they may be constants. */
+  readonly unprovenLocks: number;
+  /** The first of them, as `symbol+0x10`. */
+  readonly firstUnproven?: string;
 }
 
 /** What `textpoke annotate --json` prints (docs/annotate.schema.json). */
@@ -53,6 +57,7 @@ export function statsOf(object: ObjectCode, found: readonly Found[]): AnnotateSt
   }
   const sum = (count: keyof FoundCounts) =>
     found.reduce((all, { counts }) => all + (counts?.[count] ?? 0), 0);
+  const firstUnproven = found.find((of) => of.firstUnproven !== undefined)?.firstUnproven;
   const byKind = listedKinds.map(({ statistic, table }) => [statistic, listed.get(table) ?? 0]);
   return {
     file: object.file.path,
@@ -68,5 +73,7 @@ export function statsOf(object: ObjectCode, found: readonly Found[]): AnnotateSt
     madeRelative: sum('madeRelative'),
     keysAdded: [...names],
     unlistedLocks: sum('unlistedLocks'),
+    unprovenLocks: sum('unprovenLocks'),
+    ...(firstUnproven === undefined ? {} : { firstUnproven }),
   };
 }

@@ -3,6 +3,7 @@
 // Addresses here are places or code pointers (code-pointer.ts).
 import type { Address, CodePointer } from '../bytes/named-numbers.ts';
 import type { CodeMap, SymbolRules } from './code-map.ts';
+import type { ProvableCode } from './proof.ts';
 
 /** How control reaches a static call's trampoline from a site. */
 export type CallKind = 'call' | 'tail' | 'conditional tail';
@@ -80,6 +81,8 @@ export interface LockPrefix {
   readonly nop: number;
   /** Section-relative offsets of every lock prefix of an instruction that can be locked, ascending. */
   find(code: Uint8Array, map: CodeMap): Uint32Array;
+  /** For each of these offsets 1 where the lock is proven to be code, 0 where it may be a constant. */
+  prove(provable: ProvableCode, locks: Uint32Array): Uint8Array;
 }
 
 /** Relocation types that tables, markers and links are made of (numbers of the machine's psABI). */

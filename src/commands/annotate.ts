@@ -132,9 +132,16 @@ export async function runAnnotate(words: readonly string[], args: AnnotateArgume
   return exitCode;
 }
 
-/** Says which locks an object's own table does not list. */
+/** Says which locks were left out: by an object's own table, or because they may be constants. */
 export function tellUnlisted(stats: readonly AnnotateStats[]): void {
-  for (const { file, unlistedLocks } of stats) {
+  for (const { file, unlistedLocks, unprovenLocks, firstUnproven } of stats) {
+    if (unprovenLocks > 0) {
+      const [are, first] = unprovenLocks === 1 ? ['lock prefix is', ''] : ['lock prefixes are', 'the first is '];
+      warn(
+        `${file}: ${unprovenLocks} ${are} not listed, because nothing proves that the bytes are code and not data (${first}${firstUnproven}); ` +
+          'give the function a type and a size (.type, .size), or use --locks decodable to list them',
+      );
+    }
     if (unlistedLocks > 0)
       warn(
         `${file}: ${unlistedLocks} lock prefixes are not in .smp_locks; use --locks all to list these locks`,

@@ -1,11 +1,16 @@
 // Lock prefixes: each listed one is a prefix and in the state that the number of CPUs demands; each other lock
 // of the code is listed.
+import type { LockPrefix } from '../arch/arch.ts';
 import { hexBytes } from '../bytes/integer.ts';
 import type { Address } from '../bytes/named-numbers.ts';
 import type { Program } from '../demand/program.ts';
+import type { Frame } from '../dwarf/frames.ts';
+import type { CodeRange } from '../image/code-space.ts';
 import { kernelBanner } from '../image/kernel.ts';
 import { droppedLocks, lockState } from '../kinds/lock-prefix/demand.ts';
 import { keptLock, lockPrefix } from '../kinds/lock-prefix/kind.ts';
+import { framesOfImage, provableRange } from '../image/provable.ts';
+import { kinds } from '../kinds/registry.ts';
 import { AstrayInOrder } from './astray.ts';
 import type { Finding } from './finding.ts';
 import type { VerifyOptions } from './options.ts';
@@ -28,6 +33,7 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
   const kept = new Set(program.sites.of(keptLock).map((site) => site.address));
   const misplaced = new Set<number>();
   const unlisted: number[] = [];
+  const proveLocks = lockProof(program);
   // A kernel leaves those of its init text alone, whatever the number of CPUs.
   const droppable = new Set(droppedLocks(program, image, locks).map((site) => site.address));
   let locked = 0;
@@ -86,7 +92,9 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
       }
     }
     if (policy === 'listed') continue;
-    for (const address of prefixes) if (!listed.has(address) && !kept.has(address)) unlisted.push(address);
+    const open = [...prefixes].filter((address) => !listed.has(address) && !kept.has(address));
+    const proven = open.length > 0 ? proveLocks(range, code, open) : undefined;
+    for (const [i, address] of open.entries()) if (proven?.[i] === 1) unlisted.push(address);
   }
   const isAstray = (address: Address) => misplaced.has(address) || !listed.has(address);
   const astray = new AstrayInOrder(
@@ -106,4 +114,23 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
       message: `${locked} locks are in place and ${dropped} are dropped; all must be in one state`,
     };
   }
+}
+
+/** What tells, as annotate does of an object, which of the ascending addresses of locks in a range are code for sure. */
+function lockProof(program: Program): (range: CodeRange, code: Uint8Array, locks: readonly number[]) => Uint8Array {
+  const { image, sites } = program;
+  let known: { frames: readonly Frame[]; entries: readonly Address[] } | undefined;
+  return (range, code, locks) => {
+    known ??= {
+      frames: framesOfImage(image),
+      entries: kinds.flatMap((kind) =>
+        kind.target
+          ? sites.of(kind).flatMap((site) => [site.address + kind.sizeOf(image, site), kind.target?.(site) as Address])
+          : [],
+      ),
+    };
+    const provable = provableRange(image, range, code, known.frames, known.entries);
+    const offsets = Uint32Array.from(locks, (address) => address - range.address);
+    return (image.arch.lockPrefix as LockPrefix).prove(provable, offsets);
+  };
 }

@@ -31,13 +31,14 @@ import {
 
 export { InstructionKind };
 
-// The packed result: length, index of the lock prefix plus 1, kind, lockable.
+// The packed result: length, index of the lock prefix plus 1, kind, lockable, index of the ModRM byte.
 const LENGTH_BITS = 0x0f;
 const LOCK_BITS = 0xf0;
 const LOCK_SHIFT = 4;
 const PACKED_KIND_SHIFT = 8;
 const KIND_BITS = 7;
 const LOCKABLE_BIT = 1 << 11;
+const MODRM_SHIFT = 12;
 
 /** Length in bytes, 1 to 15; 0 for what could not be decoded. */
 export const lengthOf = (packed: number): number => packed & LENGTH_BITS;
@@ -47,6 +48,9 @@ export const lockPrefixOf = (packed: number): number => ((packed & LOCK_BITS) >>
 
 /** True for an instruction with a lock prefix that may have one. Any other lock raises #UD, so is no code. */
 export const isLockable = (packed: number): boolean => (packed & LOCKABLE_BIT) !== 0;
+
+/** Index within the instruction of its ModRM byte; 0 for an instruction without one. */
+export const modrmOf = (packed: number): number => packed >> MODRM_SHIFT;
 
 /** The sort of direct branch. A call, jmp or jcc made rel16 by a 66 prefix is `other`. */
 export const kindOf = (packed: number): InstructionKind =>
@@ -181,7 +185,9 @@ function decode(code: Uint8Array, offset: number, end: number): number {
   }
 
   let modrm = 0xc0;
+  let modrmAt = 0;
   if ((form & MODRM) !== 0) {
+    modrmAt = at - offset;
     modrm = code[at++]!;
     at += ADDRESS_LENGTH[modrm]!;
     // No displacement in ModRM, but a SIB byte without a base register, which is now the last byte: disp32.
@@ -192,7 +198,7 @@ function decode(code: Uint8Array, offset: number, end: number): number {
   const length = at - offset;
   if (length > MAX_INSTRUCTION_LENGTH || at > end) return 0;
 
-  let packed = length;
+  let packed = length | (modrmAt << MODRM_SHIFT);
   const kind = form & KIND;
   // With rel16 instead of rel32 it is no branch that anything here could retarget.
   if (kind !== 0 && ((form & IMMEDIATE) === IMM8 || (prefixes & (OPERAND_SIZE | REX_W)) !== OPERAND_SIZE)) {

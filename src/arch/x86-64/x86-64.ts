@@ -14,6 +14,7 @@ import type {
   SiteInstruction,
 } from '../arch.ts';
 import type { CodeMap } from '../code-map.ts';
+import { proveLocks } from './flow.ts';
 import { decodeInstruction, decodeTarget, InstructionKind, isLockable, kindOf, lengthOf } from './length.ts';
 import { applyX86Relocation, relocationName } from './relocations.ts';
 import { findLockPrefixes, startsInstruction, sweep } from './sweep.ts';
@@ -266,7 +267,7 @@ export const x86_64: Arch = {
     name: relocationName,
   },
   dynamic: { none: 0, relative: 8, symbolic: 1, jumpSlot: 7, globData: 6 },
-  lockPrefix: { lock: 0xf0, up: 0x3e, nop: 0x90, find: findLockable },
+  lockPrefix: { lock: 0xf0, up: 0x3e, nop: 0x90, find: findLockable, prove: proveLocks },
   breakpoint: Uint8Array.of(0xcc), // int3
   mappingSymbol: undefined,
   veneerName: undefined,
