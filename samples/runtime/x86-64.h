@@ -80,9 +80,13 @@ static int encode_trampoline(uint8_t *bytes, uintptr_t trampoline, uintptr_t fun
   return 5;
 }
 
-/* One byte, the prefix. */
+/* One byte, the prefix. DS may stand for a lock, but beside another segment override that one is repeated: emulators let
+ * the last override win, or refuse two. annotate puts the lock in front of such an override. */
 static int encode_smp(uint8_t *bytes, const uint8_t *site, int cpus) {
-  (void)site;
+  static const char prefixes[] = "\x66\x67\xf2\xf3\x26\x2e\x36\x3e\x64\x65", *found;
   bytes[0] = cpus == 1 ? 0x3e : 0xf0;
+  for (const uint8_t *next = site + 1; cpus == 1 && (found = memchr(prefixes, *next, sizeof prefixes - 1)); next++)
+    if (found >= prefixes + 8 || (found >= prefixes + 4 && (bytes[0] & 0xfe) != 0x64))
+      bytes[0] = *next;
   return 1;
 }

@@ -73,7 +73,7 @@ function annotateObject(
     const result = isEmptyChange(change) ? undefined : rewriteObject(file, change);
     const annotated = result ? checkResult(path, result, found, change.groups.length) : object;
     check?.(annotated);
-    return { bytes: result, stats: [statsOf(object, found)] };
+    return { bytes: result, stats: [statsOf(object, found, options)] };
   });
 }
 

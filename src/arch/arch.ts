@@ -72,6 +72,11 @@ export interface CallSiteBytes {
   readonly onTrampoline: boolean;
 }
 
+export interface SegmentOverride {
+  readonly byte: number;
+  readonly name: string;
+}
+
 export interface LockPrefix {
   /** The prefix itself. */
   readonly lock: number;
@@ -81,6 +86,13 @@ export interface LockPrefix {
   readonly nop: number;
   /** Section-relative offsets of every lock prefix of an instruction that can be locked, ascending. */
   find(code: Uint8Array, map: CodeMap): Uint32Array;
+  /**
+   * The segment override of the instruction whose lock, or what stands for it, is at byte `offset`: repeated in place of
+   * the lock it means nothing new to any reader, as another one might. Undefined for an instruction without one.
+   */
+  overrideAt(code: Uint8Array, map: CodeMap, offset: number): SegmentOverride | undefined;
+  /** The place of the lock at byte `offset`, were it in front of the overrides of its instruction. */
+  placeInFront(code: Uint8Array, map: CodeMap, offset: number): number;
   /** For each of these offsets 1 where the lock is proven to be code, 0 where it may be a constant. */
   prove(provable: ProvableCode, locks: Uint32Array): Uint8Array;
 }
@@ -221,6 +233,13 @@ export interface Arch extends SymbolRules {
   instructionsOf(pointer: CodePointer): InstructionSet;
   /** The branch that the relocation of `type` at byte `place` belongs to, if it is one. */
   branchOfRelocation(type: number, code: Uint8Array, place: number): RelocatedBranch | undefined;
+  /**
+   * True when the code at byte `offset`, behind a call, reads the return address that the call has left below the stack
+   * pointer: a call that is patched away leaves none. Undefined where no compiler does so.
+   */
+  readsReturnAddress?(code: Uint8Array, offset: number): boolean;
+  /** How many bytes of a code section a sweep cannot decode; undefined where instructions have one length. */
+  undecodableBytes?(code: Uint8Array, map: CodeMap): number;
   /** True when an instruction starts at byte `offset`, as a sweep of the code between its symbols finds them. */
   startsInstruction(code: Uint8Array, map: CodeMap, offset: number): boolean;
   /** The same for a branch, which may also stand behind prefixes of its own: a site is where the opcode is. */

@@ -1,8 +1,9 @@
 // The functions of a code section or a range of an image, as symbols and unwind tables have them: where code begins for
 // sure, and where it ends.
+
+import type { Frame } from '../dwarf/frames.ts';
 import { STT_FUNC, STT_GNU_IFUNC, STT_OBJECT } from '../elf/constants.ts';
 import type { SymbolTable } from '../elf/symbols.ts';
-import type { Frame } from '../dwarf/frames.ts';
 
 /** Functions in ascending order of their starts; offsets are section-relative bytes, and functions may overlap. */
 export interface Functions {
@@ -56,7 +57,8 @@ export function functionsOf(
       unsized.push(start);
     }
   }
-  for (const frame of frames) add(frame.start, frame.end, hasEnd | (frame.hasLandingPads ? hasLandingPads : 0));
+  for (const frame of frames)
+    add(frame.start, frame.end, hasEnd | (frame.hasLandingPads ? hasLandingPads : 0));
   const ascending = Float64Array.from(edges).sort();
   let next = 0;
   for (const start of Float64Array.from(unsized).sort()) {

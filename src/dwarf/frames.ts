@@ -109,7 +109,8 @@ function readFrame(
 ): Frame | undefined {
   const size = SIZES[pointer & 15] ?? 0;
   const application = pointer & 0x70;
-  if (pointer === OMIT || size === 0 || (application !== PC_RELATIVE && application !== ABSOLUTE)) return undefined;
+  if (pointer === OMIT || size === 0 || (application !== PC_RELATIVE && application !== ABSOLUTE))
+    return undefined;
   if (at + 2 * size > end) return undefined;
   const place = pointers.resolve(at, read(view, at, size, pointer), application === PC_RELATIVE);
   const length = read(view, at + size, size, 0);

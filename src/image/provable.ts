@@ -41,7 +41,10 @@ export function provableRange(
   return {
     code,
     functions: functionsOf(table, members, (i) => (table?.value[i] as number) - address, own, length),
-    entries: Float64Array.from(entries.filter((at) => at >= address && at < end), (at) => at - address).sort(),
+    entries: Float64Array.from(
+      entries.filter((at) => at >= address && at < end),
+      (at) => at - address,
+    ).sort(),
     relocated: undefined,
     address: image.isPositionIndependent ? undefined : address,
   };

@@ -48,7 +48,11 @@ export function provableSection(
   };
 }
 
-function relocatedFields(object: ObjectCode, section: number, tables: CodeSection['relocations']): RelocatedFields {
+function relocatedFields(
+  object: ObjectCode,
+  section: number,
+  tables: CodeSection['relocations'],
+): RelocatedFields {
   const fields = tables.flatMap((relocations) =>
     Array.from({ length: relocations.count }, (_, index) => ({ relocations, index })).filter(
       ({ index }) => relocations.type[index] !== object.arch.relocations.none,

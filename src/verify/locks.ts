@@ -7,9 +7,9 @@ import type { Program } from '../demand/program.ts';
 import type { Frame } from '../dwarf/frames.ts';
 import type { CodeRange } from '../image/code-space.ts';
 import { kernelBanner } from '../image/kernel.ts';
+import { framesOfImage, provableRange } from '../image/provable.ts';
 import { droppedLocks, lockState } from '../kinds/lock-prefix/demand.ts';
 import { keptLock, lockPrefix } from '../kinds/lock-prefix/kind.ts';
-import { framesOfImage, provableRange } from '../image/provable.ts';
 import { kinds } from '../kinds/registry.ts';
 import { AstrayInOrder } from './astray.ts';
 import type { Finding } from './finding.ts';
@@ -45,23 +45,23 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
     // Read as it would be with every listed lock in place: then each of them has to be found as a prefix. A byte
     // that can be none is put there in a second reading, since a wrong entry would garble what follows it.
     const byteAt = (address: number) => range.code[address - range.address] as number;
-    const isState = (byte: number) => lockState(image, byte) !== undefined;
+    const isState = (address: number) => lockState(program, address, byteAt(address)) !== undefined;
     const find = (places: readonly number[]) => {
       for (const address of places) code[address - range.address] = prefix.lock;
       return new Set(Array.from(prefix.find(code, image.codeMap(range)), (at) => range.address + at));
     };
-    const prefixes = find(inRange.filter((a) => isState(byteAt(a))));
-    const doubtful = inRange.filter((a) => !isState(byteAt(a)));
+    const prefixes = find(inRange.filter(isState));
+    const doubtful = inRange.filter((a) => !isState(a));
     const besides = doubtful.length > 0 ? find(doubtful) : prefixes;
     for (const address of inRange) {
       const place = image.describe(address);
       const byte = byteAt(address);
-      if (!prefixes.has(address) && !(besides.has(address) && !isState(byte))) {
+      if (!prefixes.has(address) && !(besides.has(address) && !isState(address))) {
         misplaced.add(address);
         const message = 'a lock entry names a byte that is not a prefix of an instruction';
         yield { rule: 'TP002', address, place, message, entry: entryOf.get(address) };
       } else if (byte === prefix.lock) locked += droppable.has(address) ? 1 : 0;
-      else if (isState(byte)) dropped++;
+      else if (isState(address)) dropped++;
       else {
         const found = Uint8Array.of(byte);
         yield {
@@ -117,7 +117,9 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
 }
 
 /** What tells, as annotate does of an object, which of the ascending addresses of locks in a range are code for sure. */
-function lockProof(program: Program): (range: CodeRange, code: Uint8Array, locks: readonly number[]) => Uint8Array {
+function lockProof(
+  program: Program,
+): (range: CodeRange, code: Uint8Array, locks: readonly number[]) => Uint8Array {
   const { image, sites } = program;
   let known: { frames: readonly Frame[]; entries: readonly Address[] } | undefined;
   return (range, code, locks) => {
@@ -125,7 +127,9 @@ function lockProof(program: Program): (range: CodeRange, code: Uint8Array, locks
       frames: framesOfImage(image),
       entries: kinds.flatMap((kind) =>
         kind.target
-          ? sites.of(kind).flatMap((site) => [site.address + kind.sizeOf(image, site), kind.target?.(site) as Address])
+          ? sites
+              .of(kind)
+              .flatMap((site) => [site.address + kind.sizeOf(image, site), kind.target?.(site) as Address])
           : [],
       ),
     };

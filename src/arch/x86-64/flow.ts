@@ -14,6 +14,7 @@ import {
   lockPrefixOf,
   modrmOf,
 } from './length.ts';
+import { PREFIXES } from './opcodes.ts';
 
 /** Bytes that all functions of a section may have together, for each byte of it: functions may overlap. */
 const overlap = 8;
@@ -86,7 +87,8 @@ class Walk {
     this.jumpsSomewhere = false;
     const { entries } = this.provable;
     this.stack.push(start);
-    for (let i = countUpTo(entries, start - 1); i < entries.length && entries[i]! < end; i++) this.stack.push(entries[i]!);
+    for (let i = countUpTo(entries, start - 1); i < entries.length && entries[i]! < end; i++)
+      this.stack.push(entries[i]!);
     while (this.stack.length > 0) this.straight(this.stack.pop()!);
     this.places = Float64Array.from(this.named).sort();
     // Behind a call that does not return there may be data, which something names.
@@ -179,7 +181,11 @@ class Walk {
     const modrm = modrmOf(packed);
     const isRelative = modrm > 0 && (code[at + modrm]! & 0xc7) === 0x05;
     let isFilled = true;
-    for (let i = relocated ? fieldFrom(relocated, at + 1) : 0; relocated && relocated.offsets[i]! < end; i++) {
+    for (
+      let i = relocated ? fieldFrom(relocated, at + 1) : 0;
+      relocated && relocated.offsets[i]! < end;
+      i++
+    ) {
       const field = relocated.offsets[i]!;
       if (field === at + modrm + 1) isFilled = false;
       name(relocated.targets[i]! + (isRelative ? end - field : 0));
@@ -224,7 +230,7 @@ class Walk {
 function flowBehind(code: Uint8Array, offset: number, packed: number): End {
   let at = offset;
   const end = offset + lengthOf(packed);
-  while (at < end && isLegacyPrefix(code[at]!)) at++;
+  while (at < end && PREFIXES.has(code[at]!)) at++;
   switch (code[at]) {
     case 0xc2: // ret, lret, iret
     case 0xc3:
@@ -255,10 +261,6 @@ function indirect(modrm: number): End {
   return (modrm & 0xc7) === 0x05 ? 'ends' : 'jumps somewhere';
 }
 
-const isLegacyPrefix = (byte: number): boolean =>
-  (byte & 0xf0) === 0x40 || legacyPrefixes.has(byte);
-const legacyPrefixes = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3]);
-
 const R_X86_64_PC32 = 2;
 /** 32, 32S, DTPOFF32, TPOFF32 */
 const absoluteTypes = new Set([10, 11, 21, 23]);
@@ -275,7 +277,8 @@ function hasRelocatedField(code: Uint8Array, relocated: RelocatedFields, lock: n
   const modrm = code[modrmAt]!;
   const displacement = modrmAt + ((modrm & 7) === 4 ? 2 : 1);
   const isRelative = (modrm & 0xc7) === 0x05;
-  const isLong = modrm >> 6 === 2 || isRelative || ((modrm & 0xc7) === 0x04 && (code[modrmAt + 1]! & 7) === 5);
+  const isLong =
+    modrm >> 6 === 2 || isRelative || ((modrm & 0xc7) === 0x04 && (code[modrmAt + 1]! & 7) === 5);
   if (isLong && field === displacement) return isRelative ? type === R_X86_64_PC32 : absoluteTypes.has(type);
   return field > displacement && field === end - 4 && absoluteTypes.has(type);
 }

@@ -217,6 +217,11 @@ PREFIX_BITS[0x66] = OPERAND_SIZE;
 PREFIX_BITS[0x67] = ADDRESS_SIZE;
 PREFIX_BITS[0xf2] = REPNE;
 
+/** Every prefix that may stand in front of an opcode or of an escape, REX included. */
+export const PREFIXES: ReadonlySet<number> = new Set(
+  Array.from({ length: 0x100 }, (_, byte) => byte).filter((byte) => FORMS[byte] === Special.prefix),
+);
+
 export const IMMEDIATE_LENGTH = new Uint8Array(0x80);
 for (let prefixes = 0; prefixes < IMMEDIATE_LENGTH.length; prefixes += OPERAND_SIZE) {
   const z = (prefixes & (OPERAND_SIZE | REX_W)) === OPERAND_SIZE ? 2 : 4;

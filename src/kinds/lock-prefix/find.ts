@@ -1,4 +1,5 @@
 // Finds lock prefixes: every F0 that prefixes an instruction, never one in a displacement, an immediate or data.
+import type { ElfChange } from '../../elf/change.ts';
 import { TextpokeError } from '../../errors.ts';
 import { type Found, type NewEntry, type Search, sitesOf } from '../../object/found.ts';
 import { keepLockSymbol } from '../../object/markers.ts';
@@ -28,6 +29,7 @@ export function findLocks(search: Search): Found {
   const [known, knownKept] = [sitesOf(listed), sitesOf(kept)];
   const entries: NewEntry[] = [];
   let [unlistedLocks, unprovenLocks] = [0, 0];
+  const patches: ElfChange['patches'][number][] = [];
   let firstUnproven: string | undefined;
   const policy = rules.locks ?? (listed.length > 0 ? 'listed' : 'all');
   const proof = new LockProof(search);
@@ -39,8 +41,14 @@ export function findLocks(search: Search): Found {
     const wanted = policy === 'listed' ? locks.filter((lock) => lock.kept) : locks;
     const proven = policy === 'all' ? proof.of(code, wanted) : undefined;
     for (const [i, lock] of wanted.entries()) {
-      if (lock.kept || proven?.[i] !== 0) {
-        entries.push({ row: lock.kept ? keptLocks : smpLocks, site: lock, more: [] });
+      if (lock.kept) {
+        entries.push({ row: keptLocks, site: lock, more: [] });
+        continue;
+      }
+      if (proven?.[i] !== 0) {
+        const { site, moved } = inFrontOfOverride(object, code, lock);
+        if (moved) patches.push(moved);
+        entries.push({ row: smpLocks, site, more: [] });
         continue;
       }
       unprovenLocks++;
@@ -53,9 +61,26 @@ export function findLocks(search: Search): Found {
       { row: smpLocks, entries: listed },
       { row: keptLocks, entries: kept },
     ],
+    change: { patches },
     counts: { unlistedLocks, unprovenLocks },
     firstUnproven,
   };
+}
+
+/**
+ * A lock behind a segment override changes places with it: `64 f0` becomes `f0 64`, the same instruction. Whoever patches
+ * finds the override behind the lock; one in front looks like the end of the instruction before.
+ */
+function inFrontOfOverride(
+  object: ObjectCode,
+  { section, code }: CodeSection,
+  { offset }: FoundLock,
+): { readonly site: SitePlace; readonly moved: ElfChange['patches'][number] | undefined } {
+  const place = object.arch.lockPrefix?.placeInFront(code, object.codeMap(section), offset) ?? offset;
+  const site = { section: section.index, offset: place };
+  if (place === offset) return { site, moved: undefined };
+  const bytes = Uint8Array.of(code[offset] as number, ...code.subarray(place, offset));
+  return { site, moved: { ...site, bytes } };
 }
 
 /** Proves locks of an object; what all sections need is read once, when the first of them has a lock. */
@@ -76,7 +101,10 @@ class LockProof {
     this.frames ??= framesOf(object);
     const frames = this.frames.get(code.section.index) ?? [];
     const provable = provableSection(object, code, frames, this.waysOut(code));
-    return lockPrefix.prove(provable, Uint32Array.from(locks, ({ offset }) => offset));
+    return lockPrefix.prove(
+      provable,
+      Uint32Array.from(locks, ({ offset }) => offset),
+    );
   }
 
   /** Where the flow goes from the static branches of the object: to a target in this section, or on behind a site in it. */

@@ -17,11 +17,13 @@ const tails = [
 /** Everything in front of an opcode, and what an opcode may be. */
 function* opcodes(): Generator<readonly number[]> {
   for (let opcode = 0; opcode < 0x100; opcode++) {
-    for (const head of [[], [0x66], [0x0f], [0x0f, 0x38], [0x0f, 0x3a], [0x66, 0x0f]]) yield [...head, opcode];
+    for (const head of [[], [0x66], [0x0f], [0x0f, 0x38], [0x0f, 0x3a], [0x66, 0x0f]])
+      yield [...head, opcode];
     for (const payload of [0x00, 0x18, 0xd0]) yield [0xd5, payload, opcode];
     yield [0x66, 0xd5, 0x10, opcode];
     yield [0xc5, 0xf9, opcode];
-    for (const map of [1, 2, 3, 5, 7]) for (const last of [0x7b, 0xf9]) yield [0xc4, 0xe0 | map, last, opcode];
+    for (const map of [1, 2, 3, 5, 7])
+      for (const last of [0x7b, 0xf9]) yield [0xc4, 0xe0 | map, last, opcode];
     for (const map of [1, 2, 3, 4, 5, 6, 7]) {
       for (const last of [0x7c, 0x7d, 0xfd]) yield [0x62, 0xf0 | map, last, map === 4 ? 0x18 : 0x48, opcode];
       yield [0x62, 0xf8 | map, 0x79, 0x08, opcode]; // r16 and above
@@ -42,12 +44,14 @@ function isQuirk(code: Uint8Array): boolean {
   if (code[at] === 0xd5) {
     const [payload, opcode] = [code[at + 1] as number, code[at + 2] as number];
     const row = opcode >> 4;
-    return payload >= 0x80 ? row === 3 || row === 8 : row === 4 || row === 7 || row >= 14 || row === 10 || legacyPrefix.has(opcode) || opcode === 0x0f;
+    return payload >= 0x80
+      ? row === 3 || row === 8
+      : row === 4 || row === 7 || row >= 14 || row === 10 || legacyPrefix.has(opcode) || opcode === 0x0f;
   }
   return at === 1 && (code[1] === 0xe8 || (code[1] === 0x0f && code[2] === 0x78));
 }
 
-toolTest('lengths are LLVM\'s for every opcode of every map', ['clang-19', 'llvm-objdump-19'], (t) => {
+toolTest("lengths are LLVM's for every opcode of every map", ['clang-19', 'llvm-objdump-19'], (t) => {
   const directory = scratch(t);
   const slots: Uint8Array[] = [];
   for (const head of opcodes()) {
@@ -69,18 +73,24 @@ toolTest('lengths are LLVM\'s for every opcode of every map', ['clang-19', 'llvm
     if (!code || text === '<unknown>' || isPrefix.test(text) || isQuirk(code)) continue;
     compared++;
     const ours = lengthOf(decodeInstruction(code, 0, slotSize));
-    if (ours !== length) wrong.push(`${Buffer.from(code.subarray(0, 16)).toString('hex')}: ${text}: ${length}, not ${ours}`);
+    if (ours !== length)
+      wrong.push(`${Buffer.from(code.subarray(0, 16)).toString('hex')}: ${text}: ${length}, not ${ours}`);
   }
   assert.deepEqual(wrong, []);
   assert.ok(compared > 5000, `${compared} instructions of ${slots.length}`);
 });
 
 /** A line of `llvm-objdump -d`, its mnemonic and operands as one text. */
-function* linesOf(listing: string): Generator<{ address: number; length: number; bytes: number[]; text: string }> {
+function* linesOf(
+  listing: string,
+): Generator<{ address: number; length: number; bytes: number[]; text: string }> {
   for (const line of listing.split('\n')) {
     const [, address, hex, text] = /^\s*([0-9a-f]+): ((?:[0-9a-f]{2}[ \t])+)\s*(.*)$/.exec(line) ?? [];
     if (address === undefined || hex === undefined || text === undefined) continue;
-    const bytes = hex.trim().split(' ').map((byte) => Number.parseInt(byte, 16));
+    const bytes = hex
+      .trim()
+      .split(' ')
+      .map((byte) => Number.parseInt(byte, 16));
     yield { address: Number.parseInt(address, 16), length: bytes.length, bytes, text: text.trim() };
   }
 }
@@ -111,26 +121,34 @@ void vectors(float *restrict x, const float *restrict y, const short *restrict h
 _Float16 half(_Float16 *p, int n) { _Float16 s = 0; for (int i = 0; i < n; i++) s += p[i] * p[n - i]; return s; }
 `;
 
-toolTest('lengths are LLVM\'s in code for every feature that clang has', ['clang-19', 'llc-19', 'llvm-objdump-19'], (t) => {
-  const directory = scratch(t);
-  writeFileSync(join(directory, 'p.c'), program);
-  const help = tryRun('llc-19', ['-march=x86-64', '-mattr=help'], directory).stderr;
-  const [, features = ''] = help.split('Available features for this target:');
-  const names = [...features.matchAll(/^\s+(\S+)\s+- /gm)].map(([, name]) => name as string);
-  // What is no instruction set of 64-bit code, or takes code away.
-  const others = /^(\d+bit-mode|soft-float|x87|.*retpoline.*|seses|lvi-.*|harden-.*|widekl|kl|.*-?seses)$/;
-  const kept = names.filter((name) => !others.test(name));
-  assert.ok(kept.includes('egpr') && kept.includes('avx10.1-512') && kept.includes('ccmp'), names.join());
-  const flags = kept.flatMap((name) => ['-Xclang', '-target-feature', '-Xclang', `+${name}`]);
-  let instructions = 0;
-  for (const level of ['-O1', '-O3']) {
-    run('clang-19', ['-w', level, ...flags, '-c', 'p.c', '-o', 'p.o'], directory);
-    for (const { bytes, text } of linesOf(run('llvm-objdump-19', ['-d', 'p.o'], directory))) {
-      assert.notEqual(text, '<unknown>');
-      if (isPrefix.test(text)) continue;
-      assert.equal(lengthOf(decodeInstruction(Uint8Array.from(bytes), 0, bytes.length)), bytes.length, text);
-      instructions++;
+toolTest(
+  "lengths are LLVM's in code for every feature that clang has",
+  ['clang-19', 'llc-19', 'llvm-objdump-19'],
+  (t) => {
+    const directory = scratch(t);
+    writeFileSync(join(directory, 'p.c'), program);
+    const help = tryRun('llc-19', ['-march=x86-64', '-mattr=help'], directory).stderr;
+    const [, features = ''] = help.split('Available features for this target:');
+    const names = [...features.matchAll(/^\s+(\S+)\s+- /gm)].map(([, name]) => name as string);
+    // What is no instruction set of 64-bit code, or takes code away.
+    const others = /^(\d+bit-mode|soft-float|x87|.*retpoline.*|seses|lvi-.*|harden-.*|widekl|kl|.*-?seses)$/;
+    const kept = names.filter((name) => !others.test(name));
+    assert.ok(kept.includes('egpr') && kept.includes('avx10.1-512') && kept.includes('ccmp'), names.join());
+    const flags = kept.flatMap((name) => ['-Xclang', '-target-feature', '-Xclang', `+${name}`]);
+    let instructions = 0;
+    for (const level of ['-O1', '-O3']) {
+      run('clang-19', ['-w', level, ...flags, '-c', 'p.c', '-o', 'p.o'], directory);
+      for (const { bytes, text } of linesOf(run('llvm-objdump-19', ['-d', 'p.o'], directory))) {
+        assert.notEqual(text, '<unknown>');
+        if (isPrefix.test(text)) continue;
+        assert.equal(
+          lengthOf(decodeInstruction(Uint8Array.from(bytes), 0, bytes.length)),
+          bytes.length,
+          text,
+        );
+        instructions++;
+      }
     }
-  }
-  assert.ok(instructions > 1000, `${instructions} instructions`);
-});
+    assert.ok(instructions > 1000, `${instructions} instructions`);
+  },
+);
