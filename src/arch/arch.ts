@@ -91,8 +91,11 @@ export interface LockPrefix {
    * the lock it means nothing new to any reader, as another one might. Undefined for an instruction without one.
    */
   overrideAt(code: Uint8Array, map: CodeMap, offset: number): SegmentOverride | undefined;
-  /** The place of the lock at byte `offset`, were it in front of the overrides of its instruction. */
-  placeInFront(code: Uint8Array, map: CodeMap, offset: number): number;
+  /**
+   * True where a byte in front of the lock at `offset` is a segment override, or the end of another instruction that looks
+   * like one. A runtime that does not decode the code may leave such a lock in place.
+   */
+  isBehindOverride(code: Uint8Array, offset: number): boolean;
   /** For each of these offsets 1 where the lock is proven to be code, 0 where it may be a constant. */
   prove(provable: ProvableCode, locks: Uint32Array): Uint8Array;
 }

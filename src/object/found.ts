@@ -60,15 +60,35 @@ export interface Found {
   readonly firstUnproven?: string | undefined;
 }
 
+/** A site and where patching may send the flow from it, besides behind the site. */
+export interface WayOut {
+  readonly site: Pick<Place, 'section' | 'offset'>;
+  readonly target: Pick<Place, 'section' | 'offset'>;
+}
+
 /** One search of an object: what several finders ask for is read once. */
 export class Search {
   readonly object: ObjectCode;
   readonly rules: ListingRules;
   private readonly markers = new Map<CodeSection, Markers>();
+  private readonly findWaysOut: (search: Search) => readonly WayOut[];
+  private ways: readonly WayOut[] | undefined;
 
-  constructor(object: ObjectCode, rules: ListingRules) {
+  /** `findWaysOut` gives those of every kind of site that branches. */
+  constructor(
+    object: ObjectCode,
+    rules: ListingRules,
+    findWaysOut: (search: Search) => readonly WayOut[] = () => [],
+  ) {
     this.object = object;
     this.rules = rules;
+    this.findWaysOut = findWaysOut;
+  }
+
+  /** The ways out of every site of the object, listed or marked. */
+  get waysOut(): readonly WayOut[] {
+    this.ways ??= this.findWaysOut(this);
+    return this.ways;
   }
 
   /** The markers of a code section. */

@@ -8,7 +8,7 @@ import type { Frame } from '../dwarf/frames.ts';
 import type { CodeRange } from '../image/code-space.ts';
 import { kernelBanner } from '../image/kernel.ts';
 import { framesOfImage, provableRange } from '../image/provable.ts';
-import { droppedLocks, lockState } from '../kinds/lock-prefix/demand.ts';
+import { droppedLocks, lockState, mayStay } from '../kinds/lock-prefix/demand.ts';
 import { keptLock, lockPrefix } from '../kinds/lock-prefix/kind.ts';
 import { kinds } from '../kinds/registry.ts';
 import { AstrayInOrder } from './astray.ts';
@@ -60,7 +60,7 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
         misplaced.add(address);
         const message = 'a lock entry names a byte that is not a prefix of an instruction';
         yield { rule: 'TP002', address, place, message, entry: entryOf.get(address) };
-      } else if (byte === prefix.lock) locked += droppable.has(address) ? 1 : 0;
+      } else if (byte === prefix.lock) locked += droppable.has(address) && !mayStay(program, address) ? 1 : 0;
       else if (isState(address)) dropped++;
       else {
         const found = Uint8Array.of(byte);
@@ -74,7 +74,8 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
         continue;
       }
       const wantsLock = options.cpus === undefined ? undefined : options.cpus > 1 || !droppable.has(address);
-      if (wantsLock !== undefined && wantsLock !== (byte === prefix.lock)) {
+      const isRight = wantsLock === (byte === prefix.lock) || (!wantsLock && mayStay(program, address));
+      if (wantsLock !== undefined && !isRight) {
         const cpus = options.cpus === 1 ? 'one CPU' : `${options.cpus} CPUs`;
         const state = wantsLock ? 'the lock is missing' : 'the lock is still in place';
         yield { rule: 'TP011', address, place, message: `${state}, for ${cpus}`, found: Uint8Array.of(byte) };

@@ -34,11 +34,12 @@ export function overrideAt(code: Uint8Array, map: CodeMap, offset: number): Segm
   return found;
 }
 
-/** As `LockPrefix.placeInFront`: the first override in front of the lock at byte `offset`; DS stands for a lock anyway. */
-export function placeInFront(code: Uint8Array, map: CodeMap, offset: number): number {
-  for (let at = instructionAround(code, map, offset); at < offset; at++) {
-    const byte = code[at] as number;
-    if (byte !== DS && overrides.has(byte)) return at;
-  }
-  return offset;
+/** As `LockPrefix.isBehindOverride`. DS is left out: it stands for a lock anyway. */
+export function isBehindOverride(code: Uint8Array, offset: number): boolean {
+  let at = offset - 1;
+  while (at > 0 && otherPrefixes.has(code[at] as number)) at--;
+  return code[at] !== DS && overrides.has(code[at] as number);
 }
+
+/** 66, 67, repne and rep: an assembler may put them between an override and the lock. */
+const otherPrefixes = new Set([0x66, 0x67, 0xf2, 0xf3]);

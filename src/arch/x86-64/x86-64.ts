@@ -17,7 +17,7 @@ import type { CodeMap } from '../code-map.ts';
 import { proveLocks } from './flow.ts';
 import { readsReturnAddress } from './hardening.ts';
 import { decodeInstruction, decodeTarget, InstructionKind, isLockable, kindOf, lengthOf } from './length.ts';
-import { overrideAt, placeInFront } from './overrides.ts';
+import { isBehindOverride, overrideAt } from './overrides.ts';
 import { applyX86Relocation, relocationName } from './relocations.ts';
 import { findLockPrefixes, startsInstruction, sweep } from './sweep.ts';
 
@@ -275,7 +275,7 @@ export const x86_64: Arch = {
     nop: 0x90,
     find: findLockable,
     overrideAt,
-    placeInFront,
+    isBehindOverride,
     prove: proveLocks,
   },
   breakpoint: Uint8Array.of(0xcc), // int3

@@ -34,6 +34,20 @@ export function lockState(
 }
 
 /**
+ * True for a lock that may be in place on one CPU too: by the byte in front of it nobody can tell an override, which is to
+ * be repeated, from the end of an instruction, so a runtime that does not decode the code leaves it alone.
+ */
+export function mayStay({ image, profile }: Program, address: Address): boolean {
+  const prefix = image.arch.lockPrefix;
+  const range = profile.repeatsOverride ? image.codeAt(address) : undefined;
+  return (
+    prefix !== undefined &&
+    range !== undefined &&
+    prefix.isBehindOverride(range.code, address - range.address)
+  );
+}
+
+/**
  * The locks that are dropped at all: a kernel leaves those alone that lie outside _text to _etext, or a module's
  * .text. `of` is the image that lists them.
  */

@@ -1,12 +1,10 @@
 // Finds lock prefixes: every F0 that prefixes an instruction, never one in a displacement, an immediate or data.
-import type { ElfChange } from '../../elf/change.ts';
 import { TextpokeError } from '../../errors.ts';
 import { type Found, type NewEntry, type Search, sitesOf } from '../../object/found.ts';
 import { keepLockSymbol } from '../../object/markers.ts';
-import type { CodeSection, ObjectCode, Place } from '../../object/object-code.ts';
+import type { CodeSection, ObjectCode } from '../../object/object-code.ts';
 import { framesOf, provableSection } from '../../object/provable.ts';
-import { type ObjectEntry, readObjectTable } from '../../object/tables.ts';
-import { jumpTable } from '../static-branch/table.ts';
+import { readObjectTable } from '../../object/tables.ts';
 import { keptLocks, smpLocks } from './table.ts';
 
 interface FoundLock {
@@ -29,7 +27,6 @@ export function findLocks(search: Search): Found {
   const [known, knownKept] = [sitesOf(listed), sitesOf(kept)];
   const entries: NewEntry[] = [];
   let [unlistedLocks, unprovenLocks] = [0, 0];
-  const patches: ElfChange['patches'][number][] = [];
   let firstUnproven: string | undefined;
   const policy = rules.locks ?? (listed.length > 0 ? 'listed' : 'all');
   const proof = new LockProof(search);
@@ -41,14 +38,8 @@ export function findLocks(search: Search): Found {
     const wanted = policy === 'listed' ? locks.filter((lock) => lock.kept) : locks;
     const proven = policy === 'all' ? proof.of(code, wanted) : undefined;
     for (const [i, lock] of wanted.entries()) {
-      if (lock.kept) {
-        entries.push({ row: keptLocks, site: lock, more: [] });
-        continue;
-      }
-      if (proven?.[i] !== 0) {
-        const { site, moved } = inFrontOfOverride(object, code, lock);
-        if (moved) patches.push(moved);
-        entries.push({ row: smpLocks, site, more: [] });
+      if (lock.kept || proven?.[i] !== 0) {
+        entries.push({ row: lock.kept ? keptLocks : smpLocks, site: lock, more: [] });
         continue;
       }
       unprovenLocks++;
@@ -61,33 +52,15 @@ export function findLocks(search: Search): Found {
       { row: smpLocks, entries: listed },
       { row: keptLocks, entries: kept },
     ],
-    change: { patches },
     counts: { unlistedLocks, unprovenLocks },
     firstUnproven,
   };
-}
-
-/**
- * A lock behind a segment override changes places with it: `64 f0` becomes `f0 64`, the same instruction. Whoever patches
- * finds the override behind the lock; one in front looks like the end of the instruction before.
- */
-function inFrontOfOverride(
-  object: ObjectCode,
-  { section, code }: CodeSection,
-  { offset }: FoundLock,
-): { readonly site: SitePlace; readonly moved: ElfChange['patches'][number] | undefined } {
-  const place = object.arch.lockPrefix?.placeInFront(code, object.codeMap(section), offset) ?? offset;
-  const site = { section: section.index, offset: place };
-  if (place === offset) return { site, moved: undefined };
-  const bytes = Uint8Array.of(code[offset] as number, ...code.subarray(place, offset));
-  return { site, moved: { ...site, bytes } };
 }
 
 /** Proves locks of an object; what all sections need is read once, when the first of them has a lock. */
 class LockProof {
   private readonly search: Search;
   private frames: ReturnType<typeof framesOf> | undefined;
-  private branches: readonly ObjectEntry[] | undefined;
 
   constructor(search: Search) {
     this.search = search;
@@ -107,27 +80,20 @@ class LockProof {
     );
   }
 
-  /** Where the flow goes from the static branches of the object: to a target in this section, or on behind a site in it. */
+  /** Where the flow goes from the sites of the object: to a target in this section, or on behind a site in it. */
   private waysOut(code: CodeSection): number[] {
-    const { object } = this.search;
-    this.branches ??= readObjectTable(object, jumpTable, () => {});
     const places: number[] = [];
-    const add = (site: SitePlace, target: SitePlace) => {
+    for (const { site, target } of this.search.waysOut) {
       if (target.section === code.section.index) places.push(target.offset);
-      if (site.section !== code.section.index) return;
-      const { size } = object.instructionsAt(code, site.offset).readInstruction(code.code, site.offset);
+      if (site.section !== code.section.index) continue;
+      const { size } = this.search.object
+        .instructionsAt(code, site.offset)
+        .readInstruction(code.code, site.offset);
       places.push(site.offset + size);
-    };
-    for (const { fields } of this.branches) add(fields[0] as Place, fields[1] as Place);
-    for (const of of object.siteSections) {
-      for (const { offset, target } of this.search.markersIn(of).branches)
-        add({ section: of.section.index, offset }, target);
     }
     return places;
   }
 }
-
-type SitePlace = Pick<Place, 'section' | 'offset'>;
 
 /**
  * The lock prefixes of one code section, ascending; none on machines without the prefix. `kept` holds the offsets

@@ -7,7 +7,14 @@ import type { ElfChange } from '../../elf/change.ts';
 import { SHF_EXECINSTR } from '../../elf/constants.ts';
 import { TextpokeError } from '../../errors.ts';
 import { fieldOfBranch, targetOfBranch } from '../../object/branches.ts';
-import { type Found, type NewEntry, PlaceSet, type Search, sitesOf } from '../../object/found.ts';
+import {
+  type Found,
+  type NewEntry,
+  PlaceSet,
+  type Search,
+  sitesOf,
+  type WayOut,
+} from '../../object/found.ts';
 import type { BranchMarker } from '../../object/markers.ts';
 import {
   type CodeSection,
@@ -71,6 +78,18 @@ export function findStaticBranches(search: Search): Found {
       madeRelative: isAbsolute && rules.relative ? listed.length : 0,
     },
   };
+}
+
+/** Where the static branches of an object lead: those of entries, and those of markers. */
+export function findWaysOut(search: Search): WayOut[] {
+  const listed = readObjectTable(search.object, jumpTable, () => {}).map(asJumpEntry);
+  const marked = search.object.siteSections.flatMap((code) =>
+    search.markersIn(code).branches.map(({ offset, target }) => ({
+      site: { section: code.section.index, offset },
+      target,
+    })),
+  );
+  return [...listed.map(({ code, target }) => ({ site: code, target })), ...marked];
 }
 
 /** The sites that markers name. */
