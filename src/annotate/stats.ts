@@ -36,8 +36,8 @@ export interface AnnotateStats {
    * nobody asked.
    */
   readonly undecodableBytes?: number;
-  /** The first of the unproven locks, as `symbol+0x10`. */
-  readonly firstUnproven?: string;
+  /** The first of the unproven locks, as `symbol+0x10`; empty where there is none. */
+  readonly firstUnproven: string;
 }
 
 /** What `textpoke annotate --json` prints (docs/annotate.schema.json). */
@@ -92,6 +92,6 @@ export function statsOf(
     unlistedLocks: sum('unlistedLocks'),
     unprovenLocks: sum('unprovenLocks'),
     ...(countUndecodable ? { undecodableBytes: undecodableBytes(object) } : {}),
-    ...(firstUnproven === undefined ? {} : { firstUnproven }),
+    firstUnproven: firstUnproven ?? '',
   };
 }
