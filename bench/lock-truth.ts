@@ -11,7 +11,7 @@ import { ET_REL } from '../src/elf/constants.ts';
 import { isElf } from '../src/elf/magic.ts';
 import { readElf } from '../src/elf/read.ts';
 import { Image } from '../src/image/image.ts';
-import { framesOfImage, provableRange } from '../src/image/provable.ts';
+import { provableRange } from '../src/image/provable.ts';
 import { smpLocks } from '../src/kinds/lock-prefix/table.ts';
 import { ObjectCode } from '../src/object/object-code.ts';
 import { readObjectTable } from '../src/object/tables.ts';
@@ -76,7 +76,7 @@ function provenLocks(file: string, bytes: Uint8Array): { listed: Places; unprove
   const prefix = image.arch.lockPrefix;
   const listed: Places = new Set();
   let unproven = 0;
-  const frames = framesOfImage(image);
+  const { frames } = image;
   for (const range of prefix ? image.code : []) {
     const locks = (prefix as NonNullable<typeof prefix>).find(range.code, image.codeMap(range));
     const provable = provableRange(image, range, range.code, frames, []);

@@ -7,7 +7,7 @@ import type { Program } from '../demand/program.ts';
 import type { Frame } from '../dwarf/frames.ts';
 import type { CodeRange } from '../image/code-space.ts';
 import { kernelBanner } from '../image/kernel.ts';
-import { framesOfImage, provableRange } from '../image/provable.ts';
+import { provableRange } from '../image/provable.ts';
 import { droppedLocks, lockState, mayStay } from '../kinds/lock-prefix/demand.ts';
 import { keptLock, lockPrefix } from '../kinds/lock-prefix/kind.ts';
 import { kinds } from '../kinds/registry.ts';
@@ -125,7 +125,7 @@ function lockProof(
   let known: { frames: readonly Frame[]; entries: readonly Address[] } | undefined;
   return (range, code, locks) => {
     known ??= {
-      frames: framesOfImage(image),
+      frames: image.frames,
       entries: kinds.flatMap((kind) =>
         kind.target
           ? sites
