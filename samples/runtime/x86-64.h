@@ -80,9 +80,27 @@ static int encode_trampoline(uint8_t *bytes, uintptr_t trampoline, uintptr_t fun
   return 5;
 }
 
-/* One byte, the prefix. */
+/* One byte, the prefix. DS may stand for a lock, but beside another segment override that one is repeated: emulators let
+ * the last override win, or refuse two. The byte in front of a lock may be an override or end another instruction. It is
+ * one for sure where the address without it is in no program: negative, or in the first 64 KiB. Else the lock stays. */
 static int encode_smp(uint8_t *bytes, const uint8_t *site, int cpus) {
-  (void)site;
-  bytes[0] = cpus == 1 ? 0x3e : 0xf0;
+  static const char prefixes[] = "\x66\x67\xf2\xf3\x26\x2e\x36\x3e\x64\x65", *found;
+  const uint8_t *next = site + 1, *before = site - 1;
+  int after = 0, address;
+  bytes[0] = 0xf0;
+  if (cpus != 1)
+    return 1;
+  for (; (found = memchr(prefixes, *next, sizeof prefixes - 1)); next++)
+    if (found >= prefixes + 8 || (found >= prefixes + 4 && (after & 0xfe) != 0x64))
+      after = *next;
+  next += (*next & 0xf0) == 0x40; /* REX */
+  next += 1 + (*next == 0x0f);
+  memcpy(&address, next + 2, sizeof address);
+  while (memchr(prefixes, *before, 4))
+    before--;
+  if (*before == 0x3e || !memchr(prefixes + 4, *before, 6))
+    bytes[0] = after ? after : 0x3e;
+  else if ((*before & 0xfe) == 0x64 && !after && (next[0] & 0xc7) == 0x04 && next[1] == 0x25 && address < 0x10000)
+    bytes[0] = *before;
   return 1;
 }

@@ -14,6 +14,8 @@ export interface AnnotateOptions extends ListingRules {
   readonly smpLocks?: boolean | undefined;
   /** Barriers between CPUs (ARM); only who knows that the program shares no memory with other CPUs may ask. */
   readonly smpBarriers?: boolean | undefined;
+  /** Also counts the bytes of code that cannot be decoded, which takes a sweep over all of it. */
+  readonly countUndecodable?: boolean | undefined;
 }
 
 /** Holds the instructions that an annotated object lists against another reader; throws when it disagrees. */

@@ -9,6 +9,7 @@ import { isElf } from '../elf/magic.ts';
 import { readElf } from '../elf/read.ts';
 import { rewriteObject } from '../elf/rewrite.ts';
 import { inFile, TextpokeError } from '../errors.ts';
+import { kinds } from '../kinds/registry.ts';
 import { type Found, Search } from '../object/found.ts';
 import { ObjectCode } from '../object/object-code.ts';
 import { checkResult } from './check.ts';
@@ -66,14 +67,16 @@ function annotateObject(
     // Stripped of everything, an object may have no symbol table; without code there is nothing to miss.
     if (!file.symtab && file.header.type === ET_REL && !hasCode(file)) return { bytes: undefined, stats: [] };
     const object = new ObjectCode(file, arch);
-    const search = new Search(object, options);
+    const search = new Search(object, options, (of) =>
+      kinds.flatMap(({ annotate: row }) => row?.waysOut?.(of) ?? []),
+    );
     const found = kindsAskedFor(options).flatMap(({ annotate: row }) => (row ? [row.find(search)] : []));
     // From here on the set of sites is final; what follows only writes it down.
     const change = changeFor(object, found, options);
     const result = isEmptyChange(change) ? undefined : rewriteObject(file, change);
     const annotated = result ? checkResult(path, result, found, change.groups.length) : object;
     check?.(annotated);
-    return { bytes: result, stats: [statsOf(object, found)] };
+    return { bytes: result, stats: [statsOf(object, found, options)] };
   });
 }
 

@@ -3,6 +3,7 @@ import type { TableRow } from '../bytes/table.ts';
 import { listedKinds } from '../kinds/registry.ts';
 import type { Found, FoundCounts } from '../object/found.ts';
 import type { ObjectCode } from '../object/object-code.ts';
+import type { AnnotateOptions } from './options.ts';
 
 /** What one object gave, in numbers of entries where nothing else is said. */
 export interface AnnotateStats {
@@ -28,6 +29,15 @@ export interface AnnotateStats {
   readonly keysAdded: readonly string[];
   /** Locks that the object's own `.smp_locks` leaves out. */
   readonly unlistedLocks: number;
+  /** Locks left out because nothing proves that their bytes are code; they may be constants. */
+  readonly unprovenLocks: number;
+  /**
+   * Bytes of code that are no known instruction (x86-64): data, or instructions newer than textpoke. Undefined where
+   * nobody asked.
+   */
+  readonly undecodableBytes?: number;
+  /** The first of the unproven locks, as `symbol+0x10`; empty where there is none. */
+  readonly firstUnproven: string;
 }
 
 /** What `textpoke annotate --json` prints (docs/annotate.schema.json). */
@@ -41,8 +51,19 @@ export function annotateJson(files: readonly AnnotateStats[]): AnnotateDocument 
   return { schema: 'textpoke.annotate/1', files };
 }
 
+function undecodableBytes(object: ObjectCode): number {
+  return object.siteSections.reduce(
+    (sum, { section, code }) => sum + (object.arch.undecodableBytes?.(code, object.codeMap(section)) ?? 0),
+    0,
+  );
+}
+
 /** The statistics of what was found in an object. */
-export function statsOf(object: ObjectCode, found: readonly Found[]): AnnotateStats {
+export function statsOf(
+  object: ObjectCode,
+  found: readonly Found[],
+  { countUndecodable }: AnnotateOptions = {},
+): AnnotateStats {
   const listed = new Map<TableRow, number>();
   const names = new Set<string>();
   for (const { entries } of found) {
@@ -53,6 +74,7 @@ export function statsOf(object: ObjectCode, found: readonly Found[]): AnnotateSt
   }
   const sum = (count: keyof FoundCounts) =>
     found.reduce((all, { counts }) => all + (counts?.[count] ?? 0), 0);
+  const firstUnproven = found.find((of) => of.firstUnproven !== undefined)?.firstUnproven;
   const byKind = listedKinds.map(({ statistic, table }) => [statistic, listed.get(table) ?? 0]);
   return {
     file: object.file.path,
@@ -68,5 +90,8 @@ export function statsOf(object: ObjectCode, found: readonly Found[]): AnnotateSt
     madeRelative: sum('madeRelative'),
     keysAdded: [...names],
     unlistedLocks: sum('unlistedLocks'),
+    unprovenLocks: sum('unprovenLocks'),
+    ...(countUndecodable ? { undecodableBytes: undecodableBytes(object) } : {}),
+    firstUnproven: firstUnproven ?? '',
   };
 }

@@ -3,6 +3,7 @@
 // Addresses here are places or code pointers (code-pointer.ts).
 import type { Address, CodePointer } from '../bytes/named-numbers.ts';
 import type { CodeMap, SymbolRules } from './code-map.ts';
+import type { ProvableCode } from './proof.ts';
 
 /** How control reaches a static call's trampoline from a site. */
 export type CallKind = 'call' | 'tail' | 'conditional tail';
@@ -71,6 +72,11 @@ export interface CallSiteBytes {
   readonly onTrampoline: boolean;
 }
 
+export interface SegmentOverride {
+  readonly byte: number;
+  readonly name: string;
+}
+
 export interface LockPrefix {
   /** The prefix itself. */
   readonly lock: number;
@@ -80,6 +86,18 @@ export interface LockPrefix {
   readonly nop: number;
   /** Section-relative offsets of every lock prefix of an instruction that can be locked, ascending. */
   find(code: Uint8Array, map: CodeMap): Uint32Array;
+  /**
+   * The segment override of the instruction whose lock, or what stands for it, is at byte `offset`: repeated in place of
+   * the lock it means nothing new to any reader, as another one might. Undefined for an instruction without one.
+   */
+  overrideAt(code: Uint8Array, map: CodeMap, offset: number): SegmentOverride | undefined;
+  /**
+   * True where a byte in front of the lock at `offset` is a segment override, or the end of another instruction that looks
+   * like one. A runtime that does not decode the code may leave such a lock in place.
+   */
+  isBehindOverride(code: Uint8Array, offset: number): boolean;
+  /** For each of these offsets 1 where the lock is proven to be code, 0 where it may be a constant. */
+  prove(provable: ProvableCode, locks: Uint32Array): Uint8Array;
 }
 
 /** Relocation types that tables, markers and links are made of (numbers of the machine's psABI). */
@@ -218,6 +236,13 @@ export interface Arch extends SymbolRules {
   instructionsOf(pointer: CodePointer): InstructionSet;
   /** The branch that the relocation of `type` at byte `place` belongs to, if it is one. */
   branchOfRelocation(type: number, code: Uint8Array, place: number): RelocatedBranch | undefined;
+  /**
+   * True when the code at byte `offset`, behind a call, reads the return address that the call has left below the stack
+   * pointer: a call that is patched away leaves none. Undefined where no compiler does so.
+   */
+  readsReturnAddress?(code: Uint8Array, offset: number): boolean;
+  /** How many bytes of a code section a sweep cannot decode; undefined where instructions have one length. */
+  undecodableBytes?(code: Uint8Array, map: CodeMap): number;
   /** True when an instruction starts at byte `offset`, as a sweep of the code between its symbols finds them. */
   startsInstruction(code: Uint8Array, map: CodeMap, offset: number): boolean;
   /** The same for a branch, which may also stand behind prefixes of its own: a site is where the opcode is. */

@@ -38,7 +38,8 @@ export async function annotateFile(
   const inPlace = output === path || isSameFile(output, path);
   const seen = inPlace ? identityOf(path) : undefined;
   const bytes = readInput(path);
-  const result = annotate(path, bytes, args, check);
+  const countUndecodable = args.stats || args.json || dryRun;
+  const result = annotate(path, bytes, { ...args, countUndecodable }, check);
   if (dryRun || (inPlace && !result.bytes)) return { ...result, notes: [] };
   const kept = backup && inPlace ? await backUp(path, bytes, seen) : [];
   const published = await publish(output, result.bytes ?? bytes, path, seen);

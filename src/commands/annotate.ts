@@ -132,9 +132,17 @@ export async function runAnnotate(words: readonly string[], args: AnnotateArgume
   return exitCode;
 }
 
-/** Says which locks an object's own table does not list. */
+/** Says which locks were left out: by an object's own table, or because they may be constants. */
 export function tellUnlisted(stats: readonly AnnotateStats[]): void {
-  for (const { file, unlistedLocks } of stats) {
+  for (const { file, unlistedLocks, unprovenLocks, firstUnproven } of stats) {
+    if (unprovenLocks > 0) {
+      const [are, first] =
+        unprovenLocks === 1 ? ['lock prefix is', ''] : ['lock prefixes are', 'the first is '];
+      warn(
+        `${file}: ${unprovenLocks} ${are} not listed, because nothing proves that the bytes are code and not data (${first}${firstUnproven}); ` +
+          'give the function a type and a size (.type, .size), or use --locks decodable to list them',
+      );
+    }
     if (unlistedLocks > 0)
       warn(
         `${file}: ${unlistedLocks} lock prefixes are not in .smp_locks; use --locks all to list these locks`,
@@ -184,6 +192,8 @@ function statsText(stats: readonly AnnotateStats[], dryRun: boolean): string {
       if (s.madeRelative > 0) parts.push(`${count(s.madeRelative, 'absolute site')} ${become} relative`);
       if (s.rewrittenJumps > 0)
         parts.push(`${count(s.rewrittenJumps, 'jump')} ${become} NOP${s.rewrittenJumps === 1 ? '' : 's'}`);
+      if (s.unprovenLocks > 0) parts.push(`${count(s.unprovenLocks, 'lock')} unproven`);
+      if (s.undecodableBytes) parts.push(`${count(s.undecodableBytes, 'byte')} of code undecodable`);
       if (s.keysAdded.length > 0) parts.push(`keys added: ${s.keysAdded.join(' ')}`);
       return `${s.file}: ${parts.join(', ')}`;
     }),

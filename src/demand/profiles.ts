@@ -29,6 +29,8 @@ export interface Profile {
   readonly initPatchesTrampolines: boolean;
   /** What the decrement of a count of 0 does (static_key_slow_try_dec, since then static_key_dec_not_one). */
   readonly underflow: 'goes below' | 'warns';
+  /** In place of a lock beside a segment override stands that override once more; else DS, as in place of any lock. */
+  readonly repeatsOverride: boolean;
 }
 
 const before517 = {
@@ -43,6 +45,7 @@ const before517 = {
   warnTrap: false,
   initPatchesTrampolines: false,
   underflow: 'goes below',
+  repeatsOverride: false,
 } as const;
 const v517 = {
   ...before517,
@@ -79,6 +82,7 @@ export const profiles: readonly Profile[] = [
     initWrites: true,
     signature: 'any',
     initPatchesTrampolines: true,
+    repeatsOverride: true,
   },
 ];
 

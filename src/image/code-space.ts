@@ -5,9 +5,11 @@ import { blankCodeMap, type CodeMap, codeMapOf, isAllData, symbolPlace } from '.
 import { hex } from '../bytes/integer.ts';
 import type { Address } from '../bytes/named-numbers.ts';
 import { countUpTo } from '../bytes/search.ts';
+import type { Frame } from '../dwarf/frames.ts';
 import { PF_X, SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHT_NOBITS } from '../elf/constants.ts';
 import type { ElfFile, Section } from '../elf/file.ts';
 import { AddressSpace } from './address-space.ts';
+import { framesOfImage } from './frames.ts';
 import { type NearSymbol, SymbolIndex } from './symbols.ts';
 
 export interface CodeRange {
@@ -22,6 +24,7 @@ export class CodeSpace extends AddressSpace {
   private alloc: Section[] | undefined;
   private allocStarts: Float64Array | undefined;
   private ranges: CodeRange[] | undefined;
+  private unwound: readonly Frame[] | undefined;
   private readonly maps = new Map<CodeRange, CodeMap>();
 
   /** `symbols` are the file's, where another image of it has read them already. Errors as `AddressSpace`. */
@@ -101,9 +104,25 @@ export class CodeSpace extends AddressSpace {
             range.code.length,
           )
         : blankCodeMap;
+      if (this.arch.lockPrefix && (!table || this.symbols.dynamicOnly)) map = this.withFrames(range, map);
       this.maps.set(range, map);
     }
     return map;
+  }
+
+  /** The functions that the unwind tables describe, in order of address. */
+  get frames(): readonly Frame[] {
+    this.unwound ??= framesOfImage(this);
+    return this.unwound;
+  }
+
+  /** Where symbols are missing, unwind tables still say where functions begin, whatever data lies in front of them. */
+  private withFrames({ address, code }: CodeRange, map: CodeMap): CodeMap {
+    const starts = new Set(map.starts);
+    for (const { start } of this.frames) {
+      if (start >= address && start < address + code.length) starts.add(start - address);
+    }
+    return { ...map, starts: Uint32Array.from(starts).sort() };
   }
 
   /** True where an instruction begins, as a sweep of the code between its symbols finds them. */

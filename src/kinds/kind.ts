@@ -8,7 +8,7 @@ import type { Circumstances, Demand, ListedValues, Patch, State, UpFill } from '
 import type { Program } from '../demand/program.ts';
 import type { KeyedSite, Site, SiteKind } from '../demand/sites.ts';
 import type { Image } from '../image/image.ts';
-import type { Found, Search } from '../object/found.ts';
+import type { Found, Search, WayOut } from '../object/found.ts';
 import type { CellTools, DumpedEntry, DumpedPlace, EntryReader } from './shown.ts';
 
 /** The places that an entry's fields name: as many of them as the table has fields. */
@@ -46,6 +46,8 @@ export interface AnnotateRow {
   /** True for what is listed only when asked for; the others are listed unless some of them are named. */
   readonly optIn?: true;
   find(search: Search): Found;
+  /** Where the sites of an object may send the flow, whether they are to be listed or not. */
+  waysOut?(search: Search): readonly WayOut[];
 }
 
 /** An option of annotate and cc. */

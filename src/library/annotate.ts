@@ -23,6 +23,9 @@ export interface AnnotateResult {
  */
 export function annotate(input: Input, options: AnnotateOptions = {}): AnnotateResult {
   const given = readInput(input);
-  const { bytes = given, stats } = annotateBytes(nameOf(input), given, options);
+  const { bytes = given, stats } = annotateBytes(nameOf(input), given, {
+    countUndecodable: true,
+    ...options,
+  });
   return { bytes, changed: bytes !== given, document: annotateJson(stats) };
 }

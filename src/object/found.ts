@@ -7,8 +7,11 @@ import { readMarkers } from './markers.ts';
 import type { CodeSection, ObjectCode, Place } from './object-code.ts';
 import type { ObjectEntry } from './tables.ts';
 
-/** Which locks count: all, only those that a table lists already, or none. */
-export type LockPolicy = 'all' | 'listed' | 'none';
+/**
+ * Which locks count: all that are proven to be code, also those that may be constants, only those that a table lists
+ * already, or none.
+ */
+export type LockPolicy = 'all' | 'decodable' | 'listed' | 'none';
 
 /** How sites are listed; which kinds are looked for is asked before. */
 export interface ListingRules {
@@ -43,6 +46,8 @@ export interface FoundCounts {
   readonly madeRelative?: number;
   /** Locks that the object's own table leaves out. */
   readonly unlistedLocks?: number;
+  /** Locks left out because nothing proves that their bytes are code. */
+  readonly unprovenLocks?: number;
 }
 
 export interface Found {
@@ -51,6 +56,14 @@ export interface Found {
   readonly listed: readonly { readonly row: TableRow; readonly entries: readonly ObjectEntry[] }[];
   readonly change?: Partial<Pick<ElfChange, 'patches' | 'retyped' | 'realigned'>>;
   readonly counts?: FoundCounts;
+  /** The first lock that is not proven. */
+  readonly firstUnproven?: string | undefined;
+}
+
+/** A site and where patching may send the flow from it, besides behind the site. */
+export interface WayOut {
+  readonly site: Pick<Place, 'section' | 'offset'>;
+  readonly target: Pick<Place, 'section' | 'offset'>;
 }
 
 /** One search of an object: what several finders ask for is read once. */
@@ -58,10 +71,24 @@ export class Search {
   readonly object: ObjectCode;
   readonly rules: ListingRules;
   private readonly markers = new Map<CodeSection, Markers>();
+  private readonly findWaysOut: (search: Search) => readonly WayOut[];
+  private ways: readonly WayOut[] | undefined;
 
-  constructor(object: ObjectCode, rules: ListingRules) {
+  /** `findWaysOut` gives those of every kind of site that branches. */
+  constructor(
+    object: ObjectCode,
+    rules: ListingRules,
+    findWaysOut: (search: Search) => readonly WayOut[] = () => [],
+  ) {
     this.object = object;
     this.rules = rules;
+    this.findWaysOut = findWaysOut;
+  }
+
+  /** The ways out of every site of the object, listed or marked. */
+  get waysOut(): readonly WayOut[] {
+    this.ways ??= this.findWaysOut(this);
+    return this.ways;
   }
 
   /** The markers of a code section. */

@@ -147,11 +147,6 @@ export class ObjectCode {
     return this.arch.startsInstruction(code.code, this.codeMap(code.section), offset);
   }
 
-  /** True when a branch's opcode stands at byte `offset`, behind prefixes of its own or not. */
-  isBranchStart(code: CodeSection, offset: number): boolean {
-    return this.arch.startsBranch(code.code, this.codeMap(code.section), offset);
-  }
-
   /** Relocations of a section by the byte offset they fill; those of type NONE fill nothing. */
   fieldRelocations(section: SectionNumber): ReadonlyMap<number, FieldRelocation> {
     let map = this.fields.get(section);

@@ -1,11 +1,16 @@
 // Lock prefixes: each listed one is a prefix and in the state that the number of CPUs demands; each other lock
 // of the code is listed.
+import type { LockPrefix } from '../arch/arch.ts';
 import { hexBytes } from '../bytes/integer.ts';
 import type { Address } from '../bytes/named-numbers.ts';
 import type { Program } from '../demand/program.ts';
+import type { Frame } from '../dwarf/frames.ts';
+import type { CodeRange } from '../image/code-space.ts';
 import { kernelBanner } from '../image/kernel.ts';
-import { droppedLocks, lockState } from '../kinds/lock-prefix/demand.ts';
+import { provableRange } from '../image/provable.ts';
+import { droppedLocks, lockState, mayStay } from '../kinds/lock-prefix/demand.ts';
 import { keptLock, lockPrefix } from '../kinds/lock-prefix/kind.ts';
+import { kinds } from '../kinds/registry.ts';
 import { AstrayInOrder } from './astray.ts';
 import type { Finding } from './finding.ts';
 import type { VerifyOptions } from './options.ts';
@@ -28,6 +33,7 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
   const kept = new Set(program.sites.of(keptLock).map((site) => site.address));
   const misplaced = new Set<number>();
   const unlisted: number[] = [];
+  const proveLocks = lockProof(program);
   // A kernel leaves those of its init text alone, whatever the number of CPUs.
   const droppable = new Set(droppedLocks(program, image, locks).map((site) => site.address));
   let locked = 0;
@@ -39,23 +45,23 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
     // Read as it would be with every listed lock in place: then each of them has to be found as a prefix. A byte
     // that can be none is put there in a second reading, since a wrong entry would garble what follows it.
     const byteAt = (address: number) => range.code[address - range.address] as number;
-    const isState = (byte: number) => lockState(image, byte) !== undefined;
+    const isState = (address: number) => lockState(program, address, byteAt(address)) !== undefined;
     const find = (places: readonly number[]) => {
       for (const address of places) code[address - range.address] = prefix.lock;
       return new Set(Array.from(prefix.find(code, image.codeMap(range)), (at) => range.address + at));
     };
-    const prefixes = find(inRange.filter((a) => isState(byteAt(a))));
-    const doubtful = inRange.filter((a) => !isState(byteAt(a)));
+    const prefixes = find(inRange.filter(isState));
+    const doubtful = inRange.filter((a) => !isState(a));
     const besides = doubtful.length > 0 ? find(doubtful) : prefixes;
     for (const address of inRange) {
       const place = image.describe(address);
       const byte = byteAt(address);
-      if (!prefixes.has(address) && !(besides.has(address) && !isState(byte))) {
+      if (!prefixes.has(address) && !(besides.has(address) && !isState(address))) {
         misplaced.add(address);
         const message = 'a lock entry names a byte that is not a prefix of an instruction';
         yield { rule: 'TP002', address, place, message, entry: entryOf.get(address) };
-      } else if (byte === prefix.lock) locked += droppable.has(address) ? 1 : 0;
-      else if (isState(byte)) dropped++;
+      } else if (byte === prefix.lock) locked += droppable.has(address) && !mayStay(program, address) ? 1 : 0;
+      else if (isState(address)) dropped++;
       else {
         const found = Uint8Array.of(byte);
         yield {
@@ -68,7 +74,8 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
         continue;
       }
       const wantsLock = options.cpus === undefined ? undefined : options.cpus > 1 || !droppable.has(address);
-      if (wantsLock !== undefined && wantsLock !== (byte === prefix.lock)) {
+      const isRight = wantsLock === (byte === prefix.lock) || (!wantsLock && mayStay(program, address));
+      if (wantsLock !== undefined && !isRight) {
         const cpus = options.cpus === 1 ? 'one CPU' : `${options.cpus} CPUs`;
         const state = wantsLock ? 'the lock is missing' : 'the lock is still in place';
         yield { rule: 'TP011', address, place, message: `${state}, for ${cpus}`, found: Uint8Array.of(byte) };
@@ -86,7 +93,9 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
       }
     }
     if (policy === 'listed') continue;
-    for (const address of prefixes) if (!listed.has(address) && !kept.has(address)) unlisted.push(address);
+    const open = [...prefixes].filter((address) => !listed.has(address) && !kept.has(address));
+    const proven = open.length > 0 ? proveLocks(range, code, open) : undefined;
+    for (const [i, address] of open.entries()) if (proven?.[i] === 1) unlisted.push(address);
   }
   const isAstray = (address: Address) => misplaced.has(address) || !listed.has(address);
   const astray = new AstrayInOrder(
@@ -106,4 +115,27 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
       message: `${locked} locks are in place and ${dropped} are dropped; all must be in one state`,
     };
   }
+}
+
+/** What tells, as annotate does of an object, which of the ascending addresses of locks in a range are code for sure. */
+function lockProof(
+  program: Program,
+): (range: CodeRange, code: Uint8Array, locks: readonly number[]) => Uint8Array {
+  const { image, sites } = program;
+  let known: { frames: readonly Frame[]; entries: readonly Address[] } | undefined;
+  return (range, code, locks) => {
+    known ??= {
+      frames: image.frames,
+      entries: kinds.flatMap((kind) =>
+        kind.target
+          ? sites
+              .of(kind)
+              .flatMap((site) => [site.address + kind.sizeOf(image, site), kind.target?.(site) as Address])
+          : [],
+      ),
+    };
+    const provable = provableRange(image, range, code, known.frames, known.entries);
+    const offsets = Uint32Array.from(locks, (address) => address - range.address);
+    return (image.arch.lockPrefix as LockPrefix).prove(provable, offsets);
+  };
 }

@@ -165,7 +165,9 @@ function keysAndCalls(program: Program, image: MemoryImage): Pick<VerifiedMemory
 function countCpus(program: Program): number | undefined {
   const { image, sites } = program;
   const isForOne = [
-    ...sites.of(lockPrefix).map(({ address }) => lockState(image, image.read(address, 1)[0]) !== 'locked'),
+    ...sites
+      .of(lockPrefix)
+      .map(({ address }) => lockState(program, address, image.read(address, 1)[0]) !== 'locked'),
     ...sites.of(oneCpu).map((site) => isReplaced(program, site)),
   ];
   if (isForOne.length === 0) return undefined;

@@ -66,8 +66,11 @@ function sources(t: TestContext): string {
   const directory = scratch(t);
   for (const name of ['a', 'b']) writeFileSync(join(directory, `${name}.c`), unit(name));
   writeFileSync(join(directory, 'plain.c'), 'int plain(int a) { return a; }\n');
-  writeFileSync(join(directory, 'hand.s'), '.text\nhand: lock incl (%rax)\n');
-  writeFileSync(join(directory, 'hand2.S'), '#define L lock\n.text\nhand: L incl (%rax)\n');
+  writeFileSync(join(directory, 'hand.s'), '.text\n.type hand, @function\nhand: lock incl (%rax)\n');
+  writeFileSync(
+    join(directory, 'hand2.S'),
+    '#define L lock\n.text\n.type hand, @function\nhand: L incl (%rax)\n',
+  );
   writeFileSync(join(directory, 'words'), '-c a.c\n-o "of words.o"');
   mkdirSync(join(directory, 'sub.d'));
   return directory;

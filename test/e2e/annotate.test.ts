@@ -131,6 +131,9 @@ toolTest('--stats counts, and --json is one document with the same counts', [], 
     madeRelative: 0,
     barriers: 0,
     unlistedLocks: 0,
+    unprovenLocks: 0,
+    firstUnproven: '',
+    undecodableBytes: 0,
   };
   assert.deepEqual(document.files, [
     { ...none, file: objects[0], staticCalls: 8, staticBranches: 1, keysAdded: [] },
@@ -424,11 +427,11 @@ toolTest(
     done(['annotate', plain]);
     assert.deepEqual(readFileSync(plain), before);
     const locked = assembled('locked', '\tnop\n\tlock; incl (%rax)');
-    done(['annotate', locked]);
+    done(['annotate', '--locks', 'decodable', locked]);
     assert.match(run('eu-elflint', ['--gnu-ld', locked]), /No errors/);
     assert.match(run('readelf', ['-rW', locked]), /R_X86_64_PC32 .* \.text \+ 1$/m);
     const once = readFileSync(locked);
-    done(['annotate', locked]);
+    done(['annotate', '--locks', 'decodable', locked]);
     assert.deepEqual(readFileSync(locked), once);
   },
 );

@@ -53,7 +53,8 @@ for (const [name, compiler] of [
 
 toolTest('a lock in an alternative is listed no more than a call', ['gcc'], (t) => {
   const object = join(scratch(t), 'lock.o');
-  const code = 'f: lock incl (%rdi); ret; .section .altinstr_replacement, "ax"; lock incl (%rdi)';
+  const code =
+    '.type f, @function; f: lock incl (%rdi); ret; .section .altinstr_replacement, "ax"; lock incl (%rdi)';
   run('sh', ['-c', `printf '%s\\n' '${code}' | gcc -c -x assembler - -o '${object}'`]);
   const { stats } = annotate(object, Uint8Array.from(readFileSync(object)), everything);
   assert.equal(stats[0]?.locks, 1);

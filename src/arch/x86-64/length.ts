@@ -11,6 +11,7 @@ import {
   IMMEDIATE,
   IMMEDIATE_LENGTH,
   InstructionKind,
+  isJmpabs,
   KIND,
   KIND_SHIFT,
   LOCK_PREFIX,
@@ -18,23 +19,26 @@ import {
   MODRM,
   OPERAND_SIZE,
   PREFIX_BITS,
+  PROMOTED_MAP,
   prefixedForm,
   REG_FIELDS,
   REPNE,
   REX_W,
+  REX2_FORMS,
   Special,
   TWO_BYTE,
 } from './opcodes.ts';
 
 export { InstructionKind };
 
-// The packed result: length, index of the lock prefix plus 1, kind, lockable.
+// The packed result: length, index of the lock prefix plus 1, kind, lockable, index of the ModRM byte.
 const LENGTH_BITS = 0x0f;
 const LOCK_BITS = 0xf0;
 const LOCK_SHIFT = 4;
 const PACKED_KIND_SHIFT = 8;
 const KIND_BITS = 7;
 const LOCKABLE_BIT = 1 << 11;
+const MODRM_SHIFT = 12;
 
 /** Length in bytes, 1 to 15; 0 for what could not be decoded. */
 export const lengthOf = (packed: number): number => packed & LENGTH_BITS;
@@ -44,6 +48,9 @@ export const lockPrefixOf = (packed: number): number => ((packed & LOCK_BITS) >>
 
 /** True for an instruction with a lock prefix that may have one. Any other lock raises #UD, so is no code. */
 export const isLockable = (packed: number): boolean => (packed & LOCKABLE_BIT) !== 0;
+
+/** Index within the instruction of its ModRM byte; 0 for an instruction without one. */
+export const modrmOf = (packed: number): number => packed >> MODRM_SHIFT;
 
 /** The sort of direct branch. A call, jmp or jcc made rel16 by a 66 prefix is `other`. */
 export const kindOf = (packed: number): InstructionKind =>
@@ -64,6 +71,8 @@ export function decodeTarget(code: Uint8Array, offset: number, packed: number): 
 }
 
 export const MAX_INSTRUCTION_LENGTH = 15;
+/** The bit of REX2's payload that chooses the 0F map. */
+const REX2_0F = 0x80;
 /** Fifteen prefixes and the longest opcode with its ModRM and SIB: `decode` reads no further than this. */
 const LOOKAHEAD = 24;
 const padded = new Uint8Array(LOOKAHEAD);
@@ -106,6 +115,11 @@ function decode(code: Uint8Array, offset: number, end: number): number {
   if (form === Special.twoByte) {
     opcode = TWO_BYTE | code[at++]!;
     form = FORMS[opcode]!;
+  } else if (form === Special.rex2) {
+    const payload = code[at++]!;
+    opcode = ((payload & REX2_0F) << 1) | code[at++]!;
+    form = REX2_FORMS[opcode]!;
+    prefixes = (prefixes & ~REX_W) | ((payload & 0x08) !== 0 || isJmpabs(opcode) ? REX_W : 0);
   }
 
   // VEX, EVEX and XOP carry their own REX bits, and the prefixes above make them #UD; objdump decodes them all
@@ -128,19 +142,24 @@ function decode(code: Uint8Array, offset: number, end: number): number {
         break;
       case Special.vex3: {
         const map = code[at]! & 0x1f;
-        if (map >= FIRST_XOP_MAP) return 0;
+        if (map >= FIRST_XOP_MAP || map === PROMOTED_MAP) return 0;
         form = prefixedForm(map, code[at + 2]!);
         at += 3;
         prefixes = 0;
         break;
       }
-      case Special.evex:
-        // One bit of the first byte is always clear and one of the second set.
-        if ((code[at]! & 0x08) !== 0 || (code[at + 1]! & 0x04) === 0) return 0;
-        form = prefixedForm(code[at]! & 7, code[at + 3]!);
+      case Special.evex: {
+        const map = code[at]! & 7;
+        const [second, promoted] = [code[at + 1]!, code[at + 3]!];
+        form = prefixedForm(map, promoted);
         at += 4;
         prefixes = 0;
+        if (map !== PROMOTED_MAP) break;
+        if ((second & 0x80) !== 0) prefixes = REX_W;
+        else if ((second & 0x03) === 1) prefixes = OPERAND_SIZE;
+        if (form >= EXCEPTION) form = groupForm(form, promoted, code[at]!);
         break;
+      }
       case Special.popOrXop: {
         form = MODRM;
         if ((code[at]! & 0x38) === 0) break;
@@ -166,7 +185,9 @@ function decode(code: Uint8Array, offset: number, end: number): number {
   }
 
   let modrm = 0xc0;
+  let modrmAt = 0;
   if ((form & MODRM) !== 0) {
+    modrmAt = at - offset;
     modrm = code[at++]!;
     at += ADDRESS_LENGTH[modrm]!;
     // No displacement in ModRM, but a SIB byte without a base register, which is now the last byte: disp32.
@@ -177,7 +198,7 @@ function decode(code: Uint8Array, offset: number, end: number): number {
   const length = at - offset;
   if (length > MAX_INSTRUCTION_LENGTH || at > end) return 0;
 
-  let packed = length;
+  let packed = length | (modrmAt << MODRM_SHIFT);
   const kind = form & KIND;
   // With rel16 instead of rel32 it is no branch that anything here could retarget.
   if (kind !== 0 && ((form & IMMEDIATE) === IMM8 || (prefixes & (OPERAND_SIZE | REX_W)) !== OPERAND_SIZE)) {

@@ -45,7 +45,8 @@ export const Special = {
   evex: 0x95,
   popOrXop: 0x96,
   movControl: 0x97,
-  vmreadOrExtrq: 0xa0,
+  rex2: 0xa0,
+  vmreadOrExtrq: 0xa1,
 } as const;
 
 const LETTERS: Readonly<Record<string, number>> = {
@@ -80,6 +81,7 @@ const LETTERS: Readonly<Record<string, number>> = {
   E: Special.evex,
   P: Special.popOrXop,
   q: Special.movControl,
+  R: Special.rex2,
   x: Special.vmreadOrExtrq,
 };
 
@@ -97,7 +99,7 @@ const ONE_BYTE_MAP = [
   'oooo....bz......', // a0 mov moffs, strings, test
   'bbbbbbbbvvvvvvvv', // b0 mov imm
   'BBw.32hHe.w..b-.', // c0 shifts, ret, VEX, group 11, enter, leave, lret, int
-  'mmmm---.mmmmmmmm', // d0 shifts, xlat, x87
+  'mmmm-R-.mmmmmmmm', // d0 shifts, REX2, xlat, x87
   'ssssbbbbCJ-j....', // e0 loop, jrcxz, in, out, call, jmp
   'p.pp..hH......gg', // f0 lock, int1, repne, rep, hlt, cmc, groups 3, 4 and 5
 ].join('');
@@ -127,6 +129,7 @@ export const TWO_BYTE = 0x100;
 
 /** For a group, a bit for each ModRM.reg that is an instruction; for group 3, each that takes the immediate. */
 export const REG_FIELDS = new Uint8Array(0x200);
+REG_FIELDS[0x8f] = 0b0000_0001; // pop, behind REX2
 REG_FIELDS[0xc6] = 0b0000_0001; // mov; xabort is C6 F8
 REG_FIELDS[0xc7] = 0b0000_0001; // mov; xbegin is C7 F8
 REG_FIELDS[0xf6] = 0b0000_0011; // test; the others are not, neg, mul, imul, div, idiv
@@ -136,6 +139,32 @@ REG_FIELDS[0xff] = 0b0111_1111; // inc, dec, call, lcall, jmp, ljmp, push
 REG_FIELDS[TWO_BYTE | 0x00] = 0b0011_1111; // sldt, str, lldt, ltr, verr, verw
 REG_FIELDS[TWO_BYTE | 0xba] = 0b1111_0000; // bt, bts, btr, btc
 REG_FIELDS[TWO_BYTE | 0xc7] = 0b1111_1010; // cmpxchg8b, xrstors, xsavec, xsaves, vmptrld, rdrand, rdseed
+
+/** For the one-byte map and the 0F map, a bit for each row of 16 opcodes that REX2 leaves out (Intel APX, 3.1.1.1). */
+const ROWS_WITHOUT_REX2 = [0b0100_0100_1001_0000, 0b0000_0001_0000_1000] as const;
+const JMPABS = 0xa1;
+const escapes = new Set<number>([
+  Special.prefix,
+  Special.twoByte,
+  Special.map38,
+  Special.map3a,
+  Special.vex2,
+  Special.vex3,
+  Special.evex,
+  Special.rex2,
+]);
+
+/** What `FORMS` has for each opcode, as it is behind a REX2 prefix: no escapes, and no XOP in place of pop. */
+export const REX2_FORMS = FORMS.map((form, opcode) => {
+  if (opcode === JMPABS) return IMM_V;
+  const isLeftOut = ((ROWS_WITHOUT_REX2[opcode >> 8]! >> ((opcode >> 4) & 0xf)) & 1) !== 0;
+  if (isLeftOut || escapes.has(form)) return Special.undefined;
+  if (form === Special.vmreadOrExtrq) return MODRM;
+  return form === Special.popOrXop ? EXCEPTION | MODRM : form;
+});
+
+/** True for the one instruction whose immediate has 8 bytes behind REX2, with or without W. */
+export const isJmpabs = (opcode: number): boolean => opcode === JMPABS;
 
 /** The forms of the maps that VEX, EVEX and XOP prefixes choose by number. */
 const PREFIXED_MAPS = new Uint8Array(32).fill(Special.undefined);
@@ -150,8 +179,16 @@ PREFIXED_MAPS[9] = MODRM;
 PREFIXED_MAPS[10] = MODRM | IMM_Z; // bextr, lwpins, lwpval
 export const FIRST_XOP_MAP = 8;
 
+/** The legacy instructions that EVEX promotes (APX); most have a ModRM byte and no more. */
+const PROMOTED_FORMS = new Uint8Array(0x100).fill(MODRM);
+for (const opcode of [0x24, 0x2c, 0x6b, 0x80, 0x83, 0xc0, 0xc1, 0xd4]) PROMOTED_FORMS[opcode] = MODRM | IMM8;
+for (const opcode of [0x69, 0x81]) PROMOTED_FORMS[opcode] = MODRM | IMM_Z;
+for (const opcode of [0xf6, 0xf7]) PROMOTED_FORMS[opcode] = FORMS[opcode]!;
+export const PROMOTED_MAP = 4;
+
 /** The form of `opcode` in one of the maps that VEX, EVEX and XOP prefixes choose by number. */
 export function prefixedForm(map: number, opcode: number): number {
+  if (map === PROMOTED_MAP) return PROMOTED_FORMS[opcode]!;
   if (map !== 1) return PREFIXED_MAPS[map]!;
   if (opcode === 0x77) return NONE; // vzeroupper, vzeroall
   const hasImm8 = (opcode >= 0x70 && opcode <= 0x73) || opcode === 0xc2 || (opcode >= 0xc4 && opcode <= 0xc6);
@@ -179,6 +216,11 @@ export const PREFIX_BITS = new Uint8Array(0x100).fill(REX_W, 0x48, 0x50);
 PREFIX_BITS[0x66] = OPERAND_SIZE;
 PREFIX_BITS[0x67] = ADDRESS_SIZE;
 PREFIX_BITS[0xf2] = REPNE;
+
+/** Every prefix that may stand in front of an opcode or of an escape, REX included. */
+export const PREFIXES: ReadonlySet<number> = new Set(
+  Array.from({ length: 0x100 }, (_, byte) => byte).filter((byte) => FORMS[byte] === Special.prefix),
+);
 
 export const IMMEDIATE_LENGTH = new Uint8Array(0x80);
 for (let prefixes = 0; prefixes < IMMEDIATE_LENGTH.length; prefixes += OPERAND_SIZE) {

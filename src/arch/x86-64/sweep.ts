@@ -91,6 +91,12 @@ export function startsInstruction(code: Uint8Array, map: CodeMap, offset: number
   return decodeInstruction(code, offset, end) !== 0;
 }
 
+/** Where the instruction begins that has the byte at `offset`; `offset` itself in data. */
+export function instructionAround(code: Uint8Array, map: CodeMap, offset: number): number {
+  const [start, end] = runAround(code.length, map, offset);
+  return start === end ? offset : coveringOffset(code, start, end, offset);
+}
+
 /** The stretch of code between synchronisation points that has `offset`; an empty one in data or outside. */
 function runAround(size: number, { starts, data }: CodeMap, offset: number): [start: number, end: number] {
   if (offset < 0 || offset >= size) return [offset, offset];

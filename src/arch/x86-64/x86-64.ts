@@ -14,7 +14,10 @@ import type {
   SiteInstruction,
 } from '../arch.ts';
 import type { CodeMap } from '../code-map.ts';
+import { proveLocks } from './flow.ts';
+import { readsReturnAddress } from './hardening.ts';
 import { decodeInstruction, decodeTarget, InstructionKind, isLockable, kindOf, lengthOf } from './length.ts';
+import { isBehindOverride, overrideAt } from './overrides.ts';
 import { applyX86Relocation, relocationName } from './relocations.ts';
 import { findLockPrefixes, startsInstruction, sweep } from './sweep.ts';
 
@@ -266,7 +269,15 @@ export const x86_64: Arch = {
     name: relocationName,
   },
   dynamic: { none: 0, relative: 8, symbolic: 1, jumpSlot: 7, globData: 6 },
-  lockPrefix: { lock: 0xf0, up: 0x3e, nop: 0x90, find: findLockable },
+  lockPrefix: {
+    lock: 0xf0,
+    up: 0x3e,
+    nop: 0x90,
+    find: findLockable,
+    overrideAt,
+    isBehindOverride,
+    prove: proveLocks,
+  },
   breakpoint: Uint8Array.of(0xcc), // int3
   mappingSymbol: undefined,
   veneerName: undefined,
@@ -276,6 +287,8 @@ export const x86_64: Arch = {
   instructionsAt: () => instructions,
   instructionsOf: () => instructions,
   branchOfRelocation,
+  readsReturnAddress,
+  undecodableBytes: (code, map) => sweep(code, map, () => {}).undecodableBytes,
   startsInstruction,
   startsBranch,
   forEachBranch,

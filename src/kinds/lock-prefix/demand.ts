@@ -1,17 +1,50 @@
 // What must and may stand at a listed lock prefix (arch/x86/kernel/alternative.c: alternatives_smp_lock and _unlock).
 
+import type { LockPrefix } from '../../arch/arch.ts';
+import type { Address } from '../../bytes/named-numbers.ts';
 import type { Patch, State, UpFill } from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
 import type { Site } from '../../demand/sites.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
 
-/** Whether a byte is a lock prefix, what stands for a dropped one, or neither. */
-export function lockState(image: Image, byte: number | undefined): 'locked' | 'dropped' | undefined {
+/** What stands for the lock at an address on one CPU: DS, or the segment override of its instruction once more. */
+function upOf(
+  { image, profile }: Program,
+  address: Address,
+): { readonly byte: number; readonly name: string } {
+  const prefix = image.arch.lockPrefix as LockPrefix;
+  const range = profile.repeatsOverride ? image.codeAt(address) : undefined;
+  const override = range && prefix.overrideAt(range.code, image.codeMap(range), address - range.address);
+  return override ?? { byte: prefix.up, name: 'ds' };
+}
+
+/** Whether the byte at an address is a lock prefix, what stands for a dropped one there, or neither. */
+export function lockState(
+  program: Program,
+  address: Address,
+  byte: number | undefined,
+): 'locked' | 'dropped' | undefined {
+  const { image } = program;
   const prefix = image.arch.lockPrefix;
   if (byte === undefined || !prefix) return undefined;
   if (byte === prefix.lock) return 'locked';
-  return byte === prefix.up || byte === prefix.nop ? 'dropped' : undefined;
+  if (byte === prefix.nop) return image.isInstructionStart(address) ? 'dropped' : undefined;
+  return byte === upOf(program, address).byte ? 'dropped' : undefined;
+}
+
+/**
+ * True for a lock that may be in place on one CPU too: by the byte in front of it nobody can tell an override, which is to
+ * be repeated, from the end of an instruction, so a runtime that does not decode the code leaves it alone.
+ */
+export function mayStay({ image, profile }: Program, address: Address): boolean {
+  const prefix = image.arch.lockPrefix;
+  const range = profile.repeatsOverride ? image.codeAt(address) : undefined;
+  return (
+    prefix !== undefined &&
+    range !== undefined &&
+    prefix.isBehindOverride(range.code, address - range.address)
+  );
 }
 
 /**
@@ -33,25 +66,41 @@ export function droppedLocks(
 
 /** What drops the locks for one CPU, or puts them back for several. Error `site-unpatchable`. */
 export function* lockPatches(
-  { image }: Program,
+  program: Program,
   locks: readonly Site[],
   cpus: number,
   fill: UpFill,
 ): Generator<Patch> {
+  const { image } = program;
   const prefix = image.arch.lockPrefix;
   if (!prefix) return;
-  const nop = fill === 'nop';
-  if (cpus === 1 && nop) requireFirstPrefix(image, locks);
-  const [up, name] = nop ? [prefix.nop, 'nop'] : [prefix.up, 'ds'];
-  const one = (byte: number) => Uint8Array.of(byte);
-  const allowed = [
-    { bytes: one(prefix.lock), meaning: 'lock' },
-    { bytes: one(prefix.up), meaning: 'ds (dropped lock)' },
-    { bytes: one(prefix.nop), meaning: 'nop (dropped lock)' },
+  if (cpus === 1 && fill === 'nop') requireFirstPrefix(image, locks);
+  for (const { address } of locks) {
+    const up = upOf(program, address);
+    const [byte, name] = fill === 'nop' ? [prefix.nop, 'nop'] : [up.byte, up.name];
+    yield {
+      address,
+      allowed: statesAt(program, address, ['lock', `${up.name} (dropped lock)`, 'nop (dropped lock)']),
+      bytes: Uint8Array.of(cpus === 1 ? byte : prefix.lock),
+      reason: cpus === 1 ? `one CPU: lock becomes ${name}` : `${cpus} CPUs: lock`,
+    };
+  }
+}
+
+/** The bytes that may stand at a listed lock, with their meanings: the lock, its replacement, and a NOP if it comes first. */
+function statesAt(
+  program: Program,
+  address: Address,
+  [locked, dropped, noOperation]: readonly [string, string, string],
+): State[] {
+  const { image } = program;
+  const { lock, nop } = image.arch.lockPrefix as LockPrefix;
+  const states = [
+    { bytes: Uint8Array.of(lock), meaning: locked },
+    { bytes: Uint8Array.of(upOf(program, address).byte), meaning: dropped },
   ];
-  const bytes = one(cpus === 1 ? up : prefix.lock);
-  const reason = cpus === 1 ? `one CPU: lock becomes ${name}` : `${cpus} CPUs: lock`;
-  for (const { address } of locks) yield { address, allowed, bytes, reason };
+  if (image.isInstructionStart(address)) states.push({ bytes: Uint8Array.of(nop), meaning: noOperation });
+  return states;
 }
 
 /** 66 90 0f b1 is another instruction than 66 f0 0f b1: a NOP may only replace a lock that comes first. */
@@ -67,11 +116,6 @@ function requireFirstPrefix(image: Image, locks: readonly Site[]): void {
 }
 
 /** Every byte that may stand at a listed lock. */
-export function lockStates({ image }: Program): State[] {
-  const { lock = 0, up = 0, nop = 0 } = image.arch.lockPrefix ?? {};
-  return [
-    { bytes: Uint8Array.of(lock), meaning: 'several CPUs' },
-    { bytes: Uint8Array.of(up), meaning: 'one CPU' },
-    { bytes: Uint8Array.of(nop), meaning: 'one CPU (--up-fill nop)' },
-  ];
+export function lockStates(program: Program, { address }: Site): State[] {
+  return statesAt(program, address, ['several CPUs', 'one CPU', 'one CPU (--up-fill nop)']);
 }

@@ -3,6 +3,7 @@ import { TextpokeError } from '../../errors.ts';
 import { type Found, type NewEntry, type Search, sitesOf } from '../../object/found.ts';
 import { keepLockSymbol } from '../../object/markers.ts';
 import type { CodeSection, ObjectCode } from '../../object/object-code.ts';
+import { framesOf, provableSection } from '../../object/provable.ts';
 import { readObjectTable } from '../../object/tables.ts';
 import { keptLocks, smpLocks } from './table.ts';
 
@@ -16,7 +17,8 @@ interface FoundLock {
 
 /**
  * Finds the locks that no entry lists yet, or counts them where the object's own list is to stand; those to be kept go
- * into a table of their own. Error `site-mismatch`: a marker that keeps a lock is not on one.
+ * into a table of their own. Bytes that only look like a lock may be a constant: what nothing proves to be code is counted
+ * and left out. Error `site-mismatch`: a marker that keeps a lock is not on one.
  */
 export function findLocks(search: Search): Found {
   const { object, rules } = search;
@@ -24,13 +26,24 @@ export function findLocks(search: Search): Found {
   const kept = readObjectTable(object, keptLocks);
   const [known, knownKept] = [sitesOf(listed), sitesOf(kept)];
   const entries: NewEntry[] = [];
-  let unlistedLocks = 0;
+  let [unlistedLocks, unprovenLocks] = [0, 0];
+  let firstUnproven: string | undefined;
   const policy = rules.locks ?? (listed.length > 0 ? 'listed' : 'all');
+  const proof = new LockProof(search);
   for (const code of policy === 'none' ? [] : object.siteSections) {
-    for (const lock of locksOf(object, code, search.markersIn(code).keptLocks)) {
-      if ((lock.kept ? knownKept : known).has(lock)) continue;
-      if (policy === 'listed' && !lock.kept) unlistedLocks++;
-      else entries.push({ row: lock.kept ? keptLocks : smpLocks, site: lock, more: [] });
+    const locks = locksOf(object, code, search.markersIn(code).keptLocks).filter(
+      (lock) => !(lock.kept ? knownKept : known).has(lock),
+    );
+    if (policy === 'listed') unlistedLocks += locks.filter((lock) => !lock.kept).length;
+    const wanted = policy === 'listed' ? locks.filter((lock) => lock.kept) : locks;
+    const proven = policy === 'all' ? proof.of(code, wanted) : undefined;
+    for (const [i, lock] of wanted.entries()) {
+      if (lock.kept || proven?.[i] !== 0) {
+        entries.push({ row: lock.kept ? keptLocks : smpLocks, site: lock, more: [] });
+        continue;
+      }
+      unprovenLocks++;
+      firstUnproven ??= object.describe(lock.section, lock.offset);
     }
   }
   return {
@@ -39,8 +52,47 @@ export function findLocks(search: Search): Found {
       { row: smpLocks, entries: listed },
       { row: keptLocks, entries: kept },
     ],
-    counts: { unlistedLocks },
+    counts: { unlistedLocks, unprovenLocks },
+    firstUnproven,
   };
+}
+
+/** Proves locks of an object; what all sections need is read once, when the first of them has a lock. */
+class LockProof {
+  private readonly search: Search;
+  private frames: ReturnType<typeof framesOf> | undefined;
+
+  constructor(search: Search) {
+    this.search = search;
+  }
+
+  /** For each lock of a section, 0 where it may be a constant. */
+  of(code: CodeSection, locks: readonly FoundLock[]): Uint8Array {
+    const { object } = this.search;
+    const { lockPrefix } = object.arch;
+    if (!lockPrefix || locks.length === 0) return new Uint8Array(locks.length);
+    this.frames ??= framesOf(object);
+    const frames = this.frames.get(code.section.index) ?? [];
+    const provable = provableSection(object, code, frames, this.waysOut(code));
+    return lockPrefix.prove(
+      provable,
+      Uint32Array.from(locks, ({ offset }) => offset),
+    );
+  }
+
+  /** Where the flow goes from the sites of the object: to a target in this section, or on behind a site in it. */
+  private waysOut(code: CodeSection): number[] {
+    const places: number[] = [];
+    for (const { site, target } of this.search.waysOut) {
+      if (target.section === code.section.index) places.push(target.offset);
+      if (site.section !== code.section.index) continue;
+      const { size } = this.search.object
+        .instructionsAt(code, site.offset)
+        .readInstruction(code.code, site.offset);
+      places.push(site.offset + size);
+    }
+    return places;
+  }
 }
 
 /**

@@ -49,8 +49,8 @@ export const lockPrefix: LockKind = {
       { flags: '--smp-locks', description: 'only lock prefixes (.smp_locks)' },
       {
         flags: '--locks <which>',
-        description: 'which locks to list: all, listed or none',
-        choices: ['all', 'listed', 'none'],
+        description: 'which locks to list: all, decodable, listed or none',
+        choices: ['all', 'decodable', 'listed', 'none'],
       },
     ],
     find: findLocks,

@@ -7,7 +7,14 @@ import type { ElfChange } from '../../elf/change.ts';
 import { SHF_EXECINSTR } from '../../elf/constants.ts';
 import { TextpokeError } from '../../errors.ts';
 import { fieldOfBranch, targetOfBranch } from '../../object/branches.ts';
-import { type Found, type NewEntry, type Search, sitesOf } from '../../object/found.ts';
+import {
+  type Found,
+  type NewEntry,
+  PlaceSet,
+  type Search,
+  sitesOf,
+  type WayOut,
+} from '../../object/found.ts';
 import type { BranchMarker } from '../../object/markers.ts';
 import {
   type CodeSection,
@@ -39,7 +46,7 @@ export function findStaticBranches(search: Search): Found {
   const { object, rules } = search;
   const listed = readObjectTable(object, jumpTable);
   const old = listed.map(asJumpEntry);
-  const checked = checkJumpEntries(object, old);
+  const checked = checkJumpEntries(object, old, markedPlaces(search));
   const isAbsolute = listed[0]?.absolute === true;
   const relative = isAbsolute && rules.relative ? makeRelative(object, old) : { retyped: [], realigned: [] };
   const known = sitesOf(listed);
@@ -73,6 +80,27 @@ export function findStaticBranches(search: Search): Found {
   };
 }
 
+/** Where the static branches of an object lead: those of entries, and those of markers. */
+export function findWaysOut(search: Search): WayOut[] {
+  const listed = readObjectTable(search.object, jumpTable, () => {}).map(asJumpEntry);
+  const marked = search.object.siteSections.flatMap((code) =>
+    search.markersIn(code).branches.map(({ offset, target }) => ({
+      site: { section: code.section.index, offset },
+      target,
+    })),
+  );
+  return [...listed.map(({ code, target }) => ({ site: code, target })), ...marked];
+}
+
+/** The sites that markers name. */
+function markedPlaces(search: Search): PlaceSet {
+  return new PlaceSet(
+    search.object.siteSections.flatMap((code) =>
+      search.markersIn(code).branches.map(({ offset }) => ({ section: code.section.index, offset })),
+    ),
+  );
+}
+
 /** Where the jump at `offset` goes; undefined for other instructions. */
 function jumpTarget(object: ObjectCode, code: CodeSection, offset: number): Place | undefined {
   const { kind } = object.instructionsAt(code, offset).readInstruction(code.code, offset);
@@ -84,12 +112,14 @@ function requireBranchSite(
   code: CodeSection,
   offset: number,
   target: Place,
+  isMarked: boolean,
 ): 'nop' | 'jump' {
   const where = { section: code.section.name, offset };
   const name = () => object.describe(code.section.index, offset);
   const { branchSizes, readInstruction } = object.instructionsAt(code, offset);
   const instruction = readInstruction(code.code, offset);
-  if (!object.isInstructionStart(code, offset)) {
+  // A marker is proof: the assembler put it in front of the instruction that the header's macro writes.
+  if (!isMarked && !object.isInstructionStart(code, offset)) {
     throw new TextpokeError(
       'site-mismatch',
       `${name()}: a static branch site is inside an instruction`,
@@ -146,7 +176,7 @@ type Rewritten = Pick<ElfChange, 'patches' | 'retyped'>;
  * Checks every existing jump entry and plans the rewrite of build-time jumps (bit 1) to NOPs of their own size.
  * Bit 1 stays, as objtool leaves it: boot code overwrites it. Errors: `site-mismatch`, `table-malformed`.
  */
-function checkJumpEntries(object: ObjectCode, entries: readonly JumpEntry[]): Rewritten {
+function checkJumpEntries(object: ObjectCode, entries: readonly JumpEntry[], marked: PlaceSet): Rewritten {
   const patches: { section: number; offset: number; bytes: Uint8Array }[] = [];
   const retyped: ElfChange['retyped'][number][] = [];
   const bySection = new Map(object.codeSections.map((code) => [code.section.index, code]));
@@ -168,7 +198,7 @@ function checkJumpEntries(object: ObjectCode, entries: readonly JumpEntry[]): Re
         { section: entry.section.name, offset: entry.offset },
       );
     }
-    const found = requireBranchSite(object, code, site.offset, target);
+    const found = requireBranchSite(object, code, site.offset, target, marked.has(site));
     if (!bit1 || found === 'nop') continue;
     const instructions = object.instructionsAt(code, site.offset);
     const { size } = instructions.readInstruction(code.code, site.offset);
@@ -183,7 +213,7 @@ function checkJumpEntries(object: ObjectCode, entries: readonly JumpEntry[]): Re
 
 /** The table entry that a marker asks for. Errors: `site-mismatch`, `key-unaligned`. */
 function entryOfMarker(object: ObjectCode, code: CodeSection, marker: BranchMarker): NewEntry {
-  requireBranchSite(object, code, marker.offset, marker.target);
+  requireBranchSite(object, code, marker.offset, marker.target, true);
   requireTarget(object, marker.target, { section: code.section.name, offset: marker.offset });
   requireAlignedKey(object, marker.key, { section: code.section.name, offset: marker.offset });
   return {

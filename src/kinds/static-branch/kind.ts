@@ -12,7 +12,7 @@ import {
   siteColumns,
 } from '../shown.ts';
 import { branchDemand, branchSizes, branchStates } from './demand.ts';
-import { findStaticBranches } from './find.ts';
+import { findStaticBranches, findWaysOut } from './find.ts';
 import { type BranchSite, jumpBit1, jumpBranch, jumpTable, readBranchSites } from './table.ts';
 
 /** An entry of `__jump_table`. */
@@ -47,6 +47,7 @@ export const staticBranch: Kind<BranchSite, DumpedJumpEntry> = {
     option: 'staticBranch',
     options: [{ flags: '--static-branch', description: 'only static branches (__jump_table)' }],
     find: findStaticBranches,
+    waysOut: findWaysOut,
   },
 
   hasKeys: true,

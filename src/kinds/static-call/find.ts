@@ -1,6 +1,7 @@
 // Finds static call sites: direct branches to `__SCT__` trampolines, as objtool's --static-call does
 // (tools/objtool/check.c, add_call_destinations and create_static_call_sections).
 import type { BranchKind, CallKind } from '../../arch/arch.ts';
+import { isAllData } from '../../arch/code-map.ts';
 import { placeOf } from '../../arch/code-pointer.ts';
 import { keyNameOf, trampolineSection } from '../../bytes/static-call-names.ts';
 import { TextpokeError } from '../../errors.ts';
@@ -34,18 +35,39 @@ const callKinds: Readonly<Record<BranchKind, CallKind>> = {
 
 /**
  * Finds the branches to trampolines that no entry lists yet. Error `site-unpatchable`: a branch to a trampoline is too
- * short to be patched, or conditional where such a branch cannot be one.
+ * short to be patched, or conditional where such a branch cannot be one, or its return address is used.
  */
 export function findStaticCalls({ object, rules }: Search): Found {
   const listed = readObjectTable(object, staticCallSites);
   const known = sitesOf(listed);
   const trampolines = new Trampolines(object);
   const entries: NewEntry[] = [];
+  const sections = new Map(object.siteSections.map((code) => [code.section.index, code]));
   for (const site of branchesToTrampolines(object, trampolines)) {
+    requireNoReturnAddress(object, sections.get(site.section) as CodeSection, site);
     if (known.has(site)) continue;
     entries.push({ row: staticCallSites, site, more: [keyOfCall(object, rules, trampolines, site)] });
   }
   return { entries, listed: [{ row: staticCallSites, entries: listed }] };
+}
+
+/** A call of NULL or RET0 is patched away and leaves no return address. Error `site-unpatchable`. */
+function requireNoReturnAddress(
+  object: ObjectCode,
+  code: CodeSection,
+  { section, offset, kind }: TrampolineBranch,
+): void {
+  const { readsReturnAddress } = object.arch;
+  if (kind !== 'call' || !readsReturnAddress) return;
+  const { size } = object.instructionsAt(code, offset).readInstruction(code.code, offset);
+  if (!readsReturnAddress(code.code, offset + size)) return;
+  throw new TextpokeError(
+    'site-unpatchable',
+    `${object.describe(section, offset)}: the code behind the static call checks the return address of the call below ` +
+      'the stack pointer (speculative load hardening), but a call that is patched to NULL or RET0 leaves none; ' +
+      'compile without -mspeculative-load-hardening',
+    { section: code.section.name, offset },
+  );
 }
 
 /** The key's symbol; a missing one is to be added, or (kernel modules) represented by the trampoline. */
@@ -91,6 +113,7 @@ function collectRelocated(
   code: CodeSection,
   found: Map<number, TrampolineBranch>,
 ): void {
+  const map = object.codeMap(code.section);
   for (const relocations of code.relocations) {
     for (let i = 0; i < relocations.count; i++) {
       const symbol = relocations.symbol[i] as number;
@@ -99,7 +122,8 @@ function collectRelocated(
       const branch = object.arch.branchOfRelocation(relocations.type[i] as number, code.code, place);
       if (!branch) continue;
       const trampoline = trampolines.at(symbol, (relocations.addend[i] as number) + branch.bias);
-      if (trampoline === undefined || !object.isBranchStart(code, branch.offset)) continue;
+      // The relocation alone is proof, whatever a sweep makes of the bytes in front of the branch; but not in data.
+      if (trampoline === undefined || isAllData(map, branch.offset, branch.size)) continue;
       if (branch.short) refuseShort(object, code, branch.offset, trampoline);
       found.set(branch.offset, {
         section: code.section.index,
