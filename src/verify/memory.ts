@@ -60,6 +60,8 @@ interface Counted {
   compared: number;
   init: number;
   missing: number;
+  /** Of the missing, those whose code is not in the dump. */
+  missingCode: number;
   readonly places: Set<number>;
 }
 
@@ -80,6 +82,7 @@ export function verifyMemory(linked: Image, place: ImagePlace, cpus: number | un
     ...checkLocks(sound, all, options),
     ...checkBarriers(sound, options),
   ].filter(({ address }) => address === undefined || !leftOut.has(address));
+  findings.push(...nothingCompared(counted));
   findings.sort(byRuleAndAddress);
   return {
     image,
@@ -105,12 +108,14 @@ function sift(
     size: number,
     keyOfSite: (site: S) => number | undefined,
   ): S[] => {
-    const count: Counted = { name, compared: 0, init: 0, missing: 0, places: new Set() };
+    const count: Counted = { name, compared: 0, init: 0, missing: 0, missingCode: 0, places: new Set() };
     const kept = sites.filter((site) => {
       const key = keyOfSite(site);
       if (isFreed(image, site.address)) count.init++;
-      else if (!isHere(site.address, size) || (key !== undefined && !isHere(key, keySize(image))))
+      else if (!isHere(site.address, size)) {
         count.missing++;
+        count.missingCode++;
+      } else if (key !== undefined && !isHere(key, keySize(image))) count.missing++;
       else {
         count.compared++;
         count.places.add(site.address);
@@ -136,9 +141,31 @@ function sift(
   return { program: present, counted, leftOut };
 }
 
+/** A comparison of nothing proves nothing: tables of which the dump has no entry, or all of them together. */
+function nothingCompared(counted: readonly Counted[]): Finding[] {
+  const finding = (place: string, message: string): Finding => ({
+    rule: 'TP029',
+    address: undefined,
+    place,
+    message,
+  });
+  const absent = counted.filter(({ compared, missing }) => compared === 0 && missing > 0);
+  if (absent.length === 0 && counted.every(({ compared }) => compared === 0)) {
+    const what = counted.length === 0 ? 'the image lists no site' : 'all sites are in init memory';
+    return [finding('image', `nothing was compared: ${what}`)];
+  }
+  return absent.map(({ name, missing, missingCode }) => {
+    const lacks =
+      missingCode > 0
+        ? `the dump lacks the code of ${missingCode} of its ${missing} entries; for a core of a process with all code, set coredump_filter to 0x3f`
+        : `the dump lacks the keys of its ${missing} entries`;
+    return finding(name, `nothing was compared: ${lacks}`);
+  });
+}
+
 function countMismatches(counted: readonly Counted[], findings: readonly Finding[]): ComparedTable[] {
   const wrong = new Set(findings.map((finding) => finding.address));
-  return counted.map(({ places, ...count }) => ({
+  return counted.map(({ places, missingCode: _, ...count }) => ({
     ...count,
     mismatches: [...places].filter((address) => wrong.has(address)).length,
   }));
