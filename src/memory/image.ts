@@ -1,7 +1,7 @@
 // An image as it stands in a dump: its symbols and its geometry are the file's, its bytes are the memory's.
 import type { Pointer } from '../image/dynamic.ts';
 import { Image } from '../image/image.ts';
-import type { ImagePlace } from './locate.ts';
+import type { ImagePlace } from './memory.ts';
 
 /** Bytes that are read at once, and how many such blocks are kept: sites are looked at in order, keys are not. */
 const blockSize = 4096;

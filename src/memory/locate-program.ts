@@ -8,8 +8,7 @@ import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { buildIdAt, compareIdentity, type Identity, identityOf } from './identity.ts';
 import { loadedObjects } from './link-map.ts';
-import type { ImagePlace } from './locate.ts';
-import { bytesAt, type Memory, type Snapshot } from './memory.ts';
+import { bytesAt, type ImagePlace, type Memory, type Snapshot } from './memory.ts';
 import type { ProcessNotes } from './process.ts';
 
 interface Candidate {

@@ -6,19 +6,8 @@ import { bannerPrefix, kernelBannerAt } from '../image/kernel.ts';
 import { readStaticCalls } from '../image/static-calls.ts';
 import { identityOf } from './identity.ts';
 import { locateProgram } from './locate-program.ts';
-import { bytesAt, type Memory, type Snapshot } from './memory.ts';
+import { bytesAt, type ImagePlace, type Memory, type Snapshot } from './memory.ts';
 import { findBytes } from './search.ts';
-
-/** Where the dump has an image. */
-export interface ImagePlace {
-  readonly memory: Memory;
-  /** What is linked at A lies at A + offset in the dump's addresses. */
-  readonly offset: number;
-  /** What is linked at A runs at A + slide. */
-  readonly slide: number;
-  /** How the slide was found. */
-  readonly slideFrom: string;
-}
 
 /** Texts that may be banners: a kernel has a few of them. */
 const mostBanners = 1000;

@@ -34,6 +34,17 @@ export interface Snapshot {
   readonly process: ProcessNotes | undefined;
 }
 
+/** Where the dump has an image. */
+export interface ImagePlace {
+  readonly memory: Memory;
+  /** What is linked at A lies at A + offset in the dump's addresses. */
+  readonly offset: number;
+  /** What is linked at A runs at A + slide. */
+  readonly slide: number;
+  /** How the slide was found. */
+  readonly slideFrom: string;
+}
+
 /** The bytes at an address; undefined where not all of them are there. */
 export function bytesAt(memory: Memory, address: number, length: number): Uint8Array | undefined {
   const bytes = new Uint8Array(length);

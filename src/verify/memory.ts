@@ -4,7 +4,7 @@ import { placeOf } from '../arch/code-pointer.ts';
 import { keySize, readKey } from '../demand/keys.ts';
 import { type Program, withoutEntries, withSites } from '../demand/program.ts';
 import type { Image } from '../image/image.ts';
-import { isFreed } from '../image/kernel.ts';
+import { isFreed, kernelBanner } from '../image/kernel.ts';
 import { keyOf } from '../kinds/kind.ts';
 import { lockState } from '../kinds/lock-prefix/demand.ts';
 import { lockPrefix } from '../kinds/lock-prefix/kind.ts';
@@ -16,7 +16,7 @@ import { staticCall } from '../kinds/static-call/kind.ts';
 import { hasTrampoline } from '../kinds/static-call/trampoline.ts';
 import { describeValue, readCallValue } from '../kinds/static-call/values.ts';
 import { MemoryImage } from '../memory/image.ts';
-import type { ImagePlace } from '../memory/locate.ts';
+import type { ImagePlace } from '../memory/memory.ts';
 import { checkBarriers } from './barriers.ts';
 import { checkEntries } from './entries.ts';
 import type { Finding } from './finding.ts';
@@ -82,7 +82,7 @@ export function verifyMemory(linked: Image, place: ImagePlace, cpus: number | un
     ...checkLocks(sound, all, options),
     ...checkBarriers(sound, options),
   ].filter(({ address }) => address === undefined || !leftOut.has(address));
-  findings.push(...nothingCompared(counted));
+  if (findings.every(({ rule }) => rule !== 'TP016')) findings.push(...nothingCompared(counted, linked));
   findings.sort(byRuleAndAddress);
   return {
     image,
@@ -142,7 +142,7 @@ function sift(
 }
 
 /** A comparison of nothing proves nothing: tables of which the dump has no entry, or all of them together. */
-function nothingCompared(counted: readonly Counted[]): Finding[] {
+function nothingCompared(counted: readonly Counted[], linked: Image): Finding[] {
   const finding = (place: string, message: string): Finding => ({
     rule: 'TP029',
     address: undefined,
@@ -154,11 +154,15 @@ function nothingCompared(counted: readonly Counted[]): Finding[] {
     const what = counted.length === 0 ? 'the image lists no site' : 'all sites are in init memory';
     return [finding('image', `nothing was compared: ${what}`)];
   }
+  const way =
+    kernelBanner(linked) === undefined
+      ? '; a core has all code if coredump_filter is 0x3f when it is made'
+      : '';
   return absent.map(({ name, missing, missingCode }) => {
     const lacks =
       missingCode > 0
-        ? `the dump lacks the code of ${missingCode} of its ${missing} entries; for a core of a process with all code, set coredump_filter to 0x3f`
-        : `the dump lacks the keys of its ${missing} entries`;
+        ? `the code of ${missingCode} of its ${missing} entries is not in the dump${way}`
+        : `the keys of its ${missing} entries are not in the dump`;
     return finding(name, `nothing was compared: ${lacks}`);
   });
 }
