@@ -76,3 +76,38 @@ test('a dump that is not there is status 4', (t) => {
   assert.equal(result.status, 4);
   assert.match(result.stderr, /nothing.*\[read-failed\]/);
 });
+
+test('a dump of which nothing can be compared: status 1, and every format says so', (t) => {
+  const image = imageOf(kernel);
+  const code = readBranchSites(image)[0]?.address as number;
+  const without = pages.filter(({ virtual }) => Math.floor((code + 0x200000) / 4096) * 4096 !== virtual);
+  const { directory, args } = files(t, without);
+  const printed = (format: string) => {
+    const result = tryRun(process.execPath, [...args, '--format', format], directory);
+    assert.equal(result.status, 1, format);
+    return result.stdout;
+  };
+  assert.match(
+    printed('text'),
+    /^vmlinux: error TP029 nothing-compared: .*\n {2}__jump_table: nothing was compared/,
+  );
+  const { errors, warnings, findings, tables } = JSON.parse(printed('json'));
+  assert.deepEqual([errors, warnings], [findings.length, 0]);
+  assert.deepEqual([tables[0].compared, findings[0].rule], [0, 'TP029']);
+  assert.match(printed('sarif'), /"ruleId":"TP029"/);
+  assert.match(printed('junit'), /<failure type="TP029"/);
+  assert.match(
+    printed('github'),
+    /^::error title=TP029 nothing-compared::vmlinux: __jump_table: nothing was/,
+  );
+});
+
+test('a dump that lacks a part: a note says what was not compared', (t) => {
+  // A key's page is the only one that is left out.
+  const key = readBranchSites(imageOf(kernel))[0]?.key as number;
+  const without = pages.filter(({ virtual }) => Math.floor((key + 0x200000) / 4096) * 4096 !== virtual);
+  const { directory, args } = files(t, without);
+  const { stderr, stdout } = tryRun(process.execPath, args, directory);
+  assert.match(stdout, /left out: \d+ not in the dump/);
+  assert.match(stderr + stdout, /not in the dump/);
+});
