@@ -9,8 +9,8 @@ import { MemoryImage } from '../../src/memory/image.ts';
 import { locateImage } from '../../src/memory/locate.ts';
 import { readSnapshot } from '../../src/memory/open.ts';
 import { layOut } from '../../src/memory/stretches.ts';
-import { seeded } from '../hostile/seeded.ts';
 import { imageOf } from '../samples.ts';
+import { seeded } from '../seeded.ts';
 import { workOf } from '../work.ts';
 import { core, kdump, kernelBytes, pageSize, run } from './dumps.ts';
 
