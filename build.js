@@ -42,7 +42,7 @@ const common = {
   target: 'node20',
   legalComments: 'none',
   // Loaded only when there is something to be shown, cross-checked or decompressed; wasm files lie beside them.
-  external: ['capstone-wasm', 'keystone-wasm', 'fzstd', 'xz-decompress'],
+  external: ['capstone-wasm', 'keystone-wasm', 'xz-decompress'],
 };
 const versionOf = { TEXTPOKE_VERSION: JSON.stringify(version) };
 await build({

@@ -32,6 +32,7 @@ export const errorCodes = {
   'elf-unsupported': ExitCode.malformed,
   'machine-unsupported': ExitCode.malformed,
   'compressed-malformed': ExitCode.malformed,
+  'compressed-too-large': ExitCode.malformed,
   'lto-object': ExitCode.malformed,
   'not-relocatable': ExitCode.malformed,
   'not-an-image': ExitCode.malformed,

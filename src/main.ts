@@ -37,6 +37,20 @@ function address(text: string): number {
   return parseAddress(text) ?? Number(text);
 }
 
+/** A number of bytes: 300M, 2G. */
+function byteCount(text: string): number {
+  const [, digits, unit] = /^(\d{1,9})([KMG]?)$/i.exec(text) ?? [];
+  if (digits === undefined) throw new InvalidArgumentError('A size such as 300M or 2G is required.');
+  return Number(digits) * 1024 ** ['', 'K', 'M', 'G'].indexOf((unit as string).toUpperCase());
+}
+
+/** How large what is compressed may become. */
+function expandLimit(what: string): Option {
+  return new Option('--expand-limit <size>', `bytes that ${what} may expand to (300M, 2G)`).argParser(
+    byteCount,
+  );
+}
+
 function updateStep(text: string): BootStep {
   const at = text.indexOf('=');
   if (at <= 0 || at === text.length - 1)
@@ -113,6 +127,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .option('--table <name>', 'only this table: jump, call, lock or its section name')
     .option('--key <pattern>', 'only entries of keys that match (* and ?)')
     .option('--disassemble', 'show instructions as capstone decodes them')
+    .addOption(expandLimit('a compressed file'))
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  textpoke dump vmlinux --table jump --key "sched_*"')
     .action(async (files: string[], args: DumpArguments) => finish(await runDump(files, args)));
@@ -150,6 +165,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       [],
     )
     .option('--scenario <file>', 'run the steps of a JSON file at the end')
+    .addOption(expandLimit('a compressed module'))
     .option('--states', 'print every byte string that each place can hold')
     .option('--trace', 'show each write: before, after, reason')
     .option('--json', 'print JSON')
@@ -165,6 +181,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .argument('<image>')
     .option('--original <image>', 'the image before patching: only patches may differ')
     .option('--baseline <file>', 'an earlier build: none of its sites may be missing')
+    .addOption(expandLimit('a compressed baseline'))
     .option('--cpus <n>', 'number of CPUs, for locks and barriers', positive)
     .addOption(
       new Option('--locks <which>', 'which locks need an entry: all, listed or none').choices([
@@ -214,6 +231,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .description('compare the sites of two builds by function and order; status 1 if one is gone')
     .argument('<old-file>', 'object, archive or image')
     .argument('<new-file>')
+    .addOption(expandLimit('a compressed file'))
     .addOption(
       new Option('--format <format>', 'text (default), json or markdown')
         .choices(diffFormats)

@@ -39,7 +39,6 @@ const adapters: Record<string, RegExp> = {
   elfy: /^elf\/recheck\.ts$/,
   'capstone-wasm': /^engines\/disassembler\.ts$/,
   'keystone-wasm': /^engines\/assembler\.ts$/,
-  fzstd: /^bytes\/decompress\.ts$/,
   'xz-decompress': /^bytes\/decompress\.ts$/,
   diff: /^diff\/compare\.ts$/,
   chalk: /^(output\/.*|main\.ts)$/,

@@ -22,7 +22,8 @@ import { bootJson, bootNotes, statesText } from '../output/boot-document.ts';
 import { Progress, print, printError, warn } from '../output/console.ts';
 import { jsonText } from '../output/text.ts';
 
-export interface BootArguments extends Pick<BootOptions, 'cpus' | 'upFill' | 'profile' | 'states'> {
+export interface BootArguments
+  extends Pick<BootOptions, 'cpus' | 'upFill' | 'profile' | 'states' | 'expandLimit'> {
   output?: string;
   module?: string[];
   scenario?: string;
@@ -66,7 +67,9 @@ export async function runBoot(
 ): Promise<number> {
   const steps = stepsOf(args, own);
   if (args.output !== undefined) requireOtherFile('-o', args.output, inputsOf(files, args, steps));
-  return withProgram(files, steps, (program) => runProgram(program, files, args, steps));
+  return withProgram(files, { steps, expandLimit: args.expandLimit }, (program) =>
+    runProgram(program, files, args, steps),
+  );
 }
 
 async function runProgram(

@@ -5,11 +5,20 @@ import { isOutputColoured, print } from '../output/console.ts';
 
 export interface DiffArguments {
   format?: DiffFormat;
+  expandLimit?: number;
 }
 
 /** Runs the command; 1 when a site of the old build is gone. */
-export async function runDiff(old: string, now: string, { format = 'text' }: DiffArguments): Promise<number> {
-  const { document, reports } = await diff(old, now, { formats: [format], color: isOutputColoured() });
+export async function runDiff(
+  old: string,
+  now: string,
+  { format = 'text', expandLimit }: DiffArguments,
+): Promise<number> {
+  const { document, reports } = await diff(old, now, {
+    formats: [format],
+    color: isOutputColoured(),
+    expandLimit,
+  });
   if (reports[format]) print(reports[format]);
   return document.removed > 0 ? ExitCode.findings : ExitCode.done;
 }

@@ -7,7 +7,7 @@ import { type VerifyMemoryOptions, verifyImageMemory } from '../library/verify-m
 import type { Verification, VerifyFormat } from '../library/verify-report.ts';
 import { isOutputColoured, print, warn } from '../output/console.ts';
 
-type SharedArguments = 'cpus' | 'failOn' | 'original' | 'baseline' | 'locks' | 'linked';
+type SharedArguments = 'cpus' | 'failOn' | 'original' | 'baseline' | 'locks' | 'linked' | 'expandLimit';
 
 export interface VerifyArguments
   extends Pick<VerifyOptions, SharedArguments>,

@@ -1,5 +1,5 @@
 // Two files against each other: objects and images as they are, archives member by member.
-import { dumpFile } from '../dump/passes.ts';
+import { type DumpOptions, dumpFile } from '../dump/passes.ts';
 import { TextpokeError } from '../errors.ts';
 import { type Input, nameOf, withSource } from '../files/input.ts';
 import type { Finding } from '../verify/finding.ts';
@@ -9,6 +9,8 @@ import { stableMember } from './function-names.ts';
 import { matchInOrder } from './match.ts';
 import { type SitesByFunction, sitesByFunction } from './sites.ts';
 
+type ExpandOptions = Pick<DumpOptions, 'expandLimit'>;
+
 /** What was compared: a file, or a member of an archive. */
 export interface ComparedFile extends ComparedSites {
   /** The member's name, in an archive. */
@@ -16,12 +18,12 @@ export interface ComparedFile extends ComparedSites {
 }
 
 /** The sites of a file, or of an archive by member; several members of one name are numbered. */
-function sitesOf(input: Input): Promise<Map<string | undefined, SitesByFunction>> {
+function sitesOf(input: Input, options: ExpandOptions): Promise<Map<string | undefined, SitesByFunction>> {
   const name = nameOf(input);
   return withSource(input, async (source) => {
     const members = new Map<string | undefined, SitesByFunction>();
     const seen = new Map<string, number>();
-    for await (const dumped of dumpFile(name, source)) {
+    for await (const dumped of dumpFile(name, source, options)) {
       const { member } = dumped;
       const times = member === undefined ? 0 : (seen.get(member) ?? 0);
       if (member !== undefined) seen.set(member, times + 1);
@@ -32,8 +34,12 @@ function sitesOf(input: Input): Promise<Map<string | undefined, SitesByFunction>
 }
 
 /** Compares two builds, of an archive each member with the one of its name. Errors: those of dump. */
-export async function compareFiles(old: Input, now: Input): Promise<ComparedFile[]> {
-  const [before, after] = [await sitesOf(old), await sitesOf(now)];
+export async function compareFiles(
+  old: Input,
+  now: Input,
+  options: ExpandOptions = {},
+): Promise<ComparedFile[]> {
+  const [before, after] = [await sitesOf(old, options), await sitesOf(now, options)];
   const nothing: SitesByFunction = new Map();
   const members = matchInOrder(
     [...before],
@@ -52,8 +58,12 @@ export async function compareFiles(old: Input, now: Input): Promise<ComparedFile
  * What an image lost and gained since an earlier build: findings of TP027 and TP028. Errors: those of dump;
  * `not-an-image` where either is an archive.
  */
-export async function againstBaseline(baseline: Input, input: Input): Promise<Finding[]> {
-  const [before, after] = [await sitesOf(baseline), await sitesOf(input)].map((files) =>
+export async function againstBaseline(
+  baseline: Input,
+  input: Input,
+  options: ExpandOptions = {},
+): Promise<Finding[]> {
+  const [before, after] = [await sitesOf(baseline, options), await sitesOf(input, options)].map((files) =>
     files.get(undefined),
   );
   if (!before || !after) {

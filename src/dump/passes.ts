@@ -41,6 +41,8 @@ export interface DumpOptions {
   readonly key?: string | undefined;
   /** Has capstone read the instructions; false unless given: their text then is their kind in short. */
   readonly disassemble?: boolean | undefined;
+  /** Bytes that a compressed file may expand to; undefined: 64 MiB, or 20 times its size if that is more. */
+  readonly expandLimit?: number | undefined;
 }
 
 /** What is asked of every file. */
@@ -67,7 +69,7 @@ export async function* dumpFile(
     rows: asked.filter(({ hasKeys }) => hasKeys || !accepts),
     accepts,
   };
-  for (const { member, open } of await opensOf(path, input)) {
+  for (const { member, open } of await opensOf(path, input, options.expandLimit)) {
     const file = open();
     const arch = inFile(file.path, () => archOf(file.header));
     const disassembler = options.disassemble ? await loadDisassemblers(arch) : undefined;
@@ -82,10 +84,14 @@ interface Openable {
   readonly open: () => ElfFile;
 }
 
-async function opensOf(path: string, input: Uint8Array | ByteSource | ElfFile): Promise<Openable[]> {
+async function opensOf(
+  path: string,
+  input: Uint8Array | ByteSource | ElfFile,
+  limit: number | undefined,
+): Promise<Openable[]> {
   if (input instanceof ElfFile) return [{ open: () => input }];
   const given = input instanceof Uint8Array ? memorySource(input) : input;
-  const source = await plainSource(given).catch((error) =>
+  const source = await plainSource(given, limit).catch((error) =>
     inFile(path, () => {
       throw error;
     }),

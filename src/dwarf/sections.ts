@@ -1,6 +1,6 @@
 // Debug sections as DWARF readers need them: decompressed (gABI, "Section Compression", and the older .zdebug_*
 // sections of GNU), and in an object with the relocations that a linker would carry out.
-import { inflate, unzstd } from '../bytes/decompress.ts';
+import { expandLimit, inflate, unzstd } from '../bytes/decompress.ts';
 import { requireSafe } from '../bytes/integer.ts';
 import { countUpTo } from '../bytes/search.ts';
 import { ByteView } from '../bytes/view.ts';
@@ -25,39 +25,82 @@ export function debugSections(file: ElfFile, name: string): Section[] {
   return file.sections.filter((s) => s.type !== SHT_NOBITS && names.includes(s.name));
 }
 
-/** More than any of the formats gives for a byte: RLE blocks of zstd, four bytes for 128 KiB. */
-const largestRatio = 0x8000;
+/** What compresses a section, from which byte on it is, and how many bytes it says that it has. */
+interface Packed {
+  readonly from: number;
+  readonly size: number;
+  readonly decompress: (bytes: Uint8Array, size: number) => Uint8Array;
+}
+
+/** How a section is compressed, as its first bytes tell. Errors: `elf-malformed`, `elf-unsupported`. */
+function packingOf(file: ElfFile, section: Section): Packed | undefined {
+  const { class: bits, little } = file.header;
+  const place = { section: section.name };
+  const isOld = section.name.startsWith('.zdebug_');
+  const isPacked = (section.flags & SHF_COMPRESSED) !== 0;
+  if (!isOld && !isPacked) return undefined;
+  const headSize = isPacked ? Chdr[bits].size : 12;
+  const head = file.source.read(section.offset, Math.min(headSize, section.size));
+  if (!isPacked) {
+    // `ZLIB`, then the size as a big-endian number.
+    const size = requireSafe(new ByteView(head, false, place).u64(4), 'the size', place);
+    return { from: headSize, size, decompress: inflate };
+  }
+  const { type, size } = Chdr[bits].read(new ByteView(head, little, place), 0);
+  const decompress = { [ELFCOMPRESS_ZLIB]: inflate, [ELFCOMPRESS_ZSTD]: unzstd }[type];
+  if (decompress) return { from: headSize, size: requireSafe(size, 'ch_size', place), decompress };
+  throw new TextpokeError('elf-unsupported', `compression type ${type} is not supported`, place);
+}
+
+/** Bytes that compressed debug sections of a file say they have, all together. */
+const claims = new WeakMap<ElfFile, number>();
+
+/** Bytes that a section says it has; 0 for one that is refused when it is read. */
+function claimOf(file: ElfFile, section: Section): number {
+  try {
+    return packingOf(file, section)?.size ?? 0;
+  } catch (error) {
+    if (error instanceof TextpokeError) return 0;
+    throw error;
+  }
+}
+
+/** Throws `elf-malformed` where a file's debug sections would expand to more than a compressed file of its size may. */
+function requireBounded(file: ElfFile): void {
+  let sum = claims.get(file);
+  if (sum === undefined) {
+    sum = 0;
+    for (const section of file.sections) {
+      if (section.type === SHT_NOBITS || !/^\.z?debug_/.test(section.name)) continue;
+      sum += claimOf(file, section);
+    }
+    claims.set(file, sum);
+  }
+  const limit = expandLimit(file.source.size);
+  if (sum > limit) {
+    throw new TextpokeError(
+      'elf-malformed',
+      `the compressed debug sections say that they have ${sum} bytes; ${limit} are the most for a file of this size`,
+    );
+  }
+}
 
 /**
  * A section's content. It is read anew and kept by nobody else: the sections are large. Errors: those of reading,
- * `compressed-malformed` and `elf-unsupported` for compression.
+ * `compressed-malformed` and `elf-unsupported` for compression, `elf-malformed` for sizes that are not to be had.
  */
 export function readContent(file: ElfFile, section: Section): Uint8Array {
+  const packed = packingOf(file, section);
   const bytes = file.source.read(section.offset, section.size);
-  const { class: bits, little } = file.header;
-  const place = { section: section.name };
-  const unpack = (from: number, size: number, decompress: typeof inflate) => {
-    const packed = bytes.subarray(from);
-    const content = size <= packed.length * largestRatio ? decompress(packed, size) : undefined;
-    if (content?.length === size) return content;
-    throw new TextpokeError(
-      'elf-malformed',
-      `the decompressed data do not have the required ${size} bytes`,
-      place,
-    );
-  };
-  if ((section.flags & SHF_COMPRESSED) !== 0) {
-    const { type, size } = Chdr[bits].read(new ByteView(bytes, little, place), 0);
-    const decompress = { [ELFCOMPRESS_ZLIB]: inflate, [ELFCOMPRESS_ZSTD]: unzstd }[type];
-    if (decompress) return unpack(Chdr[bits].size, requireSafe(size, 'ch_size', place), decompress);
-    throw new TextpokeError('elf-unsupported', `compression type ${type} is not supported`, place);
-  }
-  if (section.name.startsWith('.zdebug_')) {
-    // `ZLIB`, then the size as a big-endian number.
-    const size = new ByteView(bytes, false, place).u64(4);
-    return unpack(12, requireSafe(size, 'the size', place), inflate);
-  }
-  return bytes;
+  if (!packed) return bytes;
+  requireBounded(file);
+  const content = packed.decompress(bytes.subarray(packed.from), packed.size);
+  if (content.length === packed.size) return content;
+  throw new TextpokeError(
+    'elf-malformed',
+    `the decompressed data have ${content.length} bytes; the section says ${packed.size}`,
+    { section: section.name },
+  );
 }
 
 /** What a relocated field holds: an offset in a section, whose number is 0 where the symbol is in none. */

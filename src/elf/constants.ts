@@ -85,12 +85,15 @@ export const STV_HIDDEN = 2;
 export const PT_LOAD = 1;
 export const PT_DYNAMIC = 2;
 export const PT_NOTE = 4;
+export const PT_PHDR = 6;
+export const NT_GNU_BUILD_ID = 3;
 export const PN_XNUM = 0xffff;
 export const PF_X = 1;
 export const PF_W = 2;
 export const PF_R = 4;
 
 export const DT_NULL = 0;
+export const DT_DEBUG = 21;
 export const DT_PLTRELSZ = 2;
 export const DT_RELA = 7;
 export const DT_REL = 17;

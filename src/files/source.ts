@@ -87,8 +87,11 @@ function readFrom(fd: number, bytes: Uint8Array, done: number, position: number)
   }
 }
 
-/** The source itself, or what it holds when it is compressed; `compressed-malformed`. */
-export async function plainSource(source: ByteSource): Promise<ByteSource> {
+/**
+ * The source itself, or what it holds when it is compressed: `limit` bytes at most, or as many as fit its size. Errors:
+ * `compressed-malformed`, `compressed-too-large`.
+ */
+export async function plainSource(source: ByteSource, limit?: number): Promise<ByteSource> {
   const form = compressionOf(source.read(0, Math.min(magicSize, source.size)));
-  return form ? memorySource(await decompress(form, source.read(0, source.size))) : source;
+  return form ? memorySource(await decompress(form, source.read(0, source.size), limit)) : source;
 }

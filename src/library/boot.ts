@@ -28,6 +28,8 @@ export interface BootOptions {
   readonly profile?: string | undefined;
   /** Kernel modules that are loaded after boot, compressed or not. */
   readonly modules?: readonly Input[] | undefined;
+  /** Bytes that a compressed module may expand to; undefined: 64 MiB, or 20 times its size if that is more. */
+  readonly expandLimit?: number | undefined;
   /** What happens after boot and modules, in order; `parseScenario` reads steps from JSON. */
   readonly steps?: readonly BootStep[] | undefined;
   /** Makes the allow-list of states; false unless given. */
@@ -55,7 +57,7 @@ export interface BootResult {
 export function boot(input: Input | readonly Input[], options: BootOptions = {}): Promise<BootResult> {
   const inputs = typeof input === 'string' || 'bytes' in input ? [input] : input;
   const steps = allSteps(options);
-  return withProgram(inputs, steps, (program) => {
+  return withProgram(inputs, { steps, expandLimit: options.expandLimit }, (program) => {
     const runtime = bootProgram(program, options, steps);
     const { undefinedSymbols } = program;
     const file = namesOf(inputs);

@@ -1,5 +1,6 @@
 // The library's diff: the sites of two builds, by function and order.
 import { compareFiles } from '../diff/files.ts';
+import type { DumpOptions } from '../dump/passes.ts';
 import { type Input, nameOf } from '../files/input.ts';
 import { type DiffDocument, diffJson, diffMarkdown, diffText } from '../output/diff.ts';
 import { jsonText } from '../output/text.ts';
@@ -12,7 +13,7 @@ export const diffFormats = ['text', 'json', 'markdown'] as const;
 export type DiffFormat = (typeof diffFormats)[number];
 
 /** How diff tells what it found. */
-export interface DiffOptions {
+export interface DiffOptions extends Pick<DumpOptions, 'expandLimit'> {
   /** Which reports are made; none unless some are named. */
   readonly formats?: readonly DiffFormat[] | undefined;
   /** Colours in the text report, as escape sequences; false unless given. */
@@ -33,7 +34,7 @@ export interface DiffResult {
  * `machine-unsupported`, `not-an-image`.
  */
 export async function diff(old: Input, now: Input, options: DiffOptions = {}): Promise<DiffResult> {
-  const files = await compareFiles(old, now);
+  const files = await compareFiles(old, now, options);
   const names = [nameOf(old), nameOf(now)] as const;
   const document = diffJson(...names, files);
   const reports = await reportsIn(options.formats, {

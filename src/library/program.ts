@@ -20,13 +20,19 @@ export interface LoadedProgram {
   readonly openModule: (file: Input) => ElfFile;
 }
 
+/** What happens to a program, and how large a compressed module may become. */
+export interface ProgramSteps {
+  readonly steps: readonly BootStep[];
+  readonly expandLimit?: number | undefined;
+}
+
 /**
  * Opens a program and the modules of its steps for as long as `body` runs. Errors: `read-failed`, those of reading ELF
  * and of `link`, `compressed-malformed`, `not-an-image`, those of `body`.
  */
 export async function withProgram<T>(
   inputs: readonly Input[],
-  steps: readonly BootStep[],
+  { steps, expandLimit }: ProgramSteps,
   body: (program: LoadedProgram) => T | Promise<T>,
 ): Promise<T> {
   const open: ByteSource[] = [];
@@ -35,7 +41,7 @@ export async function withProgram<T>(
     return source;
   };
   try {
-    const modules = await readModules(steps, keepOpen);
+    const modules = await readModules(steps, expandLimit, keepOpen);
     return await body({ ...load(inputs, keepOpen), openModule: (file) => modules.get(file) as ElfFile });
   } finally {
     for (const source of open) source.close();
@@ -63,12 +69,13 @@ function openOwn(input: Input): ByteSource {
 /** Every module that a step loads, decompressed. */
 async function readModules(
   steps: readonly BootStep[],
+  limit: number | undefined,
   keepOpen: KeepOpen,
 ): Promise<ReadonlyMap<Input, ElfFile>> {
   const files = new Map<Input, ElfFile>();
   for (const step of steps) {
     if (step.do !== 'load' || files.has(step.file)) continue;
-    const source = await plainSource(keepOpen(openInput(step.file)));
+    const source = await plainSource(keepOpen(openInput(step.file)), limit);
     files.set(step.file, readElfFrom(nameOf(step.file), source));
   }
   return files;

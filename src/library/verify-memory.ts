@@ -4,7 +4,7 @@ import { type Input, nameOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import { locateImage } from '../memory/locate.ts';
 import { openSnapshot } from '../memory/open.ts';
-import { type MemoryDocument, memoryJson, memoryText } from '../output/memory.ts';
+import { type MemoryDocument, memoryJson, memoryNotes, memoryText } from '../output/memory.ts';
 import { verifyMemory as compareMemory } from '../verify/memory.ts';
 import { makeReport } from '../verify/report.ts';
 import { withImage } from './image.ts';
@@ -52,7 +52,8 @@ export async function verifyImageMemory(
     );
     const report = makeReport(file, verified.image, verified.findings, { configuration });
     const document = memoryJson(report, name, verified);
-    return await tellReport(report, { document, summary: memoryText(name, verified) }, options);
+    const told = await tellReport(report, { document, summary: memoryText(name, verified) }, options);
+    return { ...told, notes: [...told.notes, ...memoryNotes(name, verified)] };
   } finally {
     memory.close();
   }

@@ -1,5 +1,6 @@
 // The library's verify: proves a patched image.
 import { againstBaseline } from '../diff/files.ts';
+import type { DumpOptions } from '../dump/passes.ts';
 import { type Input, nameOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import type { LockPolicy } from '../object/found.ts';
@@ -11,7 +12,7 @@ import { requireCpus } from './numbers.ts';
 import { configurationOf, type ReportOptions, tellReport, type Verification } from './verify-report.ts';
 
 /** What verify looks at, and how it tells it. */
-export interface VerifyOptions extends ReportOptions {
+export interface VerifyOptions extends ReportOptions, Pick<DumpOptions, 'expandLimit'> {
   /** The image before patching: nothing but sites, tables, keys and trampolines may differ. */
   readonly original?: Input | undefined;
   /** An earlier build: its sites must still be there. */
@@ -38,7 +39,8 @@ export function verify(input: Input, options: VerifyOptions = {}): Promise<Verif
 export async function verifyImage(image: Image, input: Input, options: VerifyOptions): Promise<VerifyResult> {
   const configuration = configurationOf(options);
   const { findings, counts } = await check(image, options);
-  const besides = options.baseline === undefined ? [] : await againstBaseline(options.baseline, input);
+  const besides =
+    options.baseline === undefined ? [] : await againstBaseline(options.baseline, input, options);
   const given = (['original', 'baseline'] as const).filter((need) => options[need] !== undefined);
   const report = makeReport(nameOf(input), image, [...findings, ...besides], { configuration, given });
   return tellReport(report, { document: verifyJson(report, counts) }, options);

@@ -1,10 +1,11 @@
 // An image as it stands in a dump: its symbols and its geometry are the file's, its bytes are the memory's.
 import type { Pointer } from '../image/dynamic.ts';
 import { Image } from '../image/image.ts';
-import type { ImagePlace } from './locate.ts';
+import type { ImagePlace } from './memory.ts';
 
-/** Bytes that are read at once. */
-const blockSize = 1 << 16;
+/** Bytes that are read at once, and how many such blocks are kept: sites are looked at in order, keys are not. */
+const blockSize = 4096;
+const keptBlocks = 4096;
 
 export class MemoryImage extends Image {
   readonly place: ImagePlace;
@@ -43,6 +44,7 @@ export class MemoryImage extends Image {
     if (!bytes) {
       bytes = new Uint8Array(blockSize);
       this.place.memory.read(this.at(number * blockSize), bytes);
+      if (this.blocks.size >= keptBlocks) this.blocks.delete(this.blocks.keys().next().value as number);
       this.blocks.set(number, bytes);
     }
     return bytes;

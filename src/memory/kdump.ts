@@ -1,22 +1,19 @@
 // The kdump-compressed format of makedumpfile and QEMU's `dump-guest-memory -z`: pages by number, each compressed by
-// itself (makedumpfile, IMPLEMENTATION and diskdump_mod.h; QEMU, include/sysemu/dump.h), and its flattened form, which
-// comes through a pipe: blocks that each say where they belong.
+// itself (makedumpfile, IMPLEMENTATION and diskdump_mod.h; QEMU, include/sysemu/dump.h). A descriptor says where a page
+// stands; pages of zeros share one. What a damaged file says of pages that it does not have is not looked at.
 import { inflate, unzstd } from '../bytes/decompress.ts';
-import { countUpTo } from '../bytes/search.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import type { ByteSource } from '../files/source.ts';
-import { forEachPiece, type Runs, type Snapshot, sortStretches } from './memory.ts';
+import type { Runs, Snapshot } from './memory.ts';
+import { PageMap } from './page-map.ts';
 
 export const kdumpSignature = 'KDUMP   ';
-export const flatSignature = 'makedumpfile';
 
-/** Bytes of the flattened form's own header; blocks follow it. */
-const flatHeaderSize = 4096;
-/** Blocks of the flattened form that others may overlap: a header that is written again at the end. */
-const mostRewritten = 1024;
 /** Bytes of a page descriptor: s64 offset, u32 size, u32 flags, u64 page_flags. */
 const descriptorSize = 24;
+/** Descriptors that are read at once. */
+const descriptorsAtOnce = 4096;
 /** Flags of a page descriptor: how the page is compressed (diskdump_mod.h). */
 const readers: Readonly<Record<number, (bytes: Uint8Array, size: number) => Uint8Array>> = {
   0: (bytes) => bytes,
@@ -24,91 +21,20 @@ const readers: Readonly<Record<number, (bytes: Uint8Array, size: number) => Uint
   32: unzstd,
 };
 const unread: Readonly<Record<number, string>> = { 2: 'lzo', 4: 'snappy' };
+/** Sizes of pages that the supported machines have. */
+const pageSizes = [4096, 16384, 65536];
+/** Bytes of a page bitmap, at most: for 16 TiB in pages of 4 KiB. */
+const largestBitmap = 2 ** 29;
 /** Decompressed pages that are kept. */
 const keptPages = 256;
 
-/** The file that a flattened one describes; later blocks win. Error `memory-malformed`. */
-export function unflatten(source: ByteSource): ByteSource {
-  const starts: number[] = [];
-  const sizes: number[] = [];
-  const offsets: number[] = [];
-  let at = flatHeaderSize;
-  while (at + 16 <= source.size) {
-    const view = new ByteView(source.read(at, 16), false);
-    const offset = view.s64(0);
-    const size = view.s64(8);
-    if (offset === -1 && size === -1) break;
-    if (!(offset >= 0 && size >= 0)) {
-      throw new TextpokeError(
-        'memory-malformed',
-        'a block of the flattened dump has an invalid offset or size',
-        {
-          offset: at,
-        },
-      );
-    }
-    at += 16;
-    starts.push(offset);
-    sizes.push(Math.min(size, Math.max(0, source.size - at)));
-    offsets.push(at);
-    at += size;
-  }
-  const layers = layersOf(starts, sizes, offsets);
-  const end = layers.reduce(
-    (most, { starts: s, sizes: n }) => Math.max(most, (s.at(-1) ?? 0) + (n.at(-1) ?? 0)),
-    0,
-  );
-  return {
-    size: end,
-    read(offset, length) {
-      if (!(offset >= 0 && length >= 0 && offset + length <= end)) {
-        throw new TextpokeError(
-          'elf-truncated',
-          `${length} bytes are needed here, but the dump ends at ${end}`,
-          {
-            offset,
-          },
-        );
-      }
-      const bytes = new Uint8Array(length);
-      for (const layer of layers)
-        forEachPiece(layer, offset, length, (from, to, size) => bytes.set(source.read(from, size), to));
-      return bytes;
-    },
-    close: () => source.close(),
-  };
+interface Descriptor {
+  readonly offset: number;
+  readonly size: number;
+  readonly flags: number;
 }
 
-/** Blocks in the order they are to be applied: all that overlap no other at once, then each other one by itself. */
-function layersOf(starts: readonly number[], sizes: readonly number[], offsets: readonly number[]) {
-  const byStart = Array.from(starts.keys()).sort((a, b) => (starts[a] as number) - (starts[b] as number));
-  const clusters: number[][] = [];
-  let reach = -1;
-  for (const i of byStart) {
-    const start = starts[i] as number;
-    if (start < reach) clusters.at(-1)?.push(i);
-    else clusters.push([i]);
-    reach = Math.max(reach, start + (sizes[i] as number));
-  }
-  const layer = (members: readonly number[]) => {
-    const pick = (values: readonly number[]) => Float64Array.from(members, (i) => values[i] as number);
-    return sortStretches({ starts: pick(starts), sizes: pick(sizes), offsets: pick(offsets) });
-  };
-  const rewritten = clusters
-    .filter((members) => members.length > 1)
-    .flat()
-    .sort((a, b) => a - b);
-  if (rewritten.length > mostRewritten) {
-    throw new TextpokeError(
-      'memory-malformed',
-      `${rewritten.length} blocks of the flattened dump overlap; at most ${mostRewritten} are supported`,
-    );
-  }
-  const once = clusters.filter((members) => members.length === 1).flat();
-  return [layer(once), ...rewritten.map((i) => layer([i]))];
-}
-
-/** Reads the frame of a kdump-compressed dump. Errors: `memory-malformed`, `memory-unsupported`. */
+/** Reads the frame of a kdump-compressed dump. Errors: `memory-malformed`, `memory-unsupported`, `elf-truncated`. */
 export function readKdump(
   path: string,
   source: ByteSource,
@@ -120,27 +46,41 @@ export function readKdump(
   const pageSize = counts.u32(0);
   const subBlocks = counts.u32(4);
   const bitmapBlocks = counts.u32(8);
-  if (pageSize < 1024 || pageSize > 1 << 20 || (pageSize & (pageSize - 1)) !== 0)
-    throw malformed(`the size of a page is ${pageSize}; a power of two is required`);
+  if (!pageSizes.includes(pageSize))
+    throw malformed(`the size of a page is ${pageSize}; ${pageSizes.join(', ')} are supported`);
   const bitmapAt = (1 + subBlocks) * pageSize;
   const descriptorsAt = bitmapAt + bitmapBlocks * pageSize;
   if (descriptorsAt > source.size) throw malformed('the file ends inside its page bitmap');
   // Two bitmaps: pages that exist, pages that were dumped.
-  const half = (bitmapBlocks / 2) * pageSize;
-  const bitmap = source.read(bitmapAt + Math.floor(half), Math.floor(half));
-  const { runs, ranks } = readBitmap(bitmap, pageSize);
+  const half = Math.floor((bitmapBlocks / 2) * pageSize);
+  if (half > largestBitmap)
+    throw malformed(`the page bitmap has ${half} bytes; ${largestBitmap} are supported`);
+  const { vmcoreinfo, isPart } = readSubHeader(source, pageSize, { bits, little });
+  if (isPart) {
+    throw new TextpokeError(
+      'memory-unsupported',
+      'the file is one part of a split dump; makedumpfile --reassemble makes one file of all parts',
+      { file: path },
+    );
+  }
+  const map = new PageMap(source.read(bitmapAt + half, half));
+  const described = Math.floor((source.size - descriptorsAt) / descriptorSize);
   const kept = new Map<number, Uint8Array | undefined>();
 
+  const descriptor = (view: ByteView, at: number): Descriptor => ({
+    offset: view.s64(at),
+    size: view.u32(at + 8),
+    flags: view.u32(at + 12),
+  });
+  const readDescriptors = (first: number, count: number) =>
+    new ByteView(source.read(descriptorsAt + first * descriptorSize, count * descriptorSize), little);
   const page = (number: number): Uint8Array | undefined => {
     if (kept.has(number)) return kept.get(number);
-    const run = countUpTo(runs.starts, number * pageSize) - 1;
-    const rank = (ranks[run] as number) + (number - (runs.starts[run] as number) / pageSize);
-    const at = descriptorsAt + rank * descriptorSize;
-    let bytes: Uint8Array | undefined;
-    if (at + descriptorSize <= source.size) {
-      const view = new ByteView(source.read(at, descriptorSize), little);
-      bytes = readPage(path, source, view.s64(0), view.u32(8), view.u32(12), pageSize);
-    }
+    const rank = map.rank(number);
+    const bytes =
+      rank < described
+        ? readPage(path, source, descriptor(readDescriptors(rank, 1), 0), pageSize)
+        : undefined;
     if (kept.size >= keptPages) kept.delete(kept.keys().next().value as number);
     kept.set(number, bytes);
     return bytes;
@@ -152,56 +92,73 @@ export function readKdump(
       const from = address + at;
       const number = Math.floor(from / pageSize);
       const size = Math.min((number + 1) * pageSize - from, into.length - at);
-      const there = number >= 0 && ((bitmap[number >> 3] ?? 0) & (1 << (number & 7))) !== 0;
-      const bytes = there ? page(number) : undefined;
+      const bytes = map.has(number) ? page(number) : undefined;
       if (bytes) into.set(bytes.subarray(from - number * pageSize, from - number * pageSize + size), at);
       else whole = false;
       at += size;
     }
     return whole;
   };
+  let runs: Runs | undefined;
   return {
-    memories: [{ format: 'a kdump-compressed dump', addresses: 'physical', runs, read }],
-    // 32-bit kernels do not move, and what they say of themselves is not needed.
-    vmcoreinfo: bits === 64 ? readVmcoreinfo(source, pageSize, little) : undefined,
-    entry: undefined,
+    memories: [
+      {
+        format: 'a kdump-compressed dump',
+        addresses: 'physical',
+        fileSize: source.size,
+        get runs() {
+          runs ??= ownPages(map, pageSize, described, (first, count) => {
+            const view = readDescriptors(first, count);
+            return (i) => descriptor(view, i * descriptorSize);
+          });
+          return runs;
+        },
+        read,
+      },
+    ],
+    vmcoreinfo,
+    process: undefined,
   };
 }
 
-/** Runs of dumped pages, and how many pages lie in front of each. */
-function readBitmap(bitmap: Uint8Array, pageSize: number): { runs: Runs; ranks: Float64Array } {
+/**
+ * Runs of pages that have bytes of their own in the file. Writers put pages one after the other; a page whose bytes lie
+ * in front of another's is one of those that share theirs.
+ */
+function ownPages(
+  map: PageMap,
+  pageSize: number,
+  described: number,
+  readSome: (first: number, count: number) => (i: number) => Descriptor,
+): Runs {
   const starts: number[] = [];
   const ends: number[] = [];
-  const ranks: number[] = [];
   let rank = 0;
-  let open = false;
-  const set = (number: number, there: boolean) => {
-    if (there && !open) {
-      starts.push(number * pageSize);
-      ranks.push(rank);
-    } else if (!there && open) ends.push(number * pageSize);
-    open = there;
-    if (there) rank++;
-  };
-  for (let i = 0; i < bitmap.length; i++) {
-    const byte = bitmap[i] as number;
-    if (byte === 0 && !open) continue;
-    for (let bit = 0; bit < 8; bit++) set(i * 8 + bit, (byte & (1 << bit)) !== 0);
+  let reach = 0;
+  let some: (i: number) => Descriptor = () => ({ offset: 0, size: 0, flags: 0 });
+  for (const number of map.pages()) {
+    if (rank >= described) break;
+    const i = rank % descriptorsAtOnce;
+    if (i === 0) some = readSome(rank, Math.min(descriptorsAtOnce, described - rank));
+    rank++;
+    const { offset, size } = some(i);
+    if (!(offset >= reach && size > 0)) continue;
+    reach = offset + size;
+    const start = number * pageSize;
+    if (ends.length > 0 && ends[ends.length - 1] === start) ends[ends.length - 1] = start + pageSize;
+    else {
+      starts.push(start);
+      ends.push(start + pageSize);
+    }
   }
-  set(bitmap.length * 8, false);
-  return {
-    runs: { starts: Float64Array.from(starts), ends: Float64Array.from(ends) },
-    ranks: Float64Array.from(ranks),
-  };
+  return { starts: Float64Array.from(starts), ends: Float64Array.from(ends) };
 }
 
 /** A page's bytes; undefined when it is damaged or cut off. Error `memory-unsupported`. */
 function readPage(
   path: string,
   source: ByteSource,
-  offset: number,
-  size: number,
-  flags: number,
+  { offset, size, flags }: Descriptor,
   pageSize: number,
 ): Uint8Array | undefined {
   const unreadable = unread[flags & 0x3f];
@@ -223,11 +180,18 @@ function readPage(
   }
 }
 
-/** struct kdump_sub_header of 64-bit machines, of which only the place of the VMCOREINFO note matters. */
-function readVmcoreinfo(source: ByteSource, pageSize: number, little: boolean): string | undefined {
-  if (pageSize + 64 > source.size) return undefined;
+/** struct kdump_sub_header: whether the file is one part of a dump, and the VMCOREINFO note of 64-bit machines. */
+function readSubHeader(
+  source: ByteSource,
+  pageSize: number,
+  { bits, little }: { bits: 32 | 64; little: boolean },
+): { vmcoreinfo: string | undefined; isPart: boolean } {
+  if (pageSize + 64 > source.size) return { vmcoreinfo: undefined, isPart: false };
   const view = new ByteView(source.read(pageSize, 64), little);
-  const [offset, size] = [view.s64(32), view.s64(40)];
-  if (!(offset > 0 && size > 0 && size < 1 << 20 && offset + size <= source.size)) return undefined;
-  return Buffer.from(source.read(offset, size)).toString('latin1');
+  const isPart = view.u32(bits === 64 ? 12 : 8) !== 0;
+  // 32-bit kernels do not move, and what they say of themselves is not needed.
+  const [offset, size] = bits === 64 ? [view.s64(32), view.s64(40)] : [0, 0];
+  if (!(offset > 0 && size > 0 && size < 1 << 20 && offset + size <= source.size))
+    return { vmcoreinfo: undefined, isPart };
+  return { vmcoreinfo: Buffer.from(source.read(offset, size)).toString('latin1'), isPart };
 }

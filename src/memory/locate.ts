@@ -1,21 +1,16 @@
 // Finds an image in a dump: where its bytes lie, and how far the addresses in its pointers were moved (KASLR).
-import { hex, sameBytes } from '../bytes/integer.ts';
+import { hex, hexBytes, sameBytes } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { bannerPrefix, kernelBannerAt } from '../image/kernel.ts';
 import { readStaticCalls } from '../image/static-calls.ts';
-import { findBytes, type Memory, type Snapshot } from './memory.ts';
+import { identityOf } from './identity.ts';
+import { locateProgram } from './locate-program.ts';
+import { bytesAt, type ImagePlace, type Memory, type Snapshot } from './memory.ts';
+import { findBytes } from './search.ts';
 
-/** Where the dump has an image. */
-export interface ImagePlace {
-  readonly memory: Memory;
-  /** What is linked at A lies at A + offset in the dump's addresses. */
-  readonly offset: number;
-  /** What is linked at A runs at A + slide. */
-  readonly slide: number;
-  /** How the slide was found. */
-  readonly slideFrom: string;
-}
+/** Texts that may be banners: a kernel has a few of them. */
+const mostBanners = 1000;
 
 interface Candidate {
   readonly offset: number;
@@ -27,13 +22,28 @@ interface Candidate {
 export function locateImage(image: Image, snapshot: Snapshot, slide: number | undefined): ImagePlace {
   const banner = kernelBannerAt(image);
   if (!banner) return locateProgram(image, snapshot, slide);
+  const { buildId, marks } = identityOf(image.file);
+  const requireBuild = (found: string | undefined) => {
+    if (found === undefined || buildId === undefined || found === buildId) return;
+    throw new TextpokeError(
+      'memory-mismatch',
+      `the dump is from another build of the kernel: its build id is ${found}, the image has ${buildId}`,
+    );
+  };
+  requireBuild(/^BUILD-ID=([0-9a-f]+)$/m.exec(snapshot.vmcoreinfo ?? '')?.[1]);
+  let other: string | undefined;
   for (const memory of snapshot.memories) {
     for (const candidate of candidates(image, memory, snapshot, banner, slide)) {
-      const found = new Uint8Array(banner.bytes.length);
-      if (!memory.read(banner.address + candidate.offset, found) || !sameBytes(found, banner.bytes)) continue;
-      return { memory, offset: candidate.offset, ...findSlide(image, memory, candidate, slide) };
+      const found = bytesAt(memory, banner.address + candidate.offset, banner.bytes.length);
+      if (!found || !sameBytes(found, banner.bytes)) continue;
+      // Builds of one time and place have one banner.
+      const [mark] = buildId === undefined ? [] : marks;
+      const id = mark && bytesAt(memory, mark.address + candidate.offset, mark.bytes.length);
+      if (id && !sameBytes(id, mark.bytes)) other ??= hexBytes(id);
+      else return { memory, offset: candidate.offset, ...findSlide(image, memory, candidate, slide) };
     }
   }
+  requireBuild(other);
   throw new TextpokeError('memory-mismatch', describeOther(snapshot, banner.bytes, slide));
 }
 
@@ -120,23 +130,6 @@ function findSlide(
   };
 }
 
-/** A program: its core says where it starts, if it is no position-dependent one anyway. */
-function locateProgram(image: Image, { memories, entry }: Snapshot, slide: number | undefined): ImagePlace {
-  const memory = memories[0];
-  if (memory?.addresses !== 'virtual') {
-    throw new TextpokeError(
-      'memory-unsupported',
-      'the image is not a kernel, and the dump has no virtual addresses; they are required to find the image',
-    );
-  }
-  if (slide !== undefined) return { memory, offset: slide, slide, slideFrom: '--slide' };
-  const { entry: linked } = image.file.header;
-  if (entry === undefined || !image.isPositionIndependent)
-    return { memory, offset: 0, slide: 0, slideFrom: 'the link address' };
-  const moved = entry - linked;
-  return { memory, offset: moved, slide: moved, slideFrom: 'AT_ENTRY of the core' };
-}
-
 function describeOther(snapshot: Snapshot, banner: Uint8Array, slide: number | undefined): string {
   const text = (bytes: Uint8Array) =>
     JSON.stringify(
@@ -146,7 +139,9 @@ function describeOther(snapshot: Snapshot, banner: Uint8Array, slide: number | u
     );
   const prefix = Buffer.from(bannerPrefix);
   for (const memory of snapshot.memories) {
+    let seen = 0;
     for (const address of findBytes(memory, prefix, 0)) {
+      if (seen++ === mostBanners) break;
       const line = Buffer.alloc(512);
       memory.read(address, line);
       const found = line.toString('latin1').split(/[\n\0]/)[0] as string;

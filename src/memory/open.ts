@@ -1,11 +1,13 @@
 // Opens a dump of memory, whose format its first bytes tell.
+import { hex } from '../bytes/integer.ts';
 import { isElf } from '../elf/magic.ts';
 import { inFile, TextpokeError } from '../errors.ts';
 import { type Input, nameOf, openInput } from '../files/input.ts';
 import type { ByteSource } from '../files/source.ts';
 import type { Image } from '../image/image.ts';
 import { readCore } from './core.ts';
-import { flatSignature, kdumpSignature, readKdump, unflatten } from './kdump.ts';
+import { flatSignature, unflatten } from './flat.ts';
+import { kdumpSignature, readKdump } from './kdump.ts';
 import type { Snapshot } from './memory.ts';
 
 /** A snapshot whose file is open. */
@@ -41,12 +43,12 @@ export function readSnapshot(
   const start = source.read(0, Math.min(16, source.size));
   const text = Buffer.from(start).toString('latin1');
   const { header } = image.file;
-  if (isElf(start)) return readCore(path, source, header.machine);
+  if (isElf(start)) return readCore(path, source, header);
   if (text.startsWith(kdumpSignature)) return readKdump(path, source, header);
   if (text.startsWith(flatSignature)) {
     const flat = unflatten(source);
     const inner = Buffer.from(flat.read(0, Math.min(16, flat.size)));
-    if (isElf(inner)) return readCore(path, flat, header.machine);
+    if (isElf(inner)) return readCore(path, flat, header);
     if (inner.toString('latin1').startsWith(kdumpSignature)) return readKdump(path, flat, header);
   }
   throw new TextpokeError(
@@ -57,11 +59,14 @@ export function readSnapshot(
 
 function rawSnapshot(source: ByteSource, base: number): Snapshot {
   const end = base + source.size;
+  if (!Number.isSafeInteger(end))
+    throw new TextpokeError('usage', `--base is ${hex(base)}; no machine has memory there`);
   return {
     memories: [
       {
         format: 'a raw dump',
         addresses: 'virtual',
+        fileSize: source.size,
         runs: { starts: Float64Array.of(base), ends: Float64Array.of(end) },
         read(address, into) {
           const from = Math.max(address, base);
@@ -72,6 +77,6 @@ function rawSnapshot(source: ByteSource, base: number): Snapshot {
       },
     ],
     vmcoreinfo: undefined,
-    entry: undefined,
+    process: undefined,
   };
 }

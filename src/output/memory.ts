@@ -1,7 +1,7 @@
 // What verify --memory found, for people and for machines.
 import { hex } from '../bytes/integer.ts';
 import type { ComparedTable, VerifiedMemory } from '../verify/memory.ts';
-import type { Report } from '../verify/report.ts';
+import { countOf, type Report } from '../verify/report.ts';
 import { count } from './count.ts';
 import { textOf } from './text.ts';
 import { findingsJson, type VerifyDocument } from './verify.ts';
@@ -29,8 +29,19 @@ export function memoryText(dump: string, verified: VerifiedMemory): string {
   return textOf(lines);
 }
 
+/** What was compared in part alone, which no finding tells. */
+export function memoryNotes(dump: string, { tables }: VerifiedMemory): string[] {
+  return tables
+    .filter(({ compared, missing }) => compared > 0 && missing > 0)
+    .map(
+      ({ name, compared, missing }) =>
+        `${dump}: ${missing} of ${compared + missing} entries of ${name} are not in the dump and were not compared`,
+    );
+}
+
 /** What `textpoke verify --memory SNAPSHOT --format json` prints (docs/memory.schema.json). */
-export interface MemoryDocument extends Pick<VerifyDocument, 'findings' | 'suppressed'> {
+export interface MemoryDocument
+  extends Pick<VerifyDocument, 'errors' | 'warnings' | 'findings' | 'suppressed'> {
   readonly schema: 'textpoke.memory/1';
   /** The image, by the name that it was given. */
   readonly file: string;
@@ -105,6 +116,8 @@ export function memoryJson(report: Report, dump: string, verified: VerifiedMemor
       enabled,
     })),
     calls: calls.map(({ name, address, value }) => ({ call: name, address: hex(address), function: value })),
+    errors: countOf(report, 'error'),
+    warnings: countOf(report, 'warning'),
     ...findingsJson(report),
   };
 }

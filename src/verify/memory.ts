@@ -4,7 +4,7 @@ import { placeOf } from '../arch/code-pointer.ts';
 import { keySize, readKey } from '../demand/keys.ts';
 import { type Program, withoutEntries, withSites } from '../demand/program.ts';
 import type { Image } from '../image/image.ts';
-import { isFreed } from '../image/kernel.ts';
+import { isFreed, kernelBanner } from '../image/kernel.ts';
 import { keyOf } from '../kinds/kind.ts';
 import { lockState } from '../kinds/lock-prefix/demand.ts';
 import { lockPrefix } from '../kinds/lock-prefix/kind.ts';
@@ -16,7 +16,7 @@ import { staticCall } from '../kinds/static-call/kind.ts';
 import { hasTrampoline } from '../kinds/static-call/trampoline.ts';
 import { describeValue, readCallValue } from '../kinds/static-call/values.ts';
 import { MemoryImage } from '../memory/image.ts';
-import type { ImagePlace } from '../memory/locate.ts';
+import type { ImagePlace } from '../memory/memory.ts';
 import { checkBarriers } from './barriers.ts';
 import { checkEntries } from './entries.ts';
 import type { Finding } from './finding.ts';
@@ -60,6 +60,8 @@ interface Counted {
   compared: number;
   init: number;
   missing: number;
+  /** Of the missing, those whose code is not in the dump. */
+  missingCode: number;
   readonly places: Set<number>;
 }
 
@@ -80,6 +82,7 @@ export function verifyMemory(linked: Image, place: ImagePlace, cpus: number | un
     ...checkLocks(sound, all, options),
     ...checkBarriers(sound, options),
   ].filter(({ address }) => address === undefined || !leftOut.has(address));
+  if (findings.every(({ rule }) => rule !== 'TP016')) findings.push(...nothingCompared(counted, linked));
   findings.sort(byRuleAndAddress);
   return {
     image,
@@ -105,12 +108,14 @@ function sift(
     size: number,
     keyOfSite: (site: S) => number | undefined,
   ): S[] => {
-    const count: Counted = { name, compared: 0, init: 0, missing: 0, places: new Set() };
+    const count: Counted = { name, compared: 0, init: 0, missing: 0, missingCode: 0, places: new Set() };
     const kept = sites.filter((site) => {
       const key = keyOfSite(site);
       if (isFreed(image, site.address)) count.init++;
-      else if (!isHere(site.address, size) || (key !== undefined && !isHere(key, keySize(image))))
+      else if (!isHere(site.address, size)) {
         count.missing++;
+        count.missingCode++;
+      } else if (key !== undefined && !isHere(key, keySize(image))) count.missing++;
       else {
         count.compared++;
         count.places.add(site.address);
@@ -136,9 +141,35 @@ function sift(
   return { program: present, counted, leftOut };
 }
 
+/** A comparison of nothing proves nothing: tables of which the dump has no entry, or all of them together. */
+function nothingCompared(counted: readonly Counted[], linked: Image): Finding[] {
+  const finding = (place: string, message: string): Finding => ({
+    rule: 'TP029',
+    address: undefined,
+    place,
+    message,
+  });
+  const absent = counted.filter(({ compared, missing }) => compared === 0 && missing > 0);
+  if (absent.length === 0 && counted.every(({ compared }) => compared === 0)) {
+    const what = counted.length === 0 ? 'the image lists no site' : 'all sites are in init memory';
+    return [finding('image', `nothing was compared: ${what}`)];
+  }
+  const way =
+    kernelBanner(linked) === undefined
+      ? '; a core has all code if coredump_filter is 0x3f when it is made'
+      : '';
+  return absent.map(({ name, missing, missingCode }) => {
+    const lacks =
+      missingCode > 0
+        ? `the code of ${missingCode} of its ${missing} entries is not in the dump${way}`
+        : `the keys of its ${missing} entries are not in the dump`;
+    return finding(name, `nothing was compared: ${lacks}`);
+  });
+}
+
 function countMismatches(counted: readonly Counted[], findings: readonly Finding[]): ComparedTable[] {
   const wrong = new Set(findings.map((finding) => finding.address));
-  return counted.map(({ places, ...count }) => ({
+  return counted.map(({ places, missingCode: _, ...count }) => ({
     ...count,
     mismatches: [...places].filter((address) => wrong.has(address)).length,
   }));

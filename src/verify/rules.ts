@@ -288,6 +288,17 @@ export const rules = {
       'The finding only means that the baseline is older than the code.',
     needs: 'baseline',
   },
+  TP029: {
+    name: 'nothing-compared',
+    severity: 'error',
+    summary: 'nothing of a table could be compared with the memory',
+    help:
+      'The dump has the code or the key of no entry of this table, so it proves nothing about the table. A ' +
+      'core of a process has code only if somebody wrote to it. To have all code, run echo 0x3f > ' +
+      '/proc/PID/coredump_filter before the core is made (gcore of gdb obeys it, too). A dump of a kernel ' +
+      'must contain the pages of its text and data. If the table belongs to init memory alone, suppress the ' +
+      'finding.',
+  },
 } as const satisfies Record<string, Rule>;
 
 /** Id of a rule: `TP007`. */

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import test from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { builtProgram } from '../built.ts';
 import { annotated } from '../samples.ts';
 import { run, scratch, toolTest, tryRun } from '../tools.ts';
@@ -53,4 +55,25 @@ toolTest('a kernel without its symbols says what it needs', ['gcc', 'ld', 'strip
   const booted = tryRun(process.execPath, [builtProgram(), 'boot', stripped]);
   assert.equal(booted.status, 3);
   assert.match(booted.stderr, /use the vmlinux with its symbols \[table-malformed\]/);
+});
+
+test('what is compressed expands to 64 MiB, or to what --expand-limit says', (t) => {
+  const directory = scratch(t);
+  writeFileSync(join(directory, 'a.o'), plain);
+  writeFileSync(join(directory, 'a.ko.gz'), gzipSync(Buffer.concat([plain, new Uint8Array(65 << 20)])));
+  const textpoke = (...args: string[]) => tryRun(process.execPath, [builtProgram(), ...args], directory);
+  for (const args of [
+    ['dump', 'a.ko.gz'],
+    ['diff', 'a.o', 'a.ko.gz'],
+  ]) {
+    const refused = textpoke(...args);
+    assert.match(
+      refused.stderr,
+      /^textpoke: error: a\.ko\.gz: the gzip data, \d+ bytes, expand to more than 64 MiB; --expand-limit allows more \[compressed-too-large\]\n$/,
+    );
+    assert.equal(refused.status, 3);
+    assert.equal(textpoke(...args, '--expand-limit', '66M').status, 0);
+  }
+  for (const size of ['0x10', '-1', '1T', 'much'])
+    assert.equal(textpoke('dump', 'a.o', '--expand-limit', size).status, 2, size);
 });

@@ -1,6 +1,6 @@
 // verify --memory as a user runs it.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { readBranchSites } from '../../src/kinds/static-branch/table.ts';
@@ -75,4 +75,49 @@ test('a dump that is not there is status 4', (t) => {
   const result = tryRun(process.execPath, [...args.slice(0, -1), 'nothing'], directory);
   assert.equal(result.status, 4);
   assert.match(result.stderr, /nothing.*\[read-failed\]/);
+});
+
+test('a dump of which nothing can be compared: status 1, and every format says so', (t) => {
+  const image = imageOf(kernel);
+  const code = readBranchSites(image)[0]?.address as number;
+  const without = pages.filter(({ virtual }) => Math.floor((code + 0x200000) / 4096) * 4096 !== virtual);
+  const { directory, args } = files(t, without);
+  const printed = (format: string) => {
+    const result = tryRun(process.execPath, [...args, '--format', format], directory);
+    assert.equal(result.status, 1, format);
+    return result.stdout;
+  };
+  assert.match(
+    printed('text'),
+    /^vmlinux: error TP029 nothing-compared: .*\n {2}__jump_table: nothing was compared/,
+  );
+  const { errors, warnings, findings, tables } = JSON.parse(printed('json'));
+  assert.deepEqual([errors, warnings], [findings.length, 0]);
+  assert.deepEqual([tables[0].compared, findings[0].rule], [0, 'TP029']);
+  assert.match(printed('sarif'), /"ruleId":"TP029"/);
+  assert.match(printed('junit'), /<failure type="TP029"/);
+  assert.match(
+    printed('github'),
+    /^::error title=TP029 nothing-compared::vmlinux: __jump_table: nothing was/,
+  );
+});
+
+test('a dump that lacks a part: a note says what was not compared, status 0', (t) => {
+  const { directory, args } = files(t, pages);
+  const dump = readFileSync(join(directory, 'core'));
+  const trampolines = imageOf(kernel).file.sections.find(({ name }) => name === '.static_call.text');
+  const half = 0x200000 + (trampolines?.addr as number) + (trampolines?.size as number) / 2;
+  const page = pages.findIndex(({ virtual }) => virtual === Math.floor(half / 4096) * 4096);
+  // The segment of the code ends in the middle of the trampolines: p_filesz is at byte 32 of its header.
+  const header = 64 + (1 + page) * 56;
+  dump.writeBigUInt64LE(BigInt(half - (pages[page] as Page).virtual), header + 32);
+  writeFileSync(join(directory, 'core'), dump);
+  for (const format of ['text', 'sarif']) {
+    const { status, stderr } = tryRun(process.execPath, [...args, '--format', format], directory);
+    assert.match(
+      stderr,
+      /core: \d of \d+ entries of trampolines are not in the dump and were not compared\n/,
+    );
+    assert.equal(status, 0);
+  }
 });

@@ -4,11 +4,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { deflateSync } from 'node:zlib';
 import { dumpFile } from '../../src/dump/passes.ts';
+import { debugSections, readContent } from '../../src/dwarf/sections.ts';
 import { linesOfPlaces } from '../../src/dwarf/source-lines.ts';
 import type { Section } from '../../src/elf/file.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { TextpokeError } from '../../src/errors.ts';
+import { makeObject } from '../elf/objects.ts';
 import { annotated } from '../samples.ts';
 import { isUnit } from '../tools.ts';
 
@@ -47,4 +50,23 @@ test('relocations that cannot be read cost the lines alone', () => {
   assert.deepEqual(lines, [undefined]);
   assert.match(problem ?? '', /SHT_CREL/);
   assert.throws(() => file.relocationSections(table.info), TextpokeError);
+});
+
+test('compressed debug sections together expand to no more than a compressed file of their size', () => {
+  const chdr = new Uint8Array(24);
+  const view = new DataView(chdr.buffer);
+  view.setUint32(0, 1, true); // ELFCOMPRESS_ZLIB
+  const content = new Uint8Array(40 << 20);
+  view.setBigUint64(8, BigInt(content.length), true);
+  const data = Buffer.concat([chdr, deflateSync(content)]);
+  const debug = (name: string) => ({ name, type: 1, flags: 0x800, data, addralign: 1 });
+  const read = (names: readonly string[]) => {
+    const file = readElf('a.o', makeObject({ sections: names.map(debug) }));
+    return readContent(file, debugSections(file, 'line')[0] as Section).length;
+  };
+  assert.equal(read(['.debug_line', '.text']), content.length);
+  assert.throws(
+    () => read(['.debug_line', '.debug_str']),
+    /the compressed debug sections say that they have 83886080 bytes; 67108864 are the most/,
+  );
 });

@@ -612,10 +612,13 @@ for (const { name, changes } of openings) {
   });
 }
 
-test('every rule has an image that breaks it and nothing else', () => {
+test('every rule of images has an image that breaks it and nothing else', () => {
   const source = readFileSync(import.meta.filename, 'utf8');
+  const ofMemory = ['TP029']; // test/memory/program.test.ts
   assert.deepEqual(
-    ruleIds.filter((id) => !source.includes(`'${id}'`) && !source.includes(`'${id} `)),
+    ruleIds.filter(
+      (id) => !ofMemory.includes(id) && !source.includes(`'${id}'`) && !source.includes(`'${id} `),
+    ),
     [],
   );
   assert.ok(gates.length >= 30, `${gates.length} gates`);

@@ -6,7 +6,7 @@ import { readElf } from '../../src/elf/read.ts';
 import { readStaticCalls } from '../../src/image/static-calls.ts';
 import { linkObjects } from '../../src/link/link.ts';
 import { makeObject } from '../elf/objects.ts';
-import { annotated, imageOf, programUnits } from '../samples.ts';
+import { annotated, imageOf, linkedBytes, programUnits } from '../samples.ts';
 
 export const banner = 'Linux version 6.1.0 (a@b) (gcc 12.2.0) #1 SMP';
 export const pageSize = 4096;
@@ -69,7 +69,7 @@ export function run(kernel: Uint8Array, slide: number, options: Partial<BootOpti
   }));
 }
 
-function note(name: string, type: number, body: Uint8Array): Uint8Array {
+export function note(name: string, type: number, body: Uint8Array): Uint8Array {
   const nameSize = name.length + 1;
   const bytes = new Uint8Array(12 + Math.ceil(nameSize / 4) * 4 + Math.ceil(body.length / 4) * 4);
   const view = new ByteView(bytes, true);
@@ -84,12 +84,78 @@ function note(name: string, type: number, body: Uint8Array): Uint8Array {
 /** A note as the kernel leaves it for crash tools. */
 export const vmcoreinfoNote = (text: string) => note('VMCOREINFO', 0, Buffer.from(text));
 
-/** The note that tells where a program starts. */
-export function entryNote(entry: number): Uint8Array {
-  const body = new ByteView(new Uint8Array(32), true);
-  body.setU32(0, 9);
-  body.setU32(8, entry);
-  return note('CORE', 6, body.bytes);
+/** Numbers as words of 4 or 8 bytes. */
+function wordsOf(values: readonly number[], bits: 32 | 64): Uint8Array {
+  const size = bits / 8;
+  const view = new DataView(new ArrayBuffer(values.length * size));
+  values.forEach((value, i) => {
+    if (size === 8) view.setBigInt64(i * 8, BigInt(value), true);
+    else view.setUint32(i * 4, value, true);
+  });
+  return new Uint8Array(view.buffer);
+}
+
+/** The note that tells where a program starts, and where its program headers lie. */
+export function entryNote(
+  entry: number,
+  headers?: readonly [address: number, count: number],
+  bits: 32 | 64 = 64,
+): Uint8Array {
+  const more = headers ? [3, headers[0], 5, headers[1]] : [];
+  return note('CORE', 6, wordsOf([9, entry, ...more, 0, 0], bits));
+}
+
+/** The note that tells which files are mapped where (NT_FILE). */
+export function filesNote(
+  files: readonly { start: number; end: number; page?: number; name: string }[],
+  bits: 32 | 64 = 64,
+): Uint8Array {
+  const rows = files.flatMap(({ start, end, page = 0 }) => [start, end, page]);
+  const names = files.map(({ name }) => `${name}\0`).join('');
+  const body = Buffer.concat([wordsOf([files.length, pageSize, ...rows], bits), Buffer.from(names)]);
+  return note('CORE', 0x46494c45, body);
+}
+
+/** A page of a process, in which the dynamic linker's list stands, with the program headers that lead to it. */
+export function linkMapPage(at: number, objects: readonly { slide: number; name: string }[]): Page {
+  const bytes = new Uint8Array(pageSize);
+  const put = (offset: number, values: readonly number[]) => bytes.set(wordsOf(values, 64), offset);
+  const headers = [
+    [6, 0x40],
+    [2, 0x200],
+  ] as const; // PT_PHDR and PT_DYNAMIC of a program that is linked for 0
+  headers.forEach(([type, vaddr], i) => {
+    put(0x40 + i * 56, [type, 0, vaddr, vaddr, 0, 0, 8]);
+  });
+  put(0x200, [1, 5, 21, at + 0x300, 0, 0]);
+  put(0x300, [1, at + 0x400]);
+  objects.forEach(({ slide, name }, i) => {
+    const next = i + 1 < objects.length ? at + 0x400 + (i + 1) * 0x40 : 0;
+    put(0x400 + i * 0x40, [slide, at + 0x800 + i * 0x40, 0, next]);
+    bytes.set(Buffer.from(`${name}\0`), 0x800 + i * 0x40);
+  });
+  return { virtual: at, physical: 0, bytes };
+}
+
+/** The sample program with a build id, which says where it is; e_type is ET_DYN unless given. */
+export function programWithId(id: string, { set = 'gcc-O2', type = 3 } = {}): Uint8Array {
+  const bytes = linkedBytes(set, programUnits).slice();
+  const { header, segments } = imageOf(bytes).file;
+  const wide = header.class === 64;
+  const view = new DataView(bytes.buffer);
+  const build = note('GNU', 3, Buffer.from(id, 'hex'));
+  const [first] = segments as [(typeof segments)[0]];
+  // Program header and note take the place of unwind information, which nothing here reads.
+  const at = header.phoff + segments.length * (wide ? 56 : 32);
+  view.setUint16(16, type, true);
+  view.setUint16(wide ? 56 : 44, segments.length + 1, true);
+  const noteAt = at + 64;
+  const fields = wide
+    ? [4 + 4 * 2 ** 32, noteAt, first.vaddr + noteAt, 0, build.length, build.length, 4]
+    : [4, noteAt, first.vaddr + noteAt, 0, build.length, build.length, 4, 4];
+  bytes.set(wordsOf(fields, header.class), at);
+  bytes.set(build, noteAt);
+  return bytes;
 }
 
 export interface CoreOptions {

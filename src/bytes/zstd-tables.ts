@@ -1,0 +1,256 @@
+// The entropy coding of Zstandard: tables of states and of Huffman codes, and the streams of bits that they decode
+// (RFC 8878, section 4). Every throw is an Error that says what is damaged.
+
+/** Base values and extra bits of the codes of literal lengths and match lengths (section 3.1.1.3.2.1.1). */
+export const literalLengths = lengthCodes(0, [
+  [16, 0],
+  ...[1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16].map((bits) => [1, bits] as const),
+]);
+export const matchLengths = lengthCodes(3, [
+  [32, 0],
+  ...[1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16].map((bits) => [1, bits] as const),
+]);
+
+interface LengthCodes {
+  readonly base: Uint32Array;
+  readonly bits: Uint8Array;
+}
+
+function lengthCodes(first: number, runs: readonly (readonly [count: number, bits: number])[]): LengthCodes {
+  const bits = Uint8Array.from(runs.flatMap(([count, width]) => Array<number>(count).fill(width)));
+  let next = first;
+  const base = Uint32Array.from(bits, (width) => {
+    const own = next;
+    next += 2 ** width;
+    return own;
+  });
+  return { base, bits };
+}
+
+/** A decoding table of finite state entropy: for each state its symbol, and how the next state is made. */
+export interface States {
+  readonly log: number;
+  readonly symbol: Uint8Array;
+  readonly bits: Uint8Array;
+  readonly base: Uint16Array;
+}
+
+/** A decoding table of Huffman codes, by the next `log` bits. */
+export interface Codes {
+  readonly log: number;
+  readonly symbol: Uint8Array;
+  readonly bits: Uint8Array;
+}
+
+/** States from the counts of each symbol; -1 is "less than one" (section 4.1.1). */
+function makeStates(log: number, counts: readonly number[]): States {
+  const size = 1 << log;
+  const table = {
+    log,
+    symbol: new Uint8Array(size),
+    bits: new Uint8Array(size),
+    base: new Uint16Array(size),
+  };
+  const next = Uint16Array.from(counts, (count) => Math.abs(count));
+  let high = size - 1;
+  counts.forEach((count, symbol) => {
+    if (count === -1) table.symbol[high--] = symbol;
+  });
+  const step = (size >> 1) + (size >> 3) + 3;
+  let at = 0;
+  counts.forEach((count, symbol) => {
+    for (let i = 0; i < count; i++) {
+      table.symbol[at] = symbol;
+      do at = (at + step) & (size - 1);
+      while (at > high);
+    }
+  });
+  for (let state = 0; state < size; state++) {
+    const symbol = table.symbol[state] as number;
+    const order = next[symbol] as number;
+    next[symbol] = order + 1;
+    const bits = log - (31 - Math.clz32(order));
+    table.bits[state] = bits;
+    table.base[state] = (order << bits) - size;
+  }
+  return table;
+}
+
+/** Reads the counts of a table, and says where they end. */
+export function readStates(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  mostSymbols: number,
+  largestLog: number,
+): { table: States; end: number } {
+  let bit = 0;
+  const peek = (): number => {
+    const at = start + (bit >> 3);
+    const word = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16);
+    return word >>> (bit & 7);
+  };
+  const log = (peek() & 15) + 5;
+  bit += 4;
+  if (log > largestLog) throw new Error('a table of states is too large');
+  const counts: number[] = [];
+  let left = (1 << log) + 1;
+  let width = log + 1;
+  while (left > 1 && counts.length < mostSymbols) {
+    const half = 1 << (width - 1);
+    const short = 2 * half - 1 - left;
+    const value = peek() & (2 * half - 1);
+    let count = value & (half - 1);
+    if (count < short) bit += width - 1;
+    else {
+      count = value >= half ? value - short : value;
+      bit += width;
+    }
+    count--;
+    left -= Math.abs(count);
+    counts.push(count);
+    if (count === 0) {
+      for (let zeros = 3; zeros === 3; ) {
+        zeros = peek() & 3;
+        bit += 2;
+        for (let i = 0; i < zeros; i++) counts.push(0);
+      }
+    }
+    while (left < 1 << (width - 1) && width > 1) width--;
+  }
+  const stop = start + Math.ceil(bit / 8);
+  if (left !== 1 || counts.length > mostSymbols || stop > end)
+    throw new Error('a table of states does not add up');
+  return { table: makeStates(log, counts), end: stop };
+}
+
+/** The bits of [start, end) from the last one back; the highest set bit of the last byte only marks the end. */
+export class BitsFromEnd {
+  private readonly bytes: Uint8Array;
+  private readonly start: number;
+  /** Bits that are left. */
+  left: number;
+
+  constructor(bytes: Uint8Array, start: number, end: number) {
+    const last = end > start ? (bytes[end - 1] as number) : 0;
+    if (last === 0) throw new Error('a stream of bits has no end mark');
+    this.bytes = bytes;
+    this.start = start;
+    this.left = (end - start) * 8 - Math.clz32(last) + 23;
+  }
+
+  /** The next `count` bits, at most 32. */
+  take(count: number): number {
+    if (count > 16) {
+      const high = this.take(count - 16);
+      return high * 0x1_0000 + this.take(16);
+    }
+    this.left -= count;
+    if (this.left < 0) throw new Error('a stream of bits ends too early');
+    return this.at(this.left) & ((1 << count) - 1);
+  }
+
+  /** At least 17 bits from bit `position` on. */
+  private at(position: number): number {
+    const { bytes } = this;
+    const i = this.start + (position >> 3);
+    return (
+      ((bytes[i] as number) | ((bytes[i + 1] ?? 0) << 8) | ((bytes[i + 2] ?? 0) << 16)) >>> (position & 7)
+    );
+  }
+
+  /** Decodes as many symbols as `into` holds; the codes have to fill the stream. */
+  decode({ log, symbol, bits }: Codes, into: Uint8Array): void {
+    const mask = (1 << log) - 1;
+    let { left } = this;
+    for (let i = 0; i < into.length; i++) {
+      const code = (left >= log ? this.at(left - log) : this.at(0) << (log - left)) & mask;
+      into[i] = symbol[code] as number;
+      left -= bits[code] as number;
+      if (left < 0) throw new Error('a stream of literals ends too early');
+    }
+    if (left !== 0) throw new Error('a stream of literals is too long');
+  }
+}
+
+/** Reads a description of Huffman codes (section 4.2.1). */
+export function readCodes(bytes: Uint8Array, start: number, end: number): { codes: Codes; end: number } {
+  const first = bytes[start] as number;
+  const weights: number[] = [];
+  let stop = start + 1;
+  if (first >= 128) {
+    for (let i = 0; i < first - 127; i++) {
+      const pair = bytes[stop + (i >> 1)] ?? 0;
+      weights.push(i % 2 === 0 ? pair >> 4 : pair & 15);
+    }
+    stop += Math.ceil((first - 127) / 2);
+  } else {
+    stop += first;
+    if (stop > end) throw new Error('the codes of literals are cut off');
+    const { table, end: at } = readStates(bytes, start + 1, stop, 256, 6);
+    const stream = new BitsFromEnd(bytes, at, stop);
+    const states = [stream.take(table.log), stream.take(table.log)] as [number, number];
+    for (let turn = 0; weights.length < 255; turn ^= 1) {
+      const state = states[turn as 0 | 1];
+      weights.push(table.symbol[state] as number);
+      const width = table.bits[state] as number;
+      if (stream.left < width) {
+        weights.push(table.symbol[states[(turn ^ 1) as 0 | 1]] as number);
+        break;
+      }
+      states[turn as 0 | 1] = (table.base[state] as number) + stream.take(width);
+    }
+  }
+  if (stop > end) throw new Error('the codes of literals are cut off');
+  return { codes: makeCodes(weights), end: stop };
+}
+
+/** Codes from the weights of all symbols but the last, whose weight makes the sum a power of two. */
+function makeCodes(weights: number[]): Codes {
+  const sum = weights.reduce((total, weight) => total + (weight === 0 ? 0 : 2 ** (weight - 1)), 0);
+  const log = sum === 0 ? 0 : 32 - Math.clz32(sum);
+  const rest = (1 << log) - sum;
+  if (log === 0 || log > 11 || (rest & (rest - 1)) !== 0 || weights.length > 255)
+    throw new Error('the codes of literals do not add up');
+  weights.push(32 - Math.clz32(rest));
+  const codes = { log, symbol: new Uint8Array(1 << log), bits: new Uint8Array(1 << log) };
+  let at = 0;
+  for (let weight = 1; weight <= log; weight++) {
+    weights.forEach((own, symbol) => {
+      if (own !== weight) return;
+      const next = at + (1 << (weight - 1));
+      codes.symbol.fill(symbol, at, next);
+      codes.bits.fill(log + 1 - weight, at, next);
+      at = next;
+    });
+  }
+  if (at !== 1 << log) throw new Error('the codes of literals do not add up');
+  return codes;
+}
+
+/** The three tables of a sequence, by what they stand for: states that every reader knows, and limits. */
+export const sequenceTables = [
+  {
+    largestLog: 9,
+    codes: 36,
+    given: makeStates(6, [
+      ...[4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1],
+      ...[-1, -1, -1, -1],
+    ]),
+  },
+  {
+    largestLog: 8,
+    codes: 32,
+    given: makeStates(5, [
+      ...[1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1],
+    ]),
+  },
+  {
+    largestLog: 9,
+    codes: 53,
+    given: makeStates(6, [
+      ...[1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+      ...[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1],
+    ]),
+  },
+] as const;
