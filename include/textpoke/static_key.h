@@ -191,6 +191,24 @@ inline const struct static_key *key_of(const struct static_key_false *key) { ret
  *     true key    NOP, falls into the body          jump to the body
  *     false key   jump past the body                NOP, falls past the body
  */
+#if defined(__cplusplus) && defined(__clang__)
+/* In a function of its own: clang 14 lets no `asm goto` stand where a label of another one is in a scope that nothing may
+ * jump into (a try block, a loop with a variable of its own), and no clang lets one stand in a coroutine. */
+#define TEXTPOKE_BRANCH(x, branch)                                                                           \
+  __extension__({                                                                                            \
+    TEXTPOKE_STATIC_ASSERT(TEXTPOKE_IS_KEY(x), "a static branch takes the address of a struct "              \
+                                               "static_key_true or static_key_false");                       \
+    struct textpoke_site {                                                                                   \
+      static inline __attribute__((always_inline)) int jumps() {                                             \
+        TEXTPOKE_ARCH_BRANCH(&(x)->key, TEXTPOKE_KEY_INITIAL(x) != (branch), (branch), textpoke_yes);        \
+        return 0;                                                                                            \
+      textpoke_yes:                                                                                          \
+        return 1;                                                                                            \
+      }                                                                                                      \
+    };                                                                                                       \
+    textpoke_site::jumps();                                                                                  \
+  })
+#else
 #define TEXTPOKE_BRANCH(x, branch)                                                                           \
   __extension__({                                                                                            \
     __label__ textpoke_yes, textpoke_end;                                                                    \
@@ -205,6 +223,7 @@ inline const struct static_key *key_of(const struct static_key_false *key) { ret
   textpoke_end:                                                                                              \
     textpoke_jumped;                                                                                         \
   })
+#endif
 
 /* True while the key is on. `x`: pointer to struct static_key_true or static_key_false, constant at link time
  * (see above). Likely lays the code out for the body being run, unlikely for the body being out of line. */

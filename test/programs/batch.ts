@@ -90,7 +90,7 @@ export class Batch {
         ...compiling,
         isCpp,
         hasCoroutines: isCpp && compiling.compiler.hasCoroutines && random.chance(0.5),
-        takes: compiling.compiler.takes,
+        hasComputedGoto: !isCpp || !compiling.compiler.isClang,
       };
     });
     const { memberOffset } = machine;
@@ -131,7 +131,11 @@ export class Batch {
     this.expect(booted.program, initial, `booted for ${cpus} CPUs`);
     const original = linked.image;
     await this.verified(booted.image, { original, cpus, locks }, 'verify of the booted image');
-    const { steps, back, state } = randomSteps(random, program);
+    const { steps, back, state } = randomSteps(
+      random,
+      program,
+      linking.kind === 'pie' || linking.kind === 'shared',
+    );
     this.commands.push(JSON.stringify({ cpus, steps, back }));
     const now = random.pick([1, 2]);
     const changed = await this.booted(booted, 'changed', { cpus: now, steps });

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Random } from '../seeded.ts';
 import { hasTool } from '../tools.ts';
-import type { Takes } from './generate.ts';
 
 const include = fileURLToPath(new URL('../../include', import.meta.url));
 
@@ -13,7 +12,6 @@ export interface Compiler {
   readonly isClang: boolean;
   /** With std::coroutine_handle. */
   readonly hasCoroutines: boolean;
-  readonly takes: Takes;
 }
 
 export interface Machine {
@@ -31,7 +29,6 @@ export interface Machine {
 
 const gcc = (prefix: string): Compiler => ({
   ...{ c: [`${prefix}gcc`], cpp: [`${prefix}g++`], isClang: false, hasCoroutines: true },
-  takes: { computedGoto: true, scopes: true, coroutines: true },
 });
 const clang = (version: string, target: readonly string[]): Compiler => ({
   c: [`clang${version}`, ...target],
@@ -39,7 +36,6 @@ const clang = (version: string, target: readonly string[]): Compiler => ({
   isClang: true,
   // libstdc++'s header wants what clang 14 does not say of itself.
   hasCoroutines: version === '-19',
-  takes: { computedGoto: false, scopes: version === '-19', coroutines: false },
 });
 const clangs = (...target: readonly string[]) => ['-14', '-19'].map((version) => clang(version, target));
 

@@ -35,21 +35,12 @@ export interface Generated extends Model {
   readonly shared: readonly Function_[];
 }
 
-/** Where a compiler takes static branches. */
-export interface Takes {
-  /** Beside a computed goto; clang's: "cannot jump from this asm goto statement to one of its possible targets". */
-  readonly computedGoto: boolean;
-  /** In a try block or a lambda beside another one; clang 14's: the same. */
-  readonly scopes: boolean;
-  /** In a coroutine; clang's: "the GNU address of label extension is not allowed in coroutines". */
-  readonly coroutines: boolean;
-}
-
 /** What a unit is to be. */
 export interface UnitKind {
   readonly isCpp: boolean;
   readonly hasCoroutines: boolean;
-  readonly takes: Takes;
+  /** clang's C++ lets none stand beside a try block: it might lead into it. */
+  readonly hasComputedGoto: boolean;
   /** How far a member lies behind an `int` in a structure. */
   readonly memberOffset: number;
 }
@@ -105,7 +96,7 @@ class Maker {
       return { op: 'query', call: random.pick(numeric), target };
     }
     if (pick < 14 && helpers.length > 0) return { op: 'helper', helper: random.pick(helpers) };
-    if (scope.mayBranch && (pick < 20 || depth === 0)) {
+    if (pick < 20 || depth === 0) {
       return {
         op: 'branch',
         key: random.pick(keys),
@@ -114,14 +105,12 @@ class Maker {
         no: depth > 0 && random.chance(0.6) ? few(3) : [],
       };
     }
-    if (depth === 0) return mix;
     if (pick === 20) return { op: 'switch', arms: Array.from({ length: 5 + random.below(6) }, () => few(2)) };
-    if (pick === 21 && scope.mayJump && scope.takes.computedGoto)
+    if (pick === 21 && scope.mayJump && scope.hasComputedGoto)
       return { op: 'goto', arms: Array.from({ length: 2 + random.below(3) }, () => few(2)) };
     if (pick < 24) return { op: 'loop', times: random.below(4), body: few(2) };
-    if (scope.isCpp && scope.mayJump && scope.takes.scopes && pick === 24)
-      return { op: 'lambda', body: few(3) };
-    if (scope.isCpp && scope.takes.scopes) return { op: 'try', before: few(2), behind: few(2) };
+    if (scope.isCpp && scope.mayJump && pick === 24) return { op: 'lambda', body: few(3) };
+    if (scope.isCpp) return { op: 'try', before: few(2), behind: few(2) };
     return mix;
   }
 
@@ -152,8 +141,7 @@ interface Scope {
   readonly counters: readonly Counter[];
   readonly helpers: readonly Function_[];
   readonly isCpp: boolean;
-  readonly takes: Takes;
-  readonly mayBranch: boolean;
+  readonly hasComputedGoto: boolean;
   /** Computed goto and lambdas: not in inline functions, whose label addresses would differ, nor in coroutines. */
   readonly mayJump: boolean;
 }
@@ -227,17 +215,12 @@ export function generate(random: Random, kinds: readonly UnitKind[]): Generated 
   const allCalls = parts.flatMap(({ sharedCalls }) => sharedCalls);
   const visible = targets.filter(({ isStatic }) => !isStatic);
   const shared: Function_[] = [];
-  const ofHeader = {
-    computedGoto: false,
-    scopes: kinds.every(({ takes }) => takes.scopes),
-    coroutines: false,
-  };
   for (let i = 0; i < 3; i++) {
     const scope = { keys: allKeys, calls: allCalls, targets: visible, counters: [], helpers: [...shared] };
     shared.push({
       name: `shared${i}`,
       shape: 'inline',
-      body: maker.body({ ...scope, isCpp: true, takes: ofHeader, mayBranch: true, mayJump: false }, 2, 3),
+      body: maker.body({ ...scope, isCpp: true, hasComputedGoto: false, mayJump: false }, 2, 3),
       attributes: random.pick(attributes),
       instance: 0,
     });
@@ -247,13 +230,12 @@ export function generate(random: Random, kinds: readonly UnitKind[]): Generated 
     counters: [],
     helpers: [],
     isCpp: false,
-    takes: ofHeader,
-    mayBranch: true,
+    hasComputedGoto: false,
     mayJump: false,
   };
   const probes: { of: Function_; argument: number }[] = [];
   const units = parts.map((part, u): Unit => {
-    const { isCpp, hasCoroutines, takes } = kinds[u] as UnitKind;
+    const { isCpp, hasCoroutines, hasComputedGoto } = kinds[u] as UnitKind;
     const functions: Function_[] = [];
     for (let i = 0; i < 8 + random.below(8); i++) {
       const shapes: Shape[] = ['plain', 'plain', 'plain', 'static', 'static'];
@@ -268,8 +250,7 @@ export function generate(random: Random, kinds: readonly UnitKind[]): Generated 
         counters: part.counters,
         helpers: [...functions, ...(isCpp ? shared : [])],
         isCpp,
-        takes,
-        mayBranch: shape !== 'coroutine' || takes.coroutines,
+        hasComputedGoto,
         mayJump: shape !== 'template' && shape !== 'coroutine',
       };
       const isTail = shape !== 'coroutine' && random.chance(0.4);
@@ -287,7 +268,7 @@ export function generate(random: Random, kinds: readonly UnitKind[]): Generated 
     const each = own.map((call): Statement => ({ op: call.isVoid ? 'note' : 'call', call }));
     for (const key of [...part.sharedKeys, ...part.localKeys]) {
       const [yes] = [maker.body({ ...bare, keys: [key], calls: own }, 0, 1)];
-      if (random.chance(0.2)) each.push({ op: 'enabled', key });
+      if (part.sharedKeys.includes(key) && random.chance(0.2)) each.push({ op: 'enabled', key });
       else each.push({ op: 'branch', key, likely: random.chance(0.5), yes, no: [] });
     }
     for (const target of part.own) {
@@ -308,6 +289,7 @@ export function generate(random: Random, kinds: readonly UnitKind[]): Generated 
 export function randomSteps(
   random: Random,
   model: Model,
+  isPositionIndependent: boolean,
 ): { readonly steps: BootStep[]; readonly back: BootStep[]; readonly state: State } {
   const state = initialState(model);
   const steps: BootStep[] = [];
@@ -326,7 +308,9 @@ export function randomSteps(
       back.unshift({ do: what === 'dec' ? 'inc' : 'dec', key });
       state.keys[index] = count + (what === 'dec' ? -1 : 1);
     } else {
-      const { index, step: call, isVoid } = random.pick(model.calls);
+      const { index, step: call, isVoid, initial } = random.pick(model.calls);
+      // There is no relocation that could hold another value.
+      if (initial === 'NULL' && isPositionIndependent) continue;
       const values = model.targets.filter((target) => target.isVoid === isVoid).map(({ name }) => name);
       if (hasReturn0) values.push('RET0');
       if (isVoid) values.push('NULL');
