@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { cpSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
@@ -13,7 +13,7 @@ const directory = scratchOfFile();
 
 /** The command line where no package can be found. */
 function textpoke(...args: readonly string[]) {
-  const program = join(directory, 'bin', 'textpoke.js');
+  const program = join(directory, 'bin', basename(builtProgram()));
   return spawnSync(process.execPath, [program, ...args], { cwd: directory, encoding: 'utf8' });
 }
 
