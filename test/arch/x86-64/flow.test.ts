@@ -144,7 +144,7 @@ for (const [name, code, expected, known] of rows) {
 
 test('functions that overlap without end are not followed without end', () => {
   const size = 20_000;
-  const code = Buffer.alloc(size, 0x90).toString('hex').slice(0, -8) + 'f0010706';
+  const code = `${Buffer.alloc(size, 0x90).toString('hex').slice(0, -8)}f0010706`;
   const functions = Array.from({ length: 5000 }, (_, i) => [i, size, 0] as const);
   // The first comes by it; with none that does, as many are tried as the section has bytes for.
   assert.equal(proofs(code, { functions }), `${size - 4}`);
