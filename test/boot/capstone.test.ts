@@ -52,12 +52,15 @@ function intentions(runtime: Runtime, cpus: number): CheckedInstruction[] {
       return at(site.address, kind === 'conditional tail' ? 6 : 5, intent);
     }),
     ...runtime.program.sites.of(lockPrefix).map((site) => {
-      const locked = image.readUpTo(site.address, 15).slice();
-      locked[0] = 0xf0; // lock
+      // With the prefixes in front of it: an override among them is what stands for the lock.
+      let start = site.address;
+      while (!image.isInstructionStart(start)) start--;
+      const locked = image.readUpTo(start, 15).slice();
+      locked[site.address - start] = 0xf0; // lock
       const size = lengthOf(decodeInstruction(locked, 0, locked.length));
       const intent: Intent =
         cpus > 1 ? { kind: 'lock' } : { kind: 'no lock', locked: locked.subarray(0, size) };
-      return at(site.address, size, intent);
+      return at(start, size, intent);
     }),
   ];
 }

@@ -3,6 +3,7 @@ import test from 'node:test';
 import { fitPart } from '../../src/boot/cpus.ts';
 import { Runtime } from '../../src/boot/runtime.ts';
 import { hexBytes } from '../../src/bytes/integer.ts';
+import { profileNamed } from '../../src/demand/profiles.ts';
 import { MismatchError, TextpokeError } from '../../src/errors.ts';
 import { lockPrefix } from '../../src/kinds/lock-prefix/kind.ts';
 import { programOf } from '../../src/kinds/registry.ts';
@@ -55,4 +56,27 @@ test('a zero entry, as kernels pad their table with, is no lock', () => {
   assert.equal(runtime.program.sites.of(lockPrefix).length, 5);
   fitPart(runtime, runtime.program, 1, 'ds');
   assert.deepEqual(new Set(bytesAtLocks(runtime)), new Set(['3e']));
+});
+
+test('the lock beside a segment override becomes that override, but DS with the profile of a kernel', () => {
+  const rows = [
+    ['textpoke', '64'],
+    ['6.6', '3e'],
+  ] as const;
+  for (const [profile, byte] of rows) {
+    const runtime = new Runtime(programOf(imageOf(handImage), { profile: profileNamed(profile) }));
+    const { image } = runtime;
+    const beside = runtime.program.sites
+      .of(lockPrefix)
+      .filter(({ address }) => image.read(address - 1, 1)[0] === 0x64)
+      .map(({ address }) => address);
+    assert.equal(beside.length, 1);
+    fitPart(runtime, runtime.program, 1, 'ds');
+    assert.deepEqual(
+      beside.map((address) => hexBytes(image.read(address, 1))),
+      [byte],
+    );
+    fitPart(runtime, runtime.program, 2, 'ds');
+    assert.deepEqual(new Set(bytesAtLocks(runtime)), new Set(['f0']));
+  }
 });
