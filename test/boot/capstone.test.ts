@@ -52,15 +52,14 @@ function intentions(runtime: Runtime, cpus: number): CheckedInstruction[] {
       return at(site.address, kind === 'conditional tail' ? 6 : 5, intent);
     }),
     ...runtime.program.sites.of(lockPrefix).map((site) => {
-      // With the prefixes in front of it: an override among them is what stands for the lock.
-      let start = site.address;
-      while (!image.isInstructionStart(start)) start--;
+      // With the FS override in front of it, which is what stands for the lock.
+      const start = image.read(site.address - 1, 1)[0] === 0x64 ? site.address - 1 : site.address;
       const locked = image.readUpTo(start, 15).slice();
       locked[site.address - start] = 0xf0; // lock
       const size = lengthOf(decodeInstruction(locked, 0, locked.length));
       const intent: Intent =
         cpus > 1 ? { kind: 'lock' } : { kind: 'no lock', locked: locked.subarray(0, size) };
-      return at(start, size, intent);
+      return cpus > 1 ? at(site.address, size - (site.address - start), intent) : at(start, size, intent);
     }),
   ];
 }
