@@ -62,7 +62,8 @@ export class Stubs {
   private isNameless(place: Address, pointer: CodePointer): boolean {
     if (!this.space.arch.veneerName || this.space.instructionAt(place).kind === 'jump') return false;
     const stub = this.stubAt(pointer);
-    if (!stub || !('target' in stub) || !this.space.codeAt(placeOf(this.space.arch, stub.target))) return false;
+    if (!stub || !('target' in stub) || !this.space.codeAt(placeOf(this.space.arch, stub.target)))
+      return false;
     const near = this.space.symbolAt(place);
     return near === undefined || (near.offset > 0 && near.offset >= near.size);
   }
