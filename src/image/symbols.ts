@@ -5,8 +5,16 @@ import { isNameless, mappingOf, symbolPlace } from '../arch/code-map.ts';
 import { SymbolOrder } from '../arch/symbol-order.ts';
 import type { Address, SectionNumber, SymbolNumber } from '../bytes/named-numbers.ts';
 import { countUpTo } from '../bytes/search.ts';
-import { SHT_DYNSYM, STB_LOCAL, STT_FILE, STT_FUNC, STT_SECTION, STT_TLS } from '../elf/constants.ts';
-import type { ElfFile } from '../elf/file.ts';
+import {
+  SHF_ALLOC,
+  SHT_DYNSYM,
+  STB_LOCAL,
+  STT_FILE,
+  STT_FUNC,
+  STT_SECTION,
+  STT_TLS,
+} from '../elf/constants.ts';
+import type { ElfFile, Section } from '../elf/file.ts';
 import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
 
 /** A symbol found for an address: its name and how far behind its start the address lies. */
@@ -35,12 +43,20 @@ export class SymbolIndex {
   /** Mapping symbols and compilers' labels, which name nothing. */
   private nameless: readonly number[] = [];
   private readonly arch: Arch;
+  private readonly sections: readonly Section[];
 
   constructor(file: ElfFile, arch: Arch) {
     this.arch = arch;
+    this.sections = file.sections;
     const section = file.symtab ?? file.dynsym;
     this.table = section && file.symbols(section);
     this.dynamicOnly = section?.type === SHT_DYNSYM;
+  }
+
+  /** False for what lies in a debug section, such as clang's mapping symbols there: their values are no addresses. */
+  private isInMemory(section: number): boolean {
+    const home = this.sections[section];
+    return home === undefined || (home.flags & SHF_ALLOC) !== 0;
   }
 
   /** Values of every defined symbol with that name (a function's is a code pointer), in table order; a name may be file-local many times. */
@@ -53,6 +69,7 @@ export class SymbolIndex {
         const type = table.type(i);
         if (
           table.section[i] === sectionUndefined ||
+          !this.isInMemory(table.section[i] as number) ||
           type === STT_FILE ||
           type === STT_SECTION ||
           type === STT_TLS
@@ -127,7 +144,7 @@ export class SymbolIndex {
       const type = table.type(i);
       const section = table.section[i] as number;
       if (section <= 0 || type === STT_FILE || type === STT_SECTION || type === STT_TLS) continue;
-      if (Number.isNaN(table.value[i] as number)) continue;
+      if (!this.isInMemory(section) || Number.isNaN(table.value[i] as number)) continue;
       if (isNameless(this.arch, table, i)) nameless.push(i);
       else members.push(i);
     }

@@ -89,8 +89,8 @@ async function fuzz(): Promise<void> {
   if (found.size > 0 || all === 0) process.exitCode = 1;
 }
 
-/** A case may take so long by the clock, and a process so much memory, before it is ended. */
-const longest = 30_000;
+/** A case may take so much time of the processor in milliseconds, and its process so much memory, before it is ended. */
+const longest = 20_000;
 const most = 1.5e9;
 
 /** Has a process run its cases; behind a case that ended it, or for which it was ended, another one goes on. */
@@ -137,12 +137,16 @@ const progressOf = (path: string): number => {
   return new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + 8))[0] as number;
 };
 
-/** Memory that a process has, in bytes; 0 where the system does not say. */
-function memoryOf(pid: number): number {
+/** Memory of a process in bytes, and its time of the processor in milliseconds; by the clock where /proc is not. */
+function costsOf(pid: number): { readonly memory: number; readonly time: number } {
   try {
-    return 4096 * Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]);
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /, '')
+      .split(' ');
+    // proc(5): utime, stime (in hundredths of a second), rss (in pages), counted from the state.
+    return { memory: 4096 * Number(fields[21]), time: 10 * (Number(fields[11]) + Number(fields[12])) };
   } catch {
-    return 0;
+    return { memory: 0, time: Date.now() };
   }
 }
 
@@ -150,14 +154,15 @@ function memoryOf(pid: number): number {
 async function watch(child: ChildProcess, progress: string): Promise<string> {
   let why: string | undefined;
   let last = Number.NaN;
-  let since = Date.now();
+  let since = 0;
   const timer = setInterval(() => {
     const index = progressOf(progress);
-    if (index !== last) since = Date.now();
+    const { memory, time } = costsOf(child.pid as number);
+    if (index !== last) since = time;
     last = index;
     if (index < 0) return;
-    if (Date.now() - since > longest) why = 'does not end';
-    else if (memoryOf(child.pid as number) > most) why = 'takes all memory';
+    if (time - since > longest) why = 'does not end';
+    else if (memory > most) why = 'takes all memory';
     if (why !== undefined) child.kill('SIGKILL');
   }, 200);
   return new Promise((resolve) => {
@@ -179,7 +184,7 @@ function replayEnds(one: Case, beside: string): boolean {
     '--replay',
     file,
   ];
-  const { status } = spawnSync(process.execPath, args, { timeout: 10_000, killSignal: 'SIGKILL' });
+  const { status } = spawnSync(process.execPath, args, { timeout: 30_000, killSignal: 'SIGKILL' });
   return status !== 0;
 }
 
