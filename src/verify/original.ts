@@ -5,7 +5,6 @@ import { hex } from '../bytes/integer.ts';
 import { countUpTo } from '../bytes/search.ts';
 import { isLoneKey, readKey } from '../demand/keys.ts';
 import type { Program } from '../demand/program.ts';
-import { PT_LOAD } from '../elf/constants.ts';
 import type { ByteSource } from '../files/source.ts';
 import { tableRanges } from '../image/tables.ts';
 import { kinds } from '../kinds/registry.ts';
