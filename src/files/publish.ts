@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { TextpokeError } from '../errors.ts';
-import { type Content, writeContent } from './edited.ts';
+import { type Content, writeContent } from './content.ts';
 import { destinationOf, type Identity, isUnchanged } from './identity.ts';
 import { keepRights, type RightsOf, rightsOf } from './rights.ts';
 import { reasonOf } from './source.ts';

@@ -97,7 +97,8 @@ export class DynamicTable {
       const relr = inMemory.find(({ type }) => type === SHT_RELR);
       packed = relr && { address: relr.addr, size: relr.size, rela: false };
     }
-    this.packed = new PackedRelocations(image, packed);
+    const words = packed ? image.read(packed.address, Math.max(packed.size, 0)) : new Uint8Array(0);
+    this.packed = new PackedRelocations(new ByteView(words, image.file.header.little), image.arch.wordSize);
     const offsets = this.tables.map((table) => this.records(table).offset);
     const count = offsets.reduce((sum, { length }) => sum + length, 0);
     this.places = new Float64Array(count);

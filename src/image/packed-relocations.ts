@@ -3,8 +3,7 @@
 import { toAddress } from '../bytes/integer.ts';
 import type { Address } from '../bytes/named-numbers.ts';
 import { countUpTo } from '../bytes/search.ts';
-import { ByteView } from '../bytes/view.ts';
-import type { RelocatedMemory } from './dynamic.ts';
+import type { ByteView } from '../bytes/view.ts';
 
 export class PackedRelocations {
   private readonly words: ByteView;
@@ -15,14 +14,11 @@ export class PackedRelocations {
   /** Where the bitmaps end that follow each of them. */
   private readonly ends: Uint32Array;
 
-  constructor(
-    image: RelocatedMemory,
-    table: { readonly address: Address; readonly size: number } | undefined,
-  ) {
-    const size = table ? Math.max(table.size, 0) : 0;
-    const bytes = table ? image.read(table.address, size) : new Uint8Array(0);
-    this.words = new ByteView(bytes, image.file.header.little);
-    this.wordSize = image.arch.wordSize;
+  /** `words` are the table's, of `wordSize` bytes each. */
+  constructor(words: ByteView, wordSize: 4 | 8) {
+    this.words = words;
+    this.wordSize = wordSize;
+    const size = words.bytes.length;
     const positions: number[] = [];
     for (let at = 0; at + this.wordSize <= size; at += this.wordSize) {
       if ((this.word(at) & 1n) === 0n) positions.push(at);

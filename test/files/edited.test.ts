@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { editedSource, writeContent } from '../../src/files/edited.ts';
+import { writeContent } from '../../src/files/content.ts';
+import { editedSource } from '../../src/files/edited.ts';
 import { memorySource, partOf } from '../../src/files/source.ts';
 import { scratch } from '../tools.ts';
 
