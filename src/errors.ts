@@ -54,6 +54,7 @@ export const errorCodes = {
   'memory-unsupported': ExitCode.malformed,
   'memory-malformed': ExitCode.malformed,
   'memory-mismatch': ExitCode.malformed,
+  'too-large': ExitCode.malformed,
   'read-failed': ExitCode.io,
   'write-failed': ExitCode.io,
   defect: ExitCode.defect,
@@ -143,6 +144,21 @@ export class MismatchError extends TextpokeError {
     this.mismatches = mismatches;
   }
 }
+
+/**
+ * What V8 says when something has outgrown it, as an error about the input; undefined for any other error. Whoever knows
+ * that an input asks for too much says so in better words.
+ */
+export function asTooLarge(error: unknown): TextpokeError | undefined {
+  if (!(error instanceof RangeError) || !outgrown.test(error.message)) return undefined;
+  return new TextpokeError(
+    'too-large',
+    `the input, or what there is to say of it, is too large or too deeply nested (${error.message})`,
+  );
+}
+
+const outgrown =
+  /^(Invalid (string|array|typed array|array buffer) length|Array buffer allocation failed|Maximum call stack size exceeded|(Map|Set) maximum size exceeded)/;
 
 /** Runs `body`, adding the file's name to an error that does not know it yet. */
 export function inFile<T>(file: string, body: () => T): T {

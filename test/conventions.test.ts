@@ -1,7 +1,7 @@
 // What the tests themselves keep to.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { scratch } from './tools.ts';
@@ -43,6 +43,28 @@ test('every assert.ok has a message', (t) => {
     writeFileSync(join(examples, name), code);
     const { said } = lint(examples, name);
     assert.equal(said.match(/assert\.ok needs a message/g)?.length ?? 0, errors, said);
+  }
+});
+
+// spreads.grit says why.
+test('no list is spread into the arguments of a call in src/', (t) => {
+  const { status, said } = lint(root, 'src');
+  assert.equal(status, 0, said);
+  const examples = scratch(t);
+  mkdirSync(join(examples, 'src'));
+  const plugins = [join(root, 'test', 'spreads.grit')];
+  writeFileSync(
+    join(examples, 'biome.json'),
+    JSON.stringify({ plugins, linter: { rules: { recommended: false } } }),
+  );
+  for (const [name, code, errors] of [
+    ['src/wrong.ts', 'a.push(...b);\na.push(1, ...b.map(f));\nf(Math.max(...b));\na.concat(...b);\n', 4],
+    ['src/right.ts', 'a.push({ ...b });\na.push([...b].length);\nf(Math.max(1, 2));\nf(...b);\n', 0],
+    ['test.ts', 'a.push(...b);\n', 0],
+  ] as const) {
+    writeFileSync(join(examples, name), code);
+    const { said } = lint(examples, name);
+    assert.equal(said.match(/may be longer than the stack/g)?.length ?? 0, errors, said);
   }
 });
 

@@ -1,5 +1,5 @@
 // The sites of static branches at boot and when modules come (kernel/jump_label.c; counts of keys are in static-key.ts).
-import { hexBytes } from '../bytes/integer.ts';
+import { hexBytes, largestOf } from '../bytes/integer.ts';
 import { isEnabled, readKey } from '../demand/keys.ts';
 import type { Patch } from '../demand/patch.ts';
 import { MismatchError, TextpokeError } from '../errors.ts';
@@ -44,7 +44,7 @@ function checkSites(runtime: Runtime, sites: readonly BranchSite[]): void {
     const found = branchAt(image, site);
     if (found) {
       const sizes = branchSizes(image, site);
-      if (profile.shortBranches || found.size === Math.max(...sizes)) continue;
+      if (profile.shortBranches || found.size === largestOf(sizes)) continue;
       runtime.bug(
         `jump_label: Fatal kernel bug, unexpected op at ${image.describe(site.address)}: a static branch of ${found.size} bytes`,
       );
@@ -56,7 +56,7 @@ function checkSites(runtime: Runtime, sites: readonly BranchSite[]): void {
 function refuseSite(image: Image, site: BranchSite): never {
   const { nop } = image.instructionsAt(site.address);
   const sizes = branchSizes(image, site);
-  const found = image.readUpTo(site.address, Math.max(...sizes)).slice();
+  const found = image.readUpTo(site.address, largestOf(sizes)).slice();
   throw new MismatchError(
     [
       {

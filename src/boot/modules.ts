@@ -48,7 +48,7 @@ export function loadModule(runtime: Runtime, file: ElfFile, fill: UpFill): Modul
       const lists = new SiteLists(
         new Map(kinds.filter((kind) => kind.isInModules).map((kind) => [kind.id, kind.read(image)])),
       );
-      const calling = lists.of(staticCall).map((site) => withKey(runtime, site));
+      const calling = withKeys(runtime, lists.of(staticCall));
       const read: Module = {
         ...guest,
         calls,
@@ -126,12 +126,21 @@ export function exported({ symbols }: Image, name: string): number | undefined {
 }
 
 /** The site of a call whose key is not exported names the trampoline: the image knows the key. Error `step-refused`. */
-function withKey({ image }: Runtime, site: CallSite): CallSite {
-  if (!image.codeAt(site.key)) return site;
-  const entry = readImageTable(image, trampolineKeys).find(({ fields }) => fields[0] === site.key);
-  if (entry) return { ...site, key: entry.fields[1] as number };
-  throw new TextpokeError(
-    'step-refused',
-    `Failed to fixup __raw_static_call() usage at: ${image.describe(site.address)} (${image.describe(site.key)} has no entry in ${trampolineKeys.name})`,
-  );
+function withKeys({ image }: Runtime, sites: readonly CallSite[]): CallSite[] {
+  const keys = new Map<number, number>();
+  if (sites.some(({ key }) => image.codeAt(key))) {
+    for (const { fields } of readImageTable(image, trampolineKeys)) {
+      const [trampoline, key] = fields as [number, number];
+      if (!keys.has(trampoline)) keys.set(trampoline, key);
+    }
+  }
+  return sites.map((site) => {
+    if (!image.codeAt(site.key)) return site;
+    const key = keys.get(site.key);
+    if (key !== undefined) return { ...site, key };
+    throw new TextpokeError(
+      'step-refused',
+      `Failed to fixup __raw_static_call() usage at: ${image.describe(site.address)} (${image.describe(site.key)} has no entry in ${trampolineKeys.name})`,
+    );
+  });
 }

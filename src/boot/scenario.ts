@@ -1,5 +1,6 @@
 // Scenarios: steps as JSON (docs/scenario.schema.json). What is wrong is said with the number of the step and the
 // name of the field.
+import { parseJson } from '../bytes/json.ts';
 import { type ErrorCode, errorCodes, TextpokeError } from '../errors.ts';
 import type { Expectation } from './expectation.ts';
 import type { BootStep, Operation } from './steps.ts';
@@ -202,7 +203,7 @@ function readStep(value: Json, number: number): BootStep {
 export function parseScenario(source: string): BootStep[] {
   let document: Json;
   try {
-    document = JSON.parse(source);
+    document = parseJson(source);
   } catch (error) {
     fail('scenario', `the file is not valid JSON: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -1,7 +1,7 @@
 // Static calls at boot and run time (kernel/static_call_inline.c, arch/x86/kernel/static_call.c).
 
 import { placeOf } from '../arch/code-pointer.ts';
-import { hex, sameBytes } from '../bytes/integer.ts';
+import { hex, largestOf, sameBytes } from '../bytes/integer.ts';
 import { keySize, requireCallKey } from '../demand/keys.ts';
 import type { Patch } from '../demand/patch.ts';
 import { TextpokeError } from '../errors.ts';
@@ -190,7 +190,7 @@ function checkSignature(runtime: Runtime, trampoline: number): void {
   const { image, profile } = runtime.program;
   if (profile.signature === 'any' || profile.signature === undefined) return;
   const { branchSizes } = image.arch.instructionsOf(trampoline);
-  const at = placeOf(image.arch, trampoline) + Math.max(...branchSizes);
+  const at = placeOf(image.arch, trampoline) + largestOf(branchSizes);
   if (sameBytes(image.readUpTo(at, profile.signature.length), profile.signature)) return;
   runtime.bug(`trampoline signature fail at ${image.describe(trampoline)}`);
 }

@@ -36,7 +36,8 @@ export function storeFunction(runtime: Runtime, call: StaticCall, address: numbe
     const type = address === 0 ? arch.dynamic.none : arch.dynamic.relative;
     const record = dynamic.encode(arch, relocation, type, call.key, address);
     poker.store(relocation.record, record, `relocation of ${reason}`);
-    const relative = dynamic.relativeCount(arch);
+    dynamic.changed(relocation.record);
+    const relative = dynamic.relativeCount();
     if (relative) {
       poker.store(
         relative.at,
@@ -44,7 +45,6 @@ export function storeFunction(runtime: Runtime, call: StaticCall, address: numbe
         'the number of leading relative relocations',
       );
     }
-    image.forgetDynamic();
     // The loader leaves a pointer without relocation as it stands, so NULL has to stand there. Else it ignores what
     // does, and the linker's habit is kept: GNU ld repeats the addend there, lld writes zero.
     if (address !== 0 && !dynamic.repeatsAddends(arch)) word = wordBytes(image, 0);

@@ -9,6 +9,13 @@ export function alignUp(value: number, alignment: number): number {
   return alignment > 1 ? Math.ceil(value / alignment) * alignment : value;
 }
 
+/** The largest of some numbers, however many; -Infinity of none. */
+export function largestOf(numbers: Iterable<number>): number {
+  let largest = Number.NEGATIVE_INFINITY;
+  for (const number of numbers) largest = Math.max(largest, number);
+  return largest;
+}
+
 /** Both ends of what a signed field of so many bits holds. */
 export function signedRange(bits: number): readonly [low: number, high: number] {
   return [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1];

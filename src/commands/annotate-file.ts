@@ -2,7 +2,14 @@
 import type { AnnotateOptions, ObjectCheck } from '../annotate/options.ts';
 import { type Annotated, annotate } from '../annotate/passes.ts';
 import type { AnnotateStats } from '../annotate/stats.ts';
-import { type ErrorCode, type ErrorPlace, TextpokeError } from '../errors.ts';
+import {
+  asTooLarge,
+  type ErrorCode,
+  type ErrorPlace,
+  ExitCode,
+  errorCodes,
+  TextpokeError,
+} from '../errors.ts';
 import { identityOf, isSameFile } from '../files/identity.ts';
 import { readInput } from '../files/input.ts';
 import { backUp, publish } from '../files/publish.ts';
@@ -53,6 +60,16 @@ export type Outcome =
   | { readonly error: { code: ErrorCode; message: string; place: ErrorPlace } }
   | { readonly defect: string };
 
+/** Descriptors, memory, threads. */
+const scarce = /\b(EMFILE|ENFILE|ENOMEM|EAGAIN)\b|there is no memory/;
+
+/** True for a file that could not be read or written because too much of the system is in use. */
+export function isForWantOfMeans(outcome: Outcome): boolean {
+  return (
+    'error' in outcome && errorCodes[outcome.error.code] === ExitCode.io && scarce.test(outcome.error.message)
+  );
+}
+
 /** Annotates one file, whatever comes of it. */
 export async function tryAnnotateFile(
   path: string,
@@ -63,8 +80,11 @@ export async function tryAnnotateFile(
     const { stats, notes } = await annotateFile(path, args, check);
     return { stats, notes };
   } catch (error) {
-    if (error instanceof TextpokeError)
-      return { error: { code: error.code, message: error.message, place: error.place } };
+    const known = error instanceof TextpokeError ? error : asTooLarge(error);
+    if (known) {
+      const place = known.place.file === undefined ? { ...known.place, file: path } : known.place;
+      return { error: { code: known.code, message: known.message, place } };
+    }
     return { defect: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
 }

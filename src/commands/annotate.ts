@@ -1,5 +1,6 @@
 // textpoke annotate: objects and archives, in place or to -o.
 import { realpathSync } from 'node:fs';
+import type { ObjectCheck } from '../annotate/options.ts';
 import { type AnnotateStats, annotateJson } from '../annotate/stats.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { requireOtherFile } from '../files/identity.ts';
@@ -100,6 +101,19 @@ function listsOf(words: readonly string[], files: readonly string[]): string[] {
 /** Lets handlers of signals run, so that a long list can be interrupted. */
 const signalsHeard = () => new Promise((resolve) => setImmediate(resolve));
 
+async function annotateHere(
+  files: readonly string[],
+  args: AnnotateArguments,
+  check: ObjectCheck | undefined,
+): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const file of files) {
+    outcomes.push(await tryAnnotateFile(file, args, check));
+    await signalsHeard();
+  }
+  return outcomes;
+}
+
 /**
  * Runs the command. A file that fails stops no other, so that any number of jobs leaves the same files; the status is
  * that of the first one in the order of the command line. Errors: `usage`, `read-failed` for a list.
@@ -111,16 +125,10 @@ export async function runAnnotate(words: readonly string[], args: AnnotateArgume
     ? await (await import('./cross-check.ts')).makeCrossCheck(files)
     : undefined;
   const workers = crossCheck ? 1 : Math.min(args.jobs ?? 1, Math.ceil(files.length / filesPerWorker));
-  const outcomes: Outcome[] = [];
-  if (workers > 1) {
-    const { annotateInWorkers } = await import('./annotate-workers.ts');
-    outcomes.push(...(await annotateInWorkers(files, args, workers)));
-  } else {
-    for (const file of files) {
-      outcomes.push(await tryAnnotateFile(file, args, crossCheck));
-      await signalsHeard();
-    }
-  }
+  const outcomes =
+    workers > 1
+      ? await (await import('./annotate-workers.ts')).annotateInWorkers(files, args, workers)
+      : await annotateHere(files, args, crossCheck);
   const exitCode = tellFailures(outcomes);
   const stats = outcomes.flatMap((outcome) => ('stats' in outcome ? outcome.stats : []));
   if (args.depfile !== undefined && !args.dryRun && exitCode === ExitCode.done) {
@@ -159,7 +167,7 @@ function eachOnce(files: readonly string[]): string[] {
   return files.filter((file) => {
     let real = file;
     try {
-      real = realpathSync(file);
+      real = realpathSync.native(file);
     } catch {
       // Reading it will say what is wrong.
     }

@@ -8,14 +8,7 @@ import { inFile, MismatchError } from '../errors.ts';
 import { requireOtherFile } from '../files/identity.ts';
 import { readText } from '../files/input.ts';
 import { executable, publish } from '../files/publish.ts';
-import {
-  allSteps,
-  type BootOptions,
-  bootProgram,
-  bytesAfter,
-  namesOf,
-  statesAfter,
-} from '../library/boot.ts';
+import { allSteps, type BootOptions, bootProgram, fileAfter, namesOf, statesAfter } from '../library/boot.ts';
 import { type LoadedProgram, withProgram } from '../library/program.ts';
 import { bootSummary, mismatchLines, traceText } from '../output/boot.ts';
 import { bootJson, bootNotes, statesText } from '../output/boot-document.ts';
@@ -85,9 +78,9 @@ async function runProgram(
     const runtime = bootProgram(program, args, steps, (what) => progress.show(what));
     if (args.output !== undefined) {
       progress.show('writing');
-      const bytes = bytesAfter(runtime, args.output);
+      const content = fileAfter(runtime, args.output);
       const modeOf = program.isFile ? (files[0] as string) : executable;
-      notes.push(...(await publish(args.output, bytes, modeOf)).map((note) => `${args.output}: ${note}`));
+      for (const note of await publish(args.output, content, modeOf)) notes.push(`${args.output}: ${note}`);
     }
     progress.clear();
     const names = namesOf(files);

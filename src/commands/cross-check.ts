@@ -1,6 +1,5 @@
 // annotate --cross-check: our encodings for the machines at hand against keystone once, and every listed instruction
 // against capstone.
-import { statSync } from 'node:fs';
 import type { ObjectCheck } from '../annotate/options.ts';
 import type { Arch } from '../arch/arch.ts';
 import { placeOf } from '../arch/code-pointer.ts';
@@ -15,6 +14,7 @@ import {
 } from '../engines/cross-check.ts';
 import { TextpokeError } from '../errors.ts';
 import { readInput } from '../files/input.ts';
+import { isOpenStream } from '../files/stream.ts';
 import { kinds } from '../kinds/registry.ts';
 import type { CodeSection, ObjectCode, Place } from '../object/object-code.ts';
 import { readObjectTable } from '../object/tables.ts';
@@ -38,9 +38,8 @@ export async function makeCrossCheck(files: readonly string[]): Promise<ObjectCh
 
 /** The machines of a file's objects; what cannot be read has none, and annotate will say why. */
 function machinesOf(path: string): Arch[] {
-  const stat = statSync(path, { throwIfNoEntry: false });
   // A pipe can be read only once.
-  if (stat && !stat.isFile() && !stat.isDirectory()) return architectures.map(({ arch }) => arch);
+  if (isOpenStream(path)) return architectures.map(({ arch }) => arch);
   return unlessRefused(() => {
     const bytes = readInput(path);
     if (!isArchive(bytes)) return [machineOf(path, bytes)];

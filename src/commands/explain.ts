@@ -33,7 +33,7 @@ function ruleNamed(text: string): RuleId {
   const known = words.find(({ word }) => word === wanted);
   if (known) return known.id;
   const away = words.map(({ word }) => distance(wanted, word));
-  const nearest = Math.min(...away);
+  const nearest = away.reduce((least, one) => Math.min(least, one));
   const meant = nearest <= 3 ? words[away.indexOf(nearest)] : undefined;
   const advice = meant
     ? `did you mean ${meant.word === rules[meant.id].name ? meant.word : meant.id}?`

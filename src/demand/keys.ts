@@ -2,7 +2,7 @@
 // (include/linux/static_call_types.h), whose second member is a union with flags.
 import type { Address } from '../bytes/named-numbers.ts';
 import { keyPrefix } from '../bytes/static-call-names.ts';
-import { PF_W, PT_LOAD, STT_OBJECT } from '../elf/constants.ts';
+import { PF_W, STT_OBJECT } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { isReadOnlyAfterInit } from '../image/kernel.ts';
@@ -22,11 +22,9 @@ export interface KeyState {
 export function isKeyPlace(image: Image, key: Address): boolean {
   const guest = image.guests.find((of) => of.image.contains(key));
   if (guest) return isKeyPlace(guest.image, key);
-  const end = key + keySize(image);
-  const segment = image.file.segments.find(
-    (s) => s.type === PT_LOAD && key >= s.vaddr && end <= s.vaddr + s.memsz,
-  );
-  if (!segment || image.codeAt(key)) return false;
+  const segment = image.segmentAt(key);
+  const isWhole = segment && key + keySize(image) <= segment.vaddr + segment.memsz;
+  if (!isWhole || image.codeAt(key)) return false;
   return (segment.flags & PF_W) !== 0 || isReadOnlyAfterInit(image, key);
 }
 

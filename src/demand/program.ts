@@ -70,7 +70,7 @@ export function callSupport(image: Image, profile: Profile, tables = image): Cal
 function returnThunk(image: Image, tables: Image): CodePointer | undefined {
   const start = image.symbols.addressOf('__return_sites');
   const end = image.symbols.addressOf('__return_sites_end');
-  if (start === undefined || end === undefined)
+  if (start === undefined || end === undefined || tables.fileOffset(start, end - start) === undefined)
     return kernelBanner(tables) === undefined ? image.symbols.addressOf('__x86_return_thunk') : undefined;
   for (let entry = start; entry + 4 <= end; entry += 4) {
     const site = entry + tables.readS32(entry);

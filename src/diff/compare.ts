@@ -80,19 +80,19 @@ function compareFunction(
       : undefined;
   // The order of a function's parts is the linker's.
   if (!parts || isSplit(before) || isSplit(after)) return pair(name, ...withoutCommon(before, after));
-  const differences: Difference[] = [];
+  const differences: Difference[][] = [];
   let gone: ComparedSite[] = [];
   let come: ComparedSite[] = [];
   for (const part of parts) {
-    if (part.removed) gone.push(...part.value);
-    else if (part.added) come.push(...part.value);
+    if (part.removed) gone = [...gone, ...part.value];
+    else if (part.added) come = [...come, ...part.value];
     else {
-      differences.push(...pair(name, gone, come));
+      differences.push(pair(name, gone, come));
       gone = [];
       come = [];
     }
   }
-  return [...differences, ...pair(name, gone, come)];
+  return [...differences, pair(name, gone, come)].flat();
 }
 
 /** True for a function whose sites lie in several symbols: in it and in its cold part. */
@@ -122,14 +122,15 @@ function withoutCommon(
 /** A site that went and one of the same kind and key that came in its place are one that changed. */
 function pair(name: string, gone: readonly ComparedSite[], come: readonly ComparedSite[]): Difference[] {
   const waiting = new Map<string, ComparedSite[]>();
-  for (const site of come) {
+  // From the last one on, since the first is taken first.
+  for (const site of [...come].reverse()) {
     const same = waiting.get(identity(site));
     if (same) same.push(site);
     else waiting.set(identity(site), [site]);
   }
   const paired = new Set<ComparedSite>();
   const differences = gone.map((site): Difference => {
-    const other = waiting.get(identity(site))?.shift();
+    const other = waiting.get(identity(site))?.pop();
     if (!other) return { what: 'removed', function: name, before: site };
     paired.add(other);
     return { what: 'changed', function: name, before: site, after: other };

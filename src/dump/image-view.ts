@@ -4,7 +4,7 @@ import { placeOf } from '../arch/code-pointer.ts';
 import { hex } from '../bytes/integer.ts';
 import { entryLayout, splitKey, type TableRow } from '../bytes/table.ts';
 import { linesOfAddresses, type SourceLines } from '../dwarf/source-lines.ts';
-import { PF_X, PT_LOAD, SHF_EXECINSTR } from '../elf/constants.ts';
+import { PF_X, SHF_EXECINSTR } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { isAbsolute, readImageTable, tableRanges } from '../image/tables.ts';
@@ -96,10 +96,8 @@ export class ImageView implements TableView<number> {
   private isCode(address: number): boolean {
     const section = this.image.sectionAt(address);
     if (section) return (section.flags & SHF_EXECINSTR) !== 0;
-    return this.image.file.segments.some(
-      (s) =>
-        s.type === PT_LOAD && (s.flags & PF_X) !== 0 && address >= s.vaddr && address < s.vaddr + s.filesz,
-    );
+    const segment = this.image.segmentAt(address);
+    return segment !== undefined && (segment.flags & PF_X) !== 0 && address < segment.vaddr + segment.filesz;
   }
 
   branchTarget(address: number): number | undefined {

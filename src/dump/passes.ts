@@ -7,10 +7,10 @@ import { isArchive, readArchive } from '../elf/archive.ts';
 import { ET_DYN, ET_REL } from '../elf/constants.ts';
 import { ElfFile } from '../elf/file.ts';
 import { isElf } from '../elf/magic.ts';
-import { readElf, readElfFrom } from '../elf/read.ts';
+import { readElfFrom } from '../elf/read.ts';
 import { type Disassemblers, loadDisassemblers } from '../engines/disassembler.ts';
 import { inFile, TextpokeError } from '../errors.ts';
-import { type ByteSource, memorySource, plainSource } from '../files/source.ts';
+import { type ByteSource, memorySource, partOf, plainSource } from '../files/source.ts';
 import { Image } from '../image/image.ts';
 import type { Fields, TableKind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
@@ -98,11 +98,10 @@ async function opensOf(
   );
   if (!isArchive(source.read(0, Math.min(source.size, 8))))
     return [{ open: () => readElfFrom(path, source) }];
-  const bytes = source.read(0, source.size);
-  return inFile(path, () => readArchive(bytes)).flatMap((member) => {
-    const content = bytes.subarray(member.offset, member.offset + member.size);
-    if (member.special || !isElf(content)) return [];
-    return [{ member: member.name, open: () => readElf(`${path}(${member.name})`, content) }];
+  return inFile(path, () => readArchive(source)).flatMap((member) => {
+    const content = partOf(source, member.offset, member.size);
+    if (member.special || !isElf(content.read(0, Math.min(content.size, 4)))) return [];
+    return [{ member: member.name, open: () => readElfFrom(`${path}(${member.name})`, content) }];
   });
 }
 

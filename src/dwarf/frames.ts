@@ -68,16 +68,20 @@ export function readFrames(bytes: Uint8Array, little: boolean, pointers: FramePo
   return frames;
 }
 
+/** Bytes in which the fields of a CIE end that are read. */
+const longestStart = 128;
+
 /** The encodings that the CIE at byte `at` gives to the pointers of its FDEs. */
 function readCie(bytes: Uint8Array, view: ByteView, at: number): Cie {
   if (at + 8 > bytes.length) return unknown;
   const isLong = view.u32(at) === 0xffff_ffff;
   const id = at + (isLong ? 12 : 4);
-  const end = Math.min(bytes.length, id + (isLong ? bytes.length : view.u32(at)));
+  // What is read here has a few bytes; every FDE may name another place as its CIE.
+  const end = Math.min(bytes.length, id + longestStart, id + (isLong ? bytes.length : view.u32(at)));
   let next = id + 5;
   const first = next;
   while (next < end && bytes[next] !== 0) next++;
-  const augmentation = String.fromCharCode(...bytes.subarray(first, Math.min(next, first + 16)));
+  const augmentation = Buffer.from(bytes.subarray(first, Math.min(next, first + 16))).toString('latin1');
   next++;
   const skipLeb = () => {
     while (next < end && ((bytes[next++] as number) & 0x80) !== 0);

@@ -91,7 +91,7 @@ function requireBounded(file: ElfFile): void {
  */
 export function readContent(file: ElfFile, section: Section): Uint8Array {
   const packed = packingOf(file, section);
-  const bytes = file.source.read(section.offset, section.size);
+  const bytes = file.readAnew(section);
   if (!packed) return bytes;
   requireBounded(file);
   const content = packed.decompress(bytes.subarray(packed.from), packed.size);

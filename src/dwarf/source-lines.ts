@@ -92,15 +92,11 @@ class LineSearch {
   }
 
   private search(): void {
-    let size = 0;
     for (const section of debugSections(this.file, 'line')) {
-      size += section.size;
-      const read = () => {
-        // A megabyte of section headers could have the same megabyte read for a day.
-        if (size > this.file.source.size) throw new TextpokeError('elf-malformed', 'sections overlap');
-        this.searchSection(section);
-      };
-      this.guard(() => section.name, read);
+      this.guard(
+        () => section.name,
+        () => this.searchSection(section),
+      );
     }
   }
 

@@ -2,6 +2,7 @@
 // headers and everything else stay, and the symbol index follows the members that move.
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
+import { type ByteSource, memorySource } from '../files/source.ts';
 
 const magic = '!<arch>\n';
 const thinMagic = '!<thin>\n';
@@ -57,9 +58,11 @@ function readLongNames(text: string): Map<number, string> {
   return names;
 }
 
-/** The members of an archive, in order. Errors: `archive-thin`, `archive-malformed`. */
-export function readArchive(bytes: Uint8Array): ArchiveMember[] {
-  const start = ascii(bytes, 0, Math.min(8, bytes.length));
+/** The members of an archive, in order; of a file only their headers are read. Errors: `archive-thin`, `archive-malformed`. */
+export function readArchive(archive: Uint8Array | ByteSource): ArchiveMember[] {
+  const source = archive instanceof Uint8Array ? memorySource(archive) : archive;
+  const textAt = (from: number, to: number) => ascii(source.read(from, to - from), 0, to - from);
+  const start = textAt(0, Math.min(8, source.size));
   if (start === thinMagic) {
     throw new TextpokeError(
       'archive-thin',
@@ -69,25 +72,24 @@ export function readArchive(bytes: Uint8Array): ArchiveMember[] {
   if (start !== magic) malformed(0, 'the archive does not start with !<arch>');
   const members: ArchiveMember[] = [];
   let longNames: ReadonlyMap<number, string> = new Map();
-  for (let at = magic.length; at < bytes.length; ) {
-    if (at + headerSize > bytes.length) malformed(at, 'the archive ends inside a member header');
-    if (bytes[at + terminatorAt] !== 0x60 || bytes[at + terminatorAt + 1] !== 0x0a) {
-      malformed(at + terminatorAt, 'a member header does not end in 60 0a');
-    }
-    const digits = ascii(bytes, at + sizeAt, at + terminatorAt).trim();
+  for (let at = magic.length; at < source.size; ) {
+    if (at + headerSize > source.size) malformed(at, 'the archive ends inside a member header');
+    const header = textAt(at, at + headerSize);
+    if (!header.endsWith('`\n')) malformed(at + terminatorAt, 'a member header does not end in 60 0a');
+    const digits = header.slice(sizeAt, terminatorAt).trim();
     if (!/^\d+$/.test(digits)) {
       const found = JSON.stringify(digits);
       malformed(at + sizeAt, `the size of a member is ${found}; a decimal number is required`);
     }
     const size = Number(digits);
     const content = at + headerSize;
-    if (content + size > bytes.length) {
+    if (content + size > source.size) {
       malformed(
         at + sizeAt,
-        `a member needs ${size} bytes, but only ${bytes.length - content} are left in the archive`,
+        `a member needs ${size} bytes, but only ${source.size - content} are left in the archive`,
       );
     }
-    const raw = ascii(bytes, at, at + 16).trimEnd();
+    const raw = header.slice(0, 16).trimEnd();
     const long = /^(\/|#1\/)(\d+)$/.exec(raw);
     const number = Number(long?.[2]);
     let name = raw.length > 1 && raw.endsWith('/') ? raw.slice(0, -1) : raw;
@@ -98,11 +100,11 @@ export function readArchive(bytes: Uint8Array): ArchiveMember[] {
     } else if (long) {
       if (number > size)
         malformed(at, `a BSD name of ${number} bytes does not fit its member of ${size} bytes`);
-      name = ascii(bytes, content, content + number).replace(/\0+$/, '');
+      name = textAt(content, content + number).replace(/\0+$/, '');
       offset += number;
     }
     const special = specialNames[long ? name : raw];
-    if (special === 'names') longNames = readLongNames(ascii(bytes, content, content + size));
+    if (special === 'names') longNames = readLongNames(textAt(content, content + size));
     members.push({ name, headerOffset: at, offset, size: content + size - offset, special });
     at = content + size + (size % 2);
   }

@@ -57,10 +57,14 @@ export class ElfFile {
   readonly sections: readonly Section[];
   readonly segments: readonly Segment[];
   private readonly contents = new Map<number, Uint8Array>();
+  /** Sections whose bytes were asked for, and how many bytes these have together. */
+  private readonly asked = new Set<number>();
+  private askedBytes = 0;
   private readonly tables = new Map<number, SymbolTable>();
   private readonly relocated = new Map<number, Relocations>();
   private readonly singles = new Map<number, Section | undefined>();
   private byTarget: Map<number, Section[]> | undefined;
+  private byTable: Map<number, Section[]> | undefined;
 
   constructor(
     path: string,
@@ -105,10 +109,34 @@ export class ElfFile {
       bytes =
         section.type === SHT_NOBITS || section.type === SHT_NULL || section.size === 0
           ? new Uint8Array(0)
-          : this.source.read(section.offset, section.size);
+          : this.readAnew(section);
       this.contents.set(section.index, bytes);
     }
     return bytes;
+  }
+
+  /**
+   * A section's bytes, kept by nobody here. Sections that are read may not have more bytes together than the file:
+   * then some of them overlap, and a small file could ask for any amount of work. `elf-malformed` says which.
+   */
+  readAnew(section: Section): Uint8Array {
+    const bytes = this.source.read(section.offset, section.size);
+    if (!this.asked.has(section.index)) {
+      this.asked.add(section.index);
+      this.askedBytes += section.size;
+      if (this.askedBytes > this.source.size) this.refuseOverlap();
+    }
+    return bytes;
+  }
+
+  private refuseOverlap(): never {
+    const read = Array.from(this.asked, (index) => this.sections[index] as Section);
+    const { first, second } = overlapOf(read.sort((a, b) => a.offset - b.offset));
+    const nameOf = ({ name, index }: Section) => `section ${index}${name && ` (${name})`}`;
+    throw new TextpokeError('elf-malformed', `${nameOf(second)} overlaps ${nameOf(first)}`, {
+      file: this.path,
+      offset: second.offset,
+    });
   }
 
   /** The static symbol table's section, if the file has one; `elf-unsupported` when it has several. */
@@ -146,7 +174,11 @@ export class ElfFile {
 
   /** The .symtab_shndx section of a symbol table, if it has one. */
   extendedNumbers(symtab: Section): Section | undefined {
-    const found = this.sections.filter((s) => s.type === SHT_SYMTAB_SHNDX && s.link === symtab.index);
+    this.byTable ??= groupBy(
+      this.sections.filter(({ type }) => type === SHT_SYMTAB_SHNDX),
+      ({ link }) => link,
+    );
+    const found = this.byTable.get(symtab.index) ?? [];
     if (found.length > 1) {
       throw new TextpokeError(
         'elf-malformed',
@@ -215,15 +247,10 @@ export class ElfFile {
    * ones, which would be missed.
    */
   relocationSections(target: SectionNumber): readonly Section[] {
-    if (!this.byTarget) {
-      this.byTarget = new Map();
-      for (const section of this.sections) {
-        if (section.type !== SHT_RELA && section.type !== SHT_REL && section.type !== SHT_CREL) continue;
-        const list = this.byTarget.get(section.info);
-        if (list) list.push(section);
-        else this.byTarget.set(section.info, [section]);
-      }
-    }
+    this.byTarget ??= groupBy(
+      this.sections.filter(({ type }) => type === SHT_RELA || type === SHT_REL || type === SHT_CREL),
+      ({ info }) => info,
+    );
     const found = this.byTarget.get(target) ?? [];
     for (const { type, name } of found) {
       if (type !== SHT_CREL) continue;
@@ -235,4 +262,25 @@ export class ElfFile {
     }
     return found;
   }
+}
+
+function groupBy(sections: readonly Section[], keyOf: (section: Section) => number): Map<number, Section[]> {
+  const groups = new Map<number, Section[]>();
+  for (const section of sections) {
+    const group = groups.get(keyOf(section));
+    if (group) group.push(section);
+    else groups.set(keyOf(section), [section]);
+  }
+  return groups;
+}
+
+/** Two sections that share bytes, of some in order of offset that do. */
+function overlapOf(ordered: readonly Section[]): { first: Section; second: Section } {
+  let [last] = ordered as [Section];
+  for (const section of ordered.slice(1)) {
+    if (section.size === 0) continue;
+    if (section.offset < last.offset + last.size) return { first: last, second: section };
+    last = section;
+  }
+  throw new TextpokeError('defect', 'no sections overlap');
 }

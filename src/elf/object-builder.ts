@@ -102,9 +102,9 @@ export class ObjectBuilder {
   }
 
   joinGroup(group: number, members: readonly number[]): void {
-    const joining = this.joining.get(group);
-    if (joining) joining.push(...members);
-    else this.joining.set(group, [...members]);
+    const joining = this.joining.get(group) ?? [];
+    this.joining.set(group, joining);
+    for (const member of members) joining.push(member);
   }
 
   /** Writes the groups that were joined, and the names of new sections into `names`. */

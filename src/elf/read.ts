@@ -132,12 +132,12 @@ function readSections(source: ByteSource, header: RawHeader, shnum: number, shst
   const bytes = readTable(source, header.shoff, shnum, format.size, 'section header');
   const table = new ByteView(bytes, header.little);
   const nameOffsets = new Uint32Array(shnum);
-  const unnamed: Section[] = [];
+  const sections: (Omit<Section, 'name'> & { name: string })[] = [];
   for (let index = 0; index < shnum; index++) {
     const raw = format.read(table, index * format.size);
     nameOffsets[index] = raw.name;
     const whose = `of section ${index}`;
-    unnamed.push({
+    sections.push({
       index,
       name: '',
       type: raw.type,
@@ -151,13 +151,12 @@ function readSections(source: ByteSource, header: RawHeader, shnum: number, shst
       entsize: requireSafe(raw.entsize, `sh_entsize ${whose}`),
     });
   }
-  const names = readNames(source, unnamed, shstrndx);
-  return unnamed.map((section, index) => {
-    const name = index === 0 ? '' : (names?.at(nameOffsets[index] as number) ?? '');
-    const named = { ...section, name };
-    checkSection(source, named);
-    return named;
-  });
+  const names = readNames(source, sections, shstrndx);
+  for (const section of sections) {
+    if (section.index > 0) section.name = names?.at(nameOffsets[section.index] as number) ?? '';
+    checkSection(source, section);
+  }
+  return sections;
 }
 
 /** The table of section names; undefined in a file whose sections have none. */

@@ -9,9 +9,11 @@
 // latter two), and files with extended section numbers (elfy does not know them): there our reader stands alone.
 import elfy from 'elfy';
 import { TextpokeError } from '../errors.ts';
+import type { ByteSource } from '../files/source.ts';
 import { SHN_LORESERVE, SHN_UNDEF, SHT_NOBITS, SHT_NULL } from './constants.ts';
 import type { ElfFile, Section } from './file.ts';
-import { readElf } from './read.ts';
+import { readElf, readElfFrom } from './read.ts';
+import { Ehdr, identSize, Phdr, Shdr } from './records.ts';
 
 interface ElfySection {
   readonly name: string;
@@ -112,4 +114,24 @@ export function recheck(path: string, bytes: Uint8Array): ElfFile {
     compareSection(ours, section, theirs.body.sections[section.index] as ElfySection, bytes);
   }
   return ours;
+}
+
+/** More than elfy can be given; of larger files ours is the only reading. */
+const largestForElfy = 2 ** 32 - 1;
+
+/**
+ * The same for a file that need not be in memory: elfy gets its headers and tables at their places, and zeros, which
+ * the system lends without memory for them, in place of all contents.
+ */
+export function recheckSource(path: string, source: ByteSource): void {
+  const { header, segments, sections } = readElfFrom(path, source);
+  if (source.size > largestForElfy) return;
+  const frame = new Uint8Array(source.size);
+  const copy = (offset: number, size: number) => frame.set(source.read(offset, size), offset);
+  copy(0, identSize + Ehdr[header.class].size);
+  copy(header.phoff, segments.length * Phdr[header.class].size);
+  copy(header.shoff, sections.length * Shdr[header.class].size);
+  const names = sections[header.shstrndx];
+  if (names && names.type !== SHT_NOBITS) copy(names.offset, names.size);
+  recheck(path, frame);
 }

@@ -1,15 +1,16 @@
 // String tables: zero-terminated names by byte offset.
 import { TextpokeError } from '../errors.ts';
 
-/** Names up to this many bytes are what compilers make; longer ones are counted against a budget. */
-const commonLength = 4096;
-/** Bytes of longer names that a table of any size may give out; a larger one 64 times its own size. */
-const longNameBudget = 256 << 20;
+/** Longer names are decoded once, and counted. */
+const commonLength = 512;
+/** Bytes of longer names that a table of any size may give out; a larger one four times its own size. */
+const longNameBudget = 1 << 20;
 
 export class StringTable {
   readonly bytes: Uint8Array;
   private readonly section: string;
   private readonly buffer: Buffer;
+  private readonly longNames = new Map<number, string>();
   private longBytes = 0;
 
   constructor(bytes: Uint8Array, section: string) {
@@ -21,6 +22,8 @@ export class StringTable {
   /** The string at `offset`; `elf-malformed` when it starts outside the table or never ends. */
   at(offset: number): string {
     if (offset === 0 && this.bytes.length === 0) return '';
+    const known = this.longNames.get(offset);
+    if (known !== undefined) return known;
     const end = offset < this.bytes.length ? this.buffer.indexOf(0, offset) : -1;
     if (end < 0) {
       throw new TextpokeError(
@@ -29,19 +32,22 @@ export class StringTable {
         { section: this.section },
       );
     }
-    if (end - offset > commonLength) this.spend(end - offset, offset);
+    if (end - offset > commonLength) return this.longName(offset, end);
     return this.buffer.toString('utf8', offset, end);
   }
 
   /** Many names that end in the same megabytes would cost the square of the file's size. */
-  private spend(length: number, offset: number): void {
-    this.longBytes += length;
-    if (this.longBytes > longNameBudget + 64 * this.bytes.length) {
-      throw new TextpokeError('elf-malformed', `too many names of ${length} bytes overlap`, {
+  private longName(offset: number, end: number): string {
+    this.longBytes += end - offset;
+    if (this.longBytes > longNameBudget + 4 * this.bytes.length) {
+      throw new TextpokeError('elf-malformed', `too many names of ${end - offset} bytes overlap`, {
         section: this.section,
         offset,
       });
     }
+    const name = this.buffer.toString('utf8', offset, end);
+    this.longNames.set(offset, name);
+    return name;
   }
 
   startsWith(offset: number, prefix: Uint8Array): boolean {

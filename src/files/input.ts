@@ -1,7 +1,6 @@
 // What the library and the commands are given: the path of a file, or bytes that have a name.
-import { readFileSync, statSync } from 'node:fs';
-import { TextpokeError } from '../errors.ts';
-import { type ByteSource, fileSource, memorySource, reasonOf } from './source.ts';
+import { type ByteSource, fileSource, memorySource } from './source.ts';
+import { readWhole } from './stream.ts';
 
 /** Bytes in memory, with the name that messages and documents call them by. They are never changed. */
 export interface NamedBytes {
@@ -37,18 +36,20 @@ export async function withSource<T>(input: Input, body: (source: ByteSource) => 
   }
 }
 
-/** All bytes of an input, of a pipe too; `read-failed` with the system's reason. */
+/** More than any object or archive has that could be in memory at once with what is made of it. */
+const largestInput = 2 ** 32;
+/** The most that a pipe may bring, which need not end. */
+const largestStream = 2 ** 30;
+/** More than what people write has: JSON of this size still fits memory when it is read. */
+const largestText = 16 << 20;
+
+/** All bytes of an input; `read-failed` with the system's reason. */
 export function readInput(input: Input): Uint8Array {
-  if (typeof input !== 'string') return plainBytes(input.bytes);
-  try {
-    if (statSync(input).isDirectory()) throw new Error('is a directory');
-    return plainBytes(readFileSync(input));
-  } catch (error) {
-    throw new TextpokeError('read-failed', `cannot read: ${reasonOf(error)}`, { file: input });
-  }
+  return typeof input === 'string' ? readWhole(input, largestInput, largestStream) : plainBytes(input.bytes);
 }
 
-/** All of an input as text. Error `read-failed`. */
-export function readText(input: Input): string {
-  return Buffer.from(readInput(input)).toString('utf8');
+/** All of an input as text, at most `limit` bytes. Error `read-failed`. */
+export function readText(input: Input, limit = largestText): string {
+  const bytes = typeof input === 'string' ? readWhole(input, limit) : input.bytes;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
 }

@@ -10,10 +10,10 @@ import {
   renameSync,
   statSync,
   unlinkSync,
-  writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { TextpokeError } from '../errors.ts';
+import { type Content, writeContent } from './content.ts';
 import { destinationOf, type Identity, isUnchanged } from './identity.ts';
 import { keepRights, type RightsOf, rightsOf } from './rights.ts';
 import { reasonOf } from './source.ts';
@@ -114,27 +114,18 @@ export function discard(sibling: string): void {
   pending.delete(sibling);
 }
 
-/** Longest piece that one call writes: the system takes less than 2 GiB. */
-const pieceSize = 1 << 30;
-
-function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) {
-    done += writeSync(fd, bytes, done, Math.min(bytes.length - done, pieceSize));
-  }
-}
-
 /** What is done with a file that is written, before it gets its name; returns what a person has to know. */
 type Finish = (fd: number, sibling: string) => string[] | Promise<string[]>;
 
 /** Puts a new file at `path` whole, or fails as the system fails: then what was there is there. */
-async function putInto(path: string, bytes: Uint8Array, finish: Finish): Promise<string[]> {
+async function putInto(path: string, content: Content, finish: Finish): Promise<string[]> {
   const sibling = siblingOf(path);
   try {
     // Nobody else may read what the file that it replaces may keep from them.
     const fd = openSync(sibling, 'wx', 0o600);
     let notes: string[];
     try {
-      writeAll(fd, bytes);
+      writeContent(fd, content);
       notes = await finish(fd, sibling);
     } finally {
       closeSync(fd);
@@ -156,14 +147,14 @@ export function replace(path: string, bytes: Uint8Array, like: RightsOf): Promis
 export const executable = Symbol('executable');
 
 /**
- * Replaces or creates `target`, through symbolic links, with `bytes`. A file that is there keeps its rights; where it
+ * Replaces or creates `target`, through symbolic links, with `content`. A file that is there keeps its rights; where it
  * cannot, the words returned say so. A new one gets the permissions of the file `modeOf`, which `target` gets as far as
  * they make a program of it. Error `write-failed`: the target is as it was, and nothing else is left. The same when the
  * target is no longer what was `seen` there.
  */
 export async function publish(
   target: string,
-  bytes: Uint8Array,
+  content: Content,
   modeOf: string | typeof executable,
   seen?: Identity,
 ): Promise<string[]> {
@@ -171,10 +162,10 @@ export async function publish(
     const path = destinationOf(target);
     const made = modeOf === executable ? 0o777 & ~process.umask() : statSync(modeOf).mode;
     const old = existing(path);
-    return await putInto(path, bytes, async (fd, sibling) => {
+    return await putInto(path, content, async (fd, sibling) => {
       if (!old) fchmodSync(fd, made & 0o777); // as cp has it: set-id bits are the owner's to give
       const notes = old ? await keepRights(fd, sibling, old, Number(old.stat.mode) | (made & 0o111)) : [];
-      if (seen && !isUnchanged(path, seen) && !holds(path, bytes)) throw new Error(changedMeanwhile);
+      if (seen && !isUnchanged(path, seen) && !holds(path, content)) throw new Error(changedMeanwhile);
       return notes;
     });
   } catch (error) {
@@ -186,7 +177,8 @@ const changedMeanwhile =
   'the file was changed or replaced after it was read; it is left as it is now, so try again';
 
 /** Another process may have done the very same work meanwhile. */
-function holds(path: string, bytes: Uint8Array): boolean {
+function holds(path: string, bytes: Content): boolean {
+  if (!(bytes instanceof Uint8Array)) return false;
   const now = statSync(path, { throwIfNoEntry: false });
   return now?.isFile() === true && now.size === bytes.length && readFileSync(path).equals(bytes);
 }

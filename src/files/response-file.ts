@@ -1,8 +1,7 @@
 // Response files: `@file` on a command line stands for the words that the file holds, as gcc, clang and binutils have
 // it (libiberty, argv.c). Lists of files: a line each, or each ended by NUL.
-import { readFileSync } from 'node:fs';
 import { TextpokeError } from '../errors.ts';
-import { reasonOf } from './source.ts';
+import { readText } from './input.ts';
 
 /** The words of a response file: white space parts them, quotes and backslashes keep it. */
 export function splitWords(text: string): string[] {
@@ -28,30 +27,52 @@ export function splitWords(text: string): string[] {
   return words;
 }
 
-/** One that names itself would never end. */
-const deepest = 32;
+/** As many as libiberty expands for gcc and binutils; files that name themselves or each other end here. */
+const mostFiles = 2000;
+/** Bytes of all response files of a command line, however often each of them is named; and of a list of files. */
+const largestList = 64 << 20;
 
-/** Words with each `@file` replaced by what it holds; one that cannot be read stays, as gcc leaves it. */
-export function expandWords(words: readonly string[], depth = 0): string[] {
-  return words.flatMap((word) => {
-    if (!word.startsWith('@') || depth === deepest) return [word];
-    let text: string;
-    try {
-      text = readFileSync(word.slice(1), 'utf8');
-    } catch {
-      return [word];
+/**
+ * Words with each `@file` replaced by what it holds; one that cannot be read stays, as gcc leaves it. Error `usage` for
+ * more files or bytes than there can be.
+ */
+export function expandWords(words: readonly string[]): string[] {
+  const expanded: string[] = [];
+  const pending: Iterator<string>[] = [words.values()];
+  let files = 0;
+  let bytes = 0;
+  while (pending.length > 0) {
+    const { done, value: word } = (pending.at(-1) as Iterator<string>).next();
+    if (done) {
+      pending.pop();
+      continue;
     }
-    return expandWords(splitWords(text), depth + 1);
-  });
+    const text = word.startsWith('@') ? readIfThere(word.slice(1)) : undefined;
+    if (text === undefined) {
+      expanded.push(word);
+      continue;
+    }
+    bytes += text.length;
+    if (++files > mostFiles || bytes > largestList) {
+      const limit = files > mostFiles ? `${mostFiles} response files` : `${largestList} bytes`;
+      throw new TextpokeError('usage', `${word}: more than ${limit} to expand; a file may name itself`);
+    }
+    pending.push(splitWords(text).values());
+  }
+  return expanded;
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readText(path, largestList);
+  } catch (error) {
+    if (error instanceof TextpokeError) return undefined;
+    throw error;
+  }
 }
 
 /** Names in a list of files, `-` for standard input; error `read-failed`. */
 export function readList(path: string): string[] {
-  try {
-    const text = readFileSync(path === '-' ? 0 : path, 'utf8');
-    return text.split(text.includes('\0') ? '\0' : /\r?\n/).filter((name) => name !== '');
-  } catch (error) {
-    const file = path === '-' ? 'standard input' : path;
-    throw new TextpokeError('read-failed', `cannot read the list: ${reasonOf(error)}`, { file });
-  }
+  const text = readText(path === '-' ? '/dev/stdin' : path, largestList);
+  return text.split(text.includes('\0') ? '\0' : /\r?\n/).filter((name) => name !== '');
 }

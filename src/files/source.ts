@@ -1,12 +1,14 @@
 // Where a file's bytes come from: memory, or an open file read range by range, so that a large image costs
 // only the ranges that are looked at.
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
 import { compressionOf, decompress, magicSize } from '../bytes/decompress.ts';
 import { TextpokeError } from '../errors.ts';
 
 export interface ByteSource {
   /** Size of the whole file in bytes. */
   readonly size: number;
+  /** The file that the bytes are read from, where they are all of it as it stands. */
+  readonly path?: string;
   /** The bytes [offset, offset + length), not to be changed; `elf-truncated` when the file ends before. */
   read(offset: number, length: number): Uint8Array;
   /** Gives the file back to the system; nothing may be read after it. */
@@ -14,7 +16,7 @@ export interface ByteSource {
 }
 
 /** Stands in front of every allocation: a damaged header must not be able to ask for 2^60 bytes. */
-function requireRange(size: number, offset: number, length: number): void {
+export function requireRange(size: number, offset: number, length: number): void {
   if (!(offset >= 0 && length >= 0 && offset + length <= size)) {
     throw new TextpokeError(
       'elf-truncated',
@@ -38,6 +40,18 @@ export function memorySource(given: Uint8Array): ByteSource {
   };
 }
 
+/** A part of a source; to close it closes nothing. */
+export function partOf(source: ByteSource, start: number, size: number): ByteSource {
+  return {
+    size,
+    read(offset, length) {
+      requireRange(size, offset, length);
+      return source.read(start + offset, length);
+    },
+    close() {},
+  };
+}
+
 /** The system's word for a failed file operation, such as `ENOENT: no such file or directory`. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
@@ -47,26 +61,65 @@ export function reasonOf(error: unknown): string {
   );
 }
 
-/** Opens `path` for reading; `read-failed` when the system refuses. */
-export function fileSource(path: string): ByteSource {
-  let fd: number | undefined;
+/**
+ * Opens a regular file. Anything else is refused unopened: to open a FIFO waits for its other end, and to open a device
+ * may do something. Whoever puts a FIFO there in between does not make it wait either. Errors of the system.
+ */
+export function openRegular(path: string): { fd: number; size: number } {
+  refuseOther(statSync(path));
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    fd = openSync(path, 'r');
     const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new Error(stat.isDirectory() ? 'is a directory' : 'is not a regular file');
-    return openFile(fd, stat.size);
+    refuseOther(stat);
+    return { fd, size: stat.size };
   } catch (error) {
-    if (fd !== undefined) closeSync(fd);
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function refuseOther(stat: Stats): void {
+  if (!stat.isFile()) throw new Error(stat.isDirectory() ? 'is a directory' : 'is not a regular file');
+}
+
+/** Opens `path` for reading; `read-failed` when the system refuses, and for what is no regular file. */
+export function fileSource(path: string): ByteSource {
+  try {
+    const { fd, size } = openRegular(path);
+    return openSource(path, fd, size);
+  } catch (error) {
     throw new TextpokeError('read-failed', `cannot read: ${reasonOf(error)}`, { file: path });
   }
 }
 
-function openFile(fd: number, size: number): ByteSource {
+/** As many bytes as systems and arrays of Node read at once. */
+const mostAtOnce = 2 ** 31 - 1;
+const largestArray = 2 ** 32;
+
+/** Room for bytes of a file, all of which will be written. Errors: `elf-unsupported` for more than an array holds, `read-failed` without memory. */
+export function roomFor(length: number, offset: number): Uint8Array {
+  if (length > largestArray) {
+    throw new TextpokeError(
+      'elf-unsupported',
+      `${length} bytes are needed here at once; at most ${largestArray} are supported`,
+      { offset },
+    );
+  }
+  try {
+    return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+  } catch {
+    throw new TextpokeError('read-failed', `cannot read: there is no memory for ${length} bytes`, { offset });
+  }
+}
+
+/** The bytes of an open file; closing the source closes it. */
+export function openSource(path: string, fd: number, size: number): ByteSource {
   return {
     size,
+    path,
     read(offset, length) {
       requireRange(size, offset, length);
-      const bytes = new Uint8Array(length);
+      const bytes = roomFor(length, offset);
       let done = 0;
       while (done < length) {
         const count = readFrom(fd, bytes, done, offset + done);
@@ -81,7 +134,7 @@ function openFile(fd: number, size: number): ByteSource {
 
 function readFrom(fd: number, bytes: Uint8Array, done: number, position: number): number {
   try {
-    return readSync(fd, bytes, done, bytes.length - done, position);
+    return readSync(fd, bytes, done, Math.min(bytes.length - done, mostAtOnce), position);
   } catch (error) {
     throw new TextpokeError('read-failed', `cannot read: ${reasonOf(error)}`);
   }

@@ -6,10 +6,11 @@ import { archOf } from '../arch/registry.ts';
 import { hex } from '../bytes/integer.ts';
 import type { Address } from '../bytes/named-numbers.ts';
 import { ByteView } from '../bytes/view.ts';
-import { ET_DYN, ET_EXEC, PT_LOAD } from '../elf/constants.ts';
+import { ET_DYN, ET_EXEC } from '../elf/constants.ts';
 import type { ElfFile, Segment } from '../elf/file.ts';
 import { TextpokeError } from '../errors.ts';
 import { DynamicTable, type Pointer } from './dynamic.ts';
+import { AddressOrder, loadsOf } from './loads.ts';
 
 /** An image that is mapped beside another one, as a module is. */
 export interface Mapped<Space> {
@@ -17,14 +18,21 @@ export interface Mapped<Space> {
   readonly image: Space;
 }
 
+/** Bytes without a place in the file that may be asked for at once. */
+const mostZeros = 1 << 20;
+
 export class AddressSpace {
   readonly file: ElfFile;
   readonly arch: Arch;
+  /** In order of address. */
   protected readonly loads: readonly Segment[];
+  private readonly segmentOrder: AddressOrder<Segment>;
+  private fileOrder: AddressOrder<Segment> | undefined;
   private readonly loaded = new Map<Segment, Uint8Array>();
   /** Bytes written where the file has none (.bss), by address. */
   private readonly written = new Map<number, number>();
   private readonly mapped: Mapped<this>[] = [];
+  private guestOrder: AddressOrder<Mapped<this>> | undefined;
   private dynamicTable: DynamicTable | undefined;
 
   /** Errors: `not-an-image` for an object or a file without loadable segments, `machine-unsupported`. */
@@ -36,25 +44,23 @@ export class AddressSpace {
         file: file.path,
       });
     }
-    this.loads = file.segments.filter((s) => s.type === PT_LOAD && s.memsz > 0);
-    if (this.loads.length === 0) {
-      throw new TextpokeError('not-an-image', 'the file has no loadable segment (PT_LOAD)', {
-        file: file.path,
-      });
-    }
-    for (const load of this.loads) {
-      if (load.offset + load.filesz > file.source.size || load.filesz > load.memsz) {
-        throw new TextpokeError(
-          'elf-truncated',
-          `the segment at ${hex(load.vaddr)} needs bytes ${load.offset} to ${load.offset + load.filesz}, but the file has ${file.source.size} bytes`,
-          { file: file.path },
-        );
-      }
-    }
+    this.loads = loadsOf(file);
+    this.segmentOrder = new AddressOrder(this.loads, ({ vaddr, memsz }) => [vaddr, memsz]);
+  }
+
+  /** Where the last of its own segments ends. */
+  private get ownEnd(): number {
+    return this.loads.reduce((end, { vaddr, memsz }) => Math.max(end, vaddr + memsz), 0);
   }
 
   private segmentOf(address: Address, length: number): Segment | undefined {
-    return this.loads.find((s) => address >= s.vaddr && address + length <= s.vaddr + s.memsz);
+    const segment = this.segmentOrder.at(address);
+    return segment && address + length <= segment.vaddr + segment.memsz ? segment : undefined;
+  }
+
+  /** The segment that an address lies in. */
+  segmentAt(address: Address): Segment | undefined {
+    return this.segmentOf(address, 1);
   }
 
   /** Modules mapped beside the image, oldest first: their addresses can be asked for here as well. */
@@ -63,22 +69,29 @@ export class AddressSpace {
   }
   map(guest: Mapped<this>): void {
     this.mapped.push(guest);
+    this.guestOrder = undefined;
   }
   unmap(guest: Mapped<this>): void {
     this.mapped.splice(this.mapped.indexOf(guest), 1);
+    this.guestOrder = undefined;
   }
 
   /** The module that an address lies in. */
   protected guestAt(address: Address): this | undefined {
     if (this.mapped.length === 0) return undefined;
-    return this.mapped.find(({ image }) => image.contains(address))?.image;
+    this.guestOrder ??= new AddressOrder(this.mapped, ({ image }) => {
+      const start = image.loads[0]?.vaddr ?? 0;
+      return [start, image.ownEnd - start];
+    });
+    const guest = this.guestOrder.at(address)?.image;
+    return guest?.contains(address) ? guest : undefined;
   }
 
   /** True when [address, address + length) lies in a loaded segment. */
   contains(address: Address, length = 1): boolean {
     return (
       this.segmentOf(address, length) !== undefined ||
-      this.mapped.some(({ image }) => image.contains(address, length))
+      this.guestAt(address)?.contains(address, length) === true
     );
   }
 
@@ -87,6 +100,13 @@ export class AddressSpace {
     const segment = this.segmentOf(address, length);
     if (!segment || address + length > segment.vaddr + segment.filesz) return undefined;
     return segment.offset + (address - segment.vaddr);
+  }
+
+  /** The address of a byte of the file; undefined for one that is not loaded. */
+  addressOfByte(offset: number): Address | undefined {
+    this.fileOrder ??= new AddressOrder(this.loads, (segment) => [segment.offset, segment.filesz]);
+    const segment = this.fileOrder.at(offset);
+    return segment && segment.vaddr + (offset - segment.offset);
   }
 
   /** Bytes at an address, shared with the file's; zeros where it has none. `elf-malformed` outside the image. */
@@ -106,6 +126,14 @@ export class AddressSpace {
     }
     const at = address - segment.vaddr;
     if (at + length <= segment.filesz) return bytes.subarray(at, at + length);
+    // A header may claim any number of bytes of a .bss, where there is nothing to read.
+    if (length > mostZeros + this.file.source.size) {
+      throw new TextpokeError(
+        'elf-malformed',
+        `${length} bytes at ${hex(address)} are needed, most of which the file does not have`,
+        { file: this.file.path },
+      );
+    }
     const padded = new Uint8Array(length);
     if (at < segment.filesz) padded.set(bytes.subarray(at, segment.filesz));
     if (this.written.size > 0) {
@@ -166,9 +194,9 @@ export class AddressSpace {
     return this.dynamicTable;
   }
 
-  /** Makes the next look at dynamic relocations read them again; for whoever has changed one. */
+  /** Makes the next look at dynamic relocations read them again; for whoever may have changed some. */
   forgetDynamic(): void {
-    this.dynamicTable = undefined;
+    this.dynamicTable?.changed();
   }
 
   /** True when the loader may put the image anywhere, so that pointers in it need relocations. */

@@ -10,6 +10,7 @@ import { PF_X, SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHT_NOBITS } from '../elf/cons
 import type { ElfFile, Section } from '../elf/file.ts';
 import { AddressSpace } from './address-space.ts';
 import { framesOfImage } from './frames.ts';
+import { AddressOrder } from './loads.ts';
 import { type NearSymbol, SymbolIndex } from './symbols.ts';
 
 export interface CodeRange {
@@ -21,10 +22,11 @@ export interface CodeRange {
 
 export class CodeSpace extends AddressSpace {
   readonly symbols: SymbolIndex;
-  private alloc: Section[] | undefined;
-  private allocStarts: Float64Array | undefined;
+  private alloc: AddressOrder<Section> | undefined;
   private ranges: CodeRange[] | undefined;
   private unwound: readonly Frame[] | undefined;
+  private frameStarts: Float64Array | undefined;
+  private codeOrder: AddressOrder<CodeRange> | undefined;
   private readonly maps = new Map<CodeRange, CodeMap>();
 
   /** `symbols` are the file's, where another image of it has read them already. Errors as `AddressSpace`. */
@@ -37,12 +39,11 @@ export class CodeSpace extends AddressSpace {
   sectionAt(address: Address): Section | undefined {
     const guest = this.guestAt(address);
     if (guest) return guest.sectionAt(address);
-    this.alloc ??= this.file.sections
-      .filter((s) => (s.flags & SHF_ALLOC) !== 0 && s.size > 0 && (s.flags & SHF_TLS) === 0)
-      .sort((a, b) => a.addr - b.addr);
-    this.allocStarts ??= Float64Array.from(this.alloc, (s) => s.addr);
-    const section = this.alloc[countUpTo(this.allocStarts, address) - 1];
-    return section && address < section.addr + section.size ? section : undefined;
+    this.alloc ??= new AddressOrder(
+      this.file.sections.filter(({ flags }) => (flags & SHF_ALLOC) !== 0 && (flags & SHF_TLS) === 0),
+      ({ addr, size }) => [addr, size],
+    );
+    return this.alloc.at(address);
   }
 
   /** The symbol that names an address; undefined where none does. */
@@ -58,7 +59,7 @@ export class CodeSpace extends AddressSpace {
     return this.symbols.typesAt(address);
   }
 
-  /** Executable ranges: sections where there are headers, else executable segments. */
+  /** Executable ranges in order of address: sections where there are headers, else executable segments. */
   get code(): readonly CodeRange[] {
     if (!this.ranges) {
       const sections = this.file.sections.filter(
@@ -74,18 +75,18 @@ export class CodeSpace extends AddressSpace {
           : this.loads
               .filter((s) => (s.flags & PF_X) !== 0)
               .map((s) => ({ name: `segment ${hex(s.vaddr)}`, address: s.vaddr, size: s.filesz }));
-      this.ranges = found
-        .filter((r) => this.contains(r.address, r.size))
-        .map((r) => ({ name: r.name, address: r.address, code: this.read(r.address, r.size) }));
+      const inMemory = found.filter(({ address, size }) => this.contains(address, size));
+      // Each address once, however often headers have it: every one of these bytes is gone through.
+      this.ranges = new AddressOrder(inMemory, ({ address, size }) => [address, size]).ranges(
+        ({ name }, address, size) => ({ name, address, code: this.read(address, size) }),
+      );
     }
     return this.ranges;
   }
 
   codeAt(address: Address): CodeRange | undefined {
-    return (
-      this.code.find((r) => address >= r.address && address < r.address + r.code.length) ??
-      this.guestAt(address)?.codeAt(address)
-    );
+    this.codeOrder ??= new AddressOrder(this.code, ({ address, code }) => [address, code.length]);
+    return this.codeOrder.at(address) ?? this.guestAt(address)?.codeAt(address);
   }
 
   codeMap(range: CodeRange): CodeMap {
@@ -119,10 +120,19 @@ export class CodeSpace extends AddressSpace {
   /** Where symbols are missing, unwind tables still say where functions begin, whatever data lies in front of them. */
   private withFrames({ address, code }: CodeRange, map: CodeMap): CodeMap {
     const starts = new Set(map.starts);
-    for (const { start } of this.frames) {
-      if (start >= address && start < address + code.length) starts.add(start - address);
-    }
+    this.frameStarts ??= Float64Array.from(this.frames, ({ start }) => start);
+    const upTo = (end: Address) => countUpTo(this.frameStarts as Float64Array, end - 1);
+    for (const start of this.frameStarts.subarray(upTo(address), upTo(address + code.length)))
+      starts.add(start - address);
     return { ...map, starts: Uint32Array.from(starts).sort() };
+  }
+
+  /** What was found out about the old code is forgotten with its map. */
+  override write(address: Address, bytes: Uint8Array): void {
+    super.write(address, bytes);
+    const range = this.maps.size > 0 ? this.codeAt(address) : undefined;
+    const map = range && this.maps.get(range);
+    if (range && map) this.maps.set(range, { ...map });
   }
 
   /** True where an instruction begins, as a sweep of the code between its symbols finds them. */
@@ -144,8 +154,11 @@ export class CodeSpace extends AddressSpace {
   /** Where the memory ends that lies on the same side of address 0 as the code. */
   get end(): number {
     const isHigh = (this.code[0]?.address ?? 0) < 0;
-    const own = this.loads.filter((s) => s.vaddr < 0 === isHigh).map((s) => s.vaddr + s.memsz);
-    return Math.max(...own, ...this.guests.map(({ image }) => image.end));
+    let end = Number.NEGATIVE_INFINITY;
+    for (const { vaddr, memsz } of this.loads) {
+      if (vaddr < 0 === isHigh) end = Math.max(end, vaddr + memsz);
+    }
+    return this.guests.reduce((last, { image }) => Math.max(last, image.end), end);
   }
 
   /** Why the instructions at a place cannot be read: nothing but mapping symbols tells ARM from Thumb code. */

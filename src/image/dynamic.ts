@@ -3,6 +3,7 @@
 
 import type { Arch } from '../arch/arch.ts';
 import type { Address, CodePointer, SymbolNumber } from '../bytes/named-numbers.ts';
+import { countUpTo } from '../bytes/search.ts';
 import { ByteView } from '../bytes/view.ts';
 import {
   DT_JMPREL,
@@ -27,6 +28,7 @@ import type { ElfFile } from '../elf/file.ts';
 import { Rel, Rela } from '../elf/records.ts';
 import { readRelocations } from '../elf/relocations.ts';
 import { packInfo32 } from '../elf/renumber.ts';
+import { PackedRelocations } from './packed-relocations.ts';
 
 /** What a pointer in the image will be when the program runs. */
 export type Pointer =
@@ -58,58 +60,69 @@ interface Table {
   readonly rela: boolean;
 }
 
-/** Relocations by the address they fill. */
+/** Relocations by the address they fill. Where they lie is read once; what they say is read from memory when it is asked. */
 export class DynamicTable {
-  private readonly byPlace = new Map<number, DynamicRelocation>();
-  private readonly packed = new Set<number>();
+  /** Those of DT_JMPREL first, so that one of the main table counts where both fill a place. */
+  private readonly tables: Table[] = [];
+  /** The places that relocations fill, ascending, and the numbers of the relocations, over all tables. */
+  private places: Float64Array;
+  private readonly order: Uint32Array;
+  private readonly packed: PackedRelocations;
   /** .rela.dyn or .rel.dyn, and where the value of DT_RELACOUNT or DT_RELCOUNT stands, if it has one. */
   private readonly main: Table | undefined;
   private readonly countAt: number | undefined;
   private readonly image: RelocatedMemory;
+  private repeats: boolean | undefined;
+  /** How many leading records of the main table are relative. */
+  private leading: number | undefined;
 
   constructor(image: RelocatedMemory) {
     this.image = image;
     const segment = image.file.segments.find((s) => s.type === PT_DYNAMIC);
-    if (!segment) {
-      this.main = this.readSections();
-      return;
+    let packed: Table | undefined;
+    if (segment) {
+      const { table, countAt, lazy, relr } = readTags(image, segment.vaddr, segment.filesz);
+      this.main = table;
+      this.countAt = countAt;
+      for (const found of [lazy, table]) if (found) this.tables.push(found);
+      packed = relr;
+    } else {
+      // An arm64 kernel moves itself: it has relocations in memory, and no dynamic segment that says where.
+      const inMemory = image.file.sections.filter((s) => (s.flags & SHF_ALLOC) !== 0 && s.size > 0);
+      for (const { addr, size, type } of inMemory) {
+        if (type === SHT_RELA || type === SHT_REL)
+          this.tables.push({ address: addr, size, rela: type === SHT_RELA });
+      }
+      this.main = this.tables[0];
+      const relr = inMemory.find(({ type }) => type === SHT_RELR);
+      packed = relr && { address: relr.addr, size: relr.size, rela: false };
     }
-    const word = image.arch.wordSize;
-    const tags = new Map<number, { value: number; at: number }>();
-    for (let at = segment.vaddr; at + 2 * word <= segment.vaddr + segment.filesz; at += 2 * word) {
-      const tag = image.readWord(at);
-      if (tag === DT_NULL) break;
-      tags.set(tag, { value: image.readWord(at + word), at: at + word });
+    const words = packed ? image.read(packed.address, Math.max(packed.size, 0)) : new Uint8Array(0);
+    this.packed = new PackedRelocations(new ByteView(words, image.file.header.little), image.arch.wordSize);
+    const offsets = this.tables.map((table) => this.records(table).offset);
+    const count = offsets.reduce((sum, { length }) => sum + length, 0);
+    this.places = new Float64Array(count);
+    let at = 0;
+    for (const some of offsets) {
+      this.places.set(some, at);
+      at += some.length;
     }
-    const table = (addressTag: number, sizeTag: number, rela: boolean): Table | undefined => {
-      const address = tags.get(addressTag)?.value;
-      const size = tags.get(sizeTag)?.value;
-      return address !== undefined && size ? { address, size, rela } : undefined;
-    };
-    this.main = table(DT_RELA, DT_RELASZ, true) ?? table(DT_REL, DT_RELSZ, false);
-    this.countAt = tags.get(this.main?.rela === false ? DT_RELCOUNT : DT_RELACOUNT)?.at;
-    const lazy = table(DT_JMPREL, DT_PLTRELSZ, tags.get(DT_PLTREL)?.value === DT_RELA);
-    for (const found of [lazy, this.main]) if (found) this.read(found);
-    const relr = table(DT_RELR, DT_RELRSZ, false);
-    if (relr) this.readRelr(relr);
+    const { places } = this;
+    this.order = Uint32Array.from(places.keys());
+    if (places.some((place, i) => i > 0 && !((places[i - 1] as number) <= place))) {
+      this.order.sort((a, b) => (places[a] as number) - (places[b] as number) || a - b);
+      this.places = Float64Array.from(this.order, (i) => places[i] as number);
+    }
   }
 
-  /** An arm64 kernel moves itself: it has relocations in memory, and no dynamic segment that says where. */
-  private readSections(): Table | undefined {
-    const inMemory = this.image.file.sections.filter((s) => (s.flags & SHF_ALLOC) !== 0 && s.size > 0);
-    const tables = inMemory.filter(({ type }) => type === SHT_RELA || type === SHT_REL);
-    const found = tables.map(({ addr, size, type }) => ({ address: addr, size, rela: type === SHT_RELA }));
-    for (const table of found) this.read(table);
-    const packed = inMemory.find(({ type }) => type === SHT_RELR);
-    if (packed) this.readRelr({ address: packed.addr, size: packed.size, rela: false });
-    return found[0];
+  private sizeOf({ rela }: Table): number {
+    return (rela ? Rela : Rel)[this.image.arch.class].size;
   }
 
   private records({ address, size, rela }: Table): ReturnType<typeof readRelocations> {
-    const record = (rela ? Rela : Rel)[this.image.arch.class].size;
     return readRelocations({
       header: this.image.file.header,
-      bytes: this.image.read(address, size - (size % record)),
+      bytes: this.image.read(address, size - (size % this.sizeOf({ address, size, rela }))),
       rela,
       section: 0,
       target: 0,
@@ -118,43 +131,41 @@ export class DynamicTable {
     });
   }
 
-  private read(table: Table): void {
-    const { offset, type, symbol, addend, count } = this.records(table);
-    const { size } = (table.rela ? Rela : Rel)[this.image.arch.class];
-    for (let i = 0; i < count; i++) {
-      const place = offset[i] as number;
-      const isStored = table.rela || this.image.contains(place, this.image.arch.wordSize);
-      this.byPlace.set(place, {
-        record: table.address + i * size,
-        size,
-        type: type[i] as number,
-        symbol: symbol[i] as number,
-        addend: table.rela ? (addend[i] as number) : isStored ? this.image.readWord(place) : 0,
-      });
-    }
-  }
-
-  private readRelr(table: Table): void {
-    const word = this.image.arch.wordSize;
-    const view = new ByteView(this.image.read(table.address, table.size), this.image.file.header.little);
-    let next = 0;
-    for (let at = 0; at + word <= table.size; at += word) {
-      const bits = word === 8 ? view.u64(at) : BigInt(view.u32(at));
-      if ((bits & 1n) === 0n) {
-        const place = word === 8 ? Number(BigInt.asIntN(64, bits)) : Number(bits);
-        this.packed.add(place);
-        next = place + word;
-        continue;
-      }
-      for (let bit = 1; bit < 8 * word; bit++)
-        if ((bits >> BigInt(bit)) & 1n) this.packed.add(next + (bit - 1) * word);
-      next += (8 * word - 1) * word;
-    }
-  }
-
   /** The relocation that fills the pointer at an address. */
   at(address: Address): DynamicRelocation | undefined {
-    return this.byPlace.get(address);
+    const found = countUpTo(this.places, address) - 1;
+    return this.places[found] === address ? this.relocation(this.order[found] as number, address) : undefined;
+  }
+
+  private relocation(number: number, place: Address): DynamicRelocation {
+    let index = number;
+    let [table] = this.tables as [Table];
+    for (const one of this.tables) {
+      table = one;
+      const count = Math.floor(table.size / this.sizeOf(table));
+      if (index < count) break;
+      index -= count;
+    }
+    const size = this.sizeOf(table);
+    const record = table.address + index * size;
+    const { type, symbol, addend } = this.records({ address: record, size, rela: table.rela });
+    const isStored = this.image.contains(place, this.image.arch.wordSize);
+    return {
+      record,
+      size,
+      type: type[0] as number,
+      symbol: symbol[0] as number,
+      addend: table.rela ? (addend[0] as number) : isStored ? this.image.readWord(place) : 0,
+    };
+  }
+
+  /** To be told of a record whose type has changed; without one, of any number of them. */
+  changed(record?: Address): void {
+    const { main, leading } = this;
+    const index = main && record !== undefined ? (record - main.address) / this.sizeOf(main) : 0;
+    if (leading === undefined || !main || !(index <= leading)) return;
+    // All in front of it are relative still.
+    this.leading = record === undefined ? undefined : this.relativeFrom(main, index);
   }
 
   /** The pointer at an address as it will be at run time with a load base of 0. */
@@ -210,11 +221,18 @@ export class DynamicTable {
    * with RELA as well when GNU ld made the image, and not when lld did.
    */
   repeatsAddends(arch: Arch): boolean {
-    if (this.main?.rela === false) return true;
-    for (const [place, { type, addend }] of this.byPlace) {
-      if (type !== arch.dynamic.relative || addend === 0 || !this.image.contains(place, arch.wordSize))
-        continue;
-      return this.image.readWord(place) === addend;
+    this.repeats ??= this.main?.rela === false || this.doesRepeat(arch);
+    return this.repeats;
+  }
+
+  private doesRepeat(arch: Arch): boolean {
+    for (const table of this.tables) {
+      const { offset, type, addend, count } = this.records(table);
+      for (let i = 0; i < count; i++) {
+        if (type[i] !== arch.dynamic.relative || addend[i] === 0) continue;
+        const place = offset[i] as number;
+        if (this.image.contains(place, arch.wordSize)) return this.image.readWord(place) === addend[i];
+      }
     }
     return false;
   }
@@ -223,11 +241,43 @@ export class DynamicTable {
    * DT_RELACOUNT promises that so many leading records are relative, and glibc asserts it: where its value
    * stands, and what it has to be for the records as they are now.
    */
-  relativeCount(arch: Arch): { at: number; count: number } | undefined {
+  relativeCount(): { at: number; count: number } | undefined {
     if (this.countAt === undefined || !this.main) return undefined;
-    const { type, count } = this.records(this.main);
-    let relative = 0;
-    while (relative < count && type[relative] === arch.dynamic.relative) relative++;
-    return { at: this.countAt, count: relative };
+    this.leading ??= this.relativeFrom(this.main, 0);
+    return { at: this.countAt, count: this.leading };
   }
+
+  /** How many leading records are relative, of which those in front of number `from` are known to be. */
+  private relativeFrom(table: Table, from: number): number {
+    const size = this.sizeOf(table);
+    const skipped = from * size;
+    const { address, rela } = table;
+    const { type, count } = this.records({ address: address + skipped, size: table.size - skipped, rela });
+    let relative = 0;
+    while (relative < count && type[relative] === this.image.arch.dynamic.relative) relative++;
+    return from + relative;
+  }
+}
+
+/** The tables that the dynamic segment tells of. */
+function readTags(image: RelocatedMemory, start: Address, size: number) {
+  const word = image.arch.wordSize;
+  const tags = new Map<number, { value: number; at: number }>();
+  for (let at = start; at + 2 * word <= start + size; at += 2 * word) {
+    const tag = image.readWord(at);
+    if (tag === DT_NULL) break;
+    tags.set(tag, { value: image.readWord(at + word), at: at + word });
+  }
+  const tableOf = (addressTag: number, sizeTag: number, rela: boolean): Table | undefined => {
+    const address = tags.get(addressTag)?.value;
+    const bytes = tags.get(sizeTag)?.value;
+    return address !== undefined && bytes ? { address, size: bytes, rela } : undefined;
+  };
+  const table = tableOf(DT_RELA, DT_RELASZ, true) ?? tableOf(DT_REL, DT_RELSZ, false);
+  return {
+    table,
+    countAt: tags.get(table?.rela === false ? DT_RELCOUNT : DT_RELACOUNT)?.at,
+    lazy: tableOf(DT_JMPREL, DT_PLTRELSZ, tags.get(DT_PLTREL)?.value === DT_RELA),
+    relr: tableOf(DT_RELR, DT_RELRSZ, false),
+  };
 }

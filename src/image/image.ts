@@ -5,6 +5,7 @@ import { hex } from '../bytes/integer.ts';
 import type { Address, CodePointer } from '../bytes/named-numbers.ts';
 import type { Mapped } from './address-space.ts';
 import { CodeSpace } from './code-space.ts';
+import { AddressOrder } from './loads.ts';
 import { Stubs } from './stubs.ts';
 
 /** A module, which is mapped beside the image. */
@@ -12,7 +13,7 @@ export type Guest = Mapped<Image>;
 
 export class Image extends CodeSpace {
   readonly stubs = new Stubs(this);
-  private initText: readonly (readonly [start: number, end: number])[] | undefined;
+  private initText: AddressOrder<readonly [start: number, size: number]> | undefined;
 
   /** `symbol+0x1c` (or `symbol`), else the bare address. */
   describe(pointer: Address | CodePointer): string {
@@ -36,14 +37,13 @@ export class Image extends CodeSpace {
     if (!this.initText) {
       const start = this.symbols.addressOf('_sinittext');
       const end = this.symbols.addressOf('_einittext');
-      this.initText = [
-        ...(start !== undefined && end !== undefined ? [[start, end] as const] : []),
-        ...this.file.sections
-          .filter(({ name, size }) => (name === '.init.text' || name === '.exit.text') && size > 0)
-          .map(({ addr, size }) => [addr, addr + size] as const),
-      ];
+      const between = start !== undefined && end !== undefined ? [[start, end - start] as const] : [];
+      const sections = this.file.sections
+        .filter(({ name }) => name === '.init.text' || name === '.exit.text')
+        .map(({ addr, size }) => [addr, size] as const);
+      this.initText = new AddressOrder([...between, ...sections], (range) => range);
     }
-    return this.initText.some(([start, end]) => address >= start && address < end);
+    return this.initText.at(address) !== undefined;
   }
 
   /** True for .exit.text: a kernel that is linked as one image never runs it. */

@@ -40,8 +40,9 @@ export class SymbolIndex {
   private names: Map<string, number[]> | undefined;
   private files: number[] | undefined;
   private order: SymbolOrder | undefined;
-  /** Mapping symbols and compilers' labels, which name nothing. */
+  /** Mapping symbols and compilers' labels, which name nothing, in order of address; and their addresses. */
   private nameless: readonly number[] = [];
+  private namelessValues = new Float64Array(0);
   private readonly arch: Arch;
   private readonly sections: readonly Section[];
 
@@ -148,7 +149,9 @@ export class SymbolIndex {
       if (isNameless(this.arch, table, i)) nameless.push(i);
       else members.push(i);
     }
-    this.nameless = nameless;
+    const value = (i: number) => table.value[i] as number;
+    this.nameless = nameless.sort((a, b) => value(a) - value(b));
+    this.namelessValues = Float64Array.from(nameless, value);
     this.order = new SymbolOrder(this.arch, table, members);
     return this.order;
   }
@@ -207,14 +210,12 @@ export class SymbolIndex {
 
   /** Symbol numbers whose address lies in [start, end): nameless ones, then others in order of address. */
   between(start: Address, end: Address): SymbolNumber[] {
-    const { sorted, table } = this;
-    if (!sorted || !table) return [];
+    const { sorted } = this;
+    if (!sorted) return [];
     const { symbols, places } = sorted;
     const low = countUpTo(places, start - 1);
-    const found = this.nameless.filter((i) => {
-      const address = table.value[i] as number;
-      return address >= start && address < end;
-    });
+    const upTo = (address: Address) => countUpTo(this.namelessValues, address);
+    const found = this.nameless.slice(upTo(start - 1), upTo(end - 1));
     for (let i = low; i < symbols.length && (places[i] as number) < end; i++)
       found.push(symbols[i] as number);
     return found;

@@ -40,7 +40,16 @@ export function tableRanges(image: Image, row: TableRow): TableRange[] {
       { file: image.file.path, section: row.name },
     );
   }
-  return sections.map((s) => checkRange(image, row, { start: s.addr, end: s.addr + s.size }, s.name));
+  const ranges = sections.map((s) => checkRange(image, row, { start: s.addr, end: s.addr + s.size }, s.name));
+  const ordered = [...ranges].sort((a, b) => a.start - b.start);
+  ordered.forEach(({ start }, i) => {
+    if (i === 0 || start >= (ordered[i - 1] as TableRange).end) return;
+    throw new TextpokeError('table-malformed', `sections of this name overlap at ${hex(start)}`, {
+      file: image.file.path,
+      section: row.name,
+    });
+  });
+  return ranges;
 }
 
 function checkRange(image: Image, row: TableRow, range: TableRange, what: string): TableRange {

@@ -6,8 +6,9 @@ import { listedValues, patchableStates } from '../boot/states.ts';
 import type { BootStep } from '../boot/steps.ts';
 import type { UpFill } from '../demand/patch.ts';
 import { profileNamed } from '../demand/profiles.ts';
-import { recheck } from '../elf/recheck.ts';
+import { recheckSource } from '../elf/recheck.ts';
 import { type Input, nameOf } from '../files/input.ts';
+import type { ByteSource } from '../files/source.ts';
 import {
   type BootDocument,
   bootJson,
@@ -61,8 +62,9 @@ export function boot(input: Input | readonly Input[], options: BootOptions = {})
     const runtime = bootProgram(program, options, steps);
     const { undefinedSymbols } = program;
     const file = namesOf(inputs);
+    const patched = fileAfter(runtime, file);
     return {
-      bytes: bytesAfter(runtime, file),
+      bytes: patched.read(0, patched.size),
       document: bootJson(file, runtime, undefinedSymbols),
       ...(options.states && { states: statesAfter(runtime, file, steps) }),
       notes: bootNotes(runtime, undefinedSymbols),
@@ -97,11 +99,14 @@ export function bootProgram(
   });
 }
 
-/** The image's file as it stands in memory, which another reader has read again; `file` names it. Error `defect`. */
-export function bytesAfter({ image, poker }: Runtime, file: string): Uint8Array {
-  const bytes = patchedFile(image, poker.records);
-  recheck(file, bytes);
-  return bytes;
+/**
+ * The image's file as it stands in memory, which another reader has read again; `file` names it. It is read while the
+ * program is open. Error `defect`.
+ */
+export function fileAfter({ image, poker }: Runtime, file: string): ByteSource {
+  const patched = patchedFile(image, poker.records);
+  recheckSource(file, patched);
+  return patched;
 }
 
 /** The allow-list after the steps; `file` names the program. Errors of the names that steps give. */

@@ -22,12 +22,16 @@ import type { LinkSymbols } from './symbols.ts';
 /** Bytes that the small code model reaches from 0x400000, less some room for addends (psABI section 3.5.1). */
 const room = 0x7fbf_0000;
 
+/** Bytes that alignment may add to an image, which is put together in memory. */
+const mostPadding = 64 << 20;
+
 /** Pointers to symbols for relocations that go through a global offset table. */
 export class OffsetTable {
   readonly output: Output;
   private readonly slots = new Map<string, number>();
   private readonly values: number[] = [];
   private readonly input: LinkInput;
+  private readonly numbers: ReadonlyMap<LinkObject, number>;
 
   /** `count` is how many symbols relocations name. */
   constructor(input: LinkInput, count: number) {
@@ -38,12 +42,13 @@ export class OffsetTable {
     this.output.align = wordSize;
     this.output.size = size;
     this.input = input;
+    this.numbers = new Map(input.objects.map((object, i) => [object, i]));
   }
 
   /** Address of the pointer to a symbol, whose own address is `address`. */
   slotOf(object: LinkObject, symbol: number, address: number): number {
     const name = object.symbols.binding(symbol) === STB_LOCAL ? '' : object.symbols.name(symbol);
-    const key = name || `${this.input.objects.indexOf(object)}:${symbol}`;
+    const key = name || `${this.numbers.get(object)}:${symbol}`;
     let slot = this.slots.get(key);
     if (slot === undefined) {
       slot = this.slots.size;
@@ -78,6 +83,7 @@ export function layOut(
   const { class: bits, pageSize: page } = input.arch;
   const headers = identSize + Ehdr[bits].size + 3 * Phdr[bits].size;
   const segments: Segment[] = [];
+  const size = order.reduce((sum, output) => sum + (output.type === SHT_NOBITS ? 0 : output.size), 0);
   let address = base + headers;
   const limit = base + room;
   for (const [ranks, flags] of [
@@ -101,6 +107,12 @@ export function layOut(
         );
       }
       if (output.type !== SHT_NOBITS) fileEnd = address;
+    }
+    if (!(fileEnd - base <= mostPadding + 2 * size) || !Number.isSafeInteger(address)) {
+      throw new TextpokeError(
+        'link-failed',
+        `the image would have ${fileEnd - base} bytes, but the objects have ${size}; a section has too large an alignment or size`,
+      );
     }
     segments.push({
       type: PT_LOAD,

@@ -105,7 +105,7 @@ export function bootNotes(
   if (countSites(program) === 0) notes.push('no table has an entry; annotate the objects before the link');
   if (output !== undefined && state.modules.length > 0)
     notes.push(`${output} contains only the image; patches in modules are not stored`);
-  notes.push(...new Set(log.notes));
+  for (const note of new Set(log.notes)) notes.push(note);
   for (const { step, warning, about } of log.warnings)
     notes.push(`${step === undefined ? '' : `${step}: `}${about}: ${warning}`);
   return notes;

@@ -186,7 +186,7 @@ export function bootSummary(runtime: Runtime): string {
     const owners = Object.entries(reserved).flatMap(([what, is]) => (is ? [what] : []));
     lines.push(`${'reserved'.padEnd(16)} ${step}: ${owners.length > 0 ? owners.join(', ') : 'no'}`);
   }
-  lines.push(...changes(runtime).map((text) => `${'changed'.padEnd(16)} ${text}`));
+  for (const text of changes(runtime)) lines.push(`${'changed'.padEnd(16)} ${text}`);
   return textOf(lines);
 }
 

@@ -1,5 +1,5 @@
 // What every command says the same way: diagnostics to stderr, results to stdout, colour only on a terminal.
-import { ExitCode, TextpokeError } from '../errors.ts';
+import { asTooLarge, ExitCode, TextpokeError } from '../errors.ts';
 import { reasonOf } from '../files/source.ts';
 import { type Colours, coloursOf, lineOf, textOf } from './text.ts';
 
@@ -59,9 +59,10 @@ export function commandLineError(text: string): string {
 
 /** Says what reached the top; returns the exit status it ends in. */
 export function tellError(error: unknown): number {
-  if (error instanceof TextpokeError) {
-    printError(error.describe());
-    return error.exitCode;
+  const known = error instanceof TextpokeError ? error : asTooLarge(error);
+  if (known) {
+    printError(known.describe());
+    return known.exitCode;
   }
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const [message, ...frames] = stack.split(/\n(?= {4}at )/);

@@ -3,6 +3,7 @@
 import type { LockPrefix } from '../arch/arch.ts';
 import { hexBytes } from '../bytes/integer.ts';
 import type { Address } from '../bytes/named-numbers.ts';
+import { countUpTo } from '../bytes/search.ts';
 import type { Program } from '../demand/program.ts';
 import type { Frame } from '../dwarf/frames.ts';
 import type { CodeRange } from '../image/code-space.ts';
@@ -38,9 +39,17 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
   const droppable = new Set(droppedLocks(program, image, locks).map((site) => site.address));
   let locked = 0;
   let dropped = 0;
+  const [inOrder, keptInOrder] = [listed, kept].map((of) => Float64Array.from(of).sort()) as [
+    Float64Array,
+    Float64Array,
+  ];
   for (const range of image.code) {
     const code = range.code.slice();
-    const inRange = [...listed].filter((a) => a >= range.address && a < range.address + code.length);
+    const within = (addresses: Float64Array): number[] => {
+      const [from, to] = [range.address, range.address + code.length].map((a) => countUpTo(addresses, a - 1));
+      return [...addresses.subarray(from, to)];
+    };
+    const inRange = within(inOrder);
     if (inRange.length === 0 && kept.size === 0 && policy === 'listed') continue;
     // Read as it would be with every listed lock in place: then each of them has to be found as a prefix. A byte
     // that can be none is put there in a second reading, since a wrong entry would garble what follows it.
@@ -81,8 +90,7 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
         yield { rule: 'TP011', address, place, message: `${state}, for ${cpus}`, found: Uint8Array.of(byte) };
       }
     }
-    for (const address of kept) {
-      if (image.codeAt(address) !== range) continue;
+    for (const address of within(keptInOrder)) {
       const place = image.describe(address);
       if (listed.has(address)) {
         const message = 'the lock must stay for any number of CPUs, but .smp_locks lists the lock';

@@ -2,9 +2,10 @@
 // site's, a table's, a key's, a trampoline's or a key's relocation's.
 import { placeOf } from '../arch/code-pointer.ts';
 import { hex } from '../bytes/integer.ts';
+import { countUpTo } from '../bytes/search.ts';
 import { isLoneKey, readKey } from '../demand/keys.ts';
 import type { Program } from '../demand/program.ts';
-import { PT_LOAD } from '../elf/constants.ts';
+import type { ByteSource } from '../files/source.ts';
 import { tableRanges } from '../image/tables.ts';
 import { kinds } from '../kinds/registry.ts';
 import { Astray } from './astray.ts';
@@ -74,13 +75,18 @@ function* compareEntries(
     yield make(address, `the original does not list: ${text}`);
 }
 
-/** File ranges that patching may change, as flags on the file's bytes. */
-function changeable(program: Program, size: number): Uint8Array {
+/** The parts of the file that patching may change: their starts and ends, in order. */
+interface Changeable {
+  readonly starts: Float64Array;
+  readonly ends: Float64Array;
+}
+
+function changeable(program: Program): Changeable {
   const { image, sites, calls } = program;
-  const flags = new Uint8Array(size);
+  const ranges: { start: number; end: number }[] = [];
   const allow = (address: number, length: number) => {
-    const offset = image.fileOffset(address, length);
-    if (offset !== undefined) flags.fill(1, offset, offset + length);
+    const start = image.fileOffset(address, length);
+    if (start !== undefined) ranges.push({ start, end: start + length });
   };
   for (const kind of kinds) {
     for (const site of sites.of(kind)) {
@@ -94,10 +100,24 @@ function changeable(program: Program, size: number): Uint8Array {
     for (const [address, length] of image.dynamic.rangesOf(key)) allow(address, length);
     if (trampoline !== undefined) allow(placeOf(image.arch, trampoline), image.arch.trampolineSize);
   }
-  const count = image.dynamic.relativeCount(image.arch);
+  const count = image.dynamic.relativeCount();
   if (count) allow(count.at, image.arch.wordSize);
-  return flags;
+  ranges.sort((a, b) => a.start - b.start);
+  // What ends last of those that begin in front: ranges may lie in others.
+  let last = 0;
+  const ends = Float64Array.from(ranges, ({ end }) => {
+    last = Math.max(last, end);
+    return last;
+  });
+  return { starts: Float64Array.from(ranges, ({ start }) => start), ends };
 }
+
+function mayChange({ starts, ends }: Changeable, offset: number): boolean {
+  return offset < (ends[countUpTo(starts, offset) - 1] ?? 0);
+}
+
+/** Bytes of both files that are in memory at once. */
+const chunk = 1 << 20;
 
 function* compareBytes(program: Program, original: Program): Generator<Finding> {
   const now = program.image.file.source;
@@ -111,28 +131,13 @@ function* compareBytes(program: Program, original: Program): Generator<Finding> 
     };
     return;
   }
-  const may = changeable(program, now.size);
-  const a = now.read(0, now.size);
-  const b = then.read(0, then.size);
   let runs = 0;
-  for (let i = 0; i < a.length; i++) {
-    if (a[i] === b[i] || may[i] === 1) continue;
-    const key = loneKeyAt(program, original, i);
-    if (key !== undefined) {
-      may.fill(1, i, key.end);
-      continue;
-    }
-    let end = i + 1;
-    while (end < a.length && a[end] !== b[end] && may[end] !== 1) end++;
-    if (runs++ < shownChanges)
-      yield changed(
-        program,
-        i,
-        a.slice(i, Math.min(end, i + 16)),
-        b.slice(i, Math.min(end, i + 16)),
-        end - i,
-      );
-    i = end;
+  for (const { offset, length } of changedRuns(now, then, changeable(program), (at) =>
+    loneKeyAt(program, original, at),
+  )) {
+    if (runs++ >= shownChanges) continue;
+    const shown = Math.min(length, 16);
+    yield changed(program, offset, now.read(offset, shown).slice(), then.read(offset, shown).slice(), length);
   }
   if (runs > shownChanges) {
     const message = `${runs - shownChanges} further places differ from the original`;
@@ -149,7 +154,7 @@ function loneKeyAt(
   original: Program,
   offset: number,
 ): { readonly end: number } | undefined {
-  const address = addressOf(program, offset);
+  const address = program.image.addressOfByte(offset);
   if (address === undefined) return undefined;
   const key = address - (((address % 4) + 4) % 4);
   const isKey = [program, original].every(({ image }) => isLoneKey(image, key));
@@ -157,12 +162,35 @@ function loneKeyAt(
   return { end: offset + (key + 4 - address) };
 }
 
-/** The address of a byte of the file; undefined for one that is not loaded. */
-function addressOf({ image }: Program, offset: number): number | undefined {
-  const segment = image.file.segments.find(
-    (s) => s.type === PT_LOAD && offset >= s.offset && offset < s.offset + s.filesz,
-  );
-  return segment && segment.vaddr + (offset - segment.offset);
+/** Where bytes differ that may not. */
+function* changedRuns(
+  now: ByteSource,
+  then: ByteSource,
+  may: Changeable,
+  loneKeyAt: (offset: number) => { readonly end: number } | undefined,
+): Generator<{ readonly offset: number; readonly length: number }> {
+  let start = -1;
+  let allowedTo = 0;
+  const isOther = (one: number | undefined, other: number | undefined, offset: number): boolean => {
+    if (one === other || offset < allowedTo || mayChange(may, offset)) return false;
+    const key = start < 0 ? loneKeyAt(offset) : undefined;
+    if (key) allowedTo = key.end;
+    return key === undefined;
+  };
+  for (let at = 0; at < now.size; at += chunk) {
+    const size = Math.min(chunk, now.size - at);
+    const [a, b] = [now.read(at, size), then.read(at, size)];
+    const isSame = Buffer.compare(a, b) === 0;
+    for (let i = 0; i < (isSame ? 1 : size); i++) {
+      const differs = isOther(a[i], b[i], at + i);
+      if (differs && start < 0) start = at + i;
+      else if (!differs && start >= 0) {
+        yield { offset: start, length: at + i - start };
+        start = -1;
+      }
+    }
+  }
+  if (start >= 0) yield { offset: start, length: now.size - start };
 }
 
 function changed(
@@ -173,7 +201,7 @@ function changed(
   length: number,
 ): Finding {
   const { image } = program;
-  const address = addressOf(program, offset);
+  const address = program.image.addressOfByte(offset);
   return {
     rule: 'TP013',
     address,

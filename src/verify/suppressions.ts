@@ -1,6 +1,7 @@
 // Findings that a project knows of and accepts (docs/config.schema.json): by rule, and by symbol and source file if
 // given, each with its reason. What is wrong in the file is said with its place.
 import { globMatcher } from '../bytes/glob.ts';
+import { parseJson } from '../bytes/json.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Located } from './finding.ts';
 import { type RuleId, rules } from './rules.ts';
@@ -54,7 +55,7 @@ function objectWith(where: string, value: unknown, known: readonly string[]): Fi
 export function parseConfig(text: string): Suppression[] {
   let document: unknown;
   try {
-    document = JSON.parse(text);
+    document = parseJson(text);
   } catch (error) {
     fail('the configuration', `the file is not valid JSON: ${(error as Error).message}`);
   }

@@ -87,7 +87,10 @@ export function findLockPrefixes(code: Uint8Array, map: CodeMap): Uint32Array {
 /** True when a sweep comes by an instruction that starts at `offset`, without the sweep. */
 export function startsInstruction(code: Uint8Array, map: CodeMap, offset: number): boolean {
   const [start, end] = runAround(code.length, map, offset);
-  if (start === end || coveringOffset(code, start, end, offset) !== offset) return false;
+  if (start === end) return false;
+  const near = nearbyOffset(code, start, end, offset, furthest);
+  const from = near < 0 ? checkpointBefore(code, map, start, end, offset) : near;
+  if (walkTo(code, from, end, offset) !== offset) return false;
   return decodeInstruction(code, offset, end) !== 0;
 }
 
@@ -123,15 +126,60 @@ const REACH = 40;
  * among them, is that one too. If they do not, begin earlier, at the latest at `start`.
  */
 function coveringOffset(code: Uint8Array, start: number, end: number, place: number): number {
-  let offset = -1;
-  for (let reach = REACH; offset < 0; reach *= 2) {
-    offset = place - reach <= start ? start : meetingOffset(code, place - reach, end, place);
+  return walkTo(code, nearbyOffset(code, start, end, place, Number.POSITIVE_INFINITY), end, place);
+}
+
+/** An offset that the walk from `start` comes by, up to `place`; -1 where none is found `most` bytes before it. */
+function nearbyOffset(code: Uint8Array, start: number, end: number, place: number, most: number): number {
+  for (let reach = REACH; ; reach *= 2) {
+    if (place - reach <= start) return start;
+    if (reach > most) return -1;
+    const offset = meetingOffset(code, place - reach, end, place);
+    if (offset >= 0) return offset;
   }
+}
+
+/** The last offset up to `place` of the walk that comes by `from`. */
+function walkTo(code: Uint8Array, from: number, end: number, place: number): number {
+  let offset = from;
   for (;;) {
     const next = offset + (lengthOf(decodeInstruction(code, offset, end)) || 1);
     if (next > place) return offset;
     offset = next;
   }
+}
+
+/** From here on a walk is remembered: in code that repeats itself, walks meet nowhere. */
+const furthest = 32 * REACH;
+/** Bytes between two offsets that are remembered. */
+const stride = 512;
+
+/** Offsets that the walk of one stretch of code comes by, ascending, as far as it has gone. */
+interface Walk {
+  readonly map: CodeMap;
+  readonly start: number;
+  readonly offsets: number[];
+}
+
+/** The last walk of each code. A code map is made anew where the code was changed (image/code-space.ts). */
+const walks = new WeakMap<Uint8Array, Walk>();
+
+/** An offset not far before `place` that the walk from `start` comes by. */
+function checkpointBefore(code: Uint8Array, map: CodeMap, start: number, end: number, place: number): number {
+  let walk = walks.get(code);
+  if (walk?.map !== map || walk.start !== start) {
+    walk = { map, start, offsets: [start] };
+    walks.set(code, walk);
+  }
+  const { offsets } = walk;
+  for (;;) {
+    const last = offsets.at(-1) as number;
+    const next = walkTo(code, last, end, last + stride);
+    // An instruction that has the place may begin before it.
+    if (next <= last || next > place) break;
+    offsets.push(next);
+  }
+  return offsets[countUpTo(offsets, place) - 1] as number;
 }
 
 /** The first offset, up to `place`, where all walks have met that begin at the 15 offsets from `from`; or -1. */

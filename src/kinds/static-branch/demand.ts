@@ -1,6 +1,6 @@
 // What must and may stand at a static branch (kernel/jump_label.c): a NOP or a jump, as its key has it.
 import type { SiteInstruction } from '../../arch/arch.ts';
-import { sameBytes } from '../../bytes/integer.ts';
+import { largestOf, sameBytes } from '../../bytes/integer.ts';
 import { isEnabled, readKey } from '../../demand/keys.ts';
 import type { Allowed, Demand, Patch, State } from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
@@ -53,7 +53,7 @@ export function branchPatch(
 ): Patch {
   const key = image.describe(site.key);
   const found = branchAt(image, site);
-  const size = found?.size ?? Math.max(...branchSizes(image, site));
+  const size = found?.size ?? largestOf(branchSizes(image, site));
   const meaning = (state: boolean) => `${key} ${state ? 'enabled' : 'disabled'}`;
   const allowed: Allowed[] = states.map((state) => ({
     bytes: branchBytes(image, site, size, wantsJump(site, state)),
@@ -81,7 +81,7 @@ export function branchDemand({ image }: Program, site: BranchSite): Demand {
   const enabled = isEnabled(key);
   const jump = wantsJump(site, enabled);
   const found = branchAt(image, site);
-  const size = found?.size ?? Math.max(...branchSizes(image, site));
+  const size = found?.size ?? largestOf(branchSizes(image, site));
   // A site is only sound when it can hold both of its states.
   if (!encodeBranch(image, site, size, true)) {
     const distance = image.distance(site.address, site.target);

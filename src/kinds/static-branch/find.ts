@@ -1,7 +1,7 @@
 // Finds static branches: entries that the compiler wrote (the kernel's asm goto), each checked, their build-time jumps
 // rewritten as objtool's --hacks=jump_label does (tools/objtool/check.c, handle_jump_alt), and those that markers ask
 // for.
-import { hex, hexBytes } from '../../bytes/integer.ts';
+import { hex, hexBytes, largestOf } from '../../bytes/integer.ts';
 import { entryLayout, splitKey } from '../../bytes/table.ts';
 import type { ElfChange } from '../../elf/change.ts';
 import { SHF_EXECINSTR } from '../../elf/constants.ts';
@@ -131,7 +131,7 @@ function requireBranchSite(
   if (!goes) {
     throw new TextpokeError(
       'site-mismatch',
-      `${name()}: found ${hexBytes(code.code.subarray(offset, offset + Math.max(...branchSizes)))}; a static branch site must hold a NOP or a jump of ${branchSizes.join(' or ')} bytes`,
+      `${name()}: found ${hexBytes(code.code.subarray(offset, offset + largestOf(branchSizes)))}; a static branch site must hold a NOP or a jump of ${branchSizes.join(' or ')} bytes`,
       where,
     );
   }
@@ -211,7 +211,7 @@ function checkJumpEntries(object: ObjectCode, entries: readonly JumpEntry[], mar
   return { patches, retyped };
 }
 
-/** The table entry that a marker asks for. Errors: `site-mismatch`, `key-unaligned`. */
+/** The table entry that a marker asks for. Errors: `site-mismatch`, `table-malformed`, `key-unaligned`. */
 function entryOfMarker(object: ObjectCode, code: CodeSection, marker: BranchMarker): NewEntry {
   requireBranchSite(object, code, marker.offset, marker.target, true);
   requireTarget(object, marker.target, { section: code.section.name, offset: marker.offset });

@@ -1,6 +1,6 @@
 // The row of static branches.
 import type { Arch } from '../../arch/arch.ts';
-import { hex } from '../../bytes/integer.ts';
+import { hex, largestOf } from '../../bytes/integer.ts';
 import type { Kind } from '../kind.ts';
 import {
   type DumpedEntry,
@@ -88,7 +88,7 @@ export const staticBranch: Kind<BranchSite, DumpedJumpEntry> = {
   isInit: ({ bit1 }) => bit1,
   reference: (_, { target }) => ({ what: 'target', code: target }),
   changes: ({ image }, site) => [
-    [site.address, image.instructionAt(site.address).size || Math.max(...branchSizes(image, site))],
+    [site.address, image.instructionAt(site.address).size || largestOf(branchSizes(image, site))],
     [site.key, 4],
   ],
 

@@ -1,6 +1,6 @@
 // The row of static calls.
 import { placeOf } from '../../arch/code-pointer.ts';
-import { hex } from '../../bytes/integer.ts';
+import { hex, largestOf } from '../../bytes/integer.ts';
 import { keyPrefix } from '../../bytes/static-call-names.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Kind } from '../kind.ts';
@@ -93,7 +93,7 @@ export const staticCall: Kind<CallSite, DumpedCallSite> = {
   },
   changes({ image }, { address, key }) {
     // A NULL tail call is a return with fill behind it: as long as the jump it replaces.
-    const longest = Math.max(...image.instructionsAt(address).branchSizes);
+    const longest = largestOf(image.instructionsAt(address).branchSizes);
     return [[address, Math.max(image.instructionAt(address).size, longest)], ...image.dynamic.rangesOf(key)];
   },
 
@@ -101,6 +101,6 @@ export const staticCall: Kind<CallSite, DumpedCallSite> = {
   states: (program, site, listed) => callStates(program, site, listed.get(site.key)),
   phase: 'static_call_init',
   reserves: (image, { address }, { start, end }) =>
-    address <= end && address + Math.max(...image.instructionsAt(address).branchSizes) > start,
+    address <= end && address + largestOf(image.instructionsAt(address).branchSizes) > start,
   isInModules: true,
 };

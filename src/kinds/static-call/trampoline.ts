@@ -1,6 +1,7 @@
 // What must and may stand at a static call's trampoline (arch/x86/kernel/static_call.c, arch_static_call_transform).
 
 import { placeOf } from '../../arch/code-pointer.ts';
+import { largestOf } from '../../bytes/integer.ts';
 import type { CodePointer } from '../../bytes/named-numbers.ts';
 import type { Allowed, ListedValues, Patch, State } from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
@@ -66,7 +67,7 @@ export function trampolinePatch(
     (value.kind === 'external' ? undefined : encodeTrampoline(place, value, support)) ??
     throughVeneer(program, trampoline, value) ??
     (before === value && goesWhere(program, call, value)
-      ? image.readUpTo(place, Math.max(...branchSizes)).slice()
+      ? image.readUpTo(place, largestOf(branchSizes)).slice()
       : undefined);
   if (!bytes) {
     throw new TextpokeError('branch-range', `the trampoline of ${call.name} cannot reach ${what}`, {
@@ -107,7 +108,7 @@ export function trampolineStates(program: Program, call: TrampolineCall, listed:
   const { encodeTrampoline, branchSizes } = image.arch.instructionsOf(call.trampoline);
   const bytesFor = (value: CallValue) =>
     value.kind === 'external' ? undefined : encodeTrampoline(place, value, support);
-  const now = image.readUpTo(place, Math.max(...branchSizes)).slice();
+  const now = image.readUpTo(place, largestOf(branchSizes)).slice();
   return [
     ...valueStates(program, call.key, listed.get(call.key), bytesFor, place),
     { bytes: now, meaning: 'unchanged' },
