@@ -103,7 +103,7 @@ test('what is misspelt gets a suggestion, and the status is 2', () => {
     [['boot', '--up-fill', 'jmp', 'x'], /argument 'jmp' is invalid\. Allowed choices are ds, nop/],
     [
       ['annotate', '--locks', 'some', 'x.o'],
-      /argument 'some' is invalid\. Allowed choices are all, listed, none/,
+      /argument 'some' is invalid\. Allowed choices are all, decodable, listed, none/,
     ],
     [['annotate', '-j', '0', 'x.o'], /argument '0' is invalid/],
     [['annotate'], /missing required argument 'object'/],
