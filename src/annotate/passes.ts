@@ -16,6 +16,7 @@ import { checkResult } from './check.ts';
 import { encodeTables } from './encode.ts';
 import { type AnnotateOptions, kindsAskedFor, type ObjectCheck } from './options.ts';
 import { type AnnotateStats, statsOf } from './stats.ts';
+import { type UnitNotes, unitNotesOf } from './unit-notes.ts';
 
 /** An object or an archive, annotated. */
 export interface Annotated {
@@ -70,9 +71,15 @@ function annotateObject(
     const search = new Search(object, options, (of) =>
       kinds.flatMap(({ annotate: row }) => row?.waysOut?.(of) ?? []),
     );
-    const found = kindsAskedFor(options).flatMap(({ annotate: row }) => (row ? [row.find(search)] : []));
+    const asked = kindsAskedFor(options);
+    const found = asked.flatMap(({ annotate: row }) => (row ? [row.find(search)] : []));
     // From here on the set of sites is final; what follows only writes it down.
-    const change = changeFor(object, found, options);
+    const change = changeFor(
+      object,
+      found,
+      unitNotesOf(search, found, asked, options.mark === true),
+      options,
+    );
     const result = isEmptyChange(change) ? undefined : rewriteObject(file, change);
     const annotated = result ? checkResult(path, result, found, change.groups.length) : object;
     check?.(annotated);
@@ -96,11 +103,16 @@ function refuseSlimLto(file: ElfFile): void {
 }
 
 /** All that is to change in the object. */
-function changeFor(object: ObjectCode, found: readonly Found[], { module }: AnnotateOptions): ElfChange {
+function changeFor(
+  object: ObjectCode,
+  found: readonly Found[],
+  { notes, patches }: UnitNotes,
+  { module }: AnnotateOptions,
+): ElfChange {
   const entries = found.flatMap((of) => of.entries);
   return {
-    ...encodeTables(object, entries, module !== true),
-    patches: found.flatMap(({ change }) => change?.patches ?? []),
+    ...encodeTables(object, entries, notes, module !== true),
+    patches: [...found.flatMap(({ change }) => change?.patches ?? []), ...patches],
     retyped: found.flatMap(({ change }) => change?.retyped ?? []),
     realigned: found.flatMap(({ change }) => change?.realigned ?? []),
   };

@@ -32,7 +32,7 @@
 /* The site S is one instruction, nop or b. Markers: at S+0 the target, at S+2 (unlikely) or S+3 (likely) the
  * key; both lie inside of it. The target must be within 128 MiB: it is in the same function. */
 #define TEXTPOKE_ARCH_BRANCH(key, jump, branch, l_yes)                                                       \
-  __asm__ __inline__ goto("771:\n\t"                                                                         \
+  __asm__ __inline__ goto(TEXTPOKE_UNIT "771:\n\t"                                                           \
                           ".if %c[textpoke_jump]\n\t"                                                        \
                           "b %l[" #l_yes "]\n\t"                                                             \
                           ".else\n\t"                                                                        \
@@ -55,7 +55,7 @@
 #define TEXTPOKE_ARCH_TRAMPOLINE_RETURN "ret"
 #define TEXTPOKE_ARCH_TRAMPOLINE(scope, name, key, body)                                                     \
   ".pushsection .static_call.text, \"ax\", @progbits\n\t"                                                    \
-  ".balign 8\n\t" scope ".type " name ", STT_FUNC\n" name ":\n\t" body "\n\t"                               \
+  ".balign 8\n\t" scope ".type " name ", STT_FUNC\n" name ":\n\t" body "\n\t"                                \
   ".inst 0x00004353\n\t" /* udf #0x4353: "a trampoline" */                                                   \
   ".size " name ", . - " name "\n\t"                                                                         \
   ".popsection\n"
@@ -69,6 +69,7 @@
 
 /* Bodies of the assembler macros in static_key.h and static_call.h. */
 .macro TEXTPOKE_ARCH_BRANCH key:req, target:req, jump:req, branch:req
+	TEXTPOKE_UNIT
 771:
 	.if \jump
 	b \target

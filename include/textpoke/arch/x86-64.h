@@ -24,7 +24,7 @@
 /* The site S is always 5 bytes. Markers: at S+0 the target, at S+2 (unlikely) or S+3 (likely) the key.
  * %c prints a constant operand bare, without `$`. */
 #define TEXTPOKE_ARCH_BRANCH(key, jump, branch, l_yes)                                                       \
-  __asm__ __inline__ goto("771:\n\t"                                                                         \
+  __asm__ __inline__ goto(TEXTPOKE_UNIT "771:\n\t"                                                           \
                           ".if %c[textpoke_jump]\n\t"                                                        \
                           ".byte 0xe9\n\t" /* jmp rel32 */                                                   \
                           ".long %l[" #l_yes "] - (. + 4)\n\t"                                               \
@@ -64,6 +64,7 @@
 
 /* Bodies of the assembler macros in static_key.h and static_call.h. */
 .macro TEXTPOKE_ARCH_BRANCH key:req, target:req, jump:req, branch:req
+	TEXTPOKE_UNIT
 771:
 	.if \jump
 	.byte 0xe9
