@@ -37,18 +37,11 @@ export function unitNotes(image: Image): UnitNotes {
 
 function readNotes(image: Image): UnitNotes {
   const { file } = image;
-  const sections = file.ofType(SHT_NOTE).map((s) => ({ address: s.addr, bytes: file.data(s) }));
-  const ranges =
-    file.sections.length > 0
-      ? sections
-      : file.segments
-          .filter(({ type }) => type === PT_NOTE)
-          .map((s) => ({ address: s.vaddr, bytes: file.source.read(s.offset, s.filesz) }));
   let annotated = 0;
   let hasLocks = false;
   const compiled: number[] = [];
   const records: SiteRecord[][] = [];
-  for (const { address, bytes } of ranges) {
+  for (const { address, bytes } of noteRanges(image)) {
     for (const note of readUnitNotes(bytes, file.header.little)) {
       if (note.type === noteTypes.compiled) compiled.push(address + note.offset);
       else annotated++;
@@ -57,6 +50,21 @@ function readNotes(image: Image): UnitNotes {
     }
   }
   return { annotated, forgotten: compiled, hasLocks, records };
+}
+
+/** The notes of an image: its sections of that type, else its segments; what overlaps another is passed over. */
+function* noteRanges({ file }: Image): Generator<{ readonly address: number; readonly bytes: Uint8Array }> {
+  const sections = file.ofType(SHT_NOTE).map(({ addr, offset, size }) => ({ address: addr, offset, size }));
+  const segments = file.segments
+    .filter(({ type }) => type === PT_NOTE)
+    .map(({ vaddr, offset, filesz }) => ({ address: vaddr, offset, size: filesz }));
+  let end = 0;
+  const ranges = file.sections.length > 0 ? sections : segments;
+  for (const { address, offset, size } of ranges.sort((a, b) => a.offset - b.offset)) {
+    if (offset < end || offset + size > file.source.size) continue;
+    end = offset + size;
+    yield { address, bytes: file.source.read(offset, size) };
+  }
 }
 
 /** An object that was never annotated, by the name of its source; undefined where no symbol tells. */

@@ -2,6 +2,7 @@
 // or a post-link tool has separated from their entries, and entries of code that no function is.
 import { isNameless, symbolPlace } from '../arch/code-map.ts';
 import type { Address } from '../bytes/named-numbers.ts';
+import { countUpTo } from '../bytes/search.ts';
 import type { Program } from '../demand/program.ts';
 import type { Site } from '../demand/sites.ts';
 import { STB_LOCAL, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE } from '../elf/constants.ts';
@@ -72,7 +73,7 @@ export function lostSites({ image, sites }: Program): LostSite[] {
   }
   return recordedKinds
     .flatMap((kind) => {
-      const listed = new Set<Address>(sites.of(kind).map(({ address }) => address));
+      const listed = Float64Array.from(new Set<number>(sites.of(kind).map(({ address }) => address))).sort();
       return [...named].flatMap(([key, symbols]) =>
         lostOf(image, kind, byName.get(key) ?? [], symbols, listed),
       );
@@ -80,52 +81,62 @@ export function lostSites({ image, sites }: Program): LostSite[] {
     .sort((a, b) => a.address - b.address);
 }
 
+/** How many functions of one name and size an object's records are tried on: more of them are not told apart. */
+const mostTried = 64;
+
 /**
- * The lost sites of functions of one name. `units` are their records, one list for each object. Objects may have
- * functions of one name, and the link may have dropped some of them or made one of several: each function that stands
- * answers for one object, and the records of the others say nothing.
+ * The lost sites of functions of one name. `units` are their records, one list for each object; `listed` are the sites
+ * with entries, ascending. Objects may have functions of one name, and the link may have dropped some of them or made
+ * one of several: each function that stands answers for one object, and the records of the others say nothing.
  */
 function lostOf(
   image: Image,
   kind: Kind,
   units: readonly (readonly SiteRecord[])[],
   symbols: readonly CodeSymbol[],
-  listed: ReadonlySet<Address>,
+  listed: Float64Array,
 ): LostSite[] {
-  const functions = [
-    ...new Map(symbols.map((symbol) => [`${symbol.start}:${symbol.size}`, symbol])).values(),
-  ];
-  const isComplete = ({ start, size }: CodeSymbol, records: readonly SiteRecord[]) =>
-    records.every((record) => record.size === size >>> 0 && listed.has(start + record.offset));
-  const open = new Set(functions);
-  const unmatched: (readonly SiteRecord[])[] = [];
-  for (const records of units) {
-    const own = functions.find((one) => open.has(one) && isComplete(one, records));
-    if (own) open.delete(own);
-    else unmatched.push(records);
+  const listedIn = ({ start, size }: CodeSymbol) =>
+    listed.subarray(countUpTo(listed, start - 1), countUpTo(listed, start + size));
+  const open = new Map<string, CodeSymbol>();
+  const bySites = new Map<string, string[]>();
+  for (const one of symbols) {
+    const place = `${one.start}:${one.size}`;
+    if (open.has(place)) continue;
+    open.set(place, one);
+    const sites = [one.size >>> 0, ...Array.from(listedIn(one), (address) => address - one.start)].join();
+    const places = bySites.get(sites);
+    if (places) places.push(place);
+    else bySites.set(sites, [place]);
   }
+  const unmatched = units.filter((records) => {
+    const sites = [records[0]?.size, ...records.map(({ offset }) => offset)].join();
+    const own = bySites.get(sites)?.pop();
+    return own === undefined || !open.delete(own);
+  });
   const lost: LostSite[] = [];
+  const mayBe = (address: Address) => kind.mayStand?.(image, address) === true;
   for (const records of unmatched) {
-    const isOnlyOne = records.some(({ binding }) => binding === bindings.global);
-    for (const one of open) {
-      if (records.some(({ size }) => size !== one.size >>> 0)) continue;
+    const isGlobal = records.some(({ binding }) => binding === bindings.global);
+    let tried = 0;
+    for (const [place, one] of open) {
+      if (records[0]?.size !== one.size >>> 0) continue;
       const missing = records
         .map(({ offset }) => one.start + offset)
-        .filter((address) => !listed.has(address));
-      const mayBe = (address: Address) => kind.mayStand?.(image, address) === true;
-      if (!missing.every(mayBe) && !(isOnlyOne && !one.isLocal)) continue;
-      open.delete(one);
-      for (const address of missing) lost.push({ kind, address, isMoved: false });
-      break;
+        .filter((address) => listed[countUpTo(listed, address) - 1] !== address);
+      if ((isGlobal && !one.isLocal) || missing.every(mayBe)) {
+        open.delete(place);
+        for (const address of missing) lost.push({ kind, address, isMoved: false });
+        break;
+      }
+      if (++tried === mostTried) break;
     }
   }
   // No two objects can define one global function: what has the name and another size was made of it.
-  const isGlobal = unmatched.some((records) => records.some(({ binding }) => binding === bindings.global));
-  const isChanged = (one: CodeSymbol) =>
-    !one.isLocal && units.every((records) => records.every(({ size }) => size !== one.size >>> 0));
-  for (const one of isGlobal ? open : []) {
-    if (!isChanged(one)) continue;
-    if ([...listed].some((address) => address >= one.start && address < one.start + one.size)) continue;
+  if (!unmatched.some((records) => records.some(({ binding }) => binding === bindings.global))) return lost;
+  const sizes = new Set(units.map((records) => records[0]?.size));
+  for (const one of open.values()) {
+    if (one.isLocal || sizes.has(one.size >>> 0) || listedIn(one).length > 0) continue;
     lost.push({ kind, address: one.start, isMoved: true });
   }
   return lost;
