@@ -18,14 +18,21 @@ export function coverOf<E extends Extent>(
   const order = [...extents].sort((a, b) => a.start - b.start || b.size - a.size || a.rank - b.rank);
   // Open extents, the innermost last; ended ones go when they come to the end of the list.
   const open: E[] = [];
-  let nearest: E | undefined;
+  const closeUpTo = (place: number) => {
+    for (let last = open.at(-1); last && last.start + last.size <= place; last = open.at(-1)) open.pop();
+  };
+  // A label reaches to whatever comes next; one in a function is part of that.
+  let label: E | undefined;
   let next = 0;
   return places.map((place) => {
     for (; next < order.length && (order[next] as E).start <= place; next++) {
-      nearest = order[next] as E;
-      if (nearest.size > 0) open.push(nearest);
+      const one = order[next] as E;
+      closeUpTo(one.start);
+      if (one.size > 0) open.push(one);
+      if (one.size > 0) label = undefined;
+      else if (open.length === 0) label = one;
     }
-    for (let last = open.at(-1); last && last.start + last.size <= place; last = open.at(-1)) open.pop();
-    return open.at(-1) ?? (nearest?.size === 0 ? nearest : undefined);
+    closeUpTo(place);
+    return open.at(-1) ?? label;
   });
 }
