@@ -8,7 +8,7 @@ import { lostSites, recordedKinds, sitesOutsideFunctions } from '../kinds/lost-s
 import type { Finding } from './finding.ts';
 
 /**
- * TP029 to TP031; `sound` is the program without the entries at fault, and of the places `told` another rule has
+ * TP030 to TP032; `sound` is the program without the entries at fault, and of the places `told` another rule has
  * spoken.
  */
 export function* checkLostSites(
@@ -33,7 +33,7 @@ export function* checkLostSites(
     const message = isMoved
       ? `${place} had a ${kind.noun} when it was annotated, was changed since, and has no entry in ${kind.table.name}`
       : `annotate listed the ${kind.noun}, but the site has no entry in ${kind.table.name}`;
-    yield { rule: 'TP029', address, place, message };
+    yield { rule: 'TP032', address, place, message };
   }
   for (const { source, count } of forgottenSources(image)) {
     const what = source === undefined ? 'an object' : `the object of ${source}`;

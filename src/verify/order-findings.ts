@@ -13,7 +13,7 @@ export function byRuleAndAddress(a: Finding, b: Finding): number {
 
 /** Comparisons say that something differs; where another rule says what is wrong with it, they say no more. */
 const comparisons: ReadonlySet<RuleId> = new Set(['TP013', 'TP014']);
-const unlisted: ReadonlySet<RuleId> = new Set(['TP009', 'TP010', 'TP022', 'TP029']);
+const unlisted: ReadonlySet<RuleId> = new Set(['TP009', 'TP010', 'TP022', 'TP032']);
 
 /** The findings that are no consequence of another. */
 export function withoutConsequences(findings: readonly Finding[]): Finding[] {

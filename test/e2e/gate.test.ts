@@ -476,7 +476,7 @@ const gates: readonly Gate[] = [
     name: 'a jump entry that a linker dropped',
     image: () =>
       moveSymbol(linked(), '__start___jump_table', addressOf(linked(), '__start___jump_table') + 16),
-    finds: (_, { branches: [first] }) => [at(first!.code)('TP029')],
+    finds: (_, { branches: [first] }) => [at(first!.code)('TP032')],
     args: ['--linked'],
   },
   {

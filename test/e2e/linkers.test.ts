@@ -21,7 +21,7 @@ import { textpoke } from './programs.ts';
  */
 function lostIn({ linker, way, split }: Cell): readonly string[] {
   if (!way.startsWith('gc')) return [];
-  if (linker === 'gold' && (split || way === 'gc after -r')) return ['TP009', 'TP010', 'TP029'];
+  if (linker === 'gold' && (split || way === 'gc after -r')) return ['TP009', 'TP010', 'TP032'];
   if (linker === 'mold' && split) return ['TP009', 'TP010'];
   return [];
 }

@@ -59,7 +59,7 @@ for (const set of ['gcc-O2', 'clang-O2', 'aarch64-gcc-O2', 'arm-clang-O2', 'thum
     }
     const lost = await verify({ name, bytes: Uint8Array.from(without) }, { linked: true });
     const rules = lost.document.findings.map(({ rule }) => rule);
-    assert.equal(rules.filter((rule) => rule === 'TP029').length, document.counts.branches, rules.join(' '));
+    assert.equal(rules.filter((rule) => rule === 'TP032').length, document.counts.branches, rules.join(' '));
   });
 }
 

@@ -48,16 +48,6 @@ export const coverageRules = {
       'the call changes only the trampoline. Either no code calls it any more, or the objects that call it ' +
       'were not annotated or lost their tables.',
   },
-  TP029: {
-    name: 'lost-branch',
-    severity: 'error',
-    summary: 'a static branch that annotate listed has no entry in the image',
-    help:
-      'The branch keeps its present state for ever: a change of its key does not reach it. annotate listed the ' +
-      'site in the object and left a record of it (.note.textpoke), but the image has the function without the ' +
-      'entry. Either the linker dropped or merged the table (gold and mold do so with --gc-sections), or a ' +
-      'post-link tool such as BOLT moved the code. docs/linking.md has the links that work.',
-  },
   TP030: {
     name: 'forgotten-object',
     severity: 'error',
@@ -77,5 +67,15 @@ export const coverageRules = {
       'symbols. Usual cause: a post-link tool such as BOLT moved the functions and left the tables as they ' +
       'were. The old code never runs, so patching it changes nothing. Patch the image before the tool runs, ' +
       'or leave the functions with sites out.',
+  },
+  TP032: {
+    name: 'lost-branch',
+    severity: 'error',
+    summary: 'a static branch that annotate listed has no entry in the image',
+    help:
+      'The branch keeps its present state for ever: a change of its key does not reach it. annotate listed the ' +
+      'site in the object and left a record of it (.note.textpoke), but the image has the function without the ' +
+      'entry. Either the linker dropped or merged the table (gold and mold do so with --gc-sections), or a ' +
+      'post-link tool such as BOLT moved the code. docs/linking.md has the links that work.',
   },
 } as const satisfies Record<string, Rule>;
