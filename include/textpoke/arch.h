@@ -22,7 +22,7 @@
  *   TEXTPOKE_ARCH_NONE, TEXTPOKE_ARCH_PROGBITS
  *       The relocation that does nothing, and the section type, as the assembler spells them.
  *
- * Every site of a static branch begins with TEXTPOKE_UNIT (in assembly a macro), which this header defines.
+ * Every site of a static branch ends with TEXTPOKE_UNIT (in assembly a macro), which this header defines.
  */
 #ifndef TEXTPOKE_ARCH_H
 #define TEXTPOKE_ARCH_H
@@ -34,7 +34,8 @@
 /* A note, once in each unit that has static branches: "compiled, not annotated" (type 0x10, one word). Annotate makes
  * it say that the unit is annotated; left as it is, it tells textpoke verify that the branches of the unit never
  * switch. Linkers keep notes, and no relocation in it keeps code alive. The label is what is looked for, so that the
- * second site of a unit adds nothing; the name of the source is that of the unit's file symbol. */
+ * second site of a unit adds nothing; the name of the source is that of the unit's file symbol. It stands behind the
+ * site: data takes the source line that waits for the next instruction. */
 #ifndef __ASSEMBLER__
 #define TEXTPOKE_UNIT                                                                                        \
   ".ifndef __textpoke_unit\n\t"                                                                              \

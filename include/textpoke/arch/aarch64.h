@@ -32,7 +32,7 @@
 /* The site S is one instruction, nop or b. Markers: at S+0 the target, at S+2 (unlikely) or S+3 (likely) the
  * key; both lie inside of it. The target must be within 128 MiB: it is in the same function. */
 #define TEXTPOKE_ARCH_BRANCH(key, jump, branch, l_yes)                                                       \
-  __asm__ __inline__ goto(TEXTPOKE_UNIT "771:\n\t"                                                           \
+  __asm__ __inline__ goto("771:\n\t"                                                                         \
                           ".if %c[textpoke_jump]\n\t"                                                        \
                           "b %l[" #l_yes "]\n\t"                                                             \
                           ".else\n\t"                                                                        \
@@ -41,6 +41,7 @@
                           ".reloc 771b, R_AARCH64_NONE, %l[" #l_yes "]\n\t"                                  \
                           ".reloc 771b + 2 + %c[textpoke_branch], R_AARCH64_NONE, %c[textpoke_key]\n\t"      \
                           TEXTPOKE_ARCH_MENTION("%c[textpoke_key]")                                          \
+                          TEXTPOKE_UNIT                                                                      \
                           : /* asm goto of gcc 10 and earlier has no outputs */                              \
                           : [textpoke_key] TEXTPOKE_ARCH_ADDRESS(key), [textpoke_jump] "i"(jump),            \
                             [textpoke_branch] "i"(branch)                                                    \
@@ -69,7 +70,6 @@
 
 /* Bodies of the assembler macros in static_key.h and static_call.h. */
 .macro TEXTPOKE_ARCH_BRANCH key:req, target:req, jump:req, branch:req
-	TEXTPOKE_UNIT
 771:
 	.if \jump
 	b \target
@@ -81,6 +81,7 @@
 	.pushsection .textpoke.keys, "e", %progbits
 	.xword \key
 	.popsection
+	TEXTPOKE_UNIT
 .endm
 
 .macro TEXTPOKE_ARCH_KEY enabled:req, name:req

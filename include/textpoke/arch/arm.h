@@ -55,7 +55,7 @@
  * label has a symbol of its own; a key may be an element or a member, so its whole address stands in
  * .textpoke.keys, which every final link leaves out, behind the place of its site: two words a site. */
 #define TEXTPOKE_ARCH_BRANCH(key, jump, branch, l_yes)                                                       \
-  __asm__ __inline__ goto(TEXTPOKE_UNIT "771:\n\t"                                                           \
+  __asm__ __inline__ goto("771:\n\t"                                                                         \
                           ".if %c[textpoke_jump]\n\t" TEXTPOKE_ARCH_JUMP("%l[" #l_yes "]")                   \
                           ".else\n\t" TEXTPOKE_ARCH_NOP ".endif\n\t"                                         \
                           ".reloc 771b, R_ARM_NONE, %l[" #l_yes "]\n\t"                                      \
@@ -63,6 +63,7 @@
                           ".pushsection .textpoke.keys, \"e?\", %%progbits\n\t"                              \
                           ".word 771b, %c[textpoke_key]\n\t"                                                 \
                           ".popsection\n\t"                                                                  \
+                          TEXTPOKE_UNIT                                                                      \
                           : /* asm goto of gcc 10 and earlier has no outputs */                              \
                           : [textpoke_key] TEXTPOKE_ARCH_ADDRESS(key), [textpoke_jump] "i"(jump),            \
                             [textpoke_branch] "i"(branch)                                                    \
@@ -113,7 +114,6 @@
 #endif
 
 .macro TEXTPOKE_ARCH_BRANCH key:req, target:req, jump:req, branch:req
-	TEXTPOKE_UNIT
 771:
 	.if \jump
 	.if TEXTPOKE_THUMB
@@ -133,6 +133,7 @@
 	.pushsection .textpoke.keys, "e?", %progbits
 	.word 771b, \key
 	.popsection
+	TEXTPOKE_UNIT
 .endm
 
 .macro TEXTPOKE_ARCH_KEY enabled:req, name:req

@@ -24,7 +24,7 @@
 /* The site S is always 5 bytes. Markers: at S+0 the target, at S+2 (unlikely) or S+3 (likely) the key.
  * %c prints a constant operand bare, without `$`. */
 #define TEXTPOKE_ARCH_BRANCH(key, jump, branch, l_yes)                                                       \
-  __asm__ __inline__ goto(TEXTPOKE_UNIT "771:\n\t"                                                           \
+  __asm__ __inline__ goto("771:\n\t"                                                                         \
                           ".if %c[textpoke_jump]\n\t"                                                        \
                           ".byte 0xe9\n\t" /* jmp rel32 */                                                   \
                           ".long %l[" #l_yes "] - (. + 4)\n\t"                                               \
@@ -34,6 +34,7 @@
                           ".reloc 771b, R_X86_64_NONE, %l[" #l_yes "]\n\t"                                   \
                           ".reloc 771b + 2 + %c[textpoke_branch], R_X86_64_NONE, %c[textpoke_key]\n\t"       \
                           TEXTPOKE_ARCH_MENTION("%c[textpoke_key]")                                          \
+                          TEXTPOKE_UNIT                                                                      \
                           : /* asm goto of gcc 10 and earlier has no outputs */                              \
                           : [textpoke_key] "i"(key), [textpoke_jump] "i"(jump), [textpoke_branch] "i"(branch) \
                           : /* clobbers nothing */                                                           \
@@ -64,7 +65,6 @@
 
 /* Bodies of the assembler macros in static_key.h and static_call.h. */
 .macro TEXTPOKE_ARCH_BRANCH key:req, target:req, jump:req, branch:req
-	TEXTPOKE_UNIT
 771:
 	.if \jump
 	.byte 0xe9
@@ -77,6 +77,7 @@
 	.pushsection .textpoke.keys, "e", @progbits
 	.quad \key
 	.popsection
+	TEXTPOKE_UNIT
 .endm
 
 .macro TEXTPOKE_ARCH_KEY enabled:req, name:req
