@@ -21,12 +21,44 @@
  *       The assembly text of __static_call_return0's body.
  *   TEXTPOKE_ARCH_NONE, TEXTPOKE_ARCH_PROGBITS
  *       The relocation that does nothing, and the section type, as the assembler spells them.
+ *
+ * Every site of a static branch ends with TEXTPOKE_UNIT (in assembly a macro), which this header defines.
  */
 #ifndef TEXTPOKE_ARCH_H
 #define TEXTPOKE_ARCH_H
 
 #if !defined(__GNUC__) && !defined(__ASSEMBLER__)
 #error "textpoke: the headers need GNU C: asm goto, statement expressions, __typeof__ (gcc 12, clang 14 or later)"
+#endif
+
+/* A note, once in each unit that has static branches: "compiled, not annotated" (type 0x10, one word). Annotate makes
+ * it say that the unit is annotated; left as it is, it tells textpoke verify that the branches of the unit never
+ * switch. Linkers keep notes, and no relocation in it keeps code alive. The label is what is looked for, so that the
+ * second site of a unit adds nothing; the name of the source is that of the unit's file symbol. It stands behind the
+ * site: data takes the source line that waits for the next instruction. */
+#ifndef __ASSEMBLER__
+#define TEXTPOKE_UNIT                                                                                        \
+  ".ifndef __textpoke_unit\n\t"                                                                              \
+  ".pushsection .note.textpoke, \"a\"\n\t"                                                                   \
+  ".balign 4\n"                                                                                              \
+  "__textpoke_unit:\n\t"                                                                                     \
+  ".long 9, 4, 0x10\n\t"                                                                                     \
+  ".ascii \"textpoke\\0\\0\\0\\0\"\n\t"                                                                      \
+  ".long 0\n\t"                                                                                              \
+  ".popsection\n\t"                                                                                          \
+  ".endif\n\t"
+#else
+.macro TEXTPOKE_UNIT
+	.ifndef __textpoke_unit
+	.pushsection .note.textpoke, "a"
+	.balign 4
+__textpoke_unit:
+	.long 9, 4, 0x10
+	.ascii "textpoke\0\0\0\0"
+	.long 0
+	.popsection
+	.endif
+.endm
 #endif
 
 #if defined(__x86_64__) && defined(__LP64__)

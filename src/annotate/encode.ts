@@ -9,15 +9,18 @@
 //   it by its __start_ symbol or by KEEP).
 
 import { isNameless } from '../arch/code-map.ts';
+import type { SectionNumber } from '../bytes/named-numbers.ts';
 import { entryLayout, type TableRow } from '../bytes/table.ts';
 import { ByteView } from '../bytes/view.ts';
-import type { ElfChange, NewRelocation, NewSection, NewSymbol, SymbolRef } from '../elf/change.ts';
+import type { ElfChange, NewGroup, NewRelocation, NewSection, NewSymbol, SymbolRef } from '../elf/change.ts';
 import {
   ELFOSABI_GNU,
   ELFOSABI_NONE,
+  SHF_ALLOC,
   SHF_GNU_RETAIN,
   SHF_GROUP,
   SHT_GROUP,
+  SHT_NOTE,
   SHT_PROGBITS,
   STT_NOTYPE,
   STT_SECTION,
@@ -25,6 +28,7 @@ import {
 import { TextpokeError } from '../errors.ts';
 import type { FieldTarget, NewEntry } from '../object/found.ts';
 import type { ObjectCode } from '../object/object-code.ts';
+import { noteSection } from '../object/unit-notes.ts';
 
 /** Names that compilers give to code shared by many functions; linkers merge these as they do .text. */
 const sharedCode = /^\.text\.(unlikely|hot|startup|exit|unknown|split|cold)\.?$/;
@@ -122,15 +126,93 @@ function groupsByMember(object: ObjectCode): ReadonlyMap<number, number> {
   return groups;
 }
 
+/** What an object gets besides its tables: notes about a code section, or (undefined) about the object as a whole. */
+export interface NewNotes {
+  readonly code: SectionNumber | undefined;
+  readonly data: Uint8Array;
+}
+
+/** Collects sections to add; each shares the fate of the code that it is about. */
+class SectionAdditions {
+  readonly sections: NewSection[] = [];
+  retained = false;
+  private readonly object: ObjectCode;
+  private readonly bind: boolean;
+  private readonly groupOf: ReadonlyMap<number, number>;
+  private readonly ownGroups = new Map<number, number[]>();
+
+  constructor(object: ObjectCode, bind: boolean) {
+    this.object = object;
+    this.bind = bind;
+    this.groupOf = groupsByMember(object);
+  }
+
+  /** Adds a section about code; `retain` asks for SHF_GNU_RETAIN where no group keeps it. */
+  add(code: SectionNumber, section: NewSection, retain: boolean): void {
+    const { name, flags } = this.object.file.section(code, section.name);
+    if ((flags & SHF_GROUP) !== 0) {
+      const group = this.groupOf.get(code);
+      if (group === undefined) {
+        throw new TextpokeError('elf-malformed', 'the section has SHF_GROUP, but no group lists it', {
+          section: name,
+        });
+      }
+      this.sections.push({ ...section, group });
+    } else if (this.bind && isOwnSection(name)) {
+      const members = this.ownGroups.get(code) ?? [];
+      this.ownGroups.set(code, members);
+      members.push(this.sections.length);
+      this.sections.push(section);
+    } else if (this.bind && retain) {
+      this.retained = true;
+      this.sections.push({ ...section, flags: section.flags | SHF_GNU_RETAIN });
+    } else this.sections.push(section);
+  }
+
+  /** The groups of code that had none. */
+  groups(symbols: SymbolAdditions): NewGroup[] {
+    const { object } = this;
+    return [...this.ownGroups].map(([code, newMembers]) => ({
+      // Any symbol will do, but one with a name: eu-elflint wants the signature to have one.
+      signature:
+        object
+          .symbolsIn(code)
+          .find((i) => !object.symbols.isSectionSymbol(i) && !isNameless(object.arch, object.symbols, i)) ??
+        symbols.sectionSymbol(code),
+      members: [code],
+      newMembers,
+    }));
+  }
+}
+
+/** A section of notes, which linkers keep without a flag unless it is in a group. */
+function noteSectionOf(data: Uint8Array): NewSection {
+  return {
+    name: noteSection,
+    type: SHT_NOTE,
+    flags: SHF_ALLOC,
+    addralign: 4,
+    entsize: 0,
+    data,
+    relocations: [],
+  };
+}
+
 export type EncodedTables = Pick<ElfChange, 'symbols' | 'sections' | 'groups' | 'osabi'>;
 
 /**
- * Table sections for entries and the symbols that they need, in the order of tables and code sections. With `bind`
- * false (kernel modules, whose loader wants one section a table) tables are plain sections unless their code is in a
- * group.
+ * Table sections for entries, the symbols that they need and sections of notes, in the order of tables and code
+ * sections. With `bind` false (kernel modules, whose loader wants one section a table) tables are plain sections unless
+ * their code is in a group.
  */
-export function encodeTables(object: ObjectCode, entries: readonly NewEntry[], bind: boolean): EncodedTables {
-  if (entries.length === 0) return { symbols: [], sections: [], groups: [], osabi: undefined };
+export function encodeTables(
+  object: ObjectCode,
+  entries: readonly NewEntry[],
+  notes: readonly NewNotes[],
+  bind: boolean,
+): EncodedTables {
+  if (entries.length === 0 && notes.length === 0)
+    return { symbols: [], sections: [], groups: [], osabi: undefined };
   const { file } = object;
   const symbols = new SymbolAdditions(object);
   // Names come first, so that symbols are numbered in the order in which their calls were found.
@@ -145,55 +227,29 @@ export function encodeTables(object: ObjectCode, entries: readonly NewEntry[], b
     if (list) list.push(entry);
     else byCode.set(entry.site.section, [entry]);
   }
-  const groupOf = groupsByMember(object);
-  const sections: NewSection[] = [];
-  const ownGroups = new Map<number, number[]>();
-  let retained = false;
+  const additions = new SectionAdditions(object, bind);
   for (const [row, byCode] of byTable) {
     for (const [code, list] of [...byCode].sort((a, b) => a[0] - b[0])) {
-      const codeSection = file.section(code, row.name);
-      let group: number | undefined;
-      let flags = row.flags;
-      if ((codeSection.flags & SHF_GROUP) !== 0) {
-        group = groupOf.get(code);
-        if (group === undefined) {
-          throw new TextpokeError('elf-malformed', 'the section has SHF_GROUP, but no group lists it', {
-            section: codeSection.name,
-          });
-        }
-      } else if (bind && isOwnSection(codeSection.name)) {
-        const members = ownGroups.get(code) ?? [];
-        ownGroups.set(code, members);
-        members.push(sections.length);
-      } else if (bind) {
-        flags |= SHF_GNU_RETAIN;
-        retained = true;
-      }
-      sections.push({
+      const section = {
         name: row.name,
         type: SHT_PROGBITS,
-        flags,
+        flags: row.flags,
         addralign: object.arch.wordSize === 8 ? row.addralign : 4,
         entsize: row.entsize,
-        group,
         ...encodeSection(object, row, list, symbols),
-      });
+      };
+      additions.add(code, section, true);
     }
   }
-  const groups = [...ownGroups].map(([code, newMembers]) => ({
-    // Any symbol will do, but one with a name: eu-elflint wants the signature to have one.
-    signature:
-      object
-        .symbolsIn(code)
-        .find((i) => !object.symbols.isSectionSymbol(i) && !isNameless(object.arch, object.symbols, i)) ??
-      symbols.sectionSymbol(code),
-    members: [code],
-    newMembers,
-  }));
+  for (const { code, data } of notes) {
+    if (code === undefined) additions.sections.push(noteSectionOf(data));
+    else additions.add(code, noteSectionOf(data), false);
+  }
+  const groups = additions.groups(symbols);
   return {
     symbols: symbols.added,
-    sections,
+    sections: additions.sections,
     groups,
-    osabi: retained && file.header.osabi === ELFOSABI_NONE ? ELFOSABI_GNU : undefined,
+    osabi: additions.retained && file.header.osabi === ELFOSABI_NONE ? ELFOSABI_GNU : undefined,
   };
 }

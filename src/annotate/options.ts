@@ -16,6 +16,8 @@ export interface AnnotateOptions extends ListingRules {
   readonly smpBarriers?: boolean | undefined;
   /** Also counts the bytes of code that cannot be decoded, which takes a sweep over all of it. */
   readonly countUndecodable?: boolean | undefined;
+  /** Notes in every object that it was annotated, also where there is no site; false unless given. */
+  readonly mark?: boolean | undefined;
 }
 
 /** Holds the instructions that an annotated object lists against another reader; throws when it disagrees. */

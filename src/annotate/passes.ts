@@ -5,7 +5,7 @@ import { isArchive, readArchive, rewriteArchive } from '../elf/archive.ts';
 import { type ElfChange, isEmptyChange } from '../elf/change.ts';
 import { ET_REL, SHF_EXECINSTR } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
-import { isElf } from '../elf/magic.ts';
+import { isBitcode, isElf } from '../elf/magic.ts';
 import { readElf } from '../elf/read.ts';
 import { rewriteObject } from '../elf/rewrite.ts';
 import { inFile, TextpokeError } from '../errors.ts';
@@ -16,6 +16,7 @@ import { checkResult } from './check.ts';
 import { encodeTables } from './encode.ts';
 import { type AnnotateOptions, kindsAskedFor, type ObjectCheck } from './options.ts';
 import { type AnnotateStats, statsOf } from './stats.ts';
+import { type UnitNotes, unitNotesOf } from './unit-notes.ts';
 
 /** An object or an archive, annotated. */
 export interface Annotated {
@@ -27,8 +28,8 @@ export interface Annotated {
 
 /**
  * Annotates an object or an archive in memory; nothing is written. Archive members that are no ELF objects stay
- * as they are; `check` is shown each object that is annotated. Errors: those of reading, `site-unpatchable`,
- * `site-mismatch`, `key-unaligned`.
+ * as they are, but bitcode is refused, which a linker would take; `check` is shown each object that is annotated.
+ * Errors: those of reading, `lto-object`, `site-unpatchable`, `site-mismatch`, `key-unaligned`.
  */
 export function annotate(
   path: string,
@@ -36,15 +37,36 @@ export function annotate(
   options: AnnotateOptions = {},
   check?: ObjectCheck,
 ): Annotated {
-  if (!isArchive(bytes)) return annotateObject(path, bytes, options, check);
+  return isArchive(bytes)
+    ? annotateArchive(path, bytes, options, check)
+    : annotateObject(path, bytes, options, check);
+}
+
+/** Archives in archives that are looked into: no linker does, so there is no need for more. */
+const deepest = 8;
+
+/** Annotates the members of an archive, and those of archives in it. */
+function annotateArchive(
+  path: string,
+  bytes: Uint8Array,
+  options: AnnotateOptions,
+  check: ObjectCheck | undefined,
+  depth = 1,
+): Annotated {
   return inFile(path, () => {
+    if (depth > deepest)
+      throw new TextpokeError('archive-malformed', `archives are nested more than ${deepest} deep`);
     const members = readArchive(bytes);
     const contents = new Map<number, Uint8Array>();
     const stats: AnnotateStats[] = [];
     members.forEach((member, i) => {
       const content = bytes.subarray(member.offset, member.offset + member.size);
-      if (member.special || !isElf(content)) return;
-      const result = annotateObject(`${path}(${member.name})`, content, options, check);
+      const name = `${path}(${member.name})`;
+      if (member.special) return;
+      let result: Annotated;
+      if (isArchive(content)) result = annotateArchive(name, content, options, check, depth + 1);
+      else if (isElf(content) || isBitcode(content)) result = annotateObject(name, content, options, check);
+      else return;
       for (const one of result.stats) stats.push(one);
       if (result.bytes) contents.set(i, result.bytes);
     });
@@ -62,7 +84,8 @@ function annotateObject(
   return inFile(path, () => {
     const read = readElf(path, bytes);
     const arch = archOf(read.header);
-    refuseSlimLto(read);
+    const bytecode = bytecodeOf(read);
+    if (bytecode !== undefined && !hasCode(read)) refuseBytecode(bytecode, false);
     const file = read.header.type === ET_REL ? withSymbolTable(read) : read;
     // Stripped of everything, an object may have no symbol table; without code there is nothing to miss.
     if (!file.symtab && file.header.type === ET_REL && !hasCode(file)) return { bytes: undefined, stats: [] };
@@ -70,9 +93,12 @@ function annotateObject(
     const search = new Search(object, options, (of) =>
       kinds.flatMap(({ annotate: row }) => row?.waysOut?.(of) ?? []),
     );
-    const found = kindsAskedFor(options).flatMap(({ annotate: row }) => (row ? [row.find(search)] : []));
+    const asked = kindsAskedFor(options);
+    const found = asked.flatMap(({ annotate: row }) => (row ? [row.find(search)] : []));
     // From here on the set of sites is final; what follows only writes it down.
-    const change = changeFor(object, found, options);
+    if (bytecode !== undefined && found.some(hasSites)) refuseBytecode(bytecode, true);
+    const isMarked = options.mark === true && bytecode === undefined;
+    const change = changeFor(object, found, unitNotesOf(search, found, asked, isMarked), options);
     const result = isEmptyChange(change) ? undefined : rewriteObject(file, change);
     const annotated = result ? checkResult(path, result, found, change.groups.length) : object;
     check?.(annotated);
@@ -84,23 +110,41 @@ function hasCode(file: ElfFile): boolean {
   return file.sections.some((s) => (s.flags & SHF_EXECINSTR) !== 0 && s.size > 0);
 }
 
-/** Slim GCC LTO objects are ELF files without machine code. */
-function refuseSlimLto(file: ElfFile): void {
-  if (!hasCode(file) && file.sections.some((s) => s.name.startsWith('.gnu.lto_'))) {
-    throw new TextpokeError(
-      'lto-object',
-      'the object holds GCC LTO bytecode and no machine code; link it first (gcc -flto -r -flinker-output=nolto-rel) ' +
-        'or compile with -ffat-lto-objects or without -flto',
-    );
-  }
+function hasSites({ entries, listed }: Found): boolean {
+  return entries.length > 0 || listed.some(({ entries: old }) => old.length > 0);
+}
+
+/** Whose bytecode an object holds from which a linker would compile its code again; undefined without any. */
+function bytecodeOf({ sections }: ElfFile): 'GCC' | 'LLVM' | undefined {
+  if (sections.some(({ name }) => name.startsWith('.gnu.lto_'))) return 'GCC';
+  return sections.some(({ name }) => name === '.llvm.lto') ? 'LLVM' : undefined;
+}
+
+/** Throws `lto-object`: what is annotated would not be what is linked, or there is nothing to annotate yet. */
+function refuseBytecode(of: 'GCC' | 'LLVM', hasMachineCode: boolean): never {
+  const relocatable = of === 'GCC' ? 'gcc -flto -r -flinker-output=nolto-rel' : 'ld.lld -r';
+  const section = of === 'GCC' ? '.gnu.lto_*' : '.llvm.lto';
+  throw new TextpokeError(
+    'lto-object',
+    hasMachineCode
+      ? `the object holds ${of} LTO bytecode beside its machine code, and a linker that takes the bytecode compiles ` +
+          `the code again, without the tables; compile with -fno-lto, annotate the output of ${relocatable}, ` +
+          `or remove the bytecode (objcopy -R '${section}')`
+      : `the object holds ${of} LTO bytecode and no machine code; link it first (${relocatable}) or compile without -flto`,
+  );
 }
 
 /** All that is to change in the object. */
-function changeFor(object: ObjectCode, found: readonly Found[], { module }: AnnotateOptions): ElfChange {
+function changeFor(
+  object: ObjectCode,
+  found: readonly Found[],
+  { notes, patches }: UnitNotes,
+  { module }: AnnotateOptions,
+): ElfChange {
   const entries = found.flatMap((of) => of.entries);
   return {
-    ...encodeTables(object, entries, module !== true),
-    patches: found.flatMap(({ change }) => change?.patches ?? []),
+    ...encodeTables(object, entries, notes, module !== true),
+    patches: [...found.flatMap(({ change }) => change?.patches ?? []), ...patches],
     retyped: found.flatMap(({ change }) => change?.retyped ?? []),
     realigned: found.flatMap(({ change }) => change?.realigned ?? []),
   };

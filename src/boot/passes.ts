@@ -10,6 +10,7 @@ import type { Kind } from '../kinds/kind.ts';
 import { kinds, programOf } from '../kinds/registry.ts';
 import { startCpus } from './cpus.ts';
 import { jumpLabelInit } from './jump-label.ts';
+import { lossOf } from './losses.ts';
 import { Runtime } from './runtime.ts';
 import { staticCallInit } from './static-call.ts';
 import { type BootStep, describeStep, runStep } from './steps.ts';
@@ -53,6 +54,7 @@ export function replayBoot(image: Image, options: BootOptions = {}): Runtime {
   const { upFill = 'ds', progress = () => {}, steps = [] } = options;
   progress('reading the tables');
   const runtime = new Runtime(programOf(image, { profile: options.profile }));
+  runtime.log.note(lossOf(runtime.program));
   for (const phase of phases) {
     progress(phase);
     runtime.poker.phase = phase;

@@ -8,6 +8,7 @@ import type { StaticCall } from '../image/static-calls.ts';
 import { cpuDown, cpuUp } from './cpus.ts';
 import { checkExpectation, type Expectation } from './expectation.ts';
 import type { Reserved } from './log.ts';
+import { requireComplete } from './losses.ts';
 import { exported, loadModule, unloadModule } from './modules.ts';
 import { textReserved } from './reserved.ts';
 import type { Runtime } from './runtime.ts';
@@ -142,7 +143,7 @@ function carryOut(
       }
       break;
     case 'decDeferred':
-      for (const key of keysNamed(runtime, step.key)) decrementKeyLater(runtime, key, step.timeout);
+      for (const key of keysOf(runtime, step.key)) decrementKeyLater(runtime, key, step.timeout);
       break;
     case 'load':
       loadModule(runtime, openModule(step.file), upFill);
@@ -172,9 +173,16 @@ function carryOut(
     case 'expect':
       break;
     default:
-      for (const key of keysNamed(runtime, step.key)) keyOperations[step.do](runtime, key);
+      for (const key of keysOf(runtime, step.key)) keyOperations[step.do](runtime, key);
   }
   return undefined;
+}
+
+/** The keys of a name that a step changes. Errors as `keysNamed` and `requireComplete`. */
+function keysOf(runtime: Runtime, text: string): number[] {
+  const keys = keysNamed(runtime, text);
+  requireComplete(runtime.program, text);
+  return keys;
 }
 
 /** A module that was given the trampoline alone may call, but not update. Error `step-refused`. */

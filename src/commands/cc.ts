@@ -8,14 +8,18 @@ import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import type { AnnotateOptions } from '../annotate/options.ts';
 import { annotate } from '../annotate/passes.ts';
+import { readElfFrom } from '../elf/read.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { destinationOf } from '../files/identity.ts';
-import { readInput } from '../files/input.ts';
+import { readInput, withSource } from '../files/input.ts';
 import { discard, discardPending, renameInto, replace, siblingOf } from '../files/publish.ts';
 import { type RightsOf, rightsOf } from '../files/rights.ts';
 import { reasonOf } from '../files/source.ts';
+import { Image } from '../image/image.ts';
+import { forgottenSources } from '../image/unit-notes.ts';
 import { printError, tellError, warn } from '../output/console.ts';
 import { tellUnlisted } from './annotate.ts';
+import { annotatingAssembler } from './cc-assembler.ts';
 import { type CompiledObject, readCompilerLine } from './compiler-line.ts';
 
 interface Ended {
@@ -26,7 +30,7 @@ interface Ended {
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 /** Runs the compiler on this process's own files; whatever asks this process to end is passed on to it. */
-async function runCompiler(words: readonly string[]): Promise<Ended> {
+async function runCompiler(words: readonly string[], env: NodeJS.ProcessEnv | undefined): Promise<Ended> {
   const { spawn } = await import('node:child_process'); // what annotate does not load
   const [command, ...args] = words as [string, ...string[]];
   const forward = (signal: NodeJS.Signals) => child.kill(signal);
@@ -36,7 +40,7 @@ async function runCompiler(words: readonly string[]): Promise<Ended> {
     process.on(signal, forward);
     for (const listener of others[i] ?? []) process.removeListener(signal, listener);
   });
-  const child = spawn(command, args, { stdio: 'inherit' });
+  const child = spawn(command, args, { stdio: 'inherit', env: env ?? process.env });
   const ended = await new Promise<Ended>((resolve) => {
     child.on('error', (error: NodeJS.ErrnoException) => {
       printError(`cannot run ${command}: ${error.code}`);
@@ -96,9 +100,9 @@ function takeAway(path: string): MadeObject | undefined {
   }
 }
 
-/** Annotates what was made and gives it its name. An object without sites stays the file that the compiler made. */
+/** Annotates what was made and gives it its name. An object without sites is marked, so that verify knows of it. */
 async function finish({ rights, path }: MadeObject, name: string, options: AnnotateOptions): Promise<void> {
-  const { bytes, stats } = annotate(name, readInput(rights.path), options);
+  const { bytes, stats } = annotate(name, readInput(rights.path), { ...options, mark: true });
   tellUnlisted(stats);
   try {
     if (!bytes) {
@@ -115,21 +119,27 @@ async function finish({ rights, path }: MadeObject, name: string, options: Annot
 
 /** Why an object is none of textpoke's business, by the error that says so. */
 const leftAlone: Readonly<Record<string, string>> = {
-  'lto-object': 'the object has no machine code before the link; annotate the output of `ld -r`',
+  'lto-object':
+    'the linker compiles the object (again); link with textpoke cc -- gcc, or annotate the output of `ld -r`',
   'not-elf': 'the file is not an ELF object',
   'machine-unsupported': 'textpoke does not support the machine of the object',
 };
 
-/** Finishes one object, which the compiler's line calls `name`; returns the exit status. */
-async function finishOrRemove(made: MadeObject, name: string, options: AnnotateOptions): Promise<number> {
+/** Finishes one object, which the compiler's line calls by its path; returns the exit status. */
+async function finishOrRemove(
+  made: MadeObject,
+  { path: name, isAssembled }: CompiledObject,
+  options: AnnotateOptions,
+): Promise<number> {
   try {
     await finish(made, name, options);
     return ExitCode.done;
   } catch (error) {
-    const reason = error instanceof TextpokeError ? leftAlone[error.code] : undefined;
+    const code = error instanceof TextpokeError ? error.code : '';
+    const reason = leftAlone[code];
     if (reason !== undefined) {
       renameInto(made.rights.path, made.path);
-      warn(`${name}: not annotated, left unchanged: ${reason}`);
+      if (!isAssembled || code !== 'lto-object') warn(`${name}: not annotated, left unchanged: ${reason}`);
       return ExitCode.done;
     }
     const exitCode = tellError(error);
@@ -147,6 +157,22 @@ function tellUnseen(path: string): void {
   warn(`${path}: not annotated: the compiler wrote no regular file of this name`);
 }
 
+/** Says so when a link has code that was never annotated: the linker compiled it (LTO), or an object was left out. */
+async function tellForgotten(path: string): Promise<void> {
+  if (!isFile(path)) return;
+  try {
+    await withSource(path, (source) => {
+      const file = readElfFrom(path, source);
+      for (const { source: of } of file.segments.length > 0 ? forgottenSources(new Image(file)) : [])
+        warn(
+          `${path}: ${of ?? 'code that the linker compiled'} has static branches that were never annotated`,
+        );
+    });
+  } catch (error) {
+    if (!(error instanceof TextpokeError)) throw error; // no image that textpoke could read
+  }
+}
+
 /** Where the compiler is to write instead, when its line leaves one object whose name means nothing to it. */
 function besideOf(objects: readonly CompiledObject[]): { path: string; words: string[] } | undefined {
   const [object] = objects;
@@ -160,14 +186,18 @@ export async function runCc(words: readonly string[], options: AnnotateOptions):
   if (words.length === 0) {
     throw new TextpokeError('usage', 'a compiler is required: textpoke cc -- gcc -c x.c');
   }
-  const { objects, linkedAtOnce } = readCompilerLine(words);
-  if (linkedAtOnce.length > 0) {
+  const { objects, linkedAtOnce, image } = readCompilerLine(words);
+  const assembler = image === undefined ? undefined : await annotatingAssembler(words, options);
+  const beside = besideOf(objects);
+  const { status, signal } = await runCompiler(beside?.words ?? words, assembler?.environment);
+  const isAssembled = assembler?.hasRun() === true;
+  assembler?.remove();
+  if (linkedAtOnce.length > 0 && !isAssembled) {
     warn(
       `${linkedAtOnce.join(' ')}: not annotated, because the command compiles and links at once; use -c and link the objects`,
     );
   }
-  const beside = besideOf(objects);
-  const { status, signal } = await runCompiler(beside?.words ?? words);
+  if (image !== undefined && status === 0) await tellForgotten(image);
   if (signal || status !== 0) {
     discardPending();
     return signal ? endAs(signal) : status;
@@ -176,8 +206,8 @@ export async function runCc(words: readonly string[], options: AnnotateOptions):
     ? objects.map(({ path }) => (isFile(beside.path) ? { rights: rightsOf(beside.path), path } : undefined))
     : objects.map(({ path }) => takeAway(path));
   const statuses: number[] = [];
-  for (const [i, { path }] of objects.entries()) {
-    if (made[i]) statuses.push(await finishOrRemove(made[i], path, options));
+  for (const [i, object] of objects.entries()) {
+    if (made[i]) statuses.push(await finishOrRemove(made[i], object, options));
   }
   if (statuses.length === 0) for (const { path } of objects) tellUnseen(path);
   return statuses.find((one) => one !== ExitCode.done) ?? ExitCode.done;

@@ -51,6 +51,8 @@ export interface CompiledObject {
   readonly path: string;
   /** The line that makes the very same object under another name, where there is such a line. */
   readonly under?: ((name: string) => string[]) | undefined;
+  /** An assembler's: where it holds nothing but bytecode, the linker compiles that. */
+  readonly isAssembled?: true;
 }
 
 export interface CompilerLine {
@@ -58,6 +60,22 @@ export interface CompilerLine {
   readonly objects: readonly CompiledObject[];
   /** Sources that are compiled and linked at once: their objects are gone before anybody sees them. */
   readonly linkedAtOnce: readonly string[];
+  /** What a line links. */
+  readonly image?: string | undefined;
+}
+
+/** What a link takes besides sources. */
+const linked = /\.(o|lo|obj|a|so(\.\d+)*)$/;
+
+/** An assembler by itself leaves one object (gas's manual, "-o"). */
+const assembler = /^(.*-)?as$/;
+
+function readAssemblerLine(words: readonly string[]): CompilerLine {
+  const at = words.findLastIndex((word) => word.startsWith('-o'));
+  const word = words[at] ?? '-oa.out';
+  const path = word === '-o' ? words[at + 1] : word.slice(2);
+  const isAsking = words.some((one) => one === '--version' || one === '--help');
+  return { objects: path === undefined || isAsking ? [] : [{ path, isAssembled: true }], linkedAtOnce: [] };
 }
 
 /** Without its suffix, as the drivers derive names from it. */
@@ -72,6 +90,7 @@ function stem(path: string): string {
 export function readCompilerLine(words: readonly string[]): CompilerLine {
   const expanded = expandWords(words);
   const isPlain = expanded.length === words.length && expanded.every((word, i) => word === words[i]);
+  if (assembler.test(basename(words[0] ?? ''))) return readAssemblerLine(expanded);
   const options = expanded.findIndex((word) => word.startsWith('-'));
   const compiler = expanded.slice(0, Math.max(options, 1));
   const inputs: string[] = [];
@@ -107,8 +126,9 @@ export function readCompilerLine(words: readonly string[]): CompilerLine {
       seen.name ||= i === expanded.length;
     }
   }
+  const isLink = !seen.end && !seen.compile && (inputs.length > 0 || expanded.some((w) => linked.test(w)));
+  if (isLink) return { objects: [], linkedAtOnce: inputs, image: output?.path ?? 'a.out' };
   if (seen.end || inputs.length === 0) return { objects: [], linkedAtOnce: [] };
-  if (!seen.compile) return { objects: [], linkedAtOnce: inputs };
   if (output?.path === '-') return { objects: [], linkedAtOnce: [] };
   const paths = output ? [output.path] : inputs.map((input) => `${stem(basename(input))}.o`);
   const [path] = paths;

@@ -80,6 +80,7 @@ export const STT_TLS = 6;
 export const STT_GNU_IFUNC = 10;
 
 export const STV_DEFAULT = 0;
+export const STV_INTERNAL = 1;
 export const STV_HIDDEN = 2;
 
 export const PT_LOAD = 1;

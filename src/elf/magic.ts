@@ -9,8 +9,8 @@ export function isElf(bytes: Uint8Array): boolean {
   return bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
 }
 
-/** LLVM bitcode starts with `BC 0xc0de`, or with its wrapper's 0x0b17c0de. */
-function isBitcode(b: Uint8Array): boolean {
+/** True for LLVM bitcode, which starts with `BC 0xc0de`, or with its wrapper's 0x0b17c0de. */
+export function isBitcode(b: Uint8Array): boolean {
   return (
     (b[0] === 0x42 && b[1] === 0x43 && b[2] === 0xc0 && b[3] === 0xde) ||
     (b[0] === 0xde && b[1] === 0xc0 && b[2] === 0x17 && b[3] === 0x0b)

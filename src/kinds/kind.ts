@@ -117,6 +117,12 @@ export interface Kind<S extends Site = Site, E extends DumpedEntry = DumpedEntry
   /** What patching may change for a site: virtual addresses and numbers of bytes. */
   changes(program: Program, site: S): readonly (readonly [address: Address, length: number])[];
 
+  // What tells of a site that has lost its entry.
+  /** Nothing but a record that annotate leaves: true where such a site may stand, patched or not. */
+  mayStand?(image: Image, address: Address): boolean;
+  /** The code itself, once annotate has noted that an object lists such sites. */
+  readonly isNoted?: true;
+
   // What may stand at a site.
   /** What must stand there now; undefined where nothing but the number of CPUs decides. */
   demand?(program: Program, site: S, circumstances: Circumstances): Demand;

@@ -58,10 +58,14 @@ export function configurationOf({
   return { path: suppressionsName, suppressions: inFile(suppressionsName, read) };
 }
 
-/** Tells a report; `document` is its JSON, and `summary` is said as text even when all is well. */
+/** Tells a report; `document` is its JSON, `summary` is said as text even when all is well, `notes` beside the report. */
 export async function tellReport<Document>(
   report: Report,
-  { document, summary = '' }: { readonly document: Document; readonly summary?: string },
+  {
+    document,
+    summary = '',
+    notes = [],
+  }: { readonly document: Document; readonly summary?: string; readonly notes?: readonly string[] },
   options: ReportOptions,
 ): Promise<Verification<Document>> {
   const failsOn: readonly Severity[] = options.failOn === 'warning' ? ['error', 'warning'] : ['error'];
@@ -80,6 +84,6 @@ export async function tellReport<Document>(
     document,
     passed: !findings.some(({ rule }) => failsOn.includes(rules[rule].severity)),
     reports,
-    notes: linesProblem === undefined ? [] : [`${file}: ${linesProblem}`],
+    notes: [...notes, ...(linesProblem === undefined ? [] : [`${file}: ${linesProblem}`])],
   };
 }

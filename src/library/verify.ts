@@ -3,6 +3,7 @@ import { againstBaseline } from '../diff/files.ts';
 import type { DumpOptions } from '../dump/passes.ts';
 import { type Input, nameOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
+import { hasNoNames } from '../kinds/lost-sites.ts';
 import type { LockPolicy } from '../object/found.ts';
 import { type VerifyDocument, verifyJson } from '../output/verify.ts';
 import { checkImage, type Verified } from '../verify/passes.ts';
@@ -43,7 +44,12 @@ export async function verifyImage(image: Image, input: Input, options: VerifyOpt
     options.baseline === undefined ? [] : await againstBaseline(options.baseline, input, options);
   const given = (['original', 'baseline'] as const).filter((need) => options[need] !== undefined);
   const report = makeReport(nameOf(input), image, [...findings, ...besides], { configuration, given });
-  return tellReport(report, { document: verifyJson(report, counts) }, options);
+  const notes = hasNoNames(image)
+    ? [
+        `${nameOf(input)}: without a symbol table verify cannot find static branches that lost their entries; verify before strip`,
+      ]
+    : [];
+  return tellReport(report, { document: verifyJson(report, counts), notes }, options);
 }
 
 /** Runs the checks, beside the original if one is given. */

@@ -1,5 +1,6 @@
 // Entries by themselves: in code, on instructions, keys in data, within their function, in order.
 import type { Program } from '../demand/program.ts';
+import { unitNotes } from '../image/unit-notes.ts';
 import { countSites } from '../kinds/registry.ts';
 import { checkInTurn } from './checked.ts';
 import type { Finding } from './finding.ts';
@@ -15,7 +16,7 @@ export function checkEntries(
   program: Program,
   { state = 'booted' }: VerifyOptions,
 ): { readonly findings: readonly Finding[]; readonly sound: Program } {
-  if (countSites(program) === 0) {
+  if (countSites(program) === 0 && unitNotes(program.image).annotated === 0) {
     const message = 'no table has an entry; annotate the objects, and keep the tables in the link';
     const place = program.image.file.path;
     return { findings: [{ rule: 'TP016', address: undefined, place, message }], sound: program };

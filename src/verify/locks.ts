@@ -9,6 +9,7 @@ import type { Frame } from '../dwarf/frames.ts';
 import type { CodeRange } from '../image/code-space.ts';
 import { kernelBanner } from '../image/kernel.ts';
 import { provableRange } from '../image/provable.ts';
+import { unitNotes } from '../image/unit-notes.ts';
 import { droppedLocks, lockState, mayStay } from '../kinds/lock-prefix/demand.ts';
 import { keptLock, lockPrefix } from '../kinds/lock-prefix/kind.ts';
 import { kinds } from '../kinds/registry.ts';
@@ -27,7 +28,7 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
   if (!prefix) return;
   // A kernel has locks that it keeps on one CPU too, without a table of them (arch/x86/include/asm/sync_bitops.h).
   const usual = kernelBanner(image) === undefined ? 'all' : 'listed';
-  const policy = options.locks ?? (locks.length > 0 ? usual : 'none');
+  const policy = options.locks ?? (locks.length > 0 || unitNotes(image).hasLocks ? usual : 'none');
   if (policy === 'none') return;
   const entryOf = new Map(locks.map((site) => [site.address, site.entry.address]));
   const listed = new Set(entryOf.keys());

@@ -13,7 +13,7 @@ export function byRuleAndAddress(a: Finding, b: Finding): number {
 
 /** Comparisons say that something differs; where another rule says what is wrong with it, they say no more. */
 const comparisons: ReadonlySet<RuleId> = new Set(['TP013', 'TP014']);
-const unlisted: ReadonlySet<RuleId> = new Set(['TP009', 'TP010', 'TP022']);
+const unlisted: ReadonlySet<RuleId> = new Set(['TP009', 'TP010', 'TP022', 'TP032']);
 
 /** The findings that are no consequence of another. */
 export function withoutConsequences(findings: readonly Finding[]): Finding[] {
@@ -21,7 +21,10 @@ export function withoutConsequences(findings: readonly Finding[]): Finding[] {
   const wrong = new Set(findings.filter(isError).map(({ address }) => address));
   // An entry that was turned to another site leaves that one listed twice and its own not at all.
   const isLost = findings.some(({ rule }) => unlisted.has(rule));
+  // Markers name the branches themselves, where the linker has kept them.
+  const isMarked = findings.some(({ rule }) => rule === 'TP022');
   return findings
+    .filter(({ rule }) => rule !== 'TP030' || !isMarked)
     .filter(({ rule, address }) => !comparisons.has(rule) || address === undefined || !wrong.has(address))
     .filter(({ rule }) => rule !== 'TP019' || !isLost);
 }

@@ -1,5 +1,6 @@
 // The passes of verify over an image, top to bottom; findings in order of rule and address.
 import type { Image } from '../image/image.ts';
+import { unitNotes } from '../image/unit-notes.ts';
 import { countGroups, countSites, programOf, type SiteCounts } from '../kinds/registry.ts';
 import { checkBarriers } from './barriers.ts';
 import { checkCoverage } from './coverage.ts';
@@ -7,6 +8,7 @@ import { checkEntries } from './entries.ts';
 import type { Finding } from './finding.ts';
 import { checkInstructions } from './instructions.ts';
 import { checkLocks } from './locks.ts';
+import { checkLostSites } from './lost-sites.ts';
 import { checkMarkers } from './markers.ts';
 import type { VerifyOptions } from './options.ts';
 import { byRuleAndAddress, withoutConsequences } from './order-findings.ts';
@@ -24,7 +26,7 @@ export function checkImage(image: Image, options: VerifyOptions = {}): Verified 
   const program = programOf(image);
   const counts = countGroups(program);
   const { findings: causes, sound } = checkEntries(program, options);
-  if (countSites(program) === 0) return { findings: causes, counts };
+  if (countSites(program) === 0 && unitNotes(image).annotated === 0) return { findings: causes, counts };
   // From here on checks see the entries that nothing is wrong with, and are told of the others where these excuse.
   const findings = [
     ...causes,
@@ -34,6 +36,8 @@ export function checkImage(image: Image, options: VerifyOptions = {}): Verified 
     ...checkLocks(sound, program, options),
     ...checkBarriers(sound, options),
   ];
+  const told = new Set(findings.map(({ address }) => address));
+  for (const finding of checkLostSites(program, sound, told)) findings.push(finding);
   const faulty = new Set(findings.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
   const differences = original ? checkOriginal(program, programOf(original), faulty) : [];
   return { findings: withoutConsequences([...findings, ...differences]).sort(byRuleAndAddress), counts };

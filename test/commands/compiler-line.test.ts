@@ -51,7 +51,35 @@ test('lines that link, preprocess or only ask leave no object', () => {
     'gcc -shared a.o libb.a -Wl,-T,x.ld -o lib.so',
     'gcc',
   ];
-  for (const line of lines) assert.deepEqual(read(line), { objects: [], linkedAtOnce: [] }, line);
+  for (const line of lines) {
+    const { objects, linkedAtOnce } = read(line);
+    assert.deepEqual({ objects, linkedAtOnce }, { objects: [], linkedAtOnce: [] }, line);
+  }
+});
+
+test('a line that links names its image', () => {
+  const rows: readonly (readonly [string, string | undefined])[] = [
+    ['gcc a.o b.o -o program', 'program'],
+    ['gcc a.o', 'a.out'],
+    ['gcc -shared a.o libb.a -Wl,-T,x.ld -o lib.so', 'lib.so'],
+    ['ccache gcc -flto a.o -oprogram', 'program'],
+    ['gcc x.c', 'a.out'],
+    ['gcc -c x.c', undefined],
+    ['gcc -S x.c', undefined],
+    ['gcc -print-file-name=libc.a', undefined],
+    ['gcc', undefined],
+  ];
+  for (const [line, image] of rows) assert.equal(read(line).image, image, line);
+});
+
+test('an assembler by itself leaves one object', () => {
+  const rows: readonly (readonly [string, readonly string[]])[] = [
+    ['as --64 -o x.o x.s', ['x.o']],
+    ['/usr/bin/aarch64-linux-gnu-as x.s -ox.o', ['x.o']],
+    ['as x.s', ['a.out']],
+    ['as --version', []],
+  ];
+  for (const [line, objects] of rows) assert.deepEqual(paths(line), objects, line);
 });
 
 test('sources that are compiled and linked at once are named', () => {

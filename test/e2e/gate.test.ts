@@ -112,6 +112,12 @@ function moveSymbol(image: string, name: string, value: number): string {
   return path;
 }
 
+/** The branches in a function as it was linked. */
+const branchesOf = (name: string, tables: ImageTables) => {
+  const { value, size } = imageSymbols(linked()).find((s) => s.name === name)!;
+  return tables.branches.filter(({ code }) => code >= value && code < value + size);
+};
+
 const strangers = {
   call: `#include "textpoke/static_call.h"
     int plain(int);
@@ -460,6 +466,24 @@ const gates: readonly Gate[] = [
     name: 'a marked branch of an object that was not annotated',
     image: () => booted({ stranger: strangers.branch, flags: ['-Wl,--emit-relocs'] }),
     finds: (image) => [at(nopIn(image, 'stranger'))('TP022')],
+  },
+  {
+    name: 'a static branch of an object that was not annotated',
+    image: () => booted({ stranger: strangers.branch }),
+    finds: () => ['TP030 undefined'],
+  },
+  {
+    name: 'a jump entry that a linker dropped',
+    image: () =>
+      moveSymbol(linked(), '__start___jump_table', addressOf(linked(), '__start___jump_table') + 16),
+    finds: (_, { branches: [first] }) => [at(first!.code)('TP032')],
+    args: ['--linked'],
+  },
+  {
+    name: 'a function that a post-link tool moved, with the table left as it was',
+    image: () => moveSymbol(linked(), 'branches', addressOf(linked(), 'shared')),
+    finds: (_, tables) => branchesOf('branches', tables).map(({ code }) => at(code)('TP031')),
+    args: ['--linked'],
   },
   {
     name: 'calls of a function that is freed',

@@ -68,6 +68,9 @@ export function readelf(file: string, shift = 0): ReadelfView {
   return { sections, symbols, relocations, groups };
 }
 
+/** eu-elflint knows the notes of GNU's, and calls those of others unknown (elflint.c, check_note_data). */
+export const unknownNote = /unknown object file note type 1[6-8] with owner name 'textpoke'/;
+
 /**
  * What eu-elflint complains about, with numbers blanked out, sorted and each once. (Where it cannot name a
  * relocation's type, as on m68k, it takes symbol numbers for types; what it says of those means nothing.)
@@ -75,7 +78,7 @@ export function readelf(file: string, shift = 0): ReadelfView {
 export function elflint(file: string): string[] {
   const lines = tryRun('eu-elflint', ['--gnu-ld', file])
     .stdout.split('\n')
-    .filter((line) => !line.includes('<INVALID RELOC>'))
+    .filter((line) => !line.includes('<INVALID RELOC>') && !unknownNote.test(line))
     .map((line) => line.replace(/\[ *\d+\]/g, '[]').replace(/\d+/g, 'N'));
   return [...new Set(lines)].sort();
 }

@@ -41,6 +41,7 @@
                           ".reloc 771b, R_AARCH64_NONE, %l[" #l_yes "]\n\t"                                  \
                           ".reloc 771b + 2 + %c[textpoke_branch], R_AARCH64_NONE, %c[textpoke_key]\n\t"      \
                           TEXTPOKE_ARCH_MENTION("%c[textpoke_key]")                                          \
+                          TEXTPOKE_UNIT                                                                      \
                           : /* asm goto of gcc 10 and earlier has no outputs */                              \
                           : [textpoke_key] TEXTPOKE_ARCH_ADDRESS(key), [textpoke_jump] "i"(jump),            \
                             [textpoke_branch] "i"(branch)                                                    \
@@ -55,7 +56,7 @@
 #define TEXTPOKE_ARCH_TRAMPOLINE_RETURN "ret"
 #define TEXTPOKE_ARCH_TRAMPOLINE(scope, name, key, body)                                                     \
   ".pushsection .static_call.text, \"ax\", @progbits\n\t"                                                    \
-  ".balign 8\n\t" scope ".type " name ", STT_FUNC\n" name ":\n\t" body "\n\t"                               \
+  ".balign 8\n\t" scope ".type " name ", STT_FUNC\n" name ":\n\t" body "\n\t"                                \
   ".inst 0x00004353\n\t" /* udf #0x4353: "a trampoline" */                                                   \
   ".size " name ", . - " name "\n\t"                                                                         \
   ".popsection\n"
@@ -80,6 +81,7 @@
 	.pushsection .textpoke.keys, "e", %progbits
 	.xword \key
 	.popsection
+	TEXTPOKE_UNIT
 .endm
 
 .macro TEXTPOKE_ARCH_KEY enabled:req, name:req

@@ -63,6 +63,7 @@
                           ".pushsection .textpoke.keys, \"e?\", %%progbits\n\t"                              \
                           ".word 771b, %c[textpoke_key]\n\t"                                                 \
                           ".popsection\n\t"                                                                  \
+                          TEXTPOKE_UNIT                                                                      \
                           : /* asm goto of gcc 10 and earlier has no outputs */                              \
                           : [textpoke_key] TEXTPOKE_ARCH_ADDRESS(key), [textpoke_jump] "i"(jump),            \
                             [textpoke_branch] "i"(branch)                                                    \
@@ -132,6 +133,7 @@
 	.pushsection .textpoke.keys, "e?", %progbits
 	.word 771b, \key
 	.popsection
+	TEXTPOKE_UNIT
 .endm
 
 .macro TEXTPOKE_ARCH_KEY enabled:req, name:req

@@ -34,6 +34,7 @@
                           ".reloc 771b, R_X86_64_NONE, %l[" #l_yes "]\n\t"                                   \
                           ".reloc 771b + 2 + %c[textpoke_branch], R_X86_64_NONE, %c[textpoke_key]\n\t"       \
                           TEXTPOKE_ARCH_MENTION("%c[textpoke_key]")                                          \
+                          TEXTPOKE_UNIT                                                                      \
                           : /* asm goto of gcc 10 and earlier has no outputs */                              \
                           : [textpoke_key] "i"(key), [textpoke_jump] "i"(jump), [textpoke_branch] "i"(branch) \
                           : /* clobbers nothing */                                                           \
@@ -76,6 +77,7 @@
 	.pushsection .textpoke.keys, "e", @progbits
 	.quad \key
 	.popsection
+	TEXTPOKE_UNIT
 .endm
 
 .macro TEXTPOKE_ARCH_KEY enabled:req, name:req

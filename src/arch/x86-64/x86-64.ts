@@ -153,7 +153,7 @@ function startsBranch(code: Uint8Array, map: CodeMap, offset: number): boolean {
   return false;
 }
 
-/** A PLT entry: [endbr64] [bnd] jmp *slot(%rip), or a jmp rel32 put between by a linker. */
+/** A PLT entry: [endbr64] [mov $index, %r11d (mold)] [bnd] jmp *slot(%rip), or a jmp rel32 put between by a linker. */
 function readStub(
   code: Uint8Array,
   offset: number,
@@ -161,6 +161,7 @@ function readStub(
 ): { slot: number } | { target: number } | undefined {
   let at = offset;
   if (holds(code, at, Uint8Array.of(0xf3, 0x0f, 0x1e, 0xfa))) at += 4; // endbr64
+  if (code[at] === 0x41 && code[at + 1] === 0xbb) at += 6; // mov imm32, %r11d
   if (code[at] === 0xf2) at += 1; // bnd
   const next = (size: number) => address + (at - offset) + size;
   if (code[at] === 0xff && code[at + 1] === 0x25 && at + 6 <= code.length) {

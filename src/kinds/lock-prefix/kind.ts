@@ -58,6 +58,7 @@ export const lockPrefix: LockKind = {
   read: (image) => readLockSites(image, smpLocks),
   changes: (_, { address }) => [[address, 1]],
   states: lockStates,
+  isNoted: true,
   patched: droppedLocks,
   phase: 'SMP alternatives',
   // alternatives_text_reserved leaves the last byte out.

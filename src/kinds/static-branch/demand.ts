@@ -14,12 +14,12 @@ export function wantsJump(site: BranchSite, enabled: boolean): boolean {
 }
 
 /** Sizes that a static branch may have at a site. */
-export function branchSizes(image: Image, site: BranchSite): readonly number[] {
-  return image.instructionsAt(site.address).branchSizes;
+export function branchSizes(image: Image, { address }: Pick<BranchSite, 'address'>): readonly number[] {
+  return image.instructionsAt(address).branchSizes;
 }
 
 /** The branch instruction at a site now; undefined when it is neither a NOP nor a jump of a size that may stand there. */
-export function branchAt(image: Image, site: BranchSite): SiteInstruction | undefined {
+export function branchAt(image: Image, site: Pick<BranchSite, 'address'>): SiteInstruction | undefined {
   const instruction = image.instructionAt(site.address);
   const known = instruction.kind === 'nop' || instruction.kind === 'jump';
   return known && branchSizes(image, site).includes(instruction.size) ? instruction : undefined;

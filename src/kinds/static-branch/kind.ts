@@ -11,7 +11,7 @@ import {
   placeName,
   siteColumns,
 } from '../shown.ts';
-import { branchDemand, branchSizes, branchStates } from './demand.ts';
+import { branchAt, branchDemand, branchSizes, branchStates } from './demand.ts';
 import { findStaticBranches, findWaysOut } from './find.ts';
 import { type BranchSite, jumpBit1, jumpBranch, jumpTable, readBranchSites } from './table.ts';
 
@@ -91,6 +91,8 @@ export const staticBranch: Kind<BranchSite, DumpedJumpEntry> = {
     [site.address, image.instructionAt(site.address).size || largestOf(branchSizes(image, site))],
     [site.key, 4],
   ],
+
+  mayStand: (image, address) => branchAt(image, { address }) !== undefined,
 
   demand: branchDemand,
   states: branchStates,

@@ -284,6 +284,7 @@ test('stubs between a site and its function are seen through', () => {
     ['ff 25 f0 ff ff ff', { slot: 0xff6 }],
     ['f3 0f 1e fa ff 25 10 00 00 00', { slot: 0x101a }], // endbr64; jmp *
     ['f3 0f 1e fa f2 ff 25 10 00 00 00', { slot: 0x101b }], // endbr64; bnd jmp *
+    ['f3 0f 1e fa 41 bb 02 00 00 00 ff 25 10 00 00 00', { slot: 0x1020 }], // endbr64; mov $2, %r11d; jmp *
     ['f2 ff 25 10 00 00 00', { slot: 0x1017 }],
     ['e9 00 10 00 00', { target: 0x2005 }], // jmp
     ['f3 0f 1e fa e9 00 10 00 00', { target: 0x2009 }],
