@@ -95,7 +95,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       .argument('[object...]', 'objects or .a archives, in place; @FILE lists names')
       .option('-o, --output <file>', 'write to this file instead (one input)'),
   )
-    .option('--mark', 'note in objects without sites too that they were annotated')
+    .option('--mark', 'also mark objects that have no sites')
     .option('--dry-run', 'print what would change, write nothing')
     .option('--backup', 'keep the old file as FILE.orig')
     .option('--stats', 'print the number of sites')

@@ -33,6 +33,8 @@ export function storeFunction(runtime: Runtime, call: StaticCall, address: numbe
         'the loader adds the load base to this pointer (packed relocation, DT_RELR), so the pointer cannot be NULL; link without -z pack-relative-relocs',
       );
   } else if (relocation) {
+    // Asked before the only relocation that may tell is changed.
+    const repeats = dynamic.repeatsAddends(arch);
     const type = address === 0 ? arch.dynamic.none : arch.dynamic.relative;
     const record = dynamic.encode(arch, relocation, type, call.key, address);
     poker.store(relocation.record, record, `relocation of ${reason}`);
@@ -47,7 +49,7 @@ export function storeFunction(runtime: Runtime, call: StaticCall, address: numbe
     }
     // The loader leaves a pointer without relocation as it stands, so NULL has to stand there. Else it ignores what
     // does, and the linker's habit is kept: GNU ld repeats the addend there, lld writes zero.
-    if (address !== 0 && !dynamic.repeatsAddends(arch)) word = wordBytes(image, 0);
+    if (address !== 0 && !repeats) word = wordBytes(image, 0);
   } else if (address !== 0 && image.isPositionIndependent) {
     refuse('the image is position-independent, but the pointer has no dynamic relocation for a new value');
   }

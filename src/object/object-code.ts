@@ -102,7 +102,9 @@ export class ObjectCode {
       this.bySection = new Map();
       for (let i = 1; i < this.symbols.count; i++) {
         const defined = this.symbols.section[i] as number;
-        if (defined <= 0 || this.symbols.type(i) === STT_FILE) continue;
+        // No offset is known of a value that no number holds.
+        if (defined <= 0 || this.symbols.type(i) === STT_FILE || Number.isNaN(this.symbols.value[i]))
+          continue;
         const list = this.bySection.get(defined);
         if (list) list.push(i);
         else this.bySection.set(defined, [i]);

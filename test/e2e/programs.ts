@@ -231,7 +231,8 @@ export interface Finding {
 /** What `textpoke verify` finds. */
 export function findings(image: string, args: readonly string[] = []): Finding[] {
   const result = textpoke(['verify', image, ...args, '--format', 'json']);
-  assert.equal(result.stderr, '', `verify ${args.join(' ')}`);
+  const noted = result.stderr.replace(/^textpoke: .*: without a symbol table verify cannot find .*\n/, '');
+  assert.equal(noted, '', `verify ${args.join(' ')}`);
   const document = JSON.parse(result.stdout) as { schema: string; findings: Finding[] };
   assert.equal(document.schema, 'textpoke.verify/1');
   assert.equal(result.status, document.findings.some((f) => f.severity === 'error') ? 1 : 0);
