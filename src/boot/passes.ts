@@ -1,13 +1,16 @@
 // The passes of boot, top to bottom: the phases of the kernel's start, then the steps of the running program.
 import type { UpFill } from '../demand/patch.ts';
 import type { Profile } from '../demand/profiles.ts';
+import type { Program } from '../demand/program.ts';
 import type { Site } from '../demand/sites.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { readElfFrom } from '../elf/read.ts';
+import { TextpokeError } from '../errors.ts';
 import { type Input, nameOf, openInput } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
-import type { Kind } from '../kinds/kind.ts';
+import { type Kind, keyOf } from '../kinds/kind.ts';
 import { kinds, programOf } from '../kinds/registry.ts';
+import { inTables } from '../kinds/spans.ts';
 import { startCpus } from './cpus.ts';
 import { jumpLabelInit } from './jump-label.ts';
 import { lossOf } from './losses.ts';
@@ -54,6 +57,7 @@ export function replayBoot(image: Image, options: BootOptions = {}): Runtime {
   const { upFill = 'ds', progress = () => {}, steps = [] } = options;
   progress('reading the tables');
   const runtime = new Runtime(programOf(image, { profile: options.profile }));
+  requireKeysOutside(runtime.program);
   runtime.log.note(lossOf(runtime.program));
   for (const phase of phases) {
     progress(phase);
@@ -71,6 +75,23 @@ export function replayBoot(image: Image, options: BootOptions = {}): Runtime {
     runStep(runtime, step, { upFill, openModule });
   }
   return runtime;
+}
+
+/** Error `table-malformed`: an entry's key lies among entries, so that the phases would sort it away. */
+function requireKeysOutside({ image, sites }: Program): void {
+  const isInTable = inTables(image, sites);
+  for (const kind of kinds) {
+    const key = sites
+      .of(kind)
+      .map(keyOf)
+      .find((at) => at !== undefined && isInTable(at));
+    if (key === undefined) continue;
+    throw new TextpokeError(
+      'table-malformed',
+      `an entry names the key ${image.describe(key)}, which lies in a table of entries; a key in data of its own is required`,
+      { file: image.file.path, section: kind.table.name },
+    );
+  }
 }
 
 /** Brings the sites of a kind to what is demanded of them, from any state that they may have. */

@@ -27,7 +27,7 @@ export function splitWords(text: string): string[] {
   return words;
 }
 
-/** As many as libiberty expands for gcc and binutils; files that name themselves or each other end here. */
+/** As many as libiberty expands for gcc and binutils. */
 const mostFiles = 2000;
 /** Bytes of all response files of a command line, however often each of them is named; and of a list of files. */
 const largestList = 64 << 20;
@@ -38,11 +38,11 @@ const largestList = 64 << 20;
  */
 export function expandWords(words: readonly string[]): string[] {
   const expanded: string[] = [];
-  const pending: Iterator<string>[] = [words.values()];
+  const pending: { readonly word?: string; readonly words: Iterator<string> }[] = [{ words: words.values() }];
   let files = 0;
   let bytes = 0;
   while (pending.length > 0) {
-    const { done, value: word } = (pending.at(-1) as Iterator<string>).next();
+    const { done, value: word } = (pending.at(-1) as (typeof pending)[number]).words.next();
     if (done) {
       pending.pop();
       continue;
@@ -52,12 +52,17 @@ export function expandWords(words: readonly string[]): string[] {
       expanded.push(word);
       continue;
     }
+    if (pending.some((open) => open.word === word))
+      throw new TextpokeError('usage', `${word}: the response file names itself, directly or through others`);
     bytes += text.length;
     if (++files > mostFiles || bytes > largestList) {
       const limit = files > mostFiles ? `${mostFiles} response files` : `${largestList} bytes`;
-      throw new TextpokeError('usage', `${word}: more than ${limit} to expand; a file may name itself`);
+      throw new TextpokeError(
+        'usage',
+        `${word}: more than ${limit} to expand; a file may be named very often`,
+      );
     }
-    pending.push(splitWords(text).values());
+    pending.push({ word, words: splitWords(text).values() });
   }
   return expanded;
 }

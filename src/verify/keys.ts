@@ -7,6 +7,7 @@ import { STT_OBJECT } from '../elf/constants.ts';
 import type { Image } from '../image/image.ts';
 import { keyOf } from '../kinds/kind.ts';
 import { kinds } from '../kinds/registry.ts';
+import { inTables } from '../kinds/spans.ts';
 import type { Checked } from './checked.ts';
 import type { Finding } from './finding.ts';
 import type { RuleId } from './rules.ts';
@@ -16,12 +17,13 @@ export function checkKeys({ image, sites }: Program): Checked {
   const findings: Finding[] = [];
   const faulty = new Set<number>();
   const judged = new Map<number, Finding | undefined>();
+  const isInTable = inTables(image, sites);
   for (const kind of kinds) {
     for (const site of sites.of(kind)) {
       const key = keyOf(site);
       if (key === undefined) continue;
       const isKnown = judged.has(key);
-      const finding = isKnown ? judged.get(key) : judgeKey(image, key, site);
+      const finding = isKnown ? judged.get(key) : judgeKey(image, key, site, isInTable);
       judged.set(key, finding);
       if (!finding) continue;
       faulty.add(site.entry.address);
@@ -31,7 +33,12 @@ export function checkKeys({ image, sites }: Program): Checked {
   return { findings, faulty };
 }
 
-function judgeKey(image: Image, key: Address, { entry }: Site): Finding | undefined {
+function judgeKey(
+  image: Image,
+  key: Address,
+  { entry }: Site,
+  isInTable: (key: Address) => boolean,
+): Finding | undefined {
   const make = (rule: RuleId, address: number, message: string): Finding => ({
     rule,
     address,
@@ -51,6 +58,7 @@ function judgeKey(image: Image, key: Address, { entry }: Site): Finding | undefi
   if (!isKeyPlace(image, key)) {
     return make('TP006', key, 'an entry names a key that is not in writable data');
   }
+  if (isInTable(key)) return make('TP006', key, 'an entry names a key that lies in a table of entries');
   const near = image.symbolAt(key);
   if (near?.type === STT_OBJECT && near.offset < near.size && near.offset + size > near.size) {
     const message = `a key needs ${size} bytes, but ${near.name} has only ${near.size - near.offset} bytes here`;

@@ -23,4 +23,35 @@ export const corpus: readonly (readonly [was: string, one: Case])[] = [
       options: 4282780842,
     },
   ],
+  [
+    'a symbol whose value no number holds was looked for without end',
+    {
+      entry: 'dump',
+      seed: 'annotated gcc-O2-fPIC/call',
+      edits: [{ at: 1395, put: '21586026' }],
+      options: 2360807516,
+    },
+  ],
+  [
+    'boot took a key that lay inside of the table, and sorted it away',
+    {
+      entry: 'boot',
+      seed: 'image thumb-clang-O2',
+      edits: [{ at: 131360, put: '00000000', what: '__jump_table[11]' }],
+      options: 2441751061,
+    },
+  ],
+  [
+    'a response file that names itself was read two thousand times',
+    {
+      entry: 'response files',
+      seed: 'response 1',
+      edits: [
+        { at: 8, insert: '0a', times: 2048 },
+        { at: 15, remove: 5, what: 'words' },
+        { at: 15, insert: '27' },
+      ],
+      options: 4053716596,
+    },
+  ],
 ];
