@@ -6,6 +6,7 @@ import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } fro
 import { join } from 'node:path';
 import test from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import { noteTypes, readUnitNotes } from '../../src/object/unit-notes.ts';
 import { ruleIds, rules } from '../../src/verify/rules.ts';
 import { builtProgram } from '../built.ts';
 import { run, scratch, toolTest } from '../tools.ts';
@@ -96,6 +97,12 @@ const call = (image: string, tables: ImageTables, name: string, nth = 0) =>
   tables.calls.filter((c) => (c.key & ~3) === addressOf(image, `__SCK__${name}`))[nth]!;
 const at = (address: number) => (rule: string) => `${rule} ${hex(address)}`;
 const section = (image: string, name: string) => imageSections(image).find((s) => s.name === name)!;
+/** Where the types of textpoke's notes stand that have a site in them. */
+const typesOfNotes = (image: string) => {
+  const { address, size } = section(image, '.note.textpoke');
+  const notes = readUnitNotes(Buffer.from(bytesAt(image, address, size), 'hex'), true);
+  return [...notes].filter(({ type }) => type === noteTypes.sites).map(({ offset }) => address + offset + 8);
+};
 const kept = (image: string) => {
   const { address } = section(image, '.smp_locks.kept');
   return { entry: address, lock: address + Buffer.from(bytesAt(image, address, 4), 'hex').readInt32LE(0) };
@@ -435,11 +442,20 @@ const gates: readonly Gate[] = [
     original: true,
   },
   {
-    name: 'a jump entry that is there twice',
+    name: 'a jump entry that is there twice, so that another one is missing',
     changes: (image, tables) =>
       jumpEntry(branch(image, tables, 'off_key', 1).entry, branch(image, tables, 'off_key', 0)),
     // One entry twice means another one missing, which hides more.
     finds: (image, tables) => [at(branch(image, tables, 'off_key', 1).code)('TP032')],
+    args: ['--fail-on', 'warning'],
+  },
+  {
+    name: 'a jump entry that is there twice, where no note tells of the other one',
+    changes: (image, tables) => [
+      ...jumpEntry(branch(image, tables, 'off_key', 1).entry, branch(image, tables, 'off_key', 0)),
+      ...typesOfNotes(image).map((address): Change => [address, '7f000000']),
+    ],
+    finds: (image, tables) => [at(branch(image, tables, 'off_key').code)('TP019')],
     args: ['--fail-on', 'warning'],
   },
   {
