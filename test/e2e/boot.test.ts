@@ -5,7 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { readElf } from '../../src/elf/read.ts';
 import { Image } from '../../src/image/image.ts';
 import { readStaticCalls } from '../../src/image/static-calls.ts';
-import { run, toolTest, tryRun } from '../tools.ts';
+import { rowsOf, run, toolTest, tryRun } from '../tools.ts';
 import {
   addressOf,
   assertSameFile,
@@ -97,7 +97,7 @@ function sitesOf(image: string, call: string): string[] {
     .sort();
 }
 
-for (const request of images) {
+for (const request of rowsOf(images, 5)) {
   toolTest(`keys on and off change what runs, in a ${nameOf(request)}`, tools, () => {
     thereAndBack(
       request,
@@ -253,7 +253,7 @@ for (const request of images) {
   );
 }
 
-for (const request of fixed) {
+for (const request of rowsOf(fixed, 3)) {
   toolTest(
     `calls that are NULL at first become calls, tail calls and conditional ones, in a ${nameOf(request)}`,
     tools,
@@ -310,7 +310,7 @@ function dynamicRelocations(image: string): { at: Map<number, string>; relative:
   return { at, relative, counted: Number(counted?.[1] ?? 0) };
 }
 
-for (const request of movable) {
+for (const request of rowsOf(movable, 4)) {
   toolTest(
     `the loader does not undo an update: the pointer's relocation changes with it, in a ${nameOf(request)}`,
     tools,

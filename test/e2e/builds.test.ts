@@ -21,7 +21,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
 import { seeded } from '../seeded.ts';
-import { run, scratch, toolTest } from '../tools.ts';
+import { longTest, run, scratch, toolTest } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -242,7 +242,7 @@ function contents(tree: string): string[] {
   return names.map((name) => `${name} ${digest(join(example, name))}`);
 }
 
-toolTest(`make -j2 of ${many} objects gives the bytes of make -j1`, ['make', 'gcc'], (t) => {
+longTest(`make -j2 of ${many} objects gives the bytes of make -j1`, ['make', 'gcc'], (t) => {
   const tree = manyUnits(t, many);
   command(tree, 'many', ['make', '-j1']);
   const one = contents(tree);
@@ -251,7 +251,7 @@ toolTest(`make -j2 of ${many} objects gives the bytes of make -j1`, ['make', 'gc
   assert.deepEqual(contents(tree), one);
 });
 
-toolTest(
+longTest(
   'a build that is killed at any moment goes on to the bytes of one that was not',
   ['make', 'gcc'],
   async (t) => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { run, toolTest } from '../tools.ts';
+import { rowsOf, run, toolTest } from '../tools.ts';
 import {
   bootWithNotes,
   changed,
@@ -46,7 +46,10 @@ import {
 const compilers = ['gcc', 'clang'];
 
 for (const machine of machines) {
-  for (const set of machine.sets.filter((name) => namesOf(name).includes('main'))) {
+  for (const set of rowsOf(
+    machine.sets.filter((name) => namesOf(name).includes('main')),
+    5,
+  )) {
     const other: Kind = /fPIC|O0|sections/.test(set) ? '-pie' : '-no-pie';
     toolTest(`${set}: -static and ${other} programs run, boot, change and change back`, machine.tools, () => {
       for (const linker of linkers) {
@@ -58,7 +61,7 @@ for (const machine of machines) {
   }
 }
 
-for (const { machine, name, prefix, ret, nop, clear } of states) {
+for (const { machine, name, prefix, ret, nop, clear } of rowsOf(states, 3)) {
   toolTest(
     `NULL and RET0 in place of a function, and a function in place of them: ${name}`,
     machine.tools,
@@ -93,7 +96,7 @@ for (const { machine, name, prefix, ret, nop, clear } of states) {
   );
 }
 
-for (const { machine, name, prefix } of states) {
+for (const { machine, name, prefix } of rowsOf(states, 3)) {
   toolTest(
     `objects that ld -r put together keep every entry; dead code goes with its entries: ${name}`,
     machine.tools,
@@ -184,7 +187,10 @@ for (const machine of machines) {
     `an inline function that two objects hold is linked once, with one entry a site: ${machine.name}`,
     machine.tools,
     () => {
-      for (const set of machine.sets.filter((name) => namesOf(name).includes('comdat-main'))) {
+      for (const set of rowsOf(
+        machine.sets.filter((name) => namesOf(name).includes('comdat-main')),
+        3,
+      )) {
         for (const linker of linkers.filter((name) => set.includes('gcc') === (name === 'bfd'))) {
           for (const via of set.endsWith('-O2') ? linkers : [undefined]) {
             const image = link(machine, {
@@ -208,7 +214,7 @@ for (const machine of machines) {
   );
 }
 
-for (const { machine, name, prefix } of states) {
+for (const { machine, name, prefix } of rowsOf(states, 3)) {
   toolTest(`a shared object with sites of its own runs, booted too: ${name}`, machine.tools, () => {
     for (const linker of linkers) {
       for (const compiler of compilers) {
@@ -246,7 +252,7 @@ int icf_first(void), icf_second(void), icf_same(void), icf_same_again(void);
 int main(void) { printf("%d %d %d %d\\n", icf_first(), icf_second(), icf_same(), icf_same_again()); }
 `;
 
-for (const { machine, name, prefix } of states) {
+for (const { machine, name, prefix } of rowsOf(states, 3)) {
   toolTest(
     `lld --icf=all keeps apart what differs in its key alone, and each key works by itself: ${name}`,
     machine.tools,

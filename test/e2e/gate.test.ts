@@ -9,7 +9,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { noteTypes, readUnitNotes } from '../../src/object/unit-notes.ts';
 import { ruleIds, rules } from '../../src/verify/rules.ts';
 import { builtProgram } from '../built.ts';
-import { run, scratch, toolTest } from '../tools.ts';
+import { longTest, run, scratch, toolTest } from '../tools.ts';
 import { broken, type Change, callEntry, jumpEntry, s32, s64 } from './broken.ts';
 import {
   addressOf,
@@ -756,7 +756,7 @@ toolTest(
   },
 );
 
-toolTest('150,000 findings are told like one', ['as', 'ld'], () => {
+longTest('150,000 findings are told like one', ['as', 'ld'], () => {
   const path = fresh('many');
   const count = 150_000;
   writeFileSync(

@@ -17,7 +17,7 @@ import test, { type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { builtProgram } from '../built.ts';
 import { seeded } from '../seeded.ts';
-import { scratch } from '../tools.ts';
+import { rowsOf, scratch } from '../tools.ts';
 import { done, namesOf, plain, sets, textpoke } from './programs.ts';
 
 /** Kills of each kind; TEXTPOKE_KILLS asks for more. */
@@ -62,12 +62,13 @@ function inspect({ directory, names, before, after }: Objects, what: string) {
   return { changed, others: readdirSync(directory).filter((name) => !before.has(name)) };
 }
 
-for (const [signal, jobs] of [
-  ['SIGKILL', '1'],
+const signals = [
   ['SIGKILL', '2'],
-  ['SIGINT', '1'],
   ['SIGINT', '2'],
-] as const) {
+  ['SIGKILL', '1'],
+  ['SIGINT', '1'],
+] as const;
+for (const [signal, jobs] of rowsOf(signals, 4)) {
   test(`${signal} at ${kills} random moments of annotate -j ${jobs} leaves every object old or new`, async (t) => {
     const objects = objectsOf(t);
     const args = [builtProgram(), 'annotate', '-j', jobs, '--files-from', `${objects.directory}.list`];

@@ -1,7 +1,7 @@
 // Calls and branches at the ends of what an instruction reaches, and the veneers that linkers put in between.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { run, toolTest, tryRun } from '../tools.ts';
+import { rowsOf, run, toolTest, tryRun } from '../tools.ts';
 import { bootWithNotes, compileText, type Machine, states, withBytesAt } from './cross.ts';
 import {
   addressOf,
@@ -57,7 +57,7 @@ SECTIONS {
 }
 `;
 
-for (const { machine, name, prefix, nop } of states) {
+for (const { machine, name, prefix, nop } of rowsOf(states, 3)) {
   toolTest(
     `calls out of reach stay on their trampolines, behind the veneers that linkers make: ${name}`,
     machine.tools,
@@ -157,7 +157,7 @@ distant:
 	.section .note.GNU-stack, "", %progbits
 `;
 
-for (const { machine, name, prefix, nop } of states) {
+for (const { machine, name, prefix, nop } of rowsOf(states, 3)) {
   toolTest(
     `the last place in reach is branched to and called, the first beyond is not: ${name}`,
     machine.tools,

@@ -14,7 +14,7 @@ import {
   lengthOf,
   lockPrefixOf,
 } from '../../../src/arch/x86-64/length.ts';
-import { run, scratch, toolTest } from '../../tools.ts';
+import { longTest, run, scratch, toolTest } from '../../tools.ts';
 import { compare, noAgreement, summary } from '../agreement.ts';
 import { disassemble } from '../objdump.ts';
 
@@ -465,7 +465,7 @@ function eachByteString(add: (bytes: readonly number[]) => void): void {
   }
 }
 
-toolTest("lengths are objdump's for every opcode, systematically and at random", ['objdump'], async (t) => {
+longTest("lengths are objdump's for every opcode, systematically and at random", ['objdump'], async (t) => {
   // Fifteen nops after each byte string: whatever it is, the next one begins a line of the listing.
   const strings: (readonly number[])[] = Object.values(instructions).flatMap((rows) =>
     rows.map(([bytes]) => [...hex(bytes)]),

@@ -6,7 +6,7 @@ import test from 'node:test';
 import type { CodeMap } from '../../../src/arch/code-map.ts';
 import { lengthOf, lockPrefixOf } from '../../../src/arch/x86-64/length.ts';
 import { findLockPrefixes, startsInstruction, sweep } from '../../../src/arch/x86-64/sweep.ts';
-import { toolTest } from '../../tools.ts';
+import { longTest, toolTest } from '../../tools.ts';
 import { compare, noAgreement, summary } from '../agreement.ts';
 import { disassemble } from '../objdump.ts';
 
@@ -180,7 +180,7 @@ const LARGE = [
 ];
 const ENOUGH = 6_000_000;
 
-toolTest(
+longTest(
   "lengths and lock prefixes are objdump's over five million instructions of large programs",
   ['objdump'],
   async (t) => {
