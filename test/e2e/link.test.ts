@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { run, toolTest, tryRun } from '../tools.ts';
+import { rowsOf, run, toolTest, tryRun } from '../tools.ts';
 import {
   addressOf,
   assertSameFile,
@@ -48,25 +48,25 @@ function prove(request: Link, prints: string, counts: readonly number[]): void {
 }
 
 for (const compiler of compilers) {
-  for (const level of ['O0', 'O2', 'Os']) {
+  for (const level of rowsOf(['O2', 'O0', 'Os'], 3)) {
     toolTest(
       `annotated objects of ${compiler} -${level} link to a dynamic and to a static program that runs, boots and verifies: both linkers, with and without script`,
       tools,
       () => {
         for (const linker of linkers)
           for (const kind of ['no-pie', 'static'] as const)
-            for (const script of scripts)
+            for (const script of rowsOf(scripts, 2))
               prove({ set: `${compiler}-${level}`, linker, kind, script }, expected(), entries);
       },
     );
   }
-  for (const set of ['O0-fPIE', 'O2-ffunction-sections']) {
+  for (const set of rowsOf(['O2-ffunction-sections', 'O0-fPIE'], 2)) {
     toolTest(
       `annotated objects of ${compiler} -${set} link to a PIE that runs, boots and verifies`,
       tools,
       () => {
         for (const linker of linkers)
-          for (const script of scripts)
+          for (const script of rowsOf(scripts, 2))
             prove({ set: `${compiler}-${set}`, linker, kind: 'PIE', script }, expected(), entries);
       },
     );
@@ -76,17 +76,17 @@ for (const compiler of compilers) {
     tools,
     () => {
       for (const linker of linkers)
-        for (const script of scripts)
+        for (const script of rowsOf(scripts, 2))
           prove({ set: `${compiler}-O2-fPIC`, linker, kind: 'shared', script }, expected(), entries);
     },
   );
-  for (const via of linkers) {
+  for (const via of rowsOf(linkers, 2)) {
     toolTest(
       `annotated objects of ${compiler} that ld.${via} -r put together first keep every entry`,
       tools,
       () => {
         for (const linker of linkers) {
-          for (const script of scripts) {
+          for (const script of rowsOf(scripts, 2)) {
             prove({ set: `${compiler}-O2`, linker, kind: 'no-pie', script, via }, expected(), entries);
             prove(
               { set: `${compiler}-O2-ffunction-sections`, linker, kind: 'PIE', script, via },
@@ -109,9 +109,9 @@ for (const compiler of compilers) {
     cxx,
     () => {
       for (const linker of linkers) {
-        for (const via of [undefined, ...linkers]) {
+        for (const via of rowsOf([undefined, ...linkers], 3)) {
           const more = via ? { via } : {};
-          for (const script of scripts) {
+          for (const script of rowsOf(scripts, 2)) {
             prove(
               { set: `${compiler}-O2`, linker, kind: 'no-pie', script, names: comdatUnits, ...more },
               comdatOutput,
@@ -156,7 +156,7 @@ for (const compiler of compilers) {
 /** With --gc-sections: the sample program and four dead functions with a static branch each, which nothing calls. */
 function collect(compiler: string, script: Script, counts: readonly number[], dead: number): void {
   for (const linker of linkers) {
-    for (const via of [undefined, ...linkers]) {
+    for (const via of rowsOf([undefined, ...linkers], 3)) {
       const request: Link = {
         set: `${compiler}-O2-ffunction-sections`,
         linker,
@@ -220,8 +220,8 @@ for (const compiler of compilers) {
         writeFileSync(`${path}.c`, foldedMain);
         run('gcc', ['-c', '-O2', '-fPIE', `${path}.c`, '-o', path]);
       });
-      for (const script of ['none', 'ldscript', 'ldscript --gc-sections'] as const) {
-        for (const via of [undefined, ...linkers]) {
+      for (const script of rowsOf(['none', 'ldscript', 'ldscript --gc-sections'] as const, 3)) {
+        for (const via of rowsOf([undefined, ...linkers], 3)) {
           const request: Link = {
             set: `${compiler}-O2-ffunction-sections`,
             linker: 'lld',
@@ -266,8 +266,8 @@ toolTest(
     });
     for (const compiler of compilers) {
       for (const linker of linkers) {
-        for (const script of scripts) {
-          for (const via of [undefined, ...linkers]) {
+        for (const script of rowsOf(scripts, 2)) {
+          for (const via of rowsOf([undefined, ...linkers], 3)) {
             const more = { more: [main], ...(via ? { via } : {}) };
             const { image } = link({
               set: `${compiler}-O2`,
