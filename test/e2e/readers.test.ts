@@ -1,6 +1,7 @@
 // What other readers say of objects and images that were written here: nothing that they did not say before, and
 // code that was not to change reads the same.
 import assert from 'node:assert/strict';
+import { unknownNote } from '../elf/readelf.ts';
 import { run, toolTest, tryRun } from '../tools.ts';
 import { link as crossLink, type Request, states } from './cross.ts';
 import {
@@ -23,7 +24,9 @@ const tools = ['gcc', 'clang', 'ld.bfd', 'ld.lld', 'readelf', 'objdump'];
 function complaints(tool: string, args: readonly string[], file: string): Set<string> {
   const result = tryRun(tool, [...args, file]);
   const text = tool === 'readelf' ? result.stderr : `${result.stdout}${result.stderr}`;
-  const lines = text.split('\n').filter((line) => line !== '' && !/^No errors$/.test(line));
+  const lines = text
+    .split('\n')
+    .filter((line) => line !== '' && !/^No errors$/.test(line) && !unknownNote.test(line));
   return new Set(
     lines.map((line) =>
       line
