@@ -64,5 +64,6 @@ export type { DumpDocument, FileDocument, TableDocuments } from './output/dump.t
 export type { MemoryCall, MemoryDocument, MemoryKey, MemoryPlace } from './output/memory.ts';
 export type { FindingDocument, SuppressedDocument, VerifyDocument } from './output/verify.ts';
 export type { ComparedTable } from './verify/memory.ts';
-export { type Need, type Rule, type RuleId, ruleIds, rules, type Severity } from './verify/rules.ts';
+export type { Need, Rule, Severity } from './verify/rules/rule.ts';
+export { type RuleId, ruleIds, rules } from './verify/rules.ts';
 export type { ConfigDocument, Suppression } from './verify/suppressions.ts';

@@ -7,7 +7,8 @@ import { sarifLog } from '../output/sarif.ts';
 import { jsonText } from '../output/text.ts';
 import { verifyText } from '../output/verify.ts';
 import type { Configuration, Report } from '../verify/report.ts';
-import { rules, type Severity } from '../verify/rules.ts';
+import type { Severity } from '../verify/rules/rule.ts';
+import { rules } from '../verify/rules.ts';
 import { type ConfigDocument, parseConfig, readConfig } from '../verify/suppressions.ts';
 import { type Reports, reportsIn } from './reports.ts';
 

@@ -1,5 +1,7 @@
 // The rules of verify, for people and for machines.
-import { type Rule, type RuleId, ruleIds, rules } from '../verify/rules.ts';
+
+import type { Rule } from '../verify/rules/rule.ts';
+import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
 import { outputColours } from './console.ts';
 import { textOf } from './text.ts';
 

@@ -3,7 +3,8 @@ import { hex, hexBytes } from '../bytes/integer.ts';
 import { printable } from '../errors.ts';
 import type { Located } from '../verify/finding.ts';
 import type { Report } from '../verify/report.ts';
-import { type RuleId, ruleIds, rules, type Severity } from '../verify/rules.ts';
+import type { Severity } from '../verify/rules/rule.ts';
+import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
 import { sourceText } from './verify.ts';
 
 /** Text for XML 1.0, which has no place for most of what is not printable. */

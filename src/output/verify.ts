@@ -5,7 +5,8 @@ import type { Disassemblers } from '../engines/disassembler.ts';
 import type { SiteCounts } from '../kinds/registry.ts';
 import type { Located } from '../verify/finding.ts';
 import { countOf, type Report } from '../verify/report.ts';
-import { type RuleId, rules, type Severity } from '../verify/rules.ts';
+import type { Severity } from '../verify/rules/rule.ts';
+import { type RuleId, rules } from '../verify/rules.ts';
 import { count } from './count.ts';
 import { coloursOf, textOf } from './text.ts';
 

@@ -3,7 +3,8 @@
 import { linesOfAddresses } from '../dwarf/source-lines.ts';
 import type { Image } from '../image/image.ts';
 import type { Finding, Located } from './finding.ts';
-import { type Need, rules, type Severity } from './rules.ts';
+import type { Need, Severity } from './rules/rule.ts';
+import { rules } from './rules.ts';
 import { type Suppressed, type Suppression, suppress } from './suppressions.ts';
 
 export interface Report {

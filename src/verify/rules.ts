@@ -4,8 +4,6 @@ import { coverageRules } from './rules/coverage.ts';
 import { entryRules } from './rules/entries.ts';
 import { siteRules } from './rules/sites.ts';
 
-export type { Need, Rule, Severity } from './rules/rule.ts';
-
 /** Every rule. An id never changes its meaning. */
 export const rules = { ...entryRules, ...siteRules, ...coverageRules, ...comparisonRules } as const;
 

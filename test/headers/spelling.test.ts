@@ -120,7 +120,8 @@ for (const language of languages) {
   );
 }
 
-const constant = /impossible constraint|invalid operand for inline asm/;
+const constant =
+  /impossible constraint|invalid operand for inline asm|reference to local variable '\w+' declared in enclosing function/;
 const refused: readonly { name: string; source: string; says: RegExp; flags?: string[] }[] = [
   { name: 'an int', source: key('int k;', '&k'), says: /takes the address of a struct/ },
   {
