@@ -76,10 +76,9 @@ function provenLocks(file: string, bytes: Uint8Array): { listed: Places; unprove
   const prefix = image.arch.lockPrefix;
   const listed: Places = new Set();
   let unproven = 0;
-  const { frames } = image;
   for (const range of prefix ? image.code : []) {
     const locks = (prefix as NonNullable<typeof prefix>).find(range.code, image.codeMap(range));
-    const provable = provableRange(image, range, range.code, frames, []);
+    const provable = provableRange(image, range, range.code, []);
     const proven = (prefix as NonNullable<typeof prefix>).prove(provable, locks);
     for (const [i, at] of locks.entries()) {
       if (proven[i] === 1) listed.add(`${range.name}+${range.address + at}`);

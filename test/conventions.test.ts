@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import test from 'node:test';
+import test, { type TestContext } from 'node:test';
 import { scratch } from './tools.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -22,50 +22,45 @@ function lint(directory: string, ...paths: readonly string[]) {
   return { status, said: stdout + stderr };
 }
 
+type Example = readonly [name: string, code: string, errors: number];
+
+/** Holds a plugin against examples: in each it has to find so many errors, which say `what`. */
+function judge(t: TestContext, plugin: string, what: RegExp, examples: readonly Example[]): void {
+  const directory = scratch(t);
+  const plugins = [join(root, 'test', plugin)];
+  const settings = { plugins, linter: { rules: { recommended: false } } };
+  writeFileSync(join(directory, 'biome.json'), JSON.stringify(settings));
+  mkdirSync(join(directory, 'src'));
+  for (const [name, code, errors] of examples) {
+    writeFileSync(join(directory, name), code);
+    const { said } = lint(directory, name);
+    assert.equal(said.match(what)?.length ?? 0, errors, said);
+  }
+}
+
 // messages.grit says why.
 test('every assert.ok has a message', (t) => {
   const { status, said } = lint(root, 'test', 'bench');
   assert.equal(status, 0, said);
-  const examples = scratch(t);
-  const plugins = [join(root, 'test', 'messages.grit')];
-  writeFileSync(
-    join(examples, 'biome.json'),
-    JSON.stringify({ plugins, linter: { rules: { recommended: false } } }),
-  );
-  for (const [name, code, errors] of [
+  judge(t, 'messages.grit', /assert\.ok needs a message/g, [
     ['wrong.ts', 'assert.ok(found);\nassert(found === 1);\nassert.ok(found(1, 2));\n', 3],
     [
       'right.ts',
       "assert.ok(found(1), 'found');\nassert(found, 'it is found');\nassert.equal(found, 1);\n",
       0,
     ],
-  ] as const) {
-    writeFileSync(join(examples, name), code);
-    const { said } = lint(examples, name);
-    assert.equal(said.match(/assert\.ok needs a message/g)?.length ?? 0, errors, said);
-  }
+  ]);
 });
 
 // spreads.grit says why.
 test('no list is spread into the arguments of a call in src/', (t) => {
   const { status, said } = lint(root, 'src');
   assert.equal(status, 0, said);
-  const examples = scratch(t);
-  mkdirSync(join(examples, 'src'));
-  const plugins = [join(root, 'test', 'spreads.grit')];
-  writeFileSync(
-    join(examples, 'biome.json'),
-    JSON.stringify({ plugins, linter: { rules: { recommended: false } } }),
-  );
-  for (const [name, code, errors] of [
+  judge(t, 'spreads.grit', /may be longer than the stack/g, [
     ['src/wrong.ts', 'a.push(...b);\na.push(1, ...b.map(f));\nf(Math.max(...b));\na.concat(...b);\n', 4],
     ['src/right.ts', 'a.push({ ...b });\na.push([...b].length);\nf(Math.max(1, 2));\nf(...b);\n', 0],
     ['test.ts', 'a.push(...b);\n', 0],
-  ] as const) {
-    writeFileSync(join(examples, name), code);
-    const { said } = lint(examples, name);
-    assert.equal(said.match(/may be longer than the stack/g)?.length ?? 0, errors, said);
-  }
+  ]);
 });
 
 test('the command line is started through built.ts, which knows whether it is an old one', () => {

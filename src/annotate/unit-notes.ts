@@ -1,20 +1,11 @@
 // The notes that annotate leaves for verify and boot: that the unit was annotated, and where it has sites of which
 // nothing but an entry tells once the markers are gone (object/unit-notes.ts).
-import { isNameless } from '../arch/code-map.ts';
+import { groupBy } from '../bytes/group.ts';
 import type { SectionNumber } from '../bytes/named-numbers.ts';
 import type { ElfChange } from '../elf/change.ts';
-import {
-  SHT_NOTE,
-  STB_GLOBAL,
-  STB_LOCAL,
-  STT_FUNC,
-  STT_GNU_IFUNC,
-  STT_NOTYPE,
-  STV_HIDDEN,
-  STV_INTERNAL,
-} from '../elf/constants.ts';
+import { SHT_NOTE, STB_GLOBAL, STB_LOCAL, STV_HIDDEN, STV_INTERNAL } from '../elf/constants.ts';
 import type { Kind } from '../kinds/kind.ts';
-import { coverOf, type Extent } from '../object/cover.ts';
+import { coverOf, type Extent, mayCover } from '../object/cover.ts';
 import type { Found, Search } from '../object/found.ts';
 import type { ObjectCode, Place } from '../object/object-code.ts';
 import {
@@ -24,7 +15,9 @@ import {
   noteSection,
   noteTypes,
   readUnitNotes,
+  recordsOf,
   type SiteRecord,
+  type UnitNote,
   unitFlags,
   wordsOfRecord,
 } from '../object/unit-notes.ts';
@@ -36,12 +29,8 @@ export interface UnitNotes {
 }
 
 /** A note that the object has. */
-interface StandingNote {
+interface StandingNote extends UnitNote {
   readonly section: SectionNumber;
-  readonly type: number;
-  readonly offset: number;
-  readonly at: number;
-  readonly words: readonly number[];
 }
 
 /**
@@ -123,10 +112,10 @@ function missingRecords(
   standing: readonly StandingNote[],
 ): NewNotes[] {
   const known = new Map<string, number>();
-  for (const { type, words } of standing) {
-    if (type !== noteTypes.sites) continue;
-    for (let i = 0; i + 4 <= words.length; i += 4) {
-      const key = words.slice(i, i + 4).join();
+  for (const note of standing) {
+    if (note.type !== noteTypes.sites) continue;
+    for (const record of recordsOf(note)) {
+      const key = wordsOfRecord(record).join();
       known.set(key, (known.get(key) ?? 0) + 1);
     }
   }
@@ -135,15 +124,11 @@ function missingRecords(
     known.set(words.join(), left - 1);
     return left > 0;
   };
-  const bySection = new Map<number, number[]>();
-  for (const { section, offset } of sites) {
-    const list = bySection.get(section);
-    if (list) list.push(offset);
-    else bySection.set(section, [offset]);
-  }
+  const bySection = groupBy(sites, ({ section }) => section);
   const notes: NewNotes[] = [];
-  for (const [code, offsets] of [...bySection].sort((a, b) => a[0] - b[0])) {
-    const words = recordsIn(object, code, Uint32Array.from(offsets).sort())
+  for (const [code, places] of [...bySection].sort((a, b) => a[0] - b[0])) {
+    const offsets = Uint32Array.from(places, ({ offset }) => offset).sort();
+    const words = recordsIn(object, code, offsets)
       .map(wordsOfRecord)
       .filter((record) => !isKnown(record))
       .flat();
@@ -162,11 +147,7 @@ function recordsIn(object: ObjectCode, code: SectionNumber, offsets: Uint32Array
   const { arch, symbols } = object;
   const extents = object
     .symbolsIn(code)
-    .filter((i) => {
-      const type = symbols.type(i);
-      const isCode = type === STT_FUNC || type === STT_GNU_IFUNC || type === STT_NOTYPE;
-      return isCode && symbols.name(i) !== '' && !isNameless(arch, symbols, i);
-    })
+    .filter((i) => symbols.name(i) !== '' && mayCover(arch, symbols, i))
     .map((i): NamedExtent => {
       const rank = [1, 3, 2, 0][bindingOf(object, i)] ?? 0;
       return { start: object.placeOfSymbol(i), size: symbols.size[i] as number, rank, symbol: i };

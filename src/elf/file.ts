@@ -1,5 +1,7 @@
 // An ELF file as it stands: header, sections, segments; contents are read when asked for. Nothing here changes
 // a file (that is rewrite.ts and image writing), and nothing decides what a section means to textpoke.
+
+import { groupBy } from '../bytes/group.ts';
 import type { SectionNumber } from '../bytes/named-numbers.ts';
 import { TextpokeError } from '../errors.ts';
 import type { ByteSource } from '../files/source.ts';
@@ -262,16 +264,6 @@ export class ElfFile {
     }
     return found;
   }
-}
-
-function groupBy(sections: readonly Section[], keyOf: (section: Section) => number): Map<number, Section[]> {
-  const groups = new Map<number, Section[]>();
-  for (const section of sections) {
-    const group = groups.get(keyOf(section));
-    if (group) group.push(section);
-    else groups.set(keyOf(section), [section]);
-  }
-  return groups;
 }
 
 /** Two sections that share bytes, of some in order of offset that do. */

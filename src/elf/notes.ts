@@ -4,12 +4,15 @@ import type { ByteView } from '../bytes/view.ts';
 
 /** A note: who made it, what it is, and what it says. */
 export interface Note {
+  /** Where the note begins, in the bytes that the notes were read from, and where its body does. */
+  readonly start: number;
+  readonly at: number;
   /** Without its NUL. */
   readonly name: string;
+  /** Bytes of the name as the note has it, the NUL included. */
+  readonly nameSize: number;
   readonly type: number;
   readonly body: Uint8Array;
-  /** Where the body begins, in the bytes that the notes were read from. */
-  readonly at: number;
 }
 
 /** Each note up to the first that is cut off. `align` is p_align: 8 aligns to 8, everything else to 4. */
@@ -22,13 +25,15 @@ export function* notesIn(view: ByteView, align = 4): Generator<Note> {
     const body = alignUp(at + 12 + nameSize, unit);
     if (body + bodySize > end) return;
     yield {
+      start: at,
+      at: body,
+      nameSize,
       // Names are words; what is longer than any of them need not be read to its end.
       name: Buffer.from(view.bytes.subarray(at + 12, at + 12 + Math.min(nameSize, 64)))
         .toString('latin1')
         .replace(/\0.*$/s, ''),
       type: view.u32(at + 8),
       body: view.bytes.subarray(body, body + bodySize),
-      at: body,
     };
     at = alignUp(body + bodySize, unit);
   }

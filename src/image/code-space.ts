@@ -111,19 +111,19 @@ export class CodeSpace extends AddressSpace {
     return map;
   }
 
-  /** The functions that the unwind tables describe, in order of address. */
-  get frames(): readonly Frame[] {
+  /** The functions in a range of code that the unwind tables describe, in order of address. */
+  framesIn({ address, code }: CodeRange): readonly Frame[] {
     this.unwound ??= framesOfImage(this);
-    return this.unwound;
+    this.frameStarts ??= Float64Array.from(this.unwound, ({ start }) => start);
+    const { frameStarts } = this;
+    const [from, to] = [address, address + code.length].map((end) => countUpTo(frameStarts, end - 1));
+    return this.unwound.slice(from, to);
   }
 
   /** Where symbols are missing, unwind tables still say where functions begin, whatever data lies in front of them. */
-  private withFrames({ address, code }: CodeRange, map: CodeMap): CodeMap {
+  private withFrames(range: CodeRange, map: CodeMap): CodeMap {
     const starts = new Set(map.starts);
-    this.frameStarts ??= Float64Array.from(this.frames, ({ start }) => start);
-    const upTo = (end: Address) => countUpTo(this.frameStarts as Float64Array, end - 1);
-    for (const start of this.frameStarts.subarray(upTo(address), upTo(address + code.length)))
-      starts.add(start - address);
+    for (const { start } of this.framesIn(range)) starts.add(start - range.address);
     return { ...map, starts: Uint32Array.from(starts).sort() };
   }
 

@@ -12,7 +12,8 @@ export function framesOfImage(image: AddressSpace): readonly Frame[] {
       resolve: (at, value, isRelative) => ({ section: 0, offset: isRelative ? addr + at + value : value }),
       isRelocated: () => false,
     });
-    for (const frame of found) frames.push(frame);
+    // Of an address that no number holds nothing is known.
+    for (const frame of found) if (!Number.isNaN(frame.start)) frames.push(frame);
   }
   return frames.sort((a, b) => a.start - b.start);
 }

@@ -2,30 +2,30 @@
 import { functionsOf } from '../arch/functions.ts';
 import type { ProvableCode } from '../arch/proof.ts';
 import type { Address } from '../bytes/named-numbers.ts';
-import type { Frame } from '../dwarf/frames.ts';
 import type { CodeRange } from './code-space.ts';
 import type { Image } from './image.ts';
 
 /** What is known of a range of code; `code` is its content, `entries` are addresses that patching sends the flow to. */
 export function provableRange(
   image: Image,
-  { address, code: { length } }: CodeRange,
+  range: CodeRange,
   code: Uint8Array,
-  frames: readonly Frame[],
   entries: readonly Address[],
 ): ProvableCode {
   const { table, dynamicOnly } = image.symbols;
+  const { address } = range;
+  const { length } = range.code;
   const end = address + length;
   // Where only dynamic symbols are left, nothing says where a function without a size ends.
   const members = image.symbols
     .between(address, end)
     .filter((i) => !dynamicOnly || ((table?.size[i] as number) ?? 0) > 0);
-  const own = frames
-    .filter(({ start }) => start >= address && start < end)
+  const frames = image
+    .framesIn(range)
     .map((frame) => ({ ...frame, start: frame.start - address, end: frame.end - address }));
   return {
     code,
-    functions: functionsOf(table, members, (i) => (table?.value[i] as number) - address, own, length),
+    functions: functionsOf(table, members, (i) => (table?.value[i] as number) - address, frames, length),
     entries: Float64Array.from(
       entries.filter((at) => at >= address && at < end),
       (at) => at - address,

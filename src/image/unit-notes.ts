@@ -1,4 +1,5 @@
 // What the notes of an image tell of the objects that it was linked from (object/unit-notes.ts).
+import { groupBy } from '../bytes/group.ts';
 import { PT_NOTE, SHT_NOTE, STT_FILE } from '../elf/constants.ts';
 import {
   hashKey,
@@ -96,14 +97,7 @@ export function forgottenSources(image: Image): ForgottenSource[] {
 export function recordsByName(notes: UnitNotes): Map<number, SiteRecord[][]> {
   const byName = new Map<number, SiteRecord[][]>();
   for (const records of notes.records) {
-    const inUnit = new Map<number, SiteRecord[]>();
-    for (const record of records) {
-      const key = hashKey(record.hash);
-      const list = inUnit.get(key);
-      if (list) list.push(record);
-      else inUnit.set(key, [record]);
-    }
-    for (const [key, list] of inUnit) {
+    for (const [key, list] of groupBy(records, ({ hash }) => hashKey(hash))) {
       const lists = byName.get(key);
       if (lists) lists.push(list);
       else byName.set(key, [list]);

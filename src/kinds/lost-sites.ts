@@ -1,15 +1,15 @@
 // Sites of which nothing but an entry tells, held against the records that annotate left in notes: sites that a linker
 // or a post-link tool has separated from their entries, and entries of code that no function is.
-import { isNameless, symbolPlace } from '../arch/code-map.ts';
+import { symbolPlace } from '../arch/code-map.ts';
 import type { Address } from '../bytes/named-numbers.ts';
 import { countUpTo } from '../bytes/search.ts';
 import type { Program } from '../demand/program.ts';
 import type { Site } from '../demand/sites.ts';
-import { STB_LOCAL, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE } from '../elf/constants.ts';
+import { STB_LOCAL, STT_NOTYPE } from '../elf/constants.ts';
 import type { Image } from '../image/image.ts';
 import { kernelBanner } from '../image/kernel.ts';
 import { recordsByName, unitNotes } from '../image/unit-notes.ts';
-import { coverOf, type Extent } from '../object/cover.ts';
+import { coverOf, type Extent, mayCover } from '../object/cover.ts';
 import { bindings, hashKey, hashOfName, type SiteRecord } from '../object/unit-notes.ts';
 import type { Kind } from './kind.ts';
 import { kinds } from './registry.ts';
@@ -46,13 +46,12 @@ function codeSymbols(image: Image): readonly CodeSymbol[] {
   const found: CodeSymbol[] = [];
   const { table, dynamicOnly } = image.symbols;
   for (let i = 1; table && !dynamicOnly && i < table.count; i++) {
-    const type = table.type(i);
     const section = table.section[i] as number;
-    if (section <= 0 || (type !== STT_FUNC && type !== STT_GNU_IFUNC && type !== STT_NOTYPE)) continue;
+    if (section <= 0 || !mayCover(image.arch, table, i)) continue;
     const start = symbolPlace(image.arch, table, i);
-    if (isNameless(image.arch, table, i) || !image.codeAt(start)) continue;
+    if (!image.codeAt(start)) continue;
     const isLocal = table.binding(i) === STB_LOCAL;
-    const rank = type === STT_NOTYPE ? 0 : 1;
+    const rank = table.type(i) === STT_NOTYPE ? 0 : 1;
     found.push({ start, size: table.size[i] as number, rank, name: table.name(i), isLocal, section });
   }
   symbolsOf.set(image, found);
@@ -144,9 +143,12 @@ function lostOf(
 
 /** Sites in code that no function and no label covers, which a tool has left behind; nothing for a kernel. */
 export function sitesOutsideFunctions({ image, sites }: Program): { kind: Kind; site: Site }[] {
+  // A kernel has weak functions that others replace, and very many symbols.
+  if (recordedKinds.every((kind) => sites.of(kind).length === 0) || kernelBanner(image) !== undefined)
+    return [];
   const symbols = codeSymbols(image);
-  // A linker or strip may drop all local symbols (-x), and a kernel has weak functions that others replace.
-  if (symbols.length === 0 || kernelBanner(image) !== undefined) return [];
+  // A linker or strip may drop all local symbols (-x).
+  if (symbols.length === 0) return [];
   const found = recordedKinds.flatMap((kind) => {
     const own = sites
       .of(kind)

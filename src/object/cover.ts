@@ -1,5 +1,15 @@
 // Which function holds a place: the innermost one whose size says so, else the label in front of it that has none, as
 // hand-written assembly leaves them.
+import { isNameless, type SymbolRules } from '../arch/code-map.ts';
+import { STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE } from '../elf/constants.ts';
+import type { SymbolTable } from '../elf/symbols.ts';
+
+/** True for a symbol that stands for a function or a label, if code lies at its place. */
+export function mayCover(arch: SymbolRules, symbols: SymbolTable, symbol: number): boolean {
+  const type = symbols.type(symbol);
+  const isCode = type === STT_FUNC || type === STT_GNU_IFUNC || type === STT_NOTYPE;
+  return isCode && !isNameless(arch, symbols, symbol);
+}
 
 /** A symbol of code; `start` counts as the places do that are asked for. */
 export interface Extent {

@@ -1,13 +1,14 @@
 // The code of an object as proofs take it: functions by symbols and .eh_frame, relocated fields, ways out of branches.
 import { functionsOf } from '../arch/functions.ts';
 import type { ProvableCode, RelocatedFields } from '../arch/proof.ts';
+import { groupBy } from '../bytes/group.ts';
 import { type Frame, readFrames } from '../dwarf/frames.ts';
 import { SHT_NOBITS } from '../elf/constants.ts';
 import type { CodeSection, FieldRelocation, ObjectCode, Place } from './object-code.ts';
 
 /** The functions that the object's unwind tables describe, by the section that their code is in. */
 export function framesOf(object: ObjectCode): ReadonlyMap<number, readonly Frame[]> {
-  const bySection = new Map<number, Frame[]>();
+  const all: Frame[] = [];
   for (const section of object.file.sections) {
     if (section.name !== '.eh_frame' || section.type === SHT_NOBITS) continue;
     const fields = object.fieldRelocations(section.index);
@@ -18,13 +19,9 @@ export function framesOf(object: ObjectCode): ReadonlyMap<number, readonly Frame
       },
       isRelocated: (offset) => fields.has(offset),
     });
-    for (const frame of frames) {
-      const known = bySection.get(frame.section);
-      if (known) known.push(frame);
-      else bySection.set(frame.section, [frame]);
-    }
+    for (const frame of frames) all.push(frame);
   }
-  return bySection;
+  return groupBy(all, ({ section }) => section);
 }
 
 function placeOfField(object: ObjectCode, { relocations, index }: FieldRelocation): Place {

@@ -1,13 +1,14 @@
 // What annotate and the headers leave in an object for those who see the linked image: notes, which every linker keeps
 // (SHT_NOTE; gABI chapter 5, "Note Section"). They hold no relocation: linkers take notes for roots of --gc-sections.
 import { ByteView } from '../bytes/view.ts';
+import { notesIn } from '../elf/notes.ts';
 
 export const noteSection = '.note.textpoke';
 
 /** The symbol by which a header's note is called once in a unit; symbols of its unit stand around it. */
 export const unitSymbol = '__textpoke_unit';
 
-const owner = Uint8Array.from('textpoke\0', (c) => c.charCodeAt(0));
+const owner = 'textpoke';
 
 /** Types of notes. A type never changes its meaning. */
 export const noteTypes = {
@@ -62,39 +63,29 @@ const headerSize = 12 + nameSize;
 /** A note of textpoke's. */
 export interface UnitNote {
   readonly type: number;
-  /** Byte offset of the note and of its words in the section. */
+  /** Byte offset of the note in the section. */
   readonly offset: number;
-  readonly at: number;
   readonly words: readonly number[];
 }
 
 /** The notes of textpoke's own in a section or segment of notes; others are passed over, and a torn end ends it. */
 export function* readUnitNotes(bytes: Uint8Array, little: boolean): Generator<UnitNote> {
-  const view = new ByteView(bytes, little);
-  for (let at = 0; at + 12 <= bytes.length; ) {
-    const nameLength = view.u32(at);
-    const length = view.u32(at + 4);
-    const body = at + 12 + alignWord(nameLength);
-    const end = body + alignWord(length);
-    if (body + length > bytes.length) return;
-    if (nameLength === owner.length && owner.every((byte, i) => bytes[at + 12 + i] === byte)) {
-      const words = Array.from({ length: length >> 2 }, (_, i) => view.u32(body + 4 * i));
-      yield { type: view.u32(at + 8), offset: at, at: body, words };
-    }
-    at = end;
+  for (const { name, nameSize, type, body, start } of notesIn(new ByteView(bytes, little))) {
+    if (name !== owner || nameSize !== owner.length + 1) continue;
+    const view = new ByteView(body, little);
+    const words = Array.from({ length: body.length >> 2 }, (_, i) => view.u32(4 * i));
+    yield { type, offset: start, words };
   }
 }
-
-const alignWord = (size: number) => Math.ceil(size / 4) * 4;
 
 /** The bytes of a note. */
 export function encodeUnitNote(type: number, words: readonly number[], little: boolean): Uint8Array {
   const bytes = new Uint8Array(headerSize + 4 * words.length);
   const view = new ByteView(bytes, little);
-  view.setU32(0, owner.length);
+  view.setU32(0, owner.length + 1);
   view.setU32(4, 4 * words.length);
   view.setU32(8, type);
-  bytes.set(owner, 12);
+  bytes.set(Buffer.from(owner), 12);
   for (const [i, word] of words.entries()) view.setU32(headerSize + 4 * i, word);
   return bytes;
 }

@@ -5,7 +5,6 @@ import { hexBytes } from '../bytes/integer.ts';
 import type { Address } from '../bytes/named-numbers.ts';
 import { countUpTo } from '../bytes/search.ts';
 import type { Program } from '../demand/program.ts';
-import type { Frame } from '../dwarf/frames.ts';
 import type { CodeRange } from '../image/code-space.ts';
 import { kernelBanner } from '../image/kernel.ts';
 import { provableRange } from '../image/provable.ts';
@@ -131,19 +130,16 @@ function lockProof(
   program: Program,
 ): (range: CodeRange, code: Uint8Array, locks: readonly number[]) => Uint8Array {
   const { image, sites } = program;
-  let known: { frames: readonly Frame[]; entries: readonly Address[] } | undefined;
+  let entries: readonly Address[] | undefined;
   return (range, code, locks) => {
-    known ??= {
-      frames: image.frames,
-      entries: kinds.flatMap((kind) =>
-        kind.target
-          ? sites
-              .of(kind)
-              .flatMap((site) => [site.address + kind.sizeOf(image, site), kind.target?.(site) as Address])
-          : [],
-      ),
-    };
-    const provable = provableRange(image, range, code, known.frames, known.entries);
+    entries ??= kinds.flatMap((kind) =>
+      kind.target
+        ? sites
+            .of(kind)
+            .flatMap((site) => [site.address + kind.sizeOf(image, site), kind.target?.(site) as Address])
+        : [],
+    );
+    const provable = provableRange(image, range, code, entries);
     const offsets = Uint32Array.from(locks, (address) => address - range.address);
     return (image.arch.lockPrefix as LockPrefix).prove(provable, offsets);
   };

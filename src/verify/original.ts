@@ -201,7 +201,7 @@ function changed(
   length: number,
 ): Finding {
   const { image } = program;
-  const address = program.image.addressOfByte(offset);
+  const address = image.addressOfByte(offset);
   return {
     rule: 'TP013',
     address,

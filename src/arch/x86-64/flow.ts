@@ -13,6 +13,7 @@ import {
   lengthOf,
   lockPrefixOf,
   modrmOf,
+  readS32,
 } from './length.ts';
 import { PREFIXES } from './opcodes.ts';
 
@@ -281,8 +282,4 @@ function hasRelocatedField(code: Uint8Array, relocated: RelocatedFields, lock: n
     modrm >> 6 === 2 || isRelative || ((modrm & 0xc7) === 0x04 && (code[modrmAt + 1]! & 7) === 5);
   if (isLong && field === displacement) return isRelative ? type === R_X86_64_PC32 : absoluteTypes.has(type);
   return field > displacement && field === end - 4 && absoluteTypes.has(type);
-}
-
-function readS32(code: Uint8Array, at: number): number {
-  return code[at]! | (code[at + 1]! << 8) | (code[at + 2]! << 16) | (code[at + 3]! << 24);
 }

@@ -63,11 +63,16 @@ export function displacementLengthOf(packed: number): 0 | 1 | 4 {
   return kind === InstructionKind.jmpRel8 || kind === InstructionKind.jccRel8 ? 1 : 4;
 }
 
+/** The four bytes at `at`, little-endian with a sign: a displacement or an immediate. */
+export function readS32(code: Uint8Array, at: number): number {
+  return code[at]! | (code[at + 1]! << 8) | (code[at + 2]! << 16) | (code[at + 3]! << 24);
+}
+
 /** Where the direct branch at `offset` goes, as an offset into `code` that may lie outside of it. */
 export function decodeTarget(code: Uint8Array, offset: number, packed: number): number {
   const end = offset + lengthOf(packed);
   if (displacementLengthOf(packed) === 1) return end + ((code[end - 1]! << 24) >> 24);
-  return end + (code[end - 4]! | (code[end - 3]! << 8) | (code[end - 2]! << 16) | (code[end - 1]! << 24));
+  return end + readS32(code, end - 4);
 }
 
 export const MAX_INSTRUCTION_LENGTH = 15;

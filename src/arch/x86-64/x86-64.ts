@@ -16,7 +16,15 @@ import type {
 import type { CodeMap } from '../code-map.ts';
 import { proveLocks } from './flow.ts';
 import { readsReturnAddress } from './hardening.ts';
-import { decodeInstruction, decodeTarget, InstructionKind, isLockable, kindOf, lengthOf } from './length.ts';
+import {
+  decodeInstruction,
+  decodeTarget,
+  InstructionKind,
+  isLockable,
+  kindOf,
+  lengthOf,
+  readS32,
+} from './length.ts';
 import { isBehindOverride, overrideAt } from './overrides.ts';
 import { applyX86Relocation, relocationName } from './relocations.ts';
 import { findLockPrefixes, startsInstruction, sweep } from './sweep.ts';
@@ -46,15 +54,6 @@ const isJcc8 = (opcode: number | undefined) => opcode !== undefined && (opcode &
 function holds(code: Uint8Array, offset: number, bytes: Uint8Array): boolean {
   for (let i = 0; i < bytes.length; i++) if (code[offset + i] !== bytes[i]) return false;
   return true;
-}
-
-function readS32(code: Uint8Array, at: number): number {
-  return (
-    (code[at] as number) |
-    ((code[at + 1] as number) << 8) |
-    ((code[at + 2] as number) << 16) |
-    ((code[at + 3] as number) << 24)
-  );
 }
 
 /** opcode bytes and a rel32 to `displacement` from the instruction's first byte; undefined when out of range. */
