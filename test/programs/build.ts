@@ -141,7 +141,7 @@ const forGcc = [
     '-fno-toplevel-reorder',
   ],
   ...['-fno-ipa-icf', '-fipa-pta', '-fno-crossjumping', '-fira-region=all', '-fno-tree-switch-conversion'],
-  ...['-falign-labels=16', '-fno-shrink-wrap'],
+  '-fno-shrink-wrap',
 ];
 const forClang = ['-falign-functions=64', '-mllvm', '-fno-semantic-interposition', '-faddrsig'];
 const forMachine: Readonly<Record<string, readonly string[]>> = {
@@ -154,6 +154,8 @@ const forMachine: Readonly<Record<string, readonly string[]>> = {
       '-mtune=atom',
     ],
     ...['-mcmodel=medium', '-mno-red-zone'],
+    // Not on ARM, where gcc puts constants out of reach behind labels that are aligned.
+    '-falign-labels=16',
   ],
   AArch64: [
     ...[
@@ -162,7 +164,7 @@ const forMachine: Readonly<Record<string, readonly string[]>> = {
       '-mno-outline-atomics',
       '-moutline-atomics',
     ],
-    ...['-march=armv8.1-a', '-march=armv8-a+crc', '-mgeneral-regs-only'],
+    ...['-march=armv8.1-a', '-march=armv8-a+crc', '-mgeneral-regs-only', '-falign-labels=16'],
   ],
   A32: ['-march=armv7-a+vfpv3-d16', '-mno-unaligned-access'],
   T32: ['-march=armv7-a+vfpv3-d16', '-mno-unaligned-access', '-mrestrict-it'],
