@@ -98,7 +98,8 @@ export function readCompilerLine(words: readonly string[]): CompilerLine {
   const seen = { compile: false, end: false, name: false, dependencies: false, MF: false, target: false };
   let output: { readonly at: number; readonly end: number; readonly path: string } | undefined;
   let language = 'none';
-  for (let i = 1; i < expanded.length; i++) {
+  let i = 1;
+  for (; i < expanded.length; i++) {
     const word = expanded[i] as string;
     if (word === '-c' || word === '--compile') seen.compile = true;
     else if (word === '-o' || word === '--output') output = { at: i, end: i + 2, path: expanded[++i] ?? '-' };
@@ -122,10 +123,10 @@ export function readCompilerLine(words: readonly string[]): CompilerLine {
       seen.MF ||= word.startsWith('-MF');
       seen.target ||= word.startsWith('-MT') || word.startsWith('-MQ');
       if (takesArgument.has(word)) i++;
-      // An argument that is missing: what is added behind it would be taken for it.
-      seen.name ||= i === expanded.length;
     }
   }
+  // The last argument is missing: what is added behind the line would be taken for it.
+  seen.name ||= i === expanded.length + 1;
   const isLink = !seen.end && !seen.compile && (inputs.length > 0 || expanded.some((w) => linked.test(w)));
   if (isLink) return { objects: [], linkedAtOnce: inputs, image: output?.path ?? 'a.out' };
   if (seen.end || inputs.length === 0) return { objects: [], linkedAtOnce: [] };

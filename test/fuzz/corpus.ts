@@ -24,6 +24,18 @@ export const corpus: readonly (readonly [was: string, one: Case])[] = [
     },
   ],
   [
+    'a compiler line that ends in -x was given -o as the language',
+    {
+      entry: 'compiler lines',
+      seed: 'command line 2',
+      edits: [
+        { at: 42, remove: 6, what: 'words' },
+        { at: 42, insert: '2d78' },
+      ],
+      options: 2328340684,
+    },
+  ],
+  [
     'a symbol whose value no number holds was looked for without end',
     {
       entry: 'dump',
