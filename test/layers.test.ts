@@ -15,6 +15,7 @@ const rooms = [
   ['elf/'],
   ['dwarf/'],
   ['arch/'],
+  ['kernel/'],
   ['engines/'],
   ['object/'],
   ['image/'],
