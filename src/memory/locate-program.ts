@@ -53,7 +53,8 @@ export function locateProgram(image: Image, snapshot: Snapshot, slide: number | 
 }
 
 function placeAt(memory: Memory, { slide, from }: Candidate): ImagePlace {
-  return { memory, offset: slide, slide, slideFrom: from };
+  const none = { kernelMemory: undefined, kernelMemoryFrom: 'the image is no kernel' };
+  return { memory, offset: slide, slide, slideFrom: from, ...none };
 }
 
 /** Places where the image may be, the most likely first. */

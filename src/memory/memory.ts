@@ -43,10 +43,31 @@ export interface ImagePlace {
   readonly slide: number;
   /** How the slide was found. */
   readonly slideFrom: string;
+  /**
+   * The virtual memory of a running kernel: its image, modules, heap, by the addresses that it runs at; undefined where
+   * it cannot be had. Looked for when it is asked for.
+   */
+  readonly kernelMemory: Memory | undefined;
+  /** How that is read, or why it cannot be had: words for a note. */
+  readonly kernelMemoryFrom: string;
 }
 
 /** The bytes at an address; undefined where not all of them are there. */
 export function bytesAt(memory: Memory, address: number, length: number): Uint8Array | undefined {
   const bytes = new Uint8Array(length);
   return memory.read(address, bytes) ? bytes : undefined;
+}
+
+/** The bytes from an address on, as far as they are there without a gap; `most` at most. */
+export function readUpTo(memory: Memory, address: number, most: number): Buffer {
+  const step = 4096;
+  const bytes = Buffer.alloc(most);
+  let at = 0;
+  while (at < most) {
+    const inStep = address + at - Math.floor((address + at) / step) * step;
+    const size = Math.min(step - inStep, most - at);
+    if (!memory.read(address + at, bytes.subarray(at, at + size))) break;
+    at += size;
+  }
+  return bytes.subarray(0, at);
 }

@@ -1,0 +1,60 @@
+// Page tables of AArch64, translation table 1 (Arm ARM, D8 "VMSAv8-64 descriptors"; arch/arm64/include/asm/pgtable-hwdef.h).
+import { addressIn, type Level, type PageTables, type Target } from './format.ts';
+
+/** A granule in bits, and how many bits an address has. */
+interface Shape {
+  readonly granule: 12 | 14 | 16;
+  readonly bits: number;
+  /** Addresses of 52 bits with a small granule (LPA2), where bits 8 and 9 of an entry belong to the address. */
+  readonly isLpa2?: boolean;
+}
+
+/** What CONFIG_ARM64_VA_BITS offers for each granule. */
+const shapes: readonly Shape[] = [
+  { granule: 12, bits: 48 },
+  { granule: 12, bits: 39 },
+  { granule: 12, bits: 52, isLpa2: true },
+  { granule: 14, bits: 47 },
+  { granule: 14, bits: 48 },
+  { granule: 14, bits: 36 },
+  { granule: 14, bits: 52, isLpa2: true },
+  { granule: 16, bits: 48 },
+  { granule: 16, bits: 52 },
+  { granule: 16, bits: 42 },
+];
+
+function levelsOf({ granule, bits }: Shape): Level[] {
+  const step = granule - 3;
+  const levels: Level[] = [];
+  for (let shift: number = granule; shift < bits; shift += step)
+    levels.unshift({ shift, bits: Math.min(step, bits - shift) });
+  return levels;
+}
+
+function tables(shape: Shape): PageTables {
+  const { granule, bits, isLpa2 = false } = shape;
+  const levels = levelsOf(shape);
+  const last = levels.length - 1;
+  return {
+    name: `AArch64 with pages of ${2 ** (granule - 10)} KiB and addresses of ${bits} bits`,
+    entrySize: 8,
+    levels,
+    start: -(2 ** bits),
+    end: 0,
+    target(level, low, high): Target | undefined {
+      if ((low & 1) === 0) return undefined;
+      const isTable = (low & 2) !== 0;
+      const { shift } = levels[level] as Level;
+      // A block is an entry of a level above the last that is no table; the last level has pages alone.
+      if (level === last && !isTable) return undefined;
+      const isPage = level === last || !isTable;
+      // Bits 12 to 47 of the address, with LPA2 12 to 49.
+      let at = addressIn(low, high & (isLpa2 ? 0x3_ffff : 0xffff), isPage ? shift : granule);
+      if (isLpa2) at += ((low >>> 8) & 3) * 2 ** 50;
+      else if (granule === 16) at += ((low >>> 12) & 15) * 2 ** 48;
+      return { kind: isPage ? 'page' : 'table', at };
+    },
+  };
+}
+
+export const arm64Tables: readonly PageTables[] = shapes.map(tables);

@@ -1,0 +1,106 @@
+// Walks page tables in physical memory: a virtual memory of the bytes that they lead to. Damaged tables may lead
+// anywhere, themselves included; a walk takes as many steps as there are levels, whatever they say.
+import { signed64 } from '../../bytes/view.ts';
+import type { Memory } from '../memory.ts';
+import type { Level, PageTables } from './format.ts';
+
+/** Translations that are kept: a gibibyte in pages of 4 KiB. */
+const kept = 2 ** 18;
+/** Bytes of the smallest page. */
+const smallest = 4096;
+
+/** The memory that tables lead to: physical addresses, by the bytes that a dump has of them. */
+export interface TableRoot {
+  readonly physical: Memory;
+  readonly tables: PageTables;
+  /** Physical address of the first table. */
+  readonly root: number;
+  readonly little: boolean;
+}
+
+export class PageWalk {
+  private readonly known = new Map<number, number | undefined>();
+  private readonly from: TableRoot;
+
+  constructor(from: TableRoot) {
+    this.from = from;
+  }
+
+  /** The physical address of a virtual one; undefined where nothing is mapped, or the dump lacks a table. */
+  translate(address: number): number | undefined {
+    const page = Math.floor(address / smallest);
+    let start = this.known.get(page);
+    if (start === undefined && !this.known.has(page)) {
+      start = this.walk(page * smallest);
+      if (this.known.size >= kept) this.known.delete(this.known.keys().next().value as number);
+      this.known.set(page, start);
+    }
+    return start === undefined ? undefined : start + (address - page * smallest);
+  }
+
+  private walk(address: number): number | undefined {
+    const { physical, tables, root, little } = this.from;
+    const { levels, entrySize } = tables;
+    if (!(address >= tables.start && address < tables.end)) return undefined;
+    const bytes = new Uint8Array(entrySize);
+    const view = new DataView(bytes.buffer);
+    let table = root;
+    for (let i = 0; i < levels.length; i++) {
+      const { shift, bits } = levels[i] as Level;
+      const index = remainder(Math.floor(address / 2 ** shift), 2 ** bits);
+      if (!physical.read(table + index * entrySize, bytes)) return undefined;
+      const low = view.getUint32(little || entrySize === 4 ? 0 : 4, little);
+      const high = entrySize === 4 ? 0 : view.getUint32(little ? 4 : 0, little);
+      const target = tables.target(i, low, high);
+      if (!target) return undefined;
+      if (target.kind === 'page') return target.at + remainder(address, 2 ** (target.shift ?? shift));
+      table = target.at;
+    }
+    return undefined;
+  }
+}
+
+/** What is left of a number, which may be negative, by a power of two: exact for every number. */
+function remainder(value: number, power: number): number {
+  return value - Math.floor(value / power) * power;
+}
+
+/** A memory that can say where it is. */
+export interface WalkedMemory extends Memory {
+  /** The physical address of a virtual one. */
+  translate(address: number): number | undefined;
+}
+
+/** The virtual memory that tables make. It is for reading; what is searched for is searched in physical memory. */
+export function walkedMemory(from: TableRoot, format: string): WalkedMemory {
+  const walk = new PageWalk(from);
+  return {
+    translate: (address) => walk.translate(address),
+    format,
+    addresses: 'virtual',
+    fileSize: from.physical.fileSize,
+    runs: { starts: new Float64Array(0), ends: new Float64Array(0) },
+    read(address, into) {
+      let whole = true;
+      for (let at = 0; at < into.length; ) {
+        const inPage = remainder(address + at, smallest);
+        const size = Math.min(smallest - inPage, into.length - at);
+        const start = walk.translate(address + at);
+        if (start === undefined || !from.physical.read(start, into.subarray(at, at + size))) whole = false;
+        at += size;
+      }
+      return whole;
+    },
+  };
+}
+
+/**
+ * The pointer of 64 bits at an offset; NaN where a number cannot hold it. Pointers of five levels have 57 bits: those to
+ * what is aligned to 8 bytes are exact, as is their sum with a multiple of 8.
+ */
+export function widePointer(view: DataView, offset: number, little: boolean): number {
+  const near = signed64(view, offset, little);
+  if (!Number.isNaN(near)) return near;
+  const value = view.getBigInt64(offset, little);
+  return BigInt(Number(value)) === value ? Number(value) : Number.NaN;
+}
