@@ -2,6 +2,8 @@
 // itself (makedumpfile, IMPLEMENTATION and diskdump_mod.h; QEMU, include/sysemu/dump.h). A descriptor says where a page
 // stands; pages of zeros share one. What a damaged file says of pages that it does not have is not looked at.
 import { inflate, unzstd } from '../bytes/decompress.ts';
+import { unlzo } from '../bytes/lzo.ts';
+import { unsnappy } from '../bytes/snappy.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import type { ByteSource } from '../files/source.ts';
@@ -14,13 +16,16 @@ export const kdumpSignature = 'KDUMP   ';
 const descriptorSize = 24;
 /** Descriptors that are read at once. */
 const descriptorsAtOnce = 4096;
-/** Flags of a page descriptor: how the page is compressed (diskdump_mod.h). */
+/** How a page is compressed, by the flags of its descriptor (DUMP_DH_COMPRESSED_ZLIB and its like in diskdump_mod.h). */
 const readers: Readonly<Record<number, (bytes: Uint8Array, size: number) => Uint8Array>> = {
   0: (bytes) => bytes,
   1: inflate,
+  2: unlzo,
+  4: unsnappy,
   32: unzstd,
 };
-const unread: Readonly<Record<number, string>> = { 2: 'lzo', 4: 'snappy' };
+/** Bits of these flags that say how. */
+const compressionFlags = 0x3f;
 /** Sizes of pages that the supported machines have. */
 const pageSizes = [4096, 16384, 65536];
 /** Bytes of a page bitmap, at most: for 16 TiB in pages of 4 KiB. */
@@ -78,9 +83,7 @@ export function readKdump(
     if (kept.has(number)) return kept.get(number);
     const rank = map.rank(number);
     const bytes =
-      rank < described
-        ? readPage(path, source, descriptor(readDescriptors(rank, 1), 0), pageSize)
-        : undefined;
+      rank < described ? readPage(source, descriptor(readDescriptors(rank, 1), 0), pageSize) : undefined;
     if (kept.size >= keptPages) kept.delete(kept.keys().next().value as number);
     kept.set(number, bytes);
     return bytes;
@@ -154,22 +157,13 @@ function ownPages(
   return { starts: Float64Array.from(starts), ends: Float64Array.from(ends) };
 }
 
-/** A page's bytes; undefined when it is damaged or cut off. Error `memory-unsupported`. */
+/** A page's bytes; undefined when it is damaged or cut off. */
 function readPage(
-  path: string,
   source: ByteSource,
   { offset, size, flags }: Descriptor,
   pageSize: number,
 ): Uint8Array | undefined {
-  const unreadable = unread[flags & 0x3f];
-  if (unreadable) {
-    throw new TextpokeError(
-      'memory-unsupported',
-      `the pages are compressed with ${unreadable}; zlib (makedumpfile -c, dump-guest-memory -z) and zstd (makedumpfile -z) are supported`,
-      { file: path },
-    );
-  }
-  const reader = readers[flags & 0x3f];
+  const reader = readers[flags & compressionFlags];
   if (!reader || !(offset >= 0 && size <= 2 * pageSize && offset + size <= source.size)) return undefined;
   try {
     const page = reader(source.read(offset, size), pageSize);
