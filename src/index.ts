@@ -42,13 +42,19 @@ export { link } from './library/link.ts';
 export { linkerScript } from './library/linker-script.ts';
 export type { Reports } from './library/reports.ts';
 export { type VerifyOptions, type VerifyResult, verify } from './library/verify.ts';
-export { type VerifyMemoryOptions, type VerifyMemoryResult, verifyMemory } from './library/verify-memory.ts';
+export {
+  type PhysicalPart,
+  type VerifyMemoryOptions,
+  type VerifyMemoryResult,
+  verifyMemory,
+} from './library/verify-memory.ts';
 export {
   type ReportOptions,
   type Verification,
   type VerifyFormat,
   verifyFormats,
 } from './library/verify-report.ts';
+export { type VerifyRunningOptions, verifyRunning } from './library/verify-running.ts';
 export type { Linked } from './link/link.ts';
 export type { ListingRules, LockPolicy } from './object/found.ts';
 export type {

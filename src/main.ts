@@ -18,6 +18,7 @@ import { ExitCode } from './errors.ts';
 import { abandon } from './files/publish.ts';
 import { listedKinds } from './kinds/registry.ts';
 import { diffFormats } from './library/diff.ts';
+import type { PhysicalPart } from './library/verify-memory.ts';
 import { verifyFormats } from './library/verify-report.ts';
 import { commandLineError, print, tellError } from './output/console.ts';
 import { partsOf } from './output/help/command-line.ts';
@@ -50,6 +51,21 @@ function expandLimit(what: string): Option {
     byteCount,
   );
 }
+
+/** Parts of a raw image of physical memory: ADDRESS, or ADDRESS@BYTE for what lies further on in the file. */
+function physicalPart(text: string, before: unknown): PhysicalPart[] {
+  const [, at, byte] = /^([^@]+)(?:@(.+))?$/.exec(text) ?? [];
+  if (at === undefined) throw new InvalidArgumentError('An address is required.');
+  return [...partsOfRaw(before), { address: address(at), offset: byte === undefined ? 0 : address(byte) }];
+}
+
+/** Without an address (true) there are no parts. */
+function partsOfRaw(value: unknown): readonly PhysicalPart[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** Options of verify that are about files. */
+const imageOptions = ['original', 'baseline', 'linked', 'locks'];
 
 function updateStep(text: string): BootStep {
   const at = text.indexOf('=');
@@ -179,7 +195,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
   program
     .command('verify')
     .description('check that every site of a patched image is correct')
-    .argument('<image>')
+    .argument('[image]', 'with --running: file of the kernel, if not in /boot')
     .option('--original <image>', 'the image before patching: only patches may differ')
     .option('--baseline <file>', 'an earlier build: none of its sites may be missing')
     .addOption(expandLimit('a compressed baseline'))
@@ -193,15 +209,25 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     )
     .option('--linked', 'the image is linked, but not booted yet')
     .addOption(
-      new Option('--memory <dump>', 'check a dump of a running system: core, kdump or raw').conflicts([
-        'original',
-        'baseline',
-        'linked',
-        'locks',
+      new Option('--memory <dump>', 'check a dump of a running system: core, kdump, LiME, raw').conflicts([
+        ...imageOptions,
+        'running',
+      ]),
+    )
+    .addOption(
+      new Option('--running', 'check the kernel of this machine (/proc/kcore)').conflicts([
+        ...imageOptions,
+        'base',
+        'physical',
       ]),
     )
     .option('--slide <n>', 'how far the system moved the image, if not in the dump', address)
     .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
+    .addOption(
+      new Option('--physical [address@byte]', 'raw dump of physical memory (repeatable: parts of it)')
+        .argParser(physicalPart)
+        .conflicts('base'),
+    )
     .option('--config <file>', 'file with the accepted findings (JSON)')
     .addOption(
       new Option('--fail-on <severity>', 'findings that give status 1: error (default) or warning')
@@ -217,7 +243,15 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       'after',
       '\nExamples:\n  textpoke verify prog.up --original prog --cpus 1\n  textpoke verify vmlinux --linked --format sarif > textpoke.sarif',
     )
-    .action(async (file: string, args: VerifyArguments) => finish(await runVerify(file, args)));
+    .action(
+      async (file: string | undefined, { physical, ...args }: VerifyArguments & { physical?: unknown }) =>
+        finish(
+          await runVerify(file, {
+            ...args,
+            ...(physical !== undefined && { physical: partsOfRaw(physical) }),
+          }),
+        ),
+    );
 
   program
     .command('explain')

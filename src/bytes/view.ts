@@ -9,6 +9,18 @@ export function signed64(view: DataView, offset: number, little: boolean): numbe
   return Number.isSafeInteger(value) ? value : Number.NaN;
 }
 
+/**
+ * The same where a number can hold the value, though not those beside it: kernels with five levels of page tables have
+ * addresses of 57 bits, and those of pages and of what is aligned to 8 bytes are exact, as are their sums with multiples
+ * of 8.
+ */
+export function wide64(view: DataView, offset: number, little: boolean): number {
+  const near = signed64(view, offset, little);
+  if (!Number.isNaN(near)) return near;
+  const value = view.getBigInt64(offset, little);
+  return BigInt(Number(value)) === value ? Number(value) : Number.NaN;
+}
+
 /** Integers in `bytes`, in one byte order. Offsets count from the first byte of `bytes`. */
 export class ByteView {
   readonly bytes: Uint8Array;
@@ -65,6 +77,11 @@ export class ByteView {
   s64(offset: number): number {
     this.need(offset, 8);
     return signed64(this.view, offset, this.little);
+  }
+  /** The same where a number can hold the value, though not those beside it. */
+  wide64(offset: number): number {
+    this.need(offset, 8);
+    return wide64(this.view, offset, this.little);
   }
 
   setU8(offset: number, value: number): void {

@@ -1,31 +1,37 @@
 // textpoke verify: proves a patched image, or the memory of a system that runs it.
-import { ExitCode } from '../errors.ts';
+import { ExitCode, TextpokeError } from '../errors.ts';
 import { readText } from '../files/input.ts';
 import { withImage } from '../library/image.ts';
 import { type VerifyOptions, verifyImage } from '../library/verify.ts';
 import { type VerifyMemoryOptions, verifyImageMemory } from '../library/verify-memory.ts';
 import type { Verification, VerifyFormat } from '../library/verify-report.ts';
+import { runningKernelFile, verifyImageRunning } from '../library/verify-running.ts';
 import { isOutputColoured, print, warn } from '../output/console.ts';
 
 type SharedArguments = 'cpus' | 'failOn' | 'original' | 'baseline' | 'locks' | 'linked' | 'expandLimit';
 
 export interface VerifyArguments
   extends Pick<VerifyOptions, SharedArguments>,
-    Pick<VerifyMemoryOptions, 'base' | 'slide'> {
+    Pick<VerifyMemoryOptions, 'base' | 'physical' | 'slide'> {
   config?: string;
   memory?: string;
+  running?: boolean;
   format?: VerifyFormat;
 }
 
 /** Runs the command; 1 when there are findings of the severity to fail on. A good image prints nothing. */
 export async function runVerify(
-  file: string,
-  { config, memory, format = 'text', ...args }: VerifyArguments,
+  given: string | undefined,
+  { config, memory, running = false, format = 'text', ...args }: VerifyArguments,
 ): Promise<number> {
+  const file = given ?? (running ? runningKernelFile() : undefined);
+  if (file === undefined) throw new TextpokeError('usage', 'an image is required, or --running');
+  requireDump(memory, args);
   const { passed, reports, notes } = await withImage<Verification<unknown>>(file, (image) => {
     const suppressions =
       config === undefined ? {} : { suppressions: readText(config), suppressionsName: config };
     const options = { ...args, ...suppressions, formats: [format], color: isOutputColoured() };
+    if (running) return verifyImageRunning(image, file, options);
     return memory === undefined
       ? verifyImage(image, file, options)
       : verifyImageMemory(image, file, memory, options);
@@ -33,4 +39,11 @@ export async function runVerify(
   if (reports[format]) print(reports[format]);
   for (const note of notes) warn(note);
   return passed ? ExitCode.done : ExitCode.findings;
+}
+
+/** Options that say something of a dump need one. */
+function requireDump(memory: string | undefined, { base, physical }: VerifyArguments): void {
+  const option = base !== undefined ? '--base' : physical !== undefined ? '--physical' : undefined;
+  if (memory === undefined && option !== undefined)
+    throw new TextpokeError('usage', `${option} says where a raw image lies, which --memory names`);
 }

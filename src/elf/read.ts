@@ -218,7 +218,9 @@ export interface ProgramHeaders {
   readonly header: ElfHeader;
   readonly count: number;
   /** A field as a number; a 64-bit one as the signed reading of its bits (NaN where that is not exact). */
-  readonly field: (index: number, name: 'type' | 'offset' | 'vaddr' | 'paddr' | 'filesz') => number;
+  readonly field: (index: number, name: 'type' | 'offset' | 'filesz') => number;
+  /** An address; NaN where a number cannot hold it (`wide64`). */
+  readonly address: (index: number, name: 'vaddr' | 'paddr') => number;
 }
 
 /** Reads the header and the segments' table. Errors: `not-elf`, `elf-truncated`, `elf-malformed`. */
@@ -238,7 +240,11 @@ export function readProgramHeaders(path: string, source: ByteSource): ProgramHea
       const at = index * format.size + offsets[name];
       return header.class === 32 || name === 'type' ? view.u32(at) : view.s64(at);
     };
-    return { header, count, field };
+    const address = (index: number, name: 'vaddr' | 'paddr') => {
+      const at = index * format.size + offsets[name];
+      return header.class === 32 ? view.u32(at) : view.wide64(at);
+    };
+    return { header, count, field, address };
   });
 }
 

@@ -3,28 +3,44 @@ import { inFile } from '../errors.ts';
 import { type Input, nameOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import { locateImage } from '../memory/locate.ts';
-import { openSnapshot } from '../memory/open.ts';
+import { type OpenSnapshot, openSnapshot } from '../memory/open.ts';
+import type { PhysicalRange, RawLayout } from '../memory/raw.ts';
 import { type MemoryDocument, memoryJson, memoryNotes, memoryText } from '../output/memory.ts';
-import { verifyMemory as compareMemory } from '../verify/memory.ts';
+import { verifyMemory as compareMemory, type VerifiedMemory } from '../verify/memory.ts';
 import { makeReport } from '../verify/report.ts';
 import { withImage } from './image.ts';
 import { addressOf, requireCpus } from './numbers.ts';
-import { configurationOf, type ReportOptions, tellReport, type Verification } from './verify-report.ts';
+import {
+  configurationOf,
+  gapsOf,
+  type ReportOptions,
+  tellReport,
+  type Verification,
+} from './verify-report.ts';
 
 /** What is known of the system, and how the result is told. */
 export interface VerifyMemoryOptions extends ReportOptions {
-  /** Virtual address of the first byte of a raw snapshot; undefined: the snapshot is a core or a kdump. */
+  /** The snapshot is a raw image of a program's or a kernel's memory: the virtual address of its first byte. */
   readonly base?: number | bigint | undefined;
+  /** The snapshot is a raw image of physical memory: where its parts lie, in order of the file; none: all from 0 on. */
+  readonly physical?: readonly PhysicalPart[] | undefined;
   /** How far the system moved the image, in bytes; undefined: the snapshot tells. */
   readonly slide?: number | bigint | undefined;
+}
+
+/** A part of a raw image, up to the next one: the bytes from `offset` on are the physical memory from `address` on. */
+export interface PhysicalPart {
+  readonly address: number | bigint;
+  /** Bytes in the file; 0 unless given. */
+  readonly offset?: number | undefined;
 }
 
 /** What verify says of memory. */
 export interface VerifyMemoryResult extends Verification<MemoryDocument> {}
 
 /**
- * Proves that every site of a linked image that is in a snapshot of memory (an ELF core, a kdump, raw bytes) is what
- * the keys in that memory demand. Errors: those of `verify`, and `memory-unsupported`, `memory-malformed`,
+ * Proves that every site of a linked image that is in a snapshot of memory (an ELF core, a kdump, LiME, AVML, raw bytes)
+ * is what the keys in that memory demand. Errors: those of `verify`, and `memory-unsupported`, `memory-malformed`,
  * `memory-mismatch` for the snapshot.
  */
 export function verifyMemory(
@@ -42,19 +58,62 @@ export async function verifyImageMemory(
   snapshot: Input,
   options: VerifyMemoryOptions,
 ): Promise<VerifyMemoryResult> {
+  const name = nameOf(snapshot);
+  return verifyOpenMemory(
+    image,
+    file,
+    name,
+    () => openSnapshot(snapshot, image, rawLayoutOf(options)),
+    options,
+  );
+}
+
+/** The same for memory that `open` opens; `name` is its name. `times` it is compared, for memory that changes. */
+export async function verifyOpenMemory(
+  image: Image,
+  file: string,
+  name: string,
+  open: () => OpenSnapshot,
+  options: VerifyMemoryOptions,
+  times = 1,
+): Promise<VerifyMemoryResult> {
   const cpus = requireCpus(options.cpus);
   const configuration = configurationOf(options);
-  const name = nameOf(snapshot);
-  const memory = openSnapshot(snapshot, image, addressOf('base', options.base));
+  const slide = addressOf('slide', options.slide);
+  const memory = open();
   try {
-    const verified = inFile(name, () =>
-      compareMemory(image, locateImage(image, memory, addressOf('slide', options.slide)), cpus),
-    );
+    const verified = inFile(name, () => {
+      const place = locateImage(image, memory, slide);
+      return leastOf(times, () => compareMemory(image, place, cpus));
+    });
     const report = makeReport(file, verified.image, verified.findings, { configuration });
     const document = memoryJson(report, name, verified);
     const told = await tellReport(report, { document, summary: memoryText(name, verified) }, options);
-    return { ...told, notes: [...told.notes, ...memoryNotes(name, verified)] };
+    return { ...told, notes: [...told.notes, ...gapsOf(image, file), ...memoryNotes(name, verified)] };
   } finally {
     memory.close();
   }
+}
+
+/** What is compared while it changes: what is wrong is so each time, and a site that was being patched is not. */
+function leastOf(times: number, compare: () => VerifiedMemory): VerifiedMemory {
+  let least = compare();
+  for (let i = 1; i < times && least.findings.length > 0; i++) {
+    const again = compare();
+    if (again.findings.length < least.findings.length) least = again;
+  }
+  return least;
+}
+
+function rawLayoutOf({ base, physical }: VerifyMemoryOptions): RawLayout | undefined {
+  const from = addressOf('base', base);
+  if (from !== undefined) return { base: from };
+  if (physical === undefined) return undefined;
+  const parts = physical.map(
+    ({ address, offset = 0 }): PhysicalRange => ({
+      address: addressOf('physical', address) as number,
+      offset,
+    }),
+  );
+  return { physical: parts.length > 0 ? parts : [{ address: 0, offset: 0 }] };
 }

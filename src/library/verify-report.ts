@@ -1,6 +1,8 @@
 // What verify has in common for images and memory: options, and how the result is told.
 import { disassemblersIfInstalled } from '../engines/disassembler.ts';
 import { inFile } from '../errors.ts';
+import type { Image } from '../image/image.ts';
+import { hasNoNames } from '../kinds/lost-sites.ts';
 import { githubText } from '../output/github.ts';
 import { junitXml } from '../output/junit.ts';
 import { sarifLog } from '../output/sarif.ts';
@@ -57,6 +59,13 @@ export function configurationOf({
   const read = () =>
     typeof suppressions === 'string' ? parseConfig(suppressions) : readConfig(suppressions);
   return { path: suppressionsName, suppressions: inFile(suppressionsName, read) };
+}
+
+/** What cannot be found in an image; `file` is its name. */
+export function gapsOf(image: Image, file: string): string[] {
+  if (!hasNoNames(image)) return [];
+  const what = 'without a symbol table verify cannot find static branches that lost their entries';
+  return [`${file}: ${what}; verify before strip`];
 }
 
 /** Tells a report; `document` is its JSON, `summary` is said as text even when all is well, `notes` beside the report. */

@@ -3,14 +3,19 @@ import { againstBaseline } from '../diff/files.ts';
 import type { DumpOptions } from '../dump/passes.ts';
 import { type Input, nameOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
-import { hasNoNames } from '../kinds/lost-sites.ts';
 import type { LockPolicy } from '../object/found.ts';
 import { type VerifyDocument, verifyJson } from '../output/verify.ts';
 import { checkImage, type Verified } from '../verify/passes.ts';
 import { makeReport } from '../verify/report.ts';
 import { withImage } from './image.ts';
 import { requireCpus } from './numbers.ts';
-import { configurationOf, type ReportOptions, tellReport, type Verification } from './verify-report.ts';
+import {
+  configurationOf,
+  gapsOf,
+  type ReportOptions,
+  tellReport,
+  type Verification,
+} from './verify-report.ts';
 
 /** What verify looks at, and how it tells it. */
 export interface VerifyOptions extends ReportOptions, Pick<DumpOptions, 'expandLimit'> {
@@ -44,11 +49,7 @@ export async function verifyImage(image: Image, input: Input, options: VerifyOpt
     options.baseline === undefined ? [] : await againstBaseline(options.baseline, input, options);
   const given = (['original', 'baseline'] as const).filter((need) => options[need] !== undefined);
   const report = makeReport(nameOf(input), image, [...findings, ...besides], { configuration, given });
-  const notes = hasNoNames(image)
-    ? [
-        `${nameOf(input)}: without a symbol table verify cannot find static branches that lost their entries; verify before strip`,
-      ]
-    : [];
+  const notes = gapsOf(image, nameOf(input));
   return tellReport(report, { document: verifyJson(report, counts), notes }, options);
 }
 

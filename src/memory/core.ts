@@ -1,6 +1,5 @@
 // ELF cores: of a program, of a machine by virtual addresses (QEMU's dump-guest-memory with paging), by physical
 // ones (without), or by both (/proc/vmcore). Segments are held as columns of numbers: there may be millions.
-import { toAddress } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { constantName, fileTypes, machineName } from '../elf/constant-names.ts';
 import { ET_CORE, PT_LOAD, PT_NOTE } from '../elf/constants.ts';
@@ -16,6 +15,17 @@ import { forEachPiece, layOut, runsOf } from './stretches.ts';
 /** Bytes of notes that are read: those of the process and of the kernel precede those of thousands of threads. */
 const mostNotes = 16 << 20;
 
+/** Addresses of five levels of page tables have 57 bits. */
+const largestAddress = 2 ** 56;
+
+/** Segments that have bytes in the file, as columns. */
+interface Loads {
+  readonly vaddr: Float64Array;
+  readonly paddr: Float64Array;
+  readonly sizes: Float64Array;
+  readonly offsets: Float64Array;
+}
+
 /**
  * Reads a core's frame. Errors: `elf-truncated`, `elf-malformed`, `memory-unsupported`, `memory-malformed`,
  * `memory-mismatch` for another machine's.
@@ -23,62 +33,104 @@ const mostNotes = 16 << 20;
 export function readCore(path: string, source: ByteSource, image: ElfHeader): Snapshot {
   const headers = readProgramHeaders(path, source);
   requireCoreOf(headers.header, image, path);
-  const { count, field } = headers;
-  const columns = { vaddr: new Float64Array(count), paddr: new Float64Array(count) };
-  const sizes = new Float64Array(count);
-  const offsets = new Float64Array(count);
+  const loads = loadsOf(source, headers);
+  const { vaddr, paddr } = loads;
+  // QEMU without paging leaves p_vaddr 0, or repeats p_paddr there; a program's core has no physical addresses.
+  const hasVirtual = vaddr.some((address, i) => address !== 0 && address !== paddr[i]);
+  const hasPhysical = paddr.some((address) => address !== 0) || !hasVirtual;
+  const notes = readNotes(source, headers);
+  return {
+    vmcoreinfo: vmcoreinfoIn(notes),
+    process: processNotes(notes, headers.header),
+    memories: [
+      ...(hasVirtual ? [memoryOf(source, 'virtual', loads)] : []),
+      ...(hasPhysical ? [memoryOf(source, 'physical', loads)] : []),
+    ],
+  };
+}
+
+/**
+ * The same for /proc/kcore (fs/proc/kcore.c), the memory of the machine itself. It says that it has all that could be
+ * mapped, 128 TiB of it, so nothing is searched for; what cannot be read is missing. Errors as `readCore`.
+ */
+export function readKcore(path: string, source: ByteSource, image: ElfHeader): Snapshot {
+  const headers = readProgramHeaders(path, source);
+  requireCoreOf(headers.header, image, path);
+  const memory = memoryOf(source, 'virtual', loadsOf(source, headers));
+  const none = new Float64Array(0);
+  return {
+    vmcoreinfo: vmcoreinfoIn(readNotes(source, headers)),
+    process: undefined,
+    memories: [
+      {
+        ...memory,
+        format: 'the memory of the running machine',
+        runs: { starts: none, ends: none },
+        read(address, into) {
+          try {
+            return memory.read(address, into);
+          } catch (error) {
+            if (error instanceof TextpokeError && error.code === 'read-failed') return false;
+            throw error;
+          }
+        },
+      },
+    ],
+  };
+}
+
+function loadsOf(source: ByteSource, headers: ProgramHeaders): Loads {
+  const { count, field, address } = headers;
+  const columns = Array.from({ length: 4 }, () => new Float64Array(count));
+  const [vaddr, paddr, sizes, offsets] = columns as [Float64Array, Float64Array, Float64Array, Float64Array];
   let loads = 0;
   for (let i = 0; i < count; i++) {
     if (field(i, 'type') !== PT_LOAD) continue;
     const size = sizeInFile(source, headers, i);
-    const vaddr = toAddress(field(i, 'vaddr'));
-    const paddr = toAddress(field(i, 'paddr'));
+    const starts = [address(i, 'vaddr'), address(i, 'paddr')] as const;
     // No machine has memory where a number cannot count its bytes.
-    if (!(size > 0) || !Number.isSafeInteger(vaddr + size) || !Number.isSafeInteger(paddr + size)) continue;
-    columns.vaddr[loads] = vaddr;
-    columns.paddr[loads] = paddr;
+    const isSound = (start: number) =>
+      Number.isSafeInteger(start + size) ||
+      (Math.abs(start) <= largestAddress && start % 8 === 0 && size % 8 === 0);
+    if (!(size > 0) || !starts.every(isSound)) continue;
+    [vaddr[loads], paddr[loads]] = starts;
     sizes[loads] = size;
     offsets[loads++] = field(i, 'offset');
   }
-  const memory = (addresses: AddressKind, starts: Float64Array): Memory => {
-    const stretches = layOut({
-      starts: starts.subarray(0, loads),
-      sizes: sizes.subarray(0, loads),
-      offsets: offsets.subarray(0, loads),
-    });
-    return {
-      format: `an ELF core by ${addresses} addresses`,
-      addresses,
-      fileSize: source.size,
-      runs: runsOf(stretches),
-      read: (address, into) =>
-        forEachPiece(stretches, address, into.length, (offset, at, length) =>
-          into.set(source.read(offset, length), at),
-        ),
-    };
-  };
-  const { vaddr, paddr } = columns;
-  const some = (holds: (i: number) => boolean) => sizes.subarray(0, loads).some((_, i) => holds(i));
-  // QEMU without paging leaves p_vaddr 0, or repeats p_paddr there; a program's core has no physical addresses.
-  const hasVirtual = some((i) => vaddr[i] !== 0 && vaddr[i] !== paddr[i]);
-  const hasPhysical = some((i) => paddr[i] !== 0) || !hasVirtual;
-  const notes = readNotes(source, headers);
-  const vmcoreinfo = notes.find(({ name }) => name === 'VMCOREINFO');
+  const some = (column: Float64Array) => column.subarray(0, loads);
+  return { vaddr: some(vaddr), paddr: some(paddr), sizes: some(sizes), offsets: some(offsets) };
+}
+
+function memoryOf(source: ByteSource, addresses: AddressKind, loads: Loads): Memory {
+  const { vaddr, paddr, offsets } = loads;
+  // -1 stands for no physical address.
+  const sizes =
+    addresses === 'virtual'
+      ? loads.sizes
+      : loads.sizes.map((size, i) => ((paddr[i] as number) < 0 ? 0 : size));
+  const stretches = layOut({ starts: addresses === 'virtual' ? vaddr : paddr, sizes, offsets });
   return {
-    vmcoreinfo: vmcoreinfo && Buffer.from(vmcoreinfo.body).toString('latin1'),
-    process: processNotes(notes, headers.header),
-    memories: [
-      ...(hasVirtual ? [memory('virtual', vaddr)] : []),
-      ...(hasPhysical ? [memory('physical', paddr)] : []),
-    ],
+    format: `an ELF core by ${addresses} addresses`,
+    addresses,
+    fileSize: source.size,
+    runs: runsOf(stretches),
+    read: (address, into) =>
+      forEachPiece(stretches, address, into.length, (offset, at, length) =>
+        into.set(source.read(offset, length), at),
+      ),
   };
+}
+
+function vmcoreinfoIn(notes: readonly Note[]): string | undefined {
+  const note = notes.find(({ name }) => name === 'VMCOREINFO');
+  return note && Buffer.from(note.body).toString('latin1');
 }
 
 function requireCoreOf(header: ElfHeader, image: ElfHeader, file: string): void {
   if (header.type !== ET_CORE) {
     throw new TextpokeError(
       'memory-unsupported',
-      `e_type is ${constantName(fileTypes, header.type)}; ET_CORE is required, and a raw dump needs --base`,
+      `e_type is ${constantName(fileTypes, header.type)}; ET_CORE is required, and a raw image needs --physical or --base`,
       { file },
     );
   }

@@ -32,7 +32,8 @@ export function locateImage(image: Image, snapshot: Snapshot, slide: number | un
   const noted =
     vmcoreinfo === undefined ? undefined : readVmcoreinfo(vmcoreinfo, 'VMCOREINFO', image.arch.class);
   requireBuild(identity, noted?.buildId);
-  const wanted = { image, identity, banner, noted, slide };
+  const physical = snapshot.memories.find(({ addresses }) => addresses === 'physical');
+  const wanted = { image, identity, banner, noted, slide, physical };
   let other: string | undefined;
   for (const memory of snapshot.memories) {
     const found = findIn(memory, wanted);
@@ -88,7 +89,7 @@ function placeOf(wanted: Wanted, snapshot: Snapshot, place: Found): ImagePlace {
 
 /** Page tables lead to all of it. Virtual addresses of a dump may leave out modules and heap (/proc/vmcore does). */
 function findKernelMemory(wanted: Wanted, snapshot: Snapshot, place: Found): KernelMemory {
-  const physical = snapshot.memories.find(({ addresses }) => addresses === 'physical');
+  const { physical } = wanted;
   const found = physical && (physical === place.memory ? place : findIn(physical, wanted));
   const walked =
     found && 'offset' in found

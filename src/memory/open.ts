@@ -1,5 +1,4 @@
 // Opens a dump of memory, whose format its first bytes tell.
-import { hex } from '../bytes/integer.ts';
 import { isElf } from '../elf/magic.ts';
 import { inFile, TextpokeError } from '../errors.ts';
 import { type Input, nameOf, openInput } from '../files/input.ts';
@@ -8,7 +7,9 @@ import type { Image } from '../image/image.ts';
 import { readCore } from './core.ts';
 import { flatSignature, unflatten } from './flat.ts';
 import { kdumpSignature, readKdump } from './kdump.ts';
+import { isLime, readLime } from './lime.ts';
 import type { Snapshot } from './memory.ts';
+import { type RawLayout, readRaw } from './raw.ts';
 
 /** A snapshot whose file is open. */
 export interface OpenSnapshot extends Snapshot {
@@ -17,15 +18,15 @@ export interface OpenSnapshot extends Snapshot {
 }
 
 /**
- * Opens the dump of a system that runs `image`; `base` is the virtual address of a raw dump's first byte.
- * Errors: `read-failed`, `memory-unsupported`, `memory-malformed`, `memory-mismatch`, `elf-truncated`.
+ * Opens the dump of a system that runs `image`; `raw` is how a dump lies in memory that does not say so itself.
+ * Errors: `usage`, `read-failed`, `memory-unsupported`, `memory-malformed`, `memory-mismatch`, `elf-truncated`.
  */
-export function openSnapshot(input: Input, image: Image, base: number | undefined): OpenSnapshot {
+export function openSnapshot(input: Input, image: Image, raw: RawLayout | undefined): OpenSnapshot {
   const name = nameOf(input);
   const source = openInput(input);
   const close = () => source.close();
   try {
-    return { ...inFile(name, () => readSnapshot(name, source, image, base)), close };
+    return { ...inFile(name, () => readSnapshot(name, source, image, raw)), close };
   } catch (error) {
     close();
     throw error;
@@ -37,12 +38,16 @@ export function readSnapshot(
   path: string,
   source: ByteSource,
   image: Image,
-  base: number | undefined,
+  raw: RawLayout | undefined,
 ): Snapshot {
-  if (base !== undefined) return rawSnapshot(source, base);
   const start = source.read(0, Math.min(16, source.size));
   const text = Buffer.from(start).toString('latin1');
   const { header } = image.file;
+  if (raw) {
+    requireRaw(text, raw);
+    return readRaw(source, image, raw);
+  }
+  if (isLime(text)) return readLime(path, source);
   if (isElf(start)) return readCore(path, source, header);
   if (text.startsWith(kdumpSignature)) return readKdump(path, source, header);
   if (text.startsWith(flatSignature)) {
@@ -53,30 +58,16 @@ export function readSnapshot(
   }
   throw new TextpokeError(
     'memory-unsupported',
-    'the file is neither an ELF core nor a kdump; a raw dump needs --base with the address of its first byte',
+    'the file is no ELF core, kdump, LiME or AVML; a raw image needs --physical, or --base with the virtual address of its first byte',
   );
 }
 
-function rawSnapshot(source: ByteSource, base: number): Snapshot {
-  const end = base + source.size;
-  if (!Number.isSafeInteger(end))
-    throw new TextpokeError('usage', `--base is ${hex(base)}; no machine has memory there`);
-  return {
-    memories: [
-      {
-        format: 'a raw dump',
-        addresses: 'virtual',
-        fileSize: source.size,
-        runs: { starts: Float64Array.of(base), ends: Float64Array.of(end) },
-        read(address, into) {
-          const from = Math.max(address, base);
-          const to = Math.min(address + into.length, end);
-          if (from < to) into.set(source.read(from - base, to - from), from - address);
-          return from === address && to === address + into.length;
-        },
-      },
-    ],
-    vmcoreinfo: undefined,
-    process: undefined,
-  };
+/** Memory from an ELF header on may be a raw image of a program's; physical memory does not begin so. */
+function requireRaw(start: string, raw: RawLayout): void {
+  const signature = ['\x7fELF', kdumpSignature, flatSignature].find((text) => start.startsWith(text));
+  if ('base' in raw || (signature === undefined && !isLime(start))) return;
+  throw new TextpokeError(
+    'usage',
+    'the file says itself where its memory lies (an ELF core, a kdump, LiME or AVML); --physical is for raw images',
+  );
 }

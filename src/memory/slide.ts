@@ -22,6 +22,8 @@ export interface Wanted {
   readonly noted: KernelSays | undefined;
   /** What the user says. */
   readonly slide: number | undefined;
+  /** The dump by physical addresses, if it has that: the same memory may be at many virtual ones. */
+  readonly physical: Memory | undefined;
 }
 
 /**
@@ -49,7 +51,7 @@ export function findSlide(
  * are some.
  */
 function vmcoreinfoOf(
-  { image, identity, banner }: Wanted,
+  { image, identity, banner, physical: searched }: Wanted,
   memory: Memory,
   offset: number,
 ): KernelSays | undefined {
@@ -57,7 +59,7 @@ function vmcoreinfoOf(
   // 32-bit kernels do not move, and say nothing of it.
   if (release === undefined || image.arch.class === 32) return undefined;
   let first: KernelSays | undefined;
-  for (const says of findVmcoreinfo(memory, release, image.arch.class)) {
+  for (const says of findVmcoreinfo(searched ?? memory, release, image.arch.class)) {
     const { buildId, slide, physical } = says;
     if (slide === undefined || (buildId ?? identity.buildId) !== (identity.buildId ?? buildId)) continue;
     if (memory.addresses === 'virtual' ? slide !== offset : physical !== offset) continue;

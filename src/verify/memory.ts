@@ -22,6 +22,7 @@ import { checkEntries } from './entries.ts';
 import type { Finding } from './finding.ts';
 import { checkInstructions } from './instructions.ts';
 import { checkLocks } from './locks.ts';
+import { checkLostSites } from './lost-sites.ts';
 import { byRuleAndAddress } from './order-findings.ts';
 
 /** What became of the entries of a table. */
@@ -73,7 +74,8 @@ export function verifyMemory(linked: Image, place: ImagePlace, cpus: number | un
   const running = cpus ?? countCpus(present);
   const options = { state: 'booted', cpus: running, locks: 'listed', original: linked } as const;
   // What is wrong with an entry in the file is said of the file; the memory is compared with sound entries.
-  const { findings: causes } = checkEntries(programOf(linked), { ...options, state: 'linked' });
+  const inFile = programOf(linked);
+  const { findings: causes, sound: soundInFile } = checkEntries(inFile, { ...options, state: 'linked' });
   const faulty = new Set(causes.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
   const sound = withoutEntries(present, faulty);
   const findings = [
@@ -82,6 +84,10 @@ export function verifyMemory(linked: Image, place: ImagePlace, cpus: number | un
     ...checkLocks(sound, all, options),
     ...checkBarriers(sound, options),
   ].filter(({ address }) => address === undefined || !leftOut.has(address));
+  // So is what notes tell of sites without entry: in memory such a site looks like any other code.
+  const told = new Set(findings.map(({ address }) => address));
+  for (const finding of checkLostSites(inFile, soundInFile, told))
+    if (finding.address === undefined || !isFreed(linked, finding.address)) findings.push(finding);
   if (findings.every(({ rule }) => rule !== 'TP016'))
     for (const finding of nothingCompared(counted, linked)) findings.push(finding);
   findings.sort(byRuleAndAddress);

@@ -20,7 +20,7 @@ const pages = run(kernel, 0);
 const good = core(pages, { addresses: ['virtual'] });
 
 function locate(dump: Uint8Array, base?: number): MemoryImage {
-  const snapshot = readSnapshot('dump', memorySource(dump), image, base);
+  const snapshot = readSnapshot('dump', memorySource(dump), image, base === undefined ? undefined : { base });
   return new MemoryImage(image, locateImage(image, snapshot, undefined));
 }
 

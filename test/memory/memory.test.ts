@@ -33,7 +33,11 @@ function verify(
   const image = imageOf(kernel);
   return verifyMemory(
     image,
-    locateImage(image, readSnapshot('dump', memorySource(dump), image, base), slide),
+    locateImage(
+      image,
+      readSnapshot('dump', memorySource(dump), image, base === undefined ? undefined : { base }),
+      slide,
+    ),
     cpus,
   );
 }

@@ -1,6 +1,5 @@
 // Walks page tables in physical memory: a virtual memory of the bytes that they lead to. Damaged tables may lead
 // anywhere, themselves included; a walk takes as many steps as there are levels, whatever they say.
-import { signed64 } from '../../bytes/view.ts';
 import type { Memory } from '../memory.ts';
 import type { Level, PageTables } from './format.ts';
 
@@ -92,15 +91,4 @@ export function walkedMemory(from: TableRoot, format: string): WalkedMemory {
       return whole;
     },
   };
-}
-
-/**
- * The pointer of 64 bits at an offset; NaN where a number cannot hold it. Pointers of five levels have 57 bits: those to
- * what is aligned to 8 bytes are exact, as is their sum with a multiple of 8.
- */
-export function widePointer(view: DataView, offset: number, little: boolean): number {
-  const near = signed64(view, offset, little);
-  if (!Number.isNaN(near)) return near;
-  const value = view.getBigInt64(offset, little);
-  return BigInt(Number(value)) === value ? Number(value) : Number.NaN;
 }

@@ -1,0 +1,40 @@
+// The library's verifyRunning: holds the memory of the machine that it runs on against its kernel.
+import { release } from 'node:os';
+import { type Input, nameOf } from '../files/input.ts';
+import type { Image } from '../image/image.ts';
+import { kcorePath, kernelFileOf, openRunning } from '../memory/running.ts';
+import { withImage } from './image.ts';
+import { type VerifyMemoryOptions, type VerifyMemoryResult, verifyOpenMemory } from './verify-memory.ts';
+
+/** What is known of the machine, and how the result is told. */
+export interface VerifyRunningOptions extends Omit<VerifyMemoryOptions, 'base' | 'physical'> {}
+
+/** How often sites are looked at that are not as they must be: the kernel may be patching them. */
+const looks = 4;
+
+/**
+ * Proves that every site of the running kernel is what its keys demand, from /proc/kcore. Without an input the kernel's
+ * file is looked for where packages put it. Errors: those of `verifyMemory`; `read-failed` where there is no such file,
+ * or the memory may not be read.
+ */
+export function verifyRunning(
+  input?: Input,
+  options: VerifyRunningOptions = {},
+): Promise<VerifyMemoryResult> {
+  const file = input ?? runningKernelFile();
+  return withImage(file, (image) => verifyImageRunning(image, nameOf(file), options));
+}
+
+/** The file of the kernel that runs. Error `read-failed`. */
+export function runningKernelFile(): string {
+  return kernelFileOf(release());
+}
+
+/** The same for an image that is open; `file` is its name. Errors as `verifyRunning`. */
+export function verifyImageRunning(
+  image: Image,
+  file: string,
+  options: VerifyRunningOptions,
+): Promise<VerifyMemoryResult> {
+  return verifyOpenMemory(image, file, kcorePath, () => openRunning(image), options, looks);
+}
