@@ -43,10 +43,18 @@ export type CallTarget =
 export interface CallSupport {
   /** Address of `__static_call_return`, for a conditional tail call of NULL. */
   readonly returnStub: CodePointer | undefined;
-  /** Address of `__x86_return_thunk`, where the image returns through it. */
+  /** Address of `__x86_return_thunk`, or of what a kernel returns through instead, where the image does so. */
   readonly returnThunk: CodePointer | undefined;
-  /** Address of `__WARN_trap`, whose calls trap in place (x86-64 from 7.0 on). */
+  /** The thunk stands only where bit 5 of an instruction's address is 0 (x86-64: ITS, cpu_wants_rethunk_at). */
+  readonly returnsInLowHalf?: boolean | undefined;
+  /** Address of `__WARN_trap`, whose calls trap in place (x86-64 from 6.19 on). */
   readonly warnTrap?: CodePointer | undefined;
+  /** Address of the function of a spinlock's unlock, whose calls are the store itself (x86-64 from 7.3 on). */
+  readonly spinUnlock?: CodePointer | undefined;
+  /** The NOP of 5 bytes that a kernel has chosen for its processor (x86-64 before 5.13: ideal_nops). */
+  readonly nop5?: Uint8Array | undefined;
+  /** Where calls of a function go while their depth is counted (x86-64 from 6.2 on: callthunks_translate_call_dest). */
+  readonly countedEntry?: ((to: CodePointer) => CodePointer) | undefined;
 }
 
 export interface CallSiteRequest {
@@ -96,6 +104,8 @@ export interface LockPrefix {
    * like one. A runtime that does not decode the code may leave such a lock in place.
    */
   isBehindOverride(code: Uint8Array, offset: number): boolean;
+  /** True for the first byte of an instruction that has its lock behind other prefixes: the byte itself is no lock. */
+  isInFront(code: Uint8Array, map: CodeMap, offset: number): boolean;
   /** For each of these offsets 1 where the lock is proven to be code, 0 where it may be a constant. */
   prove(provable: ProvableCode, locks: Uint32Array): Uint8Array;
 }
@@ -188,6 +198,8 @@ export interface InstructionSet {
 
   /** A NOP of a branch site's size. */
   nop(size: number): Uint8Array;
+  /** True where compilers leave other NOPs than patching writes. */
+  readonly otherNops: boolean;
   /** A jump of a branch site's size; undefined when `displacement` (of places) is out of its range. */
   jump(size: number, displacement: number): Uint8Array | undefined;
   /** True when `current` may stand at a static call site of that kind (kernel: __static_call_validate). */
@@ -221,7 +233,10 @@ export interface Arch extends SymbolRules {
   readonly relocations: ArchRelocations;
   readonly dynamic: DynamicRelocations;
   readonly lockPrefix: LockPrefix | undefined;
-  /** Written over the head of a live site while its tail changes (text_poke_bp); undefined where one store does. */
+  /**
+   * Written over the head of a live site while its tail changes (text_poke_bp, smp_text_poke_single since 6.16);
+   * undefined where one store does.
+   */
   readonly breakpoint: Uint8Array | undefined;
   /** Names that linkers give to veneers, the stubs they put among other code; undefined where they make none. */
   readonly veneerName: RegExp | undefined;
@@ -256,6 +271,11 @@ export interface Arch extends SymbolRules {
     map: CodeMap,
     visit: (offset: number, target: number, kind: BranchKind, short: boolean) => void,
   ): void;
+  /**
+   * Code as it is to be where it is copied from one address to another: what leads out of it still leads there. Undefined
+   * for code that does not decode, or that does not reach from there; and on machines whose kernels copy none.
+   */
+  moveCode?(code: Uint8Array, from: Address, to: Address): Uint8Array | undefined;
   /** `size` bytes of instructions that trap, for stubs of symbols that nobody defines. */
   trapFill(size: number): Uint8Array;
   /** Carries out a relocation of an in-memory link; returns an error's text, or undefined when done. */

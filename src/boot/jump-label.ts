@@ -74,7 +74,7 @@ function refuseSite(image: Image, site: BranchSite): never {
 /**
  * jump_label_init: check, bring each site to its key's value, sort, set init bits. A site may hold what its key's
  * initial or present value asks for, or (bit 1) the jump that the compiler left for the build step to rewrite.
- * Kernels write no text here: what is not as its key says is refused.
+ * Kernels write no text here, but for NOPs before 6.0: what is not as its key says is refused.
  */
 export function jumpLabelInit(runtime: Runtime): void {
   const { program, poker } = runtime;
@@ -85,7 +85,7 @@ export function jumpLabelInit(runtime: Runtime): void {
     const key = readKey(image, site.key);
     const enabled = isEnabled(key);
     if (!profile.initWrites) {
-      const patch = branchPatch(program, site, [], enabled);
+      const patch = branchPatch(program, site, profile.rewritesNops ? [enabled] : [], enabled);
       if (profile.initChecksNops && !wantsJump(site, enabled) && branchAt(image, site)?.kind !== 'nop') {
         runtime.bug(
           `jump_label: Fatal kernel bug, unexpected op at ${image.describe(site.address)}: not a NOP`,
@@ -97,7 +97,7 @@ export function jumpLabelInit(runtime: Runtime): void {
     if (!site.bit1) return patch;
     const found = branchAt(image, site);
     if (found?.kind !== 'jump') return patch;
-    const left = branchBytes(image, site, found.size, true);
+    const left = branchBytes(program, site, found.size, true);
     return { ...patch, allowed: [...patch.allowed, { bytes: left, meaning: 'jump left by the compiler' }] };
   };
   poker.poke(made(sites, patchOf));

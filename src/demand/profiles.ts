@@ -15,6 +15,8 @@ export interface Profile {
   readonly initWrites: boolean;
   /** jump_label_init stops at a site that should hold a NOP and does not. */
   readonly initChecksNops: boolean;
+  /** jump_label_init writes the kernel's own NOP over the compiler's, where these differ (32-bit ARM). */
+  readonly rewritesNops: boolean;
   /** Bit 1 of a jump entry that was left set outside init text stays, and means init for ever. */
   readonly keepsBit1: boolean;
   /** What a call of __static_call_return0 is: a call like any other, or the clear of this kernel. */
@@ -37,6 +39,7 @@ const before517 = {
   shortBranches: false,
   initWrites: false,
   initChecksNops: true,
+  rewritesNops: true,
   keepsBit1: true,
   returnZero: 'call',
   conditionalTails: false,
@@ -57,6 +60,7 @@ const v517 = {
 } as const;
 const v61 = {
   ...v517,
+  rewritesNops: false, // since 6.0
   underflow: 'warns',
   signature: Uint8Array.of(0x0f, 0xb9, 0xcc), // ud1 %esp, %ecx (since 5.19)
 } as const;
@@ -106,9 +110,21 @@ export function profileOf(image: Image): Profile {
   const isUpTo = ({ version: of }: Profile) =>
     of !== undefined && (of[0] < version[0] || (of[0] === version[0] && of[1] <= version[1]));
   const profile = profiles.findLast(isUpTo) ?? (profiles[0] as Profile);
-  // Stable kernels took over what 6.6 does; its return for conditional tail calls shows it.
-  const isLater = image.symbols.addressOf('__static_call_return') !== undefined;
-  return isLater && !profile.conditionalTails
-    ? { ...profile, conditionalTails: true, signature: 'any' }
-    : profile;
+  return asBuilt(image, profile);
+}
+
+/** Stable kernels take over what later ones do, and between two rows some do it already: symbols show what is there. */
+function asBuilt({ symbols }: Image, profile: Profile): Profile {
+  const has = (name: string) => symbols.addressOf(name) !== undefined;
+  return {
+    ...profile,
+    // The return for conditional tail calls, of 6.6 and of stable branches.
+    ...(has('__static_call_return') && !profile.conditionalTails
+      ? { conditionalTails: true, signature: 'any' }
+      : {}),
+    // Both functions are there in front of 6.0, and the second one alone behind it.
+    ...(has('arch_jump_label_transform') ? { rewritesNops: has('arch_jump_label_transform_static') } : {}),
+    ...(has('static_call_force_reinit') ? { forceReinit: true } : {}),
+    ...(has('__WARN_trap') ? { warnTrap: true } : {}),
+  };
 }

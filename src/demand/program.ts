@@ -5,8 +5,8 @@ import type { CallSupport } from '../arch/arch.ts';
 import type { Address, CodePointer, EntryAddress } from '../bytes/named-numbers.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
-import { isFreed, kernelBanner } from '../image/kernel.ts';
 import { readStaticCalls, type StaticCall } from '../image/static-calls.ts';
+import { callSupport } from './call-support.ts';
 import { type Profile, profileOf } from './profiles.ts';
 import { readSites, type Site, type SiteKind, type SiteLists } from './sites.ts';
 
@@ -51,34 +51,6 @@ export function readProgram(
     support: callSupport(image, profile, tables),
     returnZero: profile.returnZero === 'clear' ? image.symbols.addressOf('__static_call_return0') : undefined,
   };
-}
-
-/** Code of the image's own that encodings go to: see `CallSupport`. */
-export function callSupport(image: Image, profile: Profile, tables = image): CallSupport {
-  return {
-    returnStub: image.symbols.addressOf('__static_call_return'),
-    returnThunk: returnThunk(image, tables),
-    warnTrap: profile.warnTrap ? image.symbols.addressOf('__WARN_trap') : undefined,
-  };
-}
-
-/**
- * What the image returns through. A kernel lists its returns: at start-up each becomes a plain one, or a jump to
- * what the processor needs (arch/x86/kernel/alternative.c, apply_returns), so one of them tells. A kernel without the
- * list (no CONFIG_RETHUNK) has no use for the thunk; in a program the symbol says enough.
- */
-function returnThunk(image: Image, tables: Image): CodePointer | undefined {
-  const start = image.symbols.addressOf('__return_sites');
-  const end = image.symbols.addressOf('__return_sites_end');
-  if (start === undefined || end === undefined || tables.fileOffset(start, end - start) === undefined)
-    return kernelBanner(tables) === undefined ? image.symbols.addressOf('__x86_return_thunk') : undefined;
-  for (let entry = start; entry + 4 <= end; entry += 4) {
-    const site = entry + tables.readS32(entry);
-    if (isFreed(tables, site) || !tables.codeAt(site)) continue;
-    const found = image.instructionAt(site);
-    return found.kind === 'jump' ? image.addressAt(site, found.displacement) : undefined;
-  }
-  return undefined;
 }
 
 /** The same program with other sites of one kind. */

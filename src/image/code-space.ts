@@ -6,7 +6,7 @@ import { hex } from '../bytes/integer.ts';
 import type { Address } from '../bytes/named-numbers.ts';
 import { countUpTo } from '../bytes/search.ts';
 import type { Frame } from '../dwarf/frames.ts';
-import { PF_X, SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHT_NOBITS } from '../elf/constants.ts';
+import { PF_X, SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHF_WRITE, SHT_NOBITS } from '../elf/constants.ts';
 import type { ElfFile, Section } from '../elf/file.ts';
 import { AddressSpace } from './address-space.ts';
 import { framesOfImage } from './frames.ts';
@@ -62,13 +62,7 @@ export class CodeSpace extends AddressSpace {
   /** Executable ranges in order of address: sections where there are headers, else executable segments. */
   get code(): readonly CodeRange[] {
     if (!this.ranges) {
-      const sections = this.file.sections.filter(
-        (s) =>
-          (s.flags & SHF_EXECINSTR) !== 0 &&
-          (s.flags & SHF_ALLOC) !== 0 &&
-          s.type !== SHT_NOBITS &&
-          s.size > 0,
-      );
+      const sections = this.file.sections.filter((s) => this.isCode(s));
       const found =
         sections.length > 0
           ? sections.map((s) => ({ name: s.name, address: s.addr, size: s.size }))
@@ -82,6 +76,17 @@ export class CodeSpace extends AddressSpace {
       );
     }
     return this.ranges;
+  }
+
+  /**
+   * True for a section of code. Flags of sections are what the assembler was told: a kernel's .data is writable and
+   * executable since 6.18, and its segment is not executable. So of a section that is both, the segment decides; of
+   * others it does not, since a kernel's init text lies in the segment of its data.
+   */
+  private isCode({ flags, type, size, addr }: Section): boolean {
+    const isMarked = (flags & SHF_ALLOC) !== 0 && (flags & SHF_EXECINSTR) !== 0;
+    if (!isMarked || type === SHT_NOBITS || size === 0) return false;
+    return (flags & SHF_WRITE) === 0 || ((this.segmentAt(addr)?.flags ?? 0) & PF_X) !== 0;
   }
 
   codeAt(address: Address): CodeRange | undefined {

@@ -9,7 +9,7 @@ import type { CodeRange } from '../image/code-space.ts';
 import { kernelBanner } from '../image/kernel.ts';
 import { provableRange } from '../image/provable.ts';
 import { unitNotes } from '../image/unit-notes.ts';
-import { droppedLocks, lockState, mayStay } from '../kinds/lock-prefix/demand.ts';
+import { droppedLocks, isInFront, lockState, mayStay } from '../kinds/lock-prefix/demand.ts';
 import { keptLock, lockPrefix } from '../kinds/lock-prefix/kind.ts';
 import { kinds } from '../kinds/registry.ts';
 import { AstrayInOrder } from './astray.ts';
@@ -49,7 +49,7 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
       const [from, to] = [range.address, range.address + code.length].map((a) => countUpTo(addresses, a - 1));
       return [...addresses.subarray(from, to)];
     };
-    const inRange = within(inOrder);
+    const inRange = within(inOrder).filter((address) => !isInFront(program, address));
     if (inRange.length === 0 && kept.size === 0 && policy === 'listed') continue;
     // Read as it would be with every listed lock in place: then each of them has to be found as a prefix. A byte
     // that can be none is put there in a second reading, since a wrong entry would garble what follows it.

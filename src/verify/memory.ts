@@ -6,7 +6,7 @@ import { type Program, withoutEntries, withSites } from '../demand/program.ts';
 import type { Image } from '../image/image.ts';
 import { isFreed, kernelBanner } from '../image/kernel.ts';
 import { keyOf } from '../kinds/kind.ts';
-import { lockState } from '../kinds/lock-prefix/demand.ts';
+import { droppedLocks, lockState } from '../kinds/lock-prefix/demand.ts';
 import { lockPrefix } from '../kinds/lock-prefix/kind.ts';
 import { isReplaced } from '../kinds/one-cpu/demand.ts';
 import { oneCpu } from '../kinds/one-cpu/kind.ts';
@@ -203,9 +203,7 @@ function keysAndCalls(program: Program, image: MemoryImage): Pick<VerifiedMemory
 function countCpus(program: Program): number | undefined {
   const { image, sites } = program;
   const isForOne = [
-    ...sites
-      .of(lockPrefix)
-      .map(({ address }) => lockState(program, address, image.read(address, 1)[0]) !== 'locked'),
+    ...droppedLocks(program, image, sites.of(lockPrefix)).map(({ address }) => lockState(program, address, image.read(address, 1)[0]) !== 'locked'),
     ...sites.of(oneCpu).map((site) => isReplaced(program, site)),
   ];
   if (isForOne.length === 0) return undefined;

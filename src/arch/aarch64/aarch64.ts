@@ -211,6 +211,7 @@ const instructions: InstructionSet = {
   explainShort,
   readStub,
   nop: () => bytesOf(NOP),
+  otherNops: false,
   jump: (_size, displacement) => encodeB(displacement),
   isCallSite,
   isTrampoline(code, offset) {

@@ -199,6 +199,7 @@ export function a32(order: ArmOrder): InstructionSet {
     explainShort: () => 'is not a branch with imm24; a static call needs bl or b',
     readStub: (code, offset, address) => readA32Stub(order, code, offset, address),
     nop: () => bytes((AL << 28) | MOV_R0_R0),
+    otherNops: true,
     jump: (_size, displacement) => opcode(AL, B, field24(displacement | 0)),
     isCallSite: (current, kind) => current.length >= SIZE && isCallSite(at(current, 0), kind),
 

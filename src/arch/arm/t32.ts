@@ -236,6 +236,7 @@ export function t32(order: ArmOrder): InstructionSet {
     explainShort: (code, offset) => explainShort(half(code, offset), half(code, offset + 2)),
     readStub,
     nop: () => bytes(...NOP_W),
+    otherNops: true,
     jump: (_size, displacement) => branchTo(B_W, (displacement | 0) - PIPELINE),
     isCallSite,
 

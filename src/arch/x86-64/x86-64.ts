@@ -23,17 +23,21 @@ import {
   isLockable,
   kindOf,
   lengthOf,
+  lockPrefixOf,
   readS32,
 } from './length.ts';
+import { moveCode } from './moved-code.ts';
 import { isBehindOverride, overrideAt } from './overrides.ts';
 import { applyX86Relocation, relocationName } from './relocations.ts';
 import { findLockPrefixes, startsInstruction, sweep } from './sweep.ts';
 
 const nop2 = Uint8Array.of(0x66, 0x90); // xchg ax, ax
 const nop5 = Uint8Array.of(0x0f, 0x1f, 0x44, 0x00, 0x00); // nopl 0(%rax,%rax,1)
+const nop5K8 = Uint8Array.of(0x66, 0x66, 0x66, 0x66, 0x90); // on some processors before 5.13 (ideal_nops)
 const clearResult = Uint8Array.of(0x2e, 0x2e, 0x2e, 0x31, 0xc0); // cs cs cs xor %eax, %eax (5.17 and later)
 const oldClearResult = Uint8Array.of(0x66, 0x66, 0x48, 0x31, 0xc0); // data16 data16 xor %rax, %rax (before)
 const warnTrap = Uint8Array.of(0x67, 0x48, 0x0f, 0xb9, 0x3a); // ud1 (%edx), %rdi
+const spinUnlock = Uint8Array.of(0x3e, 0x3e, 0xc6, 0x07, 0x00); // ds ds movb $0, (%rdi)
 const returnFill = Uint8Array.of(0xc3, 0xcc, 0xcc, 0xcc, 0xcc); // ret; int3 x4
 const trampolineUd1 = Uint8Array.of(0x0f, 0xb9, 0xcc); // ud1 %esp, %ecx (6.6 and later)
 const trampolineSct = Uint8Array.of(0x53, 0x43, 0x54); // "SCT" (before)
@@ -87,8 +91,10 @@ function readInstruction(code: Uint8Array, offset: number): SiteInstruction {
       if (isJcc8(first))
         return make('conditional jump', 2, (((code[offset + 1] as number) << 24) >> 24) + 2, true);
       if (holds(code, offset, nop2)) return make('nop', 2);
+      if (holds(code, offset, nop5K8)) return make('nop', 5);
       if (holds(code, offset, clearResult) || holds(code, offset, oldClearResult))
         return make('clear result', 5);
+      if (holds(code, offset, warnTrap) || holds(code, offset, spinUnlock)) return make('other', 5);
       return other;
   }
 }
@@ -114,6 +120,11 @@ function branchOfRelocation(type: number, code: Uint8Array, place: number): Relo
 /** A lock on an instruction that cannot have one (#UD) shows that data was read as code: it is no site. */
 function findLockable(code: Uint8Array, map: CodeMap): Uint32Array {
   return findLockPrefixes(code, map).filter((at) => isLockable(decodeInstruction(code, at, code.length)));
+}
+
+function isInFrontOfLock(code: Uint8Array, map: CodeMap, offset: number): boolean {
+  const packed = decodeInstruction(code, offset, code.length);
+  return lockPrefixOf(packed) > 0 && isLockable(packed) && startsInstruction(code, map, offset);
 }
 
 /** Opcode and displacement of a branch, without prefixes, in bytes. */
@@ -170,8 +181,12 @@ function readStub(
   return undefined;
 }
 
+/** Bit 5 of an address says in which half of a cache line it lies. */
+const isInLowHalf = (address: number): boolean => (address & 0x20) === 0;
+
 function encodeReturn(address: number, support: CallSupport): Uint8Array {
   if (support.returnThunk === undefined) return returnFill;
+  if (support.returnsInLowHalf && !isInLowHalf(address)) return returnFill;
   return withRel32([JMP_REL32], support.returnThunk - address) ?? returnFill;
 }
 
@@ -191,9 +206,12 @@ function encodeCallSite(request: CallSiteRequest): CallSiteBytes | undefined {
   const to = addressOf(target);
   switch (kind) {
     case 'call': {
-      if (to !== undefined && to === support.warnTrap) return { bytes: warnTrap, onTrampoline: false };
-      if (target.kind === 'function') return direct([CALL_REL32], target.address);
-      if (target.kind === 'null') return { bytes: nop5, onTrampoline: false };
+      if (to === undefined) return { bytes: support.nop5 ?? nop5, onTrampoline: false };
+      const entry = support.countedEntry?.(to) ?? to;
+      if (entry === support.warnTrap) return { bytes: warnTrap, onTrampoline: false };
+      if (entry === support.spinUnlock) return { bytes: spinUnlock, onTrampoline: false };
+      // With a counted entry the kernel does not know its function again: it is called.
+      if (target.kind === 'function' || entry !== to) return direct([CALL_REL32], entry);
       const bytes = holds(current, 0, oldClearResult) ? oldClearResult : clearResult;
       return { bytes, onTrampoline: false };
     }
@@ -219,9 +237,11 @@ function isCallSite(current: Uint8Array, kind: CallKind): boolean {
       return (
         (current[0] === CALL_REL32 && current.length >= 5) ||
         holds(current, 0, nop5) ||
+        holds(current, 0, nop5K8) ||
         holds(current, 0, clearResult) ||
         holds(current, 0, oldClearResult) ||
-        holds(current, 0, warnTrap)
+        holds(current, 0, warnTrap) ||
+        holds(current, 0, spinUnlock)
       );
     case 'tail':
       return current.length >= 5 && (current[0] === JMP_REL32 || current[0] === RET);
@@ -241,6 +261,7 @@ const instructions: InstructionSet = {
   explainShort: () => 'has an 8-bit displacement; a static call needs rel32',
   readStub,
   nop: (size) => (size === 2 ? nop2 : nop5),
+  otherNops: false,
   jump(size, displacement) {
     if (size === 5) return withRel32([JMP_REL32], displacement);
     const rel = displacement - 2;
@@ -276,6 +297,7 @@ export const x86_64: Arch = {
     find: findLockable,
     overrideAt,
     isBehindOverride,
+    isInFront: isInFrontOfLock,
     prove: proveLocks,
   },
   breakpoint: Uint8Array.of(0xcc), // int3
@@ -292,6 +314,7 @@ export const x86_64: Arch = {
   startsInstruction,
   startsBranch,
   forEachBranch,
+  moveCode,
   trapFill: (size) => new Uint8Array(size).map((_, i) => (i % 2 === 0 ? 0x0f : 0x0b)), // ud2
   applyRelocation: applyX86Relocation,
 };

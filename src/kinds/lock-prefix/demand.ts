@@ -48,20 +48,34 @@ export function mayStay({ image, profile }: Program, address: Address): boolean 
 }
 
 /**
+ * True for an entry of a kernel whose lock stands behind another prefix (`66 f0`): assemblers put the prefixes of
+ * `lock cmpxchgw` in their own order, behind the label (LOCK_PREFIX since 6.2). The kernel looks at the listed byte
+ * alone, and leaves such a lock in place.
+ */
+export function isInFront({ image, profile }: Program, address: Address): boolean {
+  const prefix = image.arch.lockPrefix;
+  if (profile.version === undefined || !prefix) return false;
+  const [byte] = image.readUpTo(address, 1);
+  const range = byte === prefix.lock || byte === prefix.up ? undefined : image.codeAt(address);
+  return range !== undefined && prefix.isInFront(range.code, image.codeMap(range), address - range.address);
+}
+
+/**
  * The locks that are dropped at all: a kernel leaves those alone that lie outside _text to _etext, or a module's
- * .text. `of` is the image that lists them.
+ * .text, and those that its entries do not name themselves. `of` is the image that lists them.
  */
 export function droppedLocks(
-  { image, profile }: Program,
+  program: Program,
   of: Image,
   locks: readonly Site[],
 ): readonly Site[] {
+  const { image, profile } = program;
   if (profile.version === undefined) return locks;
   const start = image.symbols.addressOf('_text') ?? Number.NEGATIVE_INFINITY;
   const end = image.symbols.addressOf('_etext') ?? Number.POSITIVE_INFINITY;
-  return locks.filter(({ address }) =>
-    of === image ? address >= start && address < end : image.sectionAt(address)?.name === '.text',
-  );
+  const isInRange = (address: Address) =>
+    of === image ? address >= start && address < end : image.sectionAt(address)?.name === '.text';
+  return locks.filter(({ address }) => isInRange(address) && !isInFront(program, address));
 }
 
 /** What drops the locks for one CPU, or puts them back for several. Error `site-unpatchable`. */

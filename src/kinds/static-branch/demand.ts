@@ -26,15 +26,21 @@ export function branchAt(image: Image, site: Pick<BranchSite, 'address'>): SiteI
 }
 
 /** The bytes that a site of `size` holds as a jump or as a NOP; undefined where no such jump reaches the target. */
-function encodeBranch(image: Image, site: BranchSite, size: number, jump: boolean): Uint8Array | undefined {
+function encodeBranch(
+  { image, support }: Program,
+  site: BranchSite,
+  size: number,
+  jump: boolean,
+): Uint8Array | undefined {
   const instructions = image.instructionsAt(site.address);
-  if (!jump) return instructions.nop(size);
-  return instructions.jump(size, image.distance(site.address, site.target));
+  if (jump) return instructions.jump(size, image.distance(site.address, site.target));
+  return support.nop5?.length === size ? support.nop5 : instructions.nop(size);
 }
 
 /** The same. Error `branch-range`. */
-export function branchBytes(image: Image, site: BranchSite, size: number, jump: boolean): Uint8Array {
-  const bytes = encodeBranch(image, site, size, jump);
+export function branchBytes(program: Program, site: BranchSite, size: number, jump: boolean): Uint8Array {
+  const bytes = encodeBranch(program, site, size, jump);
+  const { image } = program;
   if (bytes) return bytes;
   throw new TextpokeError(
     'branch-range',
@@ -46,25 +52,26 @@ export function branchBytes(image: Image, site: BranchSite, size: number, jump: 
 
 /** What brings a site to a state of its key, from one of `states`. Error `branch-range`. */
 export function branchPatch(
-  { image }: Program,
+  program: Program,
   site: BranchSite,
   states: readonly boolean[],
   enabled: boolean,
 ): Patch {
+  const { image } = program;
   const key = image.describe(site.key);
   const found = branchAt(image, site);
   const size = found?.size ?? largestOf(branchSizes(image, site));
   const meaning = (state: boolean) => `${key} ${state ? 'enabled' : 'disabled'}`;
   const allowed: Allowed[] = states.map((state) => ({
-    bytes: branchBytes(image, site, size, wantsJump(site, state)),
+    bytes: branchBytes(program, site, size, wantsJump(site, state)),
     meaning: meaning(state),
   }));
   const jump = wantsJump(site, enabled);
-  let bytes = branchBytes(image, site, size, jump);
-  if (found?.kind === 'nop') {
+  let bytes = branchBytes(program, site, size, jump);
+  if (found?.kind === 'nop' && image.instructionsAt(site.address).otherNops) {
     // A NOP is as good as another of its size: ARM assemblers write two kinds.
     const current = image.read(site.address, size).slice();
-    if (!jump) bytes = current;
+    if (!jump && otherNopIsRight(program, site)) bytes = current;
     if (states.some((state) => !wantsJump(site, state))) allowed.push({ bytes: current, meaning: 'NOP' });
   }
   return {
@@ -75,39 +82,46 @@ export function branchPatch(
   };
 }
 
+/** True where the NOP that a compiler left stays until it is patched, although patching writes another one. */
+function otherNopIsRight({ image, profile }: Program, { address }: BranchSite): boolean {
+  return image.instructionsAt(address).otherNops && !profile.rewritesNops;
+}
+
 /** What must stand at a site now. Errors as `readKey`. */
-export function branchDemand({ image }: Program, site: BranchSite): Demand {
+export function branchDemand(program: Program, site: BranchSite): Demand {
+  const { image } = program;
   const key = readKey(image, site.key);
   const enabled = isEnabled(key);
   const jump = wantsJump(site, enabled);
   const found = branchAt(image, site);
   const size = found?.size ?? largestOf(branchSizes(image, site));
   // A site is only sound when it can hold both of its states.
-  if (!encodeBranch(image, site, size, true)) {
+  if (!encodeBranch(program, site, size, true)) {
     const distance = image.distance(site.address, site.target);
     const target = image.describe(site.target);
     return { unpatchable: `a jump of ${size} bytes does not reach ${target}, ${distance} bytes away`, size };
   }
-  const must = branchBytes(image, site, size, jump);
+  const must = branchBytes(program, site, size, jump);
   const wanted = jump ? `a jump to ${image.describe(site.target)}` : 'a NOP';
   const why = `${image.describe(site.key)} is ${enabled ? 'enabled' : 'disabled'}, so ${wanted} is required`;
   // Below 0 a count is enabled for whoever asks, but its sites are as they were: while they are patched, and after the
   // decrement of a count of 0 in kernels that allow it.
-  if (key.enabled < 0) return { right: [must, branchBytes(image, site, size, !jump)], why };
+  if (key.enabled < 0) return { right: [must, branchBytes(program, site, size, !jump)], why };
   const current = image.readUpTo(site.address, size);
-  const isOtherNop = !jump && found?.kind === 'nop' && !sameBytes(current, must);
-  return { right: isOtherNop ? [must, current] : [must], why };
+  const isOther = !jump && found?.kind === 'nop' && !sameBytes(current, must);
+  return { right: isOther && otherNopIsRight(program, site) ? [must, current] : [must], why };
 }
 
 /** Every byte string that may stand at a site while the program runs. Error `branch-range`. */
-export function branchStates({ image }: Program, site: BranchSite): State[] {
+export function branchStates(program: Program, site: BranchSite): State[] {
+  const { image } = program;
   const found = branchAt(image, site);
   if (!found) return [];
   const states = [false, true].map((jump) => ({
-    bytes: branchBytes(image, site, found.size, jump),
+    bytes: branchBytes(program, site, found.size, jump),
     meaning: `${image.describe(site.key)} ${jump !== site.branch ? 'enabled' : 'disabled'}`,
   }));
-  if (found.kind === 'nop')
+  if (found.kind === 'nop' && otherNopIsRight(program, site))
     states.push({ bytes: image.read(site.address, found.size).slice(), meaning: 'NOP' });
   return states;
 }

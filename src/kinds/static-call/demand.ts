@@ -1,6 +1,6 @@
 // What must and may stand at a static call site (kernel/static_call_inline.c, arch/x86/kernel/static_call.c).
 
-import type { CallKind, CallSiteBytes, CallTarget } from '../../arch/arch.ts';
+import type { CallKind, CallSiteBytes, CallSupport, CallTarget } from '../../arch/arch.ts';
 import { hex, sameBytes } from '../../bytes/integer.ts';
 import type { CodePointer } from '../../bytes/named-numbers.ts';
 import type { Allowed, Circumstances, Demand, Patch, State } from '../../demand/patch.ts';
@@ -139,6 +139,9 @@ export function callDemand(program: Program, site: CallSite, { state }: Circumst
   }
   const { bytes, onTrampoline } = encoded;
   const why = `${name} = ${what}; the site holds a different instruction`;
+  const early = earlierBytes(program, site, value, call?.trampoline).filter(
+    (other) => !sameBytes(other, bytes),
+  );
   const mayStay = state === 'linked' || onTrampoline;
   const isRight = sameBytes(current.subarray(0, bytes.length), bytes);
   const stays =
@@ -146,7 +149,32 @@ export function callDemand(program: Program, site: CallSite, { state }: Circumst
     mayStay &&
     instructions.isCallSite(current, callKindOf(image, site)) &&
     isOnOwnTrampoline(program, site, call);
-  return { right: stays ? [bytes, current.subarray(0, bytes.length)] : [bytes], why };
+  return { right: [bytes, ...(stays ? [current.subarray(0, bytes.length)] : []), ...early], why };
+}
+
+/**
+ * What a kernel may have written at a site before it was done with its start-up and has not written again since. Before
+ * 6.6 sites that were patched before call depth tracking began stay as they are; and 6.1 returns from a conditional
+ * tail call through the function that the linker knows, whatever others return through.
+ */
+function earlierBytes(
+  program: Program,
+  site: CallSite,
+  value: CallValue,
+  trampoline: CodePointer | undefined,
+): Uint8Array[] {
+  const { image, profile, support } = program;
+  if (profile.version === undefined || profile.forceReinit) return [];
+  const { returnThunk } = support;
+  const linked = image.symbols.addressOf('__x86_return_thunk');
+  const others: CallSupport[] = [];
+  if (support.countedEntry) others.push({ ...support, countedEntry: undefined });
+  if (returnThunk !== undefined && linked !== undefined && callKindOf(image, site) === 'conditional tail')
+    others.push({ ...support, returnThunk: linked });
+  return others.flatMap((other) => {
+    const found = reachableBytes({ ...program, support: other }, site, value, trampoline);
+    return found ? [found.bytes] : [];
+  });
 }
 
 /** Every byte string that may stand at a site while the program runs. */
