@@ -28,6 +28,13 @@ export function isTrampolineAt(image: Image, pointer: CodePointer): boolean {
   return isTrampoline(image.readUpTo(placeOf(image.arch, pointer), trampolineSize), 0);
 }
 
+/** The same for a program's runtime: where it looks at no signature, there is none (x86 before 5.17). */
+function isTrampolineOf({ image, profile }: Program, pointer: CodePointer): boolean {
+  if (profile.signature !== undefined) return isTrampolineAt(image, pointer);
+  const { kind } = image.instructionAt(placeOf(image.arch, pointer));
+  return kind === 'jump' || kind === 'return';
+}
+
 /** True when the trampoline goes where `value` says, whatever stub the linker put between. */
 function goesWhere(
   { image, support }: Program,
@@ -47,7 +54,7 @@ function goesWhere(
 
 /** True when the trampoline is whole and goes where `value` says. */
 export function isTrampolineRight(program: Program, call: TrampolineCall, value: CallValue): boolean {
-  return isTrampolineAt(program.image, call.trampoline) && goesWhere(program, call, value);
+  return isTrampolineOf(program, call.trampoline) && goesWhere(program, call, value);
 }
 
 /** What brings a trampoline from one value of its key to another. Error `branch-range`. */
@@ -57,7 +64,7 @@ export function trampolinePatch(
   before: CallValue,
   value: CallValue,
 ): Patch {
-  const { image, support, profile } = program;
+  const { image, support } = program;
   const { trampoline } = call;
   const what = describeValue(image, value);
   const place = placeOf(image.arch, trampoline);
@@ -76,8 +83,7 @@ export function trampolinePatch(
   }
   const current = image.readUpTo(place, image.arch.trampolineSize);
   const allowed: Allowed[] = [];
-  const signed = profile.signature === undefined || isTrampolineAt(image, trampoline);
-  if (signed && goesWhere(program, call, before)) {
+  if (isTrampolineOf(program, trampoline) && goesWhere(program, call, before)) {
     allowed.push({
       bytes: current.slice(0, bytes.length),
       meaning: `the trampoline of ${call.name} = ${describeValue(image, before)}`,
