@@ -212,6 +212,11 @@ export interface InstructionSet {
    */
   trampolineSlot(code: Uint8Array, offset: number, address: Address): Address | undefined;
   /**
+   * The address of the literal, a word of data, that the trampoline at `address` loads its function from; undefined for
+   * any other code, and on machines whose kernels have no such trampolines.
+   */
+  trampolineLiteral?(code: Uint8Array, offset: number, address: Address): Address | undefined;
+  /**
    * What a site is to hold (kernel: __static_call_transform). A target out of reach leaves it on its trampoline;
    * undefined when no branch reaches that either.
    */

@@ -2,16 +2,24 @@
 
 import { placeOf } from '../arch/code-pointer.ts';
 import { hex, largestOf, sameBytes } from '../bytes/integer.ts';
+import type { Address } from '../bytes/named-numbers.ts';
 import { keySize, requireCallKey } from '../demand/keys.ts';
 import type { Patch } from '../demand/patch.ts';
-import { TextpokeError } from '../errors.ts';
+import { MismatchError, TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { resolveStaticCalls } from '../image/names.ts';
 import type { StaticCall } from '../image/static-calls.ts';
 import { callKindOf, callPatch } from '../kinds/static-call/demand.ts';
 import { staticCall } from '../kinds/static-call/kind.ts';
 import { type CallSite, callFields } from '../kinds/static-call/table.ts';
-import { hasTrampoline, trampolinePatch } from '../kinds/static-call/trampoline.ts';
+import {
+  goesWhere,
+  hasTrampoline,
+  literalFunction,
+  literalOf,
+  type TrampolineCall,
+  trampolinePatch,
+} from '../kinds/static-call/trampoline.ts';
 import {
   type CallValue,
   describeValue,
@@ -21,7 +29,7 @@ import {
 } from '../kinds/static-call/values.ts';
 import type { Module, Runtime } from './runtime.ts';
 import { sortTable } from './sort-table.ts';
-import { storeFunction } from './store-function.ts';
+import { storeFunction, storePointer } from './store-function.ts';
 import { made } from './text-poke.ts';
 
 const { table } = staticCall;
@@ -150,6 +158,7 @@ function followKeys({ program, poker }: Runtime, calls: Iterable<StaticCall>): v
   const patches: Patch[] = [];
   for (const call of calls) {
     if (!hasTrampoline(call) || !image.contains(call.key, keySize(image))) continue;
+    if (literalOf(image, call) !== undefined) continue;
     const value = readCallValue(program, call.key);
     const isHere = image.contains(placeOf(image.arch, call.trampoline), image.arch.trampolineSize);
     if (value.kind === 'external' || !isHere) continue;
@@ -171,18 +180,52 @@ export function updateStaticCall(runtime: Runtime, call: StaticCall, text: strin
   // A kernel looks at nothing else then.
   if (program.profile.version !== undefined && sameValue(before, value)) return;
   const patches: Patch[] = [];
-  if (hasTrampoline(call)) {
+  const literal = literalOf(runtime.image, call);
+  if (literal !== undefined && hasTrampoline(call)) requireLiteral(runtime, call, literal, before);
+  else if (hasTrampoline(call)) {
     checkSignature(runtime, call.trampoline);
     patches.push(trampolinePatch(program, call, before, value));
   }
   const sites = runtime
     .sitesOf(staticCall, call.key)
     .filter((site) => runtime.isPatched(site.address, site.init));
-  if (sites.length === 0) log.note(`the static call ${call.name} has no site`);
+  if (sites.length === 0 && literal === undefined) log.note(`the static call ${call.name} has no site`);
   for (const site of sites) patches.push(patchTo(runtime, site, [before], value));
   poker.check(patches);
   storeValue(runtime, call, value);
+  if (literal !== undefined) storeLiteral(runtime, call, literal, value);
   poker.poke(patches);
+}
+
+/** Error `site-mismatch` unless the literal of a trampoline holds what the key has. */
+function requireLiteral(
+  { program, image }: Runtime,
+  call: TrampolineCall,
+  literal: Address,
+  before: CallValue,
+): void {
+  if (goesWhere(program, call, before)) return;
+  const must = describeValue(image, before);
+  const mismatch = {
+    address: literal,
+    name: image.describe(literal),
+    found: image.read(literal, image.arch.wordSize).slice(),
+    allowed: [],
+    reason: `the literal of the trampoline of ${call.name}, whose key is ${must}`,
+  };
+  throw new MismatchError([mismatch], { file: image.file.path });
+}
+
+/** Stores the function that a trampoline loads (arch/arm64/kernel/static_call.c). Errors as `storePointer`. */
+function storeLiteral(runtime: Runtime, call: StaticCall, literal: Address, value: CallValue): void {
+  const address = literalFunction(runtime.program, value);
+  if (address === undefined) return; // The loader's own.
+  storePointer(
+    runtime,
+    literal,
+    address,
+    `literal of __SCT__${call.name} = ${runtime.image.describe(address)}`,
+  );
 }
 
 /** __static_call_validate of a trampoline: error `kernel-bug` where the bytes behind it are not this kernel's. */

@@ -1,4 +1,5 @@
 // Stores the `func` of a static call's key, in a file that a dynamic loader may still change.
+import type { Address } from '../bytes/named-numbers.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
@@ -19,15 +20,19 @@ function wordBytes(image: Image, value: number): Uint8Array {
  * relative one for an address, to none for NULL. Error `store-refused` where there is no relocation to change.
  */
 export function storeFunction(runtime: Runtime, call: StaticCall, address: number, what: string): void {
+  storePointer(runtime, call.key, address, `__SCK__${call.name}.func = ${what}`);
+}
+
+/** The same for any pointer to a function, which lies `at` an address. */
+export function storePointer(runtime: Runtime, at: Address, address: number, reason: string): void {
   const { image, poker } = runtime;
   const { arch, dynamic } = image;
-  const reason = `__SCK__${call.name}.func = ${what}`;
   const refuse = (why: string): never => {
     throw new TextpokeError('store-refused', `${reason}: ${why}`, { file: image.file.path });
   };
-  const relocation = dynamic.at(call.key);
+  const relocation = dynamic.at(at);
   let word = wordBytes(image, address);
-  if (dynamic.isPacked(call.key)) {
+  if (dynamic.isPacked(at)) {
     if (address === 0)
       refuse(
         'the loader adds the load base to this pointer (packed relocation, DT_RELR), so the pointer cannot be NULL; link without -z pack-relative-relocs',
@@ -36,7 +41,7 @@ export function storeFunction(runtime: Runtime, call: StaticCall, address: numbe
     // Asked before the only relocation that may tell is changed.
     const repeats = dynamic.repeatsAddends(arch);
     const type = address === 0 ? arch.dynamic.none : arch.dynamic.relative;
-    const record = dynamic.encode(arch, relocation, type, call.key, address);
+    const record = dynamic.encode(arch, relocation, type, at, address);
     poker.store(relocation.record, record, `relocation of ${reason}`);
     dynamic.changed(relocation.record);
     const relative = dynamic.relativeCount();
@@ -53,5 +58,5 @@ export function storeFunction(runtime: Runtime, call: StaticCall, address: numbe
   } else if (address !== 0 && image.isPositionIndependent) {
     refuse('the image is position-independent, but the pointer has no dynamic relocation for a new value');
   }
-  poker.store(call.key, word, reason);
+  poker.store(at, word, reason);
 }

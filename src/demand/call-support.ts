@@ -106,7 +106,8 @@ function countedEntries(image: Image): CallSupport['countedEntry'] {
   const on = symbols.addressOf('thunks_initialized');
   if (start === undefined || end === undefined || on === undefined || !arch.moveCode) return undefined;
   const size = end - start;
-  if (size <= 0 || size > longestEntry || !image.contains(start, size) || !image.contains(on)) return undefined;
+  if (size <= 0 || size > longestEntry || !image.contains(start, size) || !image.contains(on))
+    return undefined;
   if (image.read(on, 1)[0] !== 1) return undefined;
   const template = image.read(start, size).slice();
   return (to) => {

@@ -13,7 +13,7 @@ import { oneCpu } from '../kinds/one-cpu/kind.ts';
 import { kinds, programOf } from '../kinds/registry.ts';
 import { staticBranch } from '../kinds/static-branch/kind.ts';
 import { staticCall } from '../kinds/static-call/kind.ts';
-import { hasTrampoline } from '../kinds/static-call/trampoline.ts';
+import { hasTrampoline, literalOf } from '../kinds/static-call/trampoline.ts';
 import { describeValue, readCallValue } from '../kinds/static-call/values.ts';
 import { MemoryImage } from '../memory/image.ts';
 import type { ImagePlace } from '../memory/memory.ts';
@@ -141,10 +141,14 @@ function sift(
     if (kind.group) present = withSites(present, kind, sites);
   }
   const called = new Set(present.sites.of(staticCall).map((site) => site.key));
-  const trampolines = [...program.calls.values()].flatMap((call) =>
-    called.has(call.key) && hasTrampoline(call) ? [{ address: placeOf(image.arch, call.trampoline) }] : [],
-  );
-  compare('trampolines', trampolines, image.arch.trampolineSize, () => undefined);
+  const trampolines = [...program.calls.values()].flatMap((call) => {
+    const literal = literalOf(image, call);
+    const isCompared = called.has(call.key) || literal !== undefined;
+    return isCompared && hasTrampoline(call)
+      ? [{ address: placeOf(image.arch, call.trampoline), literal }]
+      : [];
+  });
+  compare('trampolines', trampolines, image.arch.trampolineSize, ({ literal }) => literal);
   return { program: present, counted, leftOut };
 }
 
@@ -203,7 +207,9 @@ function keysAndCalls(program: Program, image: MemoryImage): Pick<VerifiedMemory
 function countCpus(program: Program): number | undefined {
   const { image, sites } = program;
   const isForOne = [
-    ...droppedLocks(program, image, sites.of(lockPrefix)).map(({ address }) => lockState(program, address, image.read(address, 1)[0]) !== 'locked'),
+    ...droppedLocks(program, image, sites.of(lockPrefix)).map(
+      ({ address }) => lockState(program, address, image.read(address, 1)[0]) !== 'locked',
+    ),
     ...sites.of(oneCpu).map((site) => isReplaced(program, site)),
   ];
   if (isForOne.length === 0) return undefined;

@@ -157,9 +157,7 @@ function readStub(
   const here = address + (start - offset);
   const xword = (i: number) => Number(BigInt.asIntN(64, (BigInt(word(i + 1)) << 32n) | BigInt(word(i))));
   if ((word(0) & 0x9f00_001f) >>> 0 === 0x9000_0010) {
-    // adrp x16: immlo in bits 30 and 29, immhi in bits 23 to 5
-    const pages = signedField(word(0), 5, 19) * 4 + ((word(0) >>> 29) & 3);
-    const base = pageOf(here) + pages * 0x1000;
+    const base = pageOf(here) + adrpDistance(word(0)); // adrp x16
     const lo12 = (word(1) >>> 10) & 0xfff;
     if ((word(1) & 0xffc0_03ff) >>> 0 === 0xf940_0211) {
       const branch = word(3) === AUTIA1716 ? word(4) : word(3);
@@ -175,6 +173,22 @@ function readStub(
   if (isLong && word(3) === BR_X16) return { target: here + SIZE + xword(4) };
   return undefined;
 }
+
+/** The distance from the page of `adrp` to the page that it loads: immlo in bits 30 and 29, immhi in bits 23 to 5. */
+const adrpDistance = (word: number): number => (signedField(word, 5, 19) * 4 + ((word >>> 29) & 3)) * 0x1000;
+
+/** As arch/arm64/include/asm/static_call.h has it since 7.1: bti c; adrp x16, page; ldr x16, [x16, #lo12]; br x16 */
+function trampolineLiteral(code: Uint8Array, offset: number, address: number): number | undefined {
+  if (offset + 4 * SIZE > code.length) return undefined;
+  const [first, adrp, load, last] = [0, 1, 2, 3].map((i) => wordAt(code, offset + i * SIZE)) as Four;
+  const isShape =
+    first === BTI_C &&
+    (adrp & 0x9f00_001f) >>> 0 === 0x9000_0010 &&
+    (load & 0xffc0_03ff) >>> 0 === 0xf940_0210 &&
+    last === BR_X16;
+  return isShape ? pageOf(address + SIZE) + adrpDistance(adrp) + ((load >>> 10) & 0xfff) * 8 : undefined;
+}
+type Four = [number, number, number, number];
 
 function encodeCallSite(request: CallSiteRequest): CallSiteBytes | undefined {
   const { address, kind, target } = request;
@@ -219,6 +233,7 @@ const instructions: InstructionSet = {
     return (kind === 'jump' || kind === 'return') && wordAt(code, offset + SIZE) === SIGNATURE;
   },
   trampolineSlot: () => undefined,
+  trampolineLiteral,
   encodeCallSite,
   encodeTrampoline: (address, target) =>
     target.kind === 'null' ? bytesOf(RET) : encodeB(target.address - address),

@@ -64,11 +64,7 @@ export function isInFront({ image, profile }: Program, address: Address): boolea
  * The locks that are dropped at all: a kernel leaves those alone that lie outside _text to _etext, or a module's
  * .text, and those that its entries do not name themselves. `of` is the image that lists them.
  */
-export function droppedLocks(
-  program: Program,
-  of: Image,
-  locks: readonly Site[],
-): readonly Site[] {
+export function droppedLocks(program: Program, of: Image, locks: readonly Site[]): readonly Site[] {
   const { image, profile } = program;
   if (profile.version === undefined) return locks;
   const start = image.symbols.addressOf('_text') ?? Number.NEGATIVE_INFINITY;
