@@ -16,7 +16,6 @@ import {
   goesWhere,
   hasTrampoline,
   literalFunction,
-  literalOf,
   type TrampolineCall,
   trampolinePatch,
 } from '../kinds/static-call/trampoline.ts';
@@ -158,7 +157,7 @@ function followKeys({ program, poker }: Runtime, calls: Iterable<StaticCall>): v
   const patches: Patch[] = [];
   for (const call of calls) {
     if (!hasTrampoline(call) || !image.contains(call.key, keySize(image))) continue;
-    if (literalOf(image, call) !== undefined) continue;
+    if (call.literal !== undefined) continue;
     const value = readCallValue(program, call.key);
     const isHere = image.contains(placeOf(image.arch, call.trampoline), image.arch.trampolineSize);
     if (value.kind === 'external' || !isHere) continue;
@@ -180,7 +179,7 @@ export function updateStaticCall(runtime: Runtime, call: StaticCall, text: strin
   // A kernel looks at nothing else then.
   if (program.profile.version !== undefined && sameValue(before, value)) return;
   const patches: Patch[] = [];
-  const literal = literalOf(runtime.image, call);
+  const { literal } = call;
   if (literal !== undefined && hasTrampoline(call)) requireLiteral(runtime, call, literal, before);
   else if (hasTrampoline(call)) {
     checkSignature(runtime, call.trampoline);

@@ -5,7 +5,8 @@ import { keyPrefix } from '../bytes/static-call-names.ts';
 import { PF_W, STT_OBJECT } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
-import { isReadOnlyAfterInit, kernelBanner } from '../image/kernel.ts';
+import { isReadOnlyAfterInit } from '../image/kernel.ts';
+import { hasNoSites } from '../image/static-calls.ts';
 import { isNot, whatIs } from '../image/what-is.ts';
 
 /** JUMP_TYPE_TRUE: the key's initial value, in bit 0 of its `type`. */
@@ -57,7 +58,8 @@ export function requireStaticKey(image: Image, key: Address, isListed: boolean):
 /** Throws `unknown-key` unless the key of a static call lies at an address; `isKnown`: a name or an entry says so. */
 export function requireCallKey(image: Image, key: Address, isKnown: boolean): void {
   const symbol = image.symbolAt(key);
-  const size = callKeySize(image);
+  // Without sites, a key has nothing but `func`.
+  const size = hasNoSites(image) ? image.arch.wordSize : keySize(image);
   const isWhole = symbol === undefined || symbol.size === 0 || symbol.size - symbol.offset >= size;
   if (isKnown && isWhole && isKeyPlace(image, key)) return;
   throw isNot(
@@ -92,15 +94,6 @@ export function requireKey(image: Image, key: Address, table: string): void {
 /** Bytes of a key of either kind. */
 export function keySize({ arch }: Image): number {
   return 2 * arch.wordSize;
-}
-
-/** Bytes of a static call's key: a kernel whose calls have no sites (arm64) has nothing but `func` in it. */
-function callKeySize(image: Image): number {
-  const [start, stop] = ['__start_static_call_sites', '__stop_static_call_sites'].map((name) =>
-    image.symbols.addressOf(name),
-  );
-  const hasSites = start !== stop || kernelBanner(image) === undefined;
-  return hasSites ? keySize(image) : image.arch.wordSize;
 }
 
 /** Reads a `struct static_key`; errors `table-malformed`, `key-unaligned` when no key can be there. */

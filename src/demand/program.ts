@@ -47,7 +47,7 @@ export function readProgram(
     image,
     profile,
     sites,
-    calls: readStaticCalls(image),
+    calls: readStaticCalls(tables),
     support: callSupport(image, profile, tables),
     returnZero: profile.returnZero === 'clear' ? image.symbols.addressOf('__static_call_return0') : undefined,
   };

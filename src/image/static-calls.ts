@@ -1,10 +1,12 @@
 // The static calls that an image's symbols name: trampoline `__SCT__name` and key `__SCK__name`
 // (include/linux/static_call_types.h).
 
+import { placeOf } from '../arch/code-pointer.ts';
 import type { Address, CodePointer } from '../bytes/named-numbers.ts';
 import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
 import { STB_LOCAL, STT_FILE } from '../elf/constants.ts';
 import type { Image } from './image.ts';
+import { kernelBanner } from './kernel.ts';
 
 /** A static call as the image's symbols know it. */
 export interface StaticCall {
@@ -13,6 +15,33 @@ export interface StaticCall {
   readonly key: Address;
   /** Code pointer to the trampoline; undefined when the image has no symbol for it. */
   readonly trampoline: CodePointer | undefined;
+  /** The word of data that the trampoline loads its function from (see `literalAt`). */
+  readonly literal?: Address | undefined;
+}
+
+/** Bytes of a trampoline with a literal. */
+export const literalTrampolineSize = 16;
+
+/**
+ * The literal that the trampoline at a code pointer loads its function from (AArch64 kernels with CFI, since 7.1);
+ * undefined for a trampoline that branches to it. Such a kernel has no sites: calls go through the trampoline for ever.
+ */
+export function literalAt(image: Image, pointer: CodePointer): Address | undefined {
+  const { trampolineLiteral } = image.arch.instructionsOf(pointer);
+  if (!trampolineLiteral) return undefined;
+  const place = placeOf(image.arch, pointer);
+  const literal = trampolineLiteral(image.readUpTo(place, literalTrampolineSize), 0, place);
+  const isData = literal !== undefined && image.contains(literal, image.arch.wordSize);
+  return isData && !image.codeAt(literal) ? literal : undefined;
+}
+
+/** True for a kernel whose static calls have no sites, so that each trampoline has a literal. */
+export function hasNoSites(image: Image): boolean {
+  if (!image.arch.instructionsOf(0).trampolineLiteral || kernelBanner(image) === undefined) return false;
+  const [start, stop] = ['__start_static_call_sites', '__stop_static_call_sites'].map((name) =>
+    image.symbols.addressOf(name),
+  );
+  return start === stop;
 }
 
 /** Static calls by the address of their key. File-local ones may share a name: STT_FILE symbols tell them apart. */
@@ -41,7 +70,8 @@ export function readStaticCalls(image: Image): Map<Address, StaticCall> {
   }
   for (const { scope, name, address } of keys) {
     const trampoline = trampolines.get(`${scope}:${name}`) ?? trampolines.get(`any:${name}`);
-    calls.set(address, { name, key: address, trampoline });
+    const literal = trampoline === undefined ? undefined : literalAt(image, trampoline);
+    calls.set(address, { name, key: address, trampoline, literal });
   }
   return calls;
 }

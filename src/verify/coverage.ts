@@ -4,18 +4,18 @@ import { placeOf } from '../arch/code-pointer.ts';
 import type { Address } from '../bytes/named-numbers.ts';
 import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
 import type { Program } from '../demand/program.ts';
+import { hasNoSites } from '../image/static-calls.ts';
 import { staticCall } from '../kinds/static-call/kind.ts';
 import type { CallSite } from '../kinds/static-call/table.ts';
-import { literalAt } from '../kinds/static-call/trampoline.ts';
 import { Astray } from './astray.ts';
 import type { Finding } from './finding.ts';
 
 /** TP009, TP021 (a call that no entry could list), TP024; `sound` is the program without the entries at fault. */
 export function* checkCoverage(program: Program, sound: Program): Generator<Finding> {
   const { image } = program;
+  if (hasNoSites(image)) return;
   const trampolines = new Map<number, string>();
   for (const { name, address } of image.symbols.named((n) => n.startsWith(trampolinePrefix))) {
-    if (literalAt(image, address) !== undefined) continue; // Calls of it are no sites.
     trampolines.set(placeOf(image.arch, address), name);
   }
   if (trampolines.size === 0) return;
@@ -85,7 +85,6 @@ function* checkUse(program: Program, entries: readonly CallSite[], called: Set<n
   const exported = new Set<string>();
   for (let i = 1; dynamic && i < dynamic.count; i++) exported.add(dynamic.name(i));
   for (const { name, key, trampoline } of program.calls.values()) {
-    if (trampoline !== undefined && literalAt(image, trampoline) !== undefined) continue;
     if (used.has(key) || (trampoline !== undefined && called.has(placeOf(image.arch, trampoline)))) continue;
     const names = [keyPrefix + name, trampolinePrefix + name];
     if (names.some((n) => exported.has(n))) continue;

@@ -5,6 +5,7 @@ import { keySize, readKey } from '../demand/keys.ts';
 import { type Program, withoutEntries, withSites } from '../demand/program.ts';
 import type { Image } from '../image/image.ts';
 import { isFreed, kernelBanner } from '../image/kernel.ts';
+import { hasNoSites } from '../image/static-calls.ts';
 import { keyOf } from '../kinds/kind.ts';
 import { droppedLocks, lockState } from '../kinds/lock-prefix/demand.ts';
 import { lockPrefix } from '../kinds/lock-prefix/kind.ts';
@@ -13,7 +14,7 @@ import { oneCpu } from '../kinds/one-cpu/kind.ts';
 import { kinds, programOf } from '../kinds/registry.ts';
 import { staticBranch } from '../kinds/static-branch/kind.ts';
 import { staticCall } from '../kinds/static-call/kind.ts';
-import { hasTrampoline, literalOf } from '../kinds/static-call/trampoline.ts';
+import { hasTrampoline } from '../kinds/static-call/trampoline.ts';
 import { describeValue, readCallValue } from '../kinds/static-call/values.ts';
 import { MemoryImage } from '../memory/image.ts';
 import type { ImagePlace } from '../memory/memory.ts';
@@ -141,9 +142,10 @@ function sift(
     if (kind.group) present = withSites(present, kind, sites);
   }
   const called = new Set(present.sites.of(staticCall).map((site) => site.key));
+  const isSiteless = hasNoSites(image);
   const trampolines = [...program.calls.values()].flatMap((call) => {
-    const literal = literalOf(image, call);
-    const isCompared = called.has(call.key) || literal !== undefined;
+    const { literal } = call;
+    const isCompared = called.has(call.key) || isSiteless;
     return isCompared && hasTrampoline(call)
       ? [{ address: placeOf(image.arch, call.trampoline), literal }]
       : [];

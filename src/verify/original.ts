@@ -96,9 +96,11 @@ function changeable(program: Program): Changeable {
     for (const { start, end } of tableRanges(image, kind.table)) allow(start, end - start);
   }
   // A call without a site can be updated, too.
-  for (const { key, trampoline } of calls.values()) {
-    for (const [address, length] of image.dynamic.rangesOf(key)) allow(address, length);
-    if (trampoline !== undefined) allow(placeOf(image.arch, trampoline), image.arch.trampolineSize);
+  for (const { key, trampoline, literal } of calls.values()) {
+    for (const pointer of literal === undefined ? [key] : [key, literal])
+      for (const [address, length] of image.dynamic.rangesOf(pointer)) allow(address, length);
+    if (trampoline !== undefined && literal === undefined)
+      allow(placeOf(image.arch, trampoline), image.arch.trampolineSize);
   }
   const count = image.dynamic.relativeCount();
   if (count) allow(count.at, image.arch.wordSize);

@@ -2,12 +2,13 @@
 import { placeOf } from '../arch/code-pointer.ts';
 import type { Program } from '../demand/program.ts';
 import { TextpokeError } from '../errors.ts';
+import { hasNoSites, literalAt } from '../image/static-calls.ts';
 import { staticCall } from '../kinds/static-call/kind.ts';
 import {
   hasTrampoline,
   isTrampolineRight,
   literalFunction,
-  literalOf,
+  type TrampolineCall,
 } from '../kinds/static-call/trampoline.ts';
 import { type CallValue, describeValue, readCallValue } from '../kinds/static-call/values.ts';
 import type { Finding } from './finding.ts';
@@ -17,8 +18,8 @@ import { wrongBytes } from './wrong-bytes.ts';
 export function* checkTrampolines(program: Program, contradicted: ReadonlySet<number>): Generator<Finding> {
   const keys = new Set(program.sites.of(staticCall).map((site) => site.key));
   // Where calls have no sites, the trampolines are all there is.
-  for (const call of program.calls.values())
-    if (literalOf(program.image, call) !== undefined) keys.add(call.key);
+  const { calls, image } = program;
+  if (hasNoSites(image)) for (const { key } of calls.values()) keys.add(key);
   for (const key of keys) {
     const finding = contradicted.has(key) ? undefined : checkTrampoline(program, key);
     if (finding) yield finding;
@@ -33,11 +34,7 @@ function checkTrampoline(program: Program, key: number): Finding | undefined {
     const value = readCallValue(program, key);
     if (isTrampolineRight(program, call, value)) return undefined;
     const place = placeOf(image.arch, call.trampoline);
-    const literal = literalOf(image, call);
-    const message =
-      literal === undefined
-        ? `the trampoline of ${call.name} does not go to ${describeValue(image, value)}`
-        : `the literal of the trampoline of ${call.name}, ${image.describe(literal)}, does not hold ${literalText(program, value)}`;
+    const message = describeWrong(program, call, value);
     return wrongBytes(program, 'TP012', place, message, undefined, image.arch.trampolineSize);
   } catch (error) {
     // A key that cannot be read is another rule's finding.
@@ -46,8 +43,15 @@ function checkTrampoline(program: Program, key: number): Finding | undefined {
   }
 }
 
-/** What a literal has to hold, for people. */
-function literalText(program: Program, value: CallValue): string {
+/** What is wrong with a trampoline, for people. */
+function describeWrong(program: Program, call: TrampolineCall, value: CallValue): string {
+  const { image } = program;
+  const { literal, name, trampoline } = call;
+  if (literal === undefined) return `the trampoline of ${name} does not go to ${describeValue(image, value)}`;
+  const at = image.describe(literal);
+  if (literalAt(image, trampoline) !== literal)
+    return `the trampoline of ${name} does not go to the function that the literal ${at} holds`;
   const must = literalFunction(program, value);
-  return must === undefined ? describeValue(program.image, value) : program.image.describe(must);
+  const what = must === undefined ? describeValue(image, value) : image.describe(must);
+  return `the literal of the trampoline of ${name}, ${at}, does not hold ${what}`;
 }

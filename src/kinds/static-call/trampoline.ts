@@ -2,12 +2,12 @@
 
 import { placeOf } from '../../arch/code-pointer.ts';
 import { largestOf } from '../../bytes/integer.ts';
-import type { Address, CodePointer } from '../../bytes/named-numbers.ts';
+import type { CodePointer } from '../../bytes/named-numbers.ts';
 import type { Allowed, ListedValues, Patch, State } from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
-import type { StaticCall } from '../../image/static-calls.ts';
+import { literalAt, literalTrampolineSize, type StaticCall } from '../../image/static-calls.ts';
 import { calleeAt } from './callee.ts';
 import { valueStates } from './open-values.ts';
 import { type CallValue, describeValue } from './values.ts';
@@ -20,27 +20,6 @@ export interface TrampolineCall extends StaticCall {
 /** True when the image has a symbol for a call's trampoline. */
 export function hasTrampoline(call: StaticCall): call is TrampolineCall {
   return call.trampoline !== undefined;
-}
-
-/** Bytes of a trampoline with a literal. */
-const literalSize = 16;
-
-/**
- * The literal that a call's trampoline loads its function from (AArch64 kernels with CFI, since 7.1); undefined for a
- * trampoline that branches to it. Such a kernel has no sites: calls go through the trampoline for ever.
- */
-export function literalOf(image: Image, { trampoline }: StaticCall): Address | undefined {
-  return trampoline === undefined ? undefined : literalAt(image, trampoline);
-}
-
-/** The same by the trampoline itself. */
-export function literalAt(image: Image, pointer: CodePointer): Address | undefined {
-  const { trampolineLiteral } = image.arch.instructionsOf(pointer);
-  if (!trampolineLiteral) return undefined;
-  const place = placeOf(image.arch, pointer);
-  const literal = trampolineLiteral(image.readUpTo(place, literalSize), 0, place);
-  const isData = literal !== undefined && image.contains(literal, image.arch.wordSize);
-  return isData && !image.codeAt(literal) ? literal : undefined;
 }
 
 /** The function that has to stand in a literal for a value: NULL returns 0 (arch/arm64/kernel/static_call.c). */
@@ -64,10 +43,11 @@ function isTrampolineOf({ image, profile }: Program, pointer: CodePointer): bool
 }
 
 /** True when the trampoline goes where `value` says, whatever stub the linker put between. */
-export function goesWhere(program: Program, { key, trampoline }: TrampolineCall, value: CallValue): boolean {
+export function goesWhere(program: Program, call: TrampolineCall, value: CallValue): boolean {
   const { image, support } = program;
-  const literal = literalAt(image, trampoline);
+  const { key, trampoline, literal } = call;
   if (literal !== undefined) {
+    if (literalAt(image, trampoline) !== literal) return false;
     const to = image.readPointer(literal);
     if (to.kind === 'external') return value.kind === 'external' && to.name === value.name;
     const must = literalFunction(program, value);
@@ -147,8 +127,8 @@ export function trampolineStates(program: Program, call: TrampolineCall, listed:
   const bytesFor = (value: CallValue) =>
     value.kind === 'external' ? undefined : encodeTrampoline(place, value, support);
   // What such a trampoline does stands in its literal; its text never changes.
-  if (literalAt(image, call.trampoline) !== undefined)
-    return [{ bytes: image.read(place, literalSize).slice(), meaning: 'unchanged' }];
+  if (call.literal !== undefined)
+    return [{ bytes: image.read(place, literalTrampolineSize).slice(), meaning: 'unchanged' }];
   const now = image.readUpTo(place, largestOf(branchSizes)).slice();
   return [
     ...valueStates(program, call.key, listed.get(call.key), bytesFor, place),
