@@ -45,6 +45,15 @@ function byteCount(text: string): number {
   return Number(digits) * 1024 ** ['', 'K', 'M', 'G'].indexOf((unit as string).toUpperCase());
 }
 
+/** Where debug files lie, for source lines of stripped files. */
+function debugDirectory(): Option {
+  const description = 'debug files, instead of /usr/lib/debug (repeatable)';
+  return new Option('--debug-dir <directory>', description).argParser((directory, all: string[] = []) => [
+    ...all,
+    directory,
+  ]);
+}
+
 /** How large what is compressed may become. */
 function expandLimit(what: string): Option {
   return new Option('--expand-limit <size>', `bytes that ${what} may expand to (300M, 2G)`).argParser(
@@ -145,6 +154,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .option('--key <pattern>', 'only entries of keys that match (* and ?)')
     .option('--disassemble', 'show instructions as capstone decodes them')
     .addOption(expandLimit('a compressed file'))
+    .addOption(debugDirectory())
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  textpoke dump vmlinux --table jump --key "sched_*"')
     .action(async (files: string[], args: DumpArguments) => finish(await runDump(files, args)));
@@ -185,6 +195,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .addOption(expandLimit('a compressed module'))
     .option('--states', 'print every byte string that each place can hold')
     .option('--trace', 'show each write: before, after, reason')
+    .addOption(debugDirectory())
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -228,6 +239,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
         .argParser(physicalPart)
         .conflicts('base'),
     )
+    .addOption(debugDirectory())
     .option('--config <file>', 'file with the accepted findings (JSON)')
     .addOption(
       new Option('--fail-on <severity>', 'findings that give status 1: error (default) or warning')
@@ -267,6 +279,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .argument('<old-file>', 'object, archive or image')
     .argument('<new-file>')
     .addOption(expandLimit('a compressed file'))
+    .addOption(debugDirectory())
     .addOption(
       new Option('--format <format>', 'text (default), json or markdown')
         .choices(diffFormats)

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { Runtime } from '../boot/runtime.ts';
 import { parseScenario } from '../boot/scenario.ts';
 import type { BootStep } from '../boot/steps.ts';
+import { type DebugPlaces, debugPlacesOf } from '../dwarf/debug-files.ts';
 import { disassemblersIfInstalled } from '../engines/disassembler.ts';
 import { inFile, MismatchError } from '../errors.ts';
 import { requireOtherFile } from '../files/identity.ts';
@@ -10,7 +11,7 @@ import { readText } from '../files/input.ts';
 import { executable, publish } from '../files/publish.ts';
 import { allSteps, type BootOptions, bootProgram, fileAfter, namesOf, statesAfter } from '../library/boot.ts';
 import { type LoadedProgram, withProgram } from '../library/program.ts';
-import { bootSummary, mismatchLines, traceText } from '../output/boot.ts';
+import { bootSummary, mismatchLines, type Trace, traceText } from '../output/boot.ts';
 import { bootJson, bootNotes, statesText } from '../output/boot-document.ts';
 import { Progress, print, printError, warn } from '../output/console.ts';
 import { jsonText } from '../output/text.ts';
@@ -20,6 +21,7 @@ export interface BootArguments
   output?: string;
   module?: string[];
   scenario?: string;
+  debugDir?: string[];
   trace?: boolean;
   json?: boolean;
 }
@@ -87,7 +89,14 @@ async function runProgram(
     if (args.states) print(statesText(statesAfter(runtime, names, steps)));
     else if (args.json) print(jsonText(bootJson(names, runtime, undefinedSymbols), 2));
     else {
-      if (args.trace) await printTrace(runtime);
+      if (args.trace) {
+        const path = program.isFile ? files[0] : undefined;
+        const { linesProblem } = await printTrace(
+          runtime,
+          debugPlacesOf(path, { debugDirectories: args.debugDir }),
+        );
+        if (linesProblem !== undefined) notes.push(`${names}: ${linesProblem}`);
+      }
       print(bootSummary(runtime));
     }
     for (const note of [...bootNotes(runtime, undefinedSymbols, args.output), ...notes]) warn(note);
@@ -102,8 +111,10 @@ async function runProgram(
   }
 }
 
-async function printTrace(runtime: Runtime): Promise<void> {
+async function printTrace(runtime: Runtime, debug: DebugPlaces): Promise<Pick<Trace, 'linesProblem'>> {
   const disassemblers = await disassemblersIfInstalled(runtime.image.arch);
-  print(traceText(runtime, disassemblers));
+  const trace = traceText(runtime, disassemblers, debug);
+  print(trace.text);
   if (!disassemblers) warn('the package capstone-wasm is not installed, so the trace shows bytes alone');
+  return trace;
 }

@@ -6,18 +6,20 @@ import { isOutputColoured, print } from '../output/console.ts';
 export interface DiffArguments {
   format?: DiffFormat;
   expandLimit?: number;
+  debugDir?: string[];
 }
 
 /** Runs the command; 1 when a site of the old build is gone. */
 export async function runDiff(
   old: string,
   now: string,
-  { format = 'text', expandLimit }: DiffArguments,
+  { format = 'text', expandLimit, debugDir }: DiffArguments,
 ): Promise<number> {
   const { document, reports } = await diff(old, now, {
     formats: [format],
     color: isOutputColoured(),
     expandLimit,
+    debugDirectories: debugDir,
   });
   if (reports[format]) print(reports[format]);
   return document.removed > 0 ? ExitCode.findings : ExitCode.done;

@@ -6,17 +6,22 @@ import { dumpInput } from '../library/dump.ts';
 import { isOutputColoured, print, tellError } from '../output/console.ts';
 import { dumpJson, dumpText } from '../output/dump.ts';
 
-export interface DumpArguments extends DumpOptions {
+export interface DumpArguments extends Omit<DumpOptions, 'debugDirectories'> {
+  debugDir?: string[];
   json?: boolean;
 }
 
 /** Runs the command. 1 when an entry or a table is malformed, else the status of the last file's error. */
-export async function runDump(files: readonly string[], args: DumpArguments): Promise<number> {
+export async function runDump(
+  files: readonly string[],
+  { json, debugDir, ...args }: DumpArguments,
+): Promise<number> {
+  const options = { ...args, debugDirectories: debugDir };
   let exitCode: number = ExitCode.done;
   async function* each(): AsyncGenerator<DumpedFile> {
     for (const file of files) {
       try {
-        for await (const dumped of dumpInput(file, args)) {
+        for await (const dumped of dumpInput(file, options)) {
           if (exitCode === ExitCode.done && hasProblem(dumped)) exitCode = ExitCode.findings;
           yield dumped;
         }
@@ -26,7 +31,7 @@ export async function runDump(files: readonly string[], args: DumpArguments): Pr
       }
     }
   }
-  const pieces = args.json ? dumpJson(each()) : dumpText(each(), { color: isOutputColoured() });
+  const pieces = json ? dumpJson(each()) : dumpText(each(), { color: isOutputColoured() });
   for await (const piece of pieces) print(piece);
   return exitCode;
 }

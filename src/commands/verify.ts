@@ -14,6 +14,7 @@ export interface VerifyArguments
   extends Pick<VerifyOptions, SharedArguments>,
     Pick<VerifyMemoryOptions, 'base' | 'physical' | 'slide'> {
   config?: string;
+  debugDir?: string[];
   memory?: string;
   running?: boolean;
   format?: VerifyFormat;
@@ -22,7 +23,7 @@ export interface VerifyArguments
 /** Runs the command; 1 when there are findings of the severity to fail on. A good image prints nothing. */
 export async function runVerify(
   given: string | undefined,
-  { config, memory, running = false, format = 'text', ...args }: VerifyArguments,
+  { config, memory, debugDir, running = false, format = 'text', ...args }: VerifyArguments,
 ): Promise<number> {
   const file = given ?? (running ? runningKernelFile() : undefined);
   if (file === undefined) throw new TextpokeError('usage', 'an image is required, or --running');
@@ -30,7 +31,13 @@ export async function runVerify(
   const { passed, reports, notes } = await withImage<Verification<unknown>>(file, (image) => {
     const suppressions =
       config === undefined ? {} : { suppressions: readText(config), suppressionsName: config };
-    const options = { ...args, ...suppressions, formats: [format], color: isOutputColoured() };
+    const options = {
+      ...args,
+      ...suppressions,
+      debugDirectories: debugDir,
+      formats: [format],
+      color: isOutputColoured(),
+    };
     if (running) return verifyImageRunning(image, file, options);
     return memory === undefined
       ? verifyImage(image, file, options)

@@ -9,7 +9,7 @@ import { stableMember } from './function-names.ts';
 import { matchInOrder } from './match.ts';
 import { type SitesByFunction, sitesByFunction } from './sites.ts';
 
-type ExpandOptions = Pick<DumpOptions, 'expandLimit'>;
+type ReadOptions = Pick<DumpOptions, 'expandLimit' | 'debugDirectories'>;
 
 /** What was compared: a file, or a member of an archive. */
 export interface ComparedFile extends ComparedSites {
@@ -18,7 +18,7 @@ export interface ComparedFile extends ComparedSites {
 }
 
 /** The sites of a file, or of an archive by member; several members of one name are numbered. */
-function sitesOf(input: Input, options: ExpandOptions): Promise<Map<string | undefined, SitesByFunction>> {
+function sitesOf(input: Input, options: ReadOptions): Promise<Map<string | undefined, SitesByFunction>> {
   const name = nameOf(input);
   return withSource(input, async (source) => {
     const members = new Map<string | undefined, SitesByFunction>();
@@ -37,7 +37,7 @@ function sitesOf(input: Input, options: ExpandOptions): Promise<Map<string | und
 export async function compareFiles(
   old: Input,
   now: Input,
-  options: ExpandOptions = {},
+  options: ReadOptions = {},
 ): Promise<ComparedFile[]> {
   const [before, after] = [await sitesOf(old, options), await sitesOf(now, options)];
   const nothing: SitesByFunction = new Map();
@@ -61,7 +61,7 @@ export async function compareFiles(
 export async function againstBaseline(
   baseline: Input,
   input: Input,
-  options: ExpandOptions = {},
+  options: ReadOptions = {},
 ): Promise<Finding[]> {
   const [before, after] = [await sitesOf(baseline, options), await sitesOf(input, options)].map((files) =>
     files.get(undefined),

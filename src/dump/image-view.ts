@@ -3,6 +3,7 @@ import type { Arch } from '../arch/arch.ts';
 import { placeOf } from '../arch/code-pointer.ts';
 import { hex } from '../bytes/integer.ts';
 import { entryLayout, splitKey, type TableRow } from '../bytes/table.ts';
+import type { DebugPlaces } from '../dwarf/debug-files.ts';
 import { linesOfAddresses, type SourceLines } from '../dwarf/source-lines.ts';
 import { PF_X, SHF_EXECINSTR } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
@@ -17,11 +18,13 @@ const longestInstruction = 16;
 export class ImageView implements TableView<number> {
   readonly arch: Arch;
   private readonly image: Image;
+  private readonly debug: DebugPlaces | undefined;
 
   readonly unreadable: string | undefined;
 
-  constructor(image: Image) {
+  constructor(image: Image, debug?: DebugPlaces) {
     this.image = image;
+    this.debug = debug;
     this.arch = image.arch;
     this.unreadable = image.unreadable;
   }
@@ -75,7 +78,7 @@ export class ImageView implements TableView<number> {
   }
 
   sourceLines(addresses: readonly number[]): SourceLines {
-    return linesOfAddresses(this.image.file, addresses);
+    return linesOfAddresses(this.image.file, addresses, this.debug);
   }
 
   splitKey(address: number): { key: number; flags: number } {

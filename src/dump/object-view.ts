@@ -4,6 +4,7 @@ import type { Arch } from '../arch/arch.ts';
 import { isAllData, isNameless } from '../arch/code-map.ts';
 import { hex } from '../bytes/integer.ts';
 import { entryLayout, splitKey, type TableRow } from '../bytes/table.ts';
+import type { DebugPlaces } from '../dwarf/debug-files.ts';
 import { linesOfPlaces, type SourceLines } from '../dwarf/source-lines.ts';
 import { SHT_NOBITS } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
@@ -16,10 +17,12 @@ import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
 export class ObjectView implements TableView<Place> {
   readonly arch: Arch;
   private readonly object: ObjectCode;
+  private readonly debug: DebugPlaces | undefined;
   private readonly code: ReadonlyMap<number, CodeSection>;
 
-  constructor(object: ObjectCode) {
+  constructor(object: ObjectCode, debug?: DebugPlaces) {
     this.object = object;
+    this.debug = debug;
     this.arch = object.arch;
     this.code = new Map(object.codeSections.map((code) => [code.section.index, code]));
   }
@@ -95,7 +98,7 @@ export class ObjectView implements TableView<Place> {
   }
 
   sourceLines(places: readonly Place[]): SourceLines {
-    return linesOfPlaces(this.object.file, places);
+    return linesOfPlaces(this.object.file, places, this.debug);
   }
 
   splitKey(place: Place): { key: Place; flags: number } {

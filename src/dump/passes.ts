@@ -3,6 +3,7 @@
 // read.
 import { archOf } from '../arch/registry.ts';
 import { hexBytes } from '../bytes/integer.ts';
+import { type DebugDirectories, type DebugPlaces, debugPlacesOf } from '../dwarf/debug-files.ts';
 import { isArchive, readArchive } from '../elf/archive.ts';
 import { ET_DYN, ET_REL } from '../elf/constants.ts';
 import { ElfFile } from '../elf/file.ts';
@@ -34,7 +35,7 @@ export function tableNamed(name: string): TableKind {
 }
 
 /** What dump is asked for. */
-export interface DumpOptions {
+export interface DumpOptions extends DebugDirectories {
   /** Name of a table: its section's, `jumpTable`, or `jump` and so on; undefined: all of them. */
   readonly table?: string | undefined;
   /** Glob (`*`, `?`) over key names; entries of tables without keys then are left out. */
@@ -69,11 +70,12 @@ export async function* dumpFile(
     rows: asked.filter(({ hasKeys }) => hasKeys || !accepts),
     accepts,
   };
-  for (const { member, open } of await opensOf(path, input, options.expandLimit)) {
+  for (const { member, open, given } of await opensOf(path, input, options.expandLimit)) {
     const file = open();
     const arch = inFile(file.path, () => archOf(file.header));
     const disassembler = options.disassemble ? await loadDisassemblers(arch) : undefined;
-    const dumped = inFile(file.path, () => dumpElf(file, question, disassembler));
+    const debug = debugPlacesOf(given, options);
+    const dumped = inFile(file.path, () => dumpElf(file, question, disassembler, debug));
     yield member === undefined ? dumped : { ...dumped, member };
   }
 }
@@ -82,6 +84,8 @@ export async function* dumpFile(
 interface Openable {
   readonly member?: string;
   readonly open: () => ElfFile;
+  /** The path that the file was given by; undefined for bytes and members. */
+  readonly given: string | undefined;
 }
 
 async function opensOf(
@@ -89,7 +93,7 @@ async function opensOf(
   input: Uint8Array | ByteSource | ElfFile,
   limit: number | undefined,
 ): Promise<Openable[]> {
-  if (input instanceof ElfFile) return [{ open: () => input }];
+  if (input instanceof ElfFile) return [{ open: () => input, given: input.source.path }];
   const given = input instanceof Uint8Array ? memorySource(input) : input;
   const source = await plainSource(given, limit).catch((error) =>
     inFile(path, () => {
@@ -97,15 +101,21 @@ async function opensOf(
     }),
   );
   if (!isArchive(source.read(0, Math.min(source.size, 8))))
-    return [{ open: () => readElfFrom(path, source) }];
+    return [{ open: () => readElfFrom(path, source), given: given.path }];
   return inFile(path, () => readArchive(source)).flatMap((member) => {
     const content = partOf(source, member.offset, member.size);
     if (member.special || !isElf(content.read(0, Math.min(content.size, 4)))) return [];
-    return [{ member: member.name, open: () => readElfFrom(`${path}(${member.name})`, content) }];
+    const open = () => readElfFrom(`${path}(${member.name})`, content);
+    return [{ member: member.name, open, given: undefined }];
   });
 }
 
-function dumpElf(file: ElfFile, question: Question, disassembler: Disassemblers | undefined): DumpedFile {
+function dumpElf(
+  file: ElfFile,
+  question: Question,
+  disassembler: Disassemblers | undefined,
+  debug: DebugPlaces,
+): DumpedFile {
   const { header } = file;
   const arch = archOf(header);
   const isObject = header.type === ET_REL;
@@ -114,8 +124,8 @@ function dumpElf(file: ElfFile, question: Question, disassembler: Disassemblers 
     isObject && !file.symtab
       ? { tables: {} }
       : isObject
-        ? dumpTables(new ObjectView(new ObjectCode(file, arch)), question, disassembler)
-        : dumpImage(new Image(file), question, disassembler);
+        ? dumpTables(new ObjectView(new ObjectCode(file, arch), debug), question, disassembler)
+        : dumpImage(new Image(file), question, disassembler, debug);
   return {
     file: file.path,
     class: header.class,
@@ -130,8 +140,9 @@ function dumpImage(
   image: Image,
   question: Question,
   disassembler: Disassemblers | undefined,
+  debug: DebugPlaces,
 ): Pick<DumpedFile, 'tables' | 'linesProblem'> {
-  const dumped = dumpTables(new ImageView(image), question, disassembler);
+  const dumped = dumpTables(new ImageView(image, debug), question, disassembler);
   const found = Object.values(dumped.tables).some(
     ({ entries, problems }) => entries.length + problems.length > 0,
   );

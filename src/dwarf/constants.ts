@@ -43,3 +43,5 @@ export const DW_FORM_strx1 = 0x25;
 export const DW_FORM_strx2 = 0x26;
 export const DW_FORM_strx3 = 0x27;
 export const DW_FORM_strx4 = 0x28;
+/** DWARF 4 with GNU's extensions calls DW_FORM_strp_sup so. */
+export const DW_FORM_GNU_strp_alt = 0x1f21;

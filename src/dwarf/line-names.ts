@@ -12,6 +12,7 @@ import {
   DW_FORM_data8,
   DW_FORM_data16,
   DW_FORM_flag,
+  DW_FORM_GNU_strp_alt,
   DW_FORM_line_strp,
   DW_FORM_sdata,
   DW_FORM_sec_offset,
@@ -29,7 +30,7 @@ import {
 } from './constants.ts';
 import { type LineUnit, readOffset } from './line-header.ts';
 
-/** The string that an offset of form DW_FORM_line_strp or DW_FORM_strp means; `at` is where the offset stands. */
+/** The string that an offset of form DW_FORM_line_strp, DW_FORM_strp or DW_FORM_strp_sup means; `at` is where the offset stands. */
 export type StringReader = (form: number, at: number, value: number) => string;
 
 /** A directory or a file, its name as the place and the form that it has. */
@@ -41,6 +42,15 @@ interface Entry {
 
 /** Longer names than systems allow are none (PATH_MAX); thousands of places may show each. */
 const longestName = 4096;
+
+/** Forms of names that are read; those of DWARF's other tables are passed over. */
+const pathForms: readonly number[] = [
+  DW_FORM_string,
+  DW_FORM_line_strp,
+  DW_FORM_strp,
+  DW_FORM_strp_sup,
+  DW_FORM_GNU_strp_alt,
+];
 
 /** The names of one unit's files, by number. */
 export class LineNames {
@@ -174,8 +184,8 @@ class Reader {
         const value = this.field(form);
         if (content === DW_LNCT_directory_index) entry.directory = value;
         // An index into .debug_str_offsets needs the unit of .debug_info to be read: no compiler writes one here.
-        if (content === DW_LNCT_path && [DW_FORM_string, DW_FORM_line_strp, DW_FORM_strp].includes(form)) {
-          entry.form = form;
+        if (content === DW_LNCT_path && pathForms.includes(form)) {
+          entry.form = form === DW_FORM_GNU_strp_alt ? DW_FORM_strp_sup : form;
           entry.name = start;
         }
       }
@@ -193,6 +203,7 @@ class Reader {
       case DW_FORM_line_strp:
       case DW_FORM_strp:
       case DW_FORM_strp_sup:
+      case DW_FORM_GNU_strp_alt:
       case DW_FORM_sec_offset:
         return this.pass(wide ? 8 : 4);
       case DW_FORM_udata:

@@ -6,7 +6,8 @@ import { ET_REL, SHF_ALLOC, SHF_EXECINSTR } from '../elf/constants.ts';
 import type { ElfFile, Section } from '../elf/file.ts';
 import { StringTable } from '../elf/strings.ts';
 import { TextpokeError } from '../errors.ts';
-import { DW_FORM_line_strp } from './constants.ts';
+import { DW_FORM_line_strp, DW_FORM_strp_sup } from './constants.ts';
+import { DebugFiles, type DebugPlaces, pairCode } from './debug-files.ts';
 import { readFrame, readLineUnit, type UnitFrame } from './line-header.ts';
 import { LineNames, type StringReader } from './line-names.ts';
 import { runLineProgram, type SequenceStart } from './line-program.ts';
@@ -28,24 +29,86 @@ export interface SourceLines {
   readonly problem: string | undefined;
 }
 
-/** The lines of addresses of a linked image, in any order. Nothing in DWARF makes it fail. */
-export function linesOfAddresses(file: ElfFile, addresses: readonly number[]): SourceLines {
-  return new LineSearch(file, addresses.length, (i) => ({
-    section: 0,
-    offset: addresses[i] as number,
-  })).result();
+/**
+ * The lines of addresses of a linked image, in any order. A file without line tables may have them in a debug file, if
+ * it is said where that may lie. Nothing in DWARF makes it fail, and nothing in a debug file.
+ */
+export function linesOfAddresses(
+  file: ElfFile,
+  addresses: readonly number[],
+  places?: DebugPlaces,
+): SourceLines {
+  return search(
+    file,
+    places,
+    addresses,
+    (address) => address,
+    () => (offset) => ({ section: 0, offset }),
+  );
 }
 
-/** The lines of places in an object, each a section's number and a byte offset, in any order. */
+/** A place in an object: a section's number and a byte offset. */
+interface ObjectPlace {
+  readonly section: number;
+  readonly offset: number;
+}
+
+/** The same for places in an object. Its debug file may have other numbers for its sections. */
 export function linesOfPlaces(
   file: ElfFile,
-  places: readonly { readonly section: number; readonly offset: number }[],
+  places: readonly ObjectPlace[],
+  debugPlaces?: DebugPlaces,
 ): SourceLines {
-  return new LineSearch(file, places.length, (i) => places[i] as (typeof places)[number]).result();
+  return search(
+    file,
+    debugPlaces,
+    places,
+    ({ offset }) => offset,
+    (debug) => {
+      if (debug === file) return (place) => place;
+      const numbers = new Map<number, number>();
+      for (const [{ index }, other] of pairCode(file, debug)) if (other) numbers.set(index, other.index);
+      return ({ section, offset }) => ({ section: numbers.get(section) ?? -1, offset });
+    },
+  );
+}
+
+/** Asks the file that has the line tables. */
+function search<Place>(
+  file: ElfFile,
+  places: DebugPlaces | undefined,
+  asked: readonly Place[],
+  offsetOf: (place: Place) => number,
+  placesIn: (debug: ElfFile) => (place: Place) => ObjectPlace,
+): SourceLines {
+  const none = { lines: new Array<undefined>(asked.length).fill(undefined), problem: undefined };
+  // To look for a debug file costs system calls, and to make sure of it may cost reading it.
+  if (!asked.some((place) => Number.isSafeInteger(offsetOf(place)))) return none;
+  const debugFiles = new DebugFiles(places);
+  try {
+    const debug = debugFiles.withLines(file);
+    const { problem } = debugFiles;
+    if (!debug) return { ...none, problem: problem && missing(problem) };
+    const placeIn = placesIn(debug);
+    const lines = new LineSearch(
+      debug,
+      asked.length,
+      (i) => placeIn(asked[i] as Place),
+      () => debugFiles.supplementOf(debug),
+    );
+    return lines.result();
+  } finally {
+    debugFiles.close();
+  }
+}
+
+function missing(why: string): string {
+  return `source lines are missing: ${why}`;
 }
 
 class LineSearch {
   private readonly file: ElfFile;
+  private readonly supplement: () => ElfFile;
   private readonly lines: (SourceLine | undefined)[];
   /** By section; an image has one for all, under 0. */
   private readonly wanted = new Map<number, WantedPlaces>();
@@ -57,8 +120,15 @@ class LineSearch {
   private broken = 0;
   private firstBroken = '';
 
-  constructor(file: ElfFile, count: number, place: (asker: number) => { section: number; offset: number }) {
+  /** `supplement` gives the supplementary file; it may throw a TextpokeError. */
+  constructor(
+    file: ElfFile,
+    count: number,
+    place: (asker: number) => ObjectPlace,
+    supplement: () => ElfFile,
+  ) {
     this.file = file;
+    this.supplement = supplement;
     this.lines = new Array(count).fill(undefined);
     const askers = new Map<number, number[]>();
     for (let i = 0; i < count; i++) {
@@ -87,7 +157,7 @@ class LineSearch {
   result(): SourceLines {
     if (this.wanted.size > 0) this.search();
     const others = this.broken > 1 ? ` (and ${this.broken - 1} more)` : '';
-    const problem = this.broken > 0 ? `source lines are missing: ${this.firstBroken}${others}` : undefined;
+    const problem = this.broken > 0 ? missing(`${this.firstBroken}${others}`) : undefined;
     return { lines: this.lines, problem };
   }
 
@@ -120,7 +190,8 @@ class LineSearch {
         ? (at: number, value: number) => this.locateInObject(relocations, at, value)
         : (_: number, value: number) => this.locateInImage(value);
     const readString: StringReader = (form, at, value) => {
-      const field = relocations.find(at, value);
+      // Nothing relocates an offset in another file.
+      const field = form === DW_FORM_strp_sup ? undefined : relocations.find(at, value);
       return this.stringAt(form, field?.section, field?.offset ?? value);
     };
     let frame: UnitFrame | undefined;
@@ -179,12 +250,13 @@ class LineSearch {
 
   private readStrings(form: number, section: number | undefined): StringTable | TextpokeError {
     try {
+      const file = form === DW_FORM_strp_sup ? this.supplement() : this.file;
       const [found] =
         section === undefined
-          ? debugSections(this.file, form === DW_FORM_line_strp ? 'line_str' : 'str')
-          : [this.file.section(section, 'a relocation of a name')];
+          ? debugSections(file, form === DW_FORM_line_strp ? 'line_str' : 'str')
+          : [file.section(section, 'a relocation of a name')];
       if (!found) return new TextpokeError('elf-malformed', 'the section with the file names is missing');
-      return new StringTable(readContent(this.file, found), found.name);
+      return new StringTable(readContent(file, found), found.name);
     } catch (error) {
       if (error instanceof TextpokeError) return error;
       throw error;

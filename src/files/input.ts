@@ -16,6 +16,11 @@ export function nameOf(input: Input): string {
   return typeof input === 'string' ? input : input.name;
 }
 
+/** The path of an input; undefined for bytes in memory. */
+export function pathOf(input: Input): string | undefined {
+  return typeof input === 'string' ? input : undefined;
+}
+
 /** The same bytes as an array of the plain kind: `slice` of a Buffer copies nothing. */
 function plainBytes({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);

@@ -1,6 +1,7 @@
 // The library's verifyMemory: holds the memory of a system against the image that it runs.
+import { debugPlacesOf } from '../dwarf/debug-files.ts';
 import { inFile } from '../errors.ts';
-import { type Input, nameOf } from '../files/input.ts';
+import { type Input, nameOf, pathOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import { locateImage } from '../memory/locate.ts';
 import { type OpenSnapshot, openSnapshot } from '../memory/open.ts';
@@ -48,20 +49,20 @@ export function verifyMemory(
   snapshot: Input,
   options: VerifyMemoryOptions = {},
 ): Promise<VerifyMemoryResult> {
-  return withImage(input, (image) => verifyImageMemory(image, nameOf(input), snapshot, options));
+  return withImage(input, (image) => verifyImageMemory(image, input, snapshot, options));
 }
 
-/** The same for an image that is open; `file` is its name. Errors as `verifyMemory`. */
+/** The same for an image that is open; `input` is what it was opened from. Errors as `verifyMemory`. */
 export async function verifyImageMemory(
   image: Image,
-  file: string,
+  input: Input,
   snapshot: Input,
   options: VerifyMemoryOptions,
 ): Promise<VerifyMemoryResult> {
   const name = nameOf(snapshot);
   return verifyOpenMemory(
     image,
-    file,
+    input,
     name,
     () => openSnapshot(snapshot, image, rawLayoutOf(options)),
     options,
@@ -71,7 +72,7 @@ export async function verifyImageMemory(
 /** The same for memory that `open` opens; `name` is its name. `times` it is compared, for memory that changes. */
 export async function verifyOpenMemory(
   image: Image,
-  file: string,
+  input: Input,
   name: string,
   open: () => OpenSnapshot,
   options: VerifyMemoryOptions,
@@ -86,10 +87,16 @@ export async function verifyOpenMemory(
       const place = locateImage(image, memory, slide);
       return leastOf(times, () => compareMemory(image, place, cpus));
     });
-    const report = makeReport(file, verified.image, verified.findings, { configuration });
+    const report = makeReport(nameOf(input), verified.image, verified.findings, {
+      configuration,
+      debug: debugPlacesOf(pathOf(input), options),
+    });
     const document = memoryJson(report, name, verified);
     const told = await tellReport(report, { document, summary: memoryText(name, verified) }, options);
-    return { ...told, notes: [...told.notes, ...gapsOf(image, file), ...memoryNotes(name, verified)] };
+    return {
+      ...told,
+      notes: [...told.notes, ...gapsOf(image, nameOf(input)), ...memoryNotes(name, verified)],
+    };
   } finally {
     memory.close();
   }

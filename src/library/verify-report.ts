@@ -1,4 +1,5 @@
 // What verify has in common for images and memory: options, and how the result is told.
+import type { DebugDirectories } from '../dwarf/debug-files.ts';
 import { disassemblersIfInstalled } from '../engines/disassembler.ts';
 import { inFile } from '../errors.ts';
 import type { Image } from '../image/image.ts';
@@ -21,7 +22,7 @@ export const verifyFormats = ['text', 'json', 'sarif', 'junit', 'github'] as con
 export type VerifyFormat = (typeof verifyFormats)[number];
 
 /** What may be said to verify about an image and about memory alike. */
-export interface ReportOptions {
+export interface ReportOptions extends DebugDirectories {
   /** Number of CPUs that locks and barriers must fit; undefined: all in one state, whichever. */
   readonly cpus?: number | undefined;
   /** Findings that are known and accepted: the configuration's document, or its text. */

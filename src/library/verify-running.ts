@@ -1,6 +1,6 @@
 // The library's verifyRunning: holds the memory of the machine that it runs on against its kernel.
 import { release } from 'node:os';
-import { type Input, nameOf } from '../files/input.ts';
+import type { Input } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import { kcorePath, kernelFileOf, openRunning } from '../memory/running.ts';
 import { withImage } from './image.ts';
@@ -22,7 +22,7 @@ export function verifyRunning(
   options: VerifyRunningOptions = {},
 ): Promise<VerifyMemoryResult> {
   const file = input ?? runningKernelFile();
-  return withImage(file, (image) => verifyImageRunning(image, nameOf(file), options));
+  return withImage(file, (image) => verifyImageRunning(image, file, options));
 }
 
 /** The file of the kernel that runs. Error `read-failed`. */
@@ -30,10 +30,10 @@ export function runningKernelFile(): string {
   return kernelFileOf(release());
 }
 
-/** The same for an image that is open; `file` is its name. Errors as `verifyRunning`. */
+/** The same for an image that is open; `file` is what it was opened from. Errors as `verifyRunning`. */
 export function verifyImageRunning(
   image: Image,
-  file: string,
+  file: Input,
   options: VerifyRunningOptions,
 ): Promise<VerifyMemoryResult> {
   return verifyOpenMemory(image, file, kcorePath, () => openRunning(image), options, looks);

@@ -1,7 +1,8 @@
 // The library's verify: proves a patched image.
 import { againstBaseline } from '../diff/files.ts';
 import type { DumpOptions } from '../dump/passes.ts';
-import { type Input, nameOf } from '../files/input.ts';
+import { debugPlacesOf } from '../dwarf/debug-files.ts';
+import { type Input, nameOf, pathOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import type { LockPolicy } from '../object/found.ts';
 import { type VerifyDocument, verifyJson } from '../output/verify.ts';
@@ -48,7 +49,11 @@ export async function verifyImage(image: Image, input: Input, options: VerifyOpt
   const besides =
     options.baseline === undefined ? [] : await againstBaseline(options.baseline, input, options);
   const given = (['original', 'baseline'] as const).filter((need) => options[need] !== undefined);
-  const report = makeReport(nameOf(input), image, [...findings, ...besides], { configuration, given });
+  const report = makeReport(nameOf(input), image, [...findings, ...besides], {
+    configuration,
+    given,
+    debug: debugPlacesOf(pathOf(input), options),
+  });
   const notes = gapsOf(image, nameOf(input));
   return tellReport(report, { document: verifyJson(report, counts), notes }, options);
 }

@@ -4,6 +4,7 @@ import type { Part, Runtime } from '../boot/runtime.ts';
 import { keysInUse } from '../boot/static-key.ts';
 import type { PokeRecord } from '../boot/text-poke.ts';
 import { hex, hexBytes, sameBytes } from '../bytes/integer.ts';
+import type { DebugPlaces } from '../dwarf/debug-files.ts';
 import { linesOfAddresses, type SourceLine } from '../dwarf/source-lines.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import type { MismatchError } from '../errors.ts';
@@ -78,22 +79,38 @@ function instructionText(
 const liveSteps = { 1: 'breakpoint', 2: 'tail', 3: 'head' } as const;
 
 /** Source lines of the places in code that were written to, of the image: a module's are not looked at. */
-function sourcesOf({ image, poker }: Runtime): Map<number, SourceLine> {
+function sourcesOf(
+  { image, poker }: Runtime,
+  debug: DebugPlaces,
+): { sources: Map<number, SourceLine>; problem: string | undefined } {
   const addresses = [
     ...new Set(poker.records.flatMap(({ what, address }) => (what === 'text' ? [address] : []))),
   ];
-  const { lines } = linesOfAddresses(image.file, addresses);
+  const { lines, problem } = linesOfAddresses(image.file, addresses, debug);
   const sources = new Map<number, SourceLine>();
   for (const [i, line] of lines.entries()) if (line) sources.set(addresses[i] as number, line);
-  return sources;
+  return { sources, problem };
 }
 
-/** The trace of every write, with source lines where the image has them; bytes alone without `disassemblers`. */
-export function traceText(runtime: Runtime, disassemblers: Disassemblers | undefined): string {
+/** A trace, and why places have no source line, where line tables cannot be read. */
+export interface Trace {
+  readonly text: string;
+  readonly linesProblem: string | undefined;
+}
+
+/**
+ * The trace of every write, with source lines where the image or its debug file has them; bytes alone without
+ * `disassemblers`.
+ */
+export function traceText(
+  runtime: Runtime,
+  disassemblers: Disassemblers | undefined,
+  debug: DebugPlaces,
+): Trace {
   const { image, poker } = runtime;
   const colour = outputColours();
   const lines: string[] = [];
-  const sources = sourcesOf(runtime);
+  const { sources, problem } = sourcesOf(runtime, debug);
   let phase = '';
   for (const record of poker.records) {
     if (record.phase !== phase) {
@@ -118,7 +135,7 @@ export function traceText(runtime: Runtime, disassemblers: Disassemblers | undef
       lines.push(`      ${step.padEnd(18)} ${'  '.repeat(offset)}${hexBytes(record.after)}`);
     }
   }
-  return textOf(lines);
+  return { text: textOf(lines), linesProblem: problem };
 }
 
 /** `3 static branches`, by group; groups without sites are left out where another has some. */

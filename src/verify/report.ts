@@ -1,5 +1,6 @@
 // What verify has to say about a file, for every form of output: findings with their places in source and image, the
 // most important first, and what was suppressed.
+import type { DebugPlaces } from '../dwarf/debug-files.ts';
 import { linesOfAddresses } from '../dwarf/source-lines.ts';
 import type { Image } from '../image/image.ts';
 import type { Finding, Located } from './finding.ts';
@@ -29,11 +30,21 @@ export function makeReport(
   file: string,
   image: Image,
   findings: readonly Finding[],
-  { configuration, given = [] }: { configuration?: Configuration | undefined; given?: readonly Need[] },
+  {
+    configuration,
+    given = [],
+    debug,
+  }: {
+    configuration?: Configuration | undefined;
+    given?: readonly Need[];
+    /** Where lines are looked for that the image does not have. */
+    debug?: DebugPlaces | undefined;
+  },
 ): Report {
   const { lines, problem } = linesOfAddresses(
     image.file,
     findings.map(({ address = Number.NaN }) => address),
+    debug,
   );
   const located = findings.map(
     (finding, i): Located => ({

@@ -134,7 +134,16 @@ export function verifyRunning(
       return isHere;
     },
   };
-  return verifyMemory(image, { memory, offset: 0, slide: 0, slideFrom: 'the test' }, cpus);
+  const from = 'the test';
+  const place = {
+    memory,
+    offset: 0,
+    slide: 0,
+    slideFrom: from,
+    kernelMemory: memory,
+    kernelMemoryFrom: from,
+  };
+  return verifyMemory(image, place, cpus);
 }
 
 /** A number as bytes, least significant first. */
