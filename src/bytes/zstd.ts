@@ -1,6 +1,7 @@
 // Zstandard as RFC 8878 has it, for versions of Node without it. Nothing is allocated or repeated because a header
 // says so: a block gives at most 128 KiB, and all of them together at most what the caller allows.
 // The checksum of a frame is not compared.
+import { TooLong } from './output.ts';
 import {
   BitsFromEnd,
   type Codes,
@@ -11,9 +12,6 @@ import {
   type States,
   sequenceTables,
 } from './zstd-tables.ts';
-
-/** Thrown where the content is longer than allowed; everything else that is thrown is damage. */
-export class TooLong extends Error {}
 
 const largestBlock = 1 << 17;
 
