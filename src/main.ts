@@ -192,7 +192,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       [],
     )
     .option('--scenario <file>', 'run the steps of a JSON file at the end')
-    .addOption(expandLimit('a compressed module'))
+    .addOption(expandLimit('what is compressed'))
     .option('--states', 'print every byte string that each place can hold')
     .option('--trace', 'show each write: before, after, reason')
     .addOption(debugDirectory())
@@ -209,7 +209,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .argument('[image]', 'with --running: file of the kernel, if not in /boot')
     .option('--original <image>', 'the image before patching: only patches may differ')
     .option('--baseline <file>', 'an earlier build: none of its sites may be missing')
-    .addOption(expandLimit('a compressed baseline'))
+    .addOption(expandLimit('what is compressed'))
     .option('--cpus <n>', 'number of CPUs, for locks and barriers', positive)
     .addOption(
       new Option('--locks <which>', 'which locks need an entry: all, listed or none').choices([

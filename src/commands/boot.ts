@@ -83,6 +83,9 @@ async function runProgram(
       const content = fileAfter(runtime, args.output);
       const modeOf = program.isFile ? (files[0] as string) : executable;
       for (const note of await publish(args.output, content, modeOf)) notes.push(`${args.output}: ${note}`);
+      if (program.form !== undefined) {
+        notes.push(`${args.output}: the kernel as an ELF file (vmlinux), which does not boot by itself`);
+      }
     }
     progress.clear();
     const names = namesOf(files);
@@ -99,7 +102,8 @@ async function runProgram(
       }
       print(bootSummary(runtime));
     }
-    for (const note of [...bootNotes(runtime, undefinedSymbols, args.output), ...notes]) warn(note);
+    for (const note of [...program.notes, ...bootNotes(runtime, undefinedSymbols, args.output), ...notes])
+      warn(note);
     return 0;
   } catch (error) {
     progress.clear();

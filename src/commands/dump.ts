@@ -2,8 +2,9 @@
 import type { DumpedFile } from '../dump/model.ts';
 import type { DumpOptions } from '../dump/passes.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
+import { unpackedNotes } from '../kernel/plain.ts';
 import { dumpInput } from '../library/dump.ts';
-import { isOutputColoured, print, tellError } from '../output/console.ts';
+import { isOutputColoured, print, tellError, warn } from '../output/console.ts';
 import { dumpJson, dumpText } from '../output/dump.ts';
 
 export interface DumpArguments extends Omit<DumpOptions, 'debugDirectories'> {
@@ -23,6 +24,7 @@ export async function runDump(
       try {
         for await (const dumped of dumpInput(file, options)) {
           if (exitCode === ExitCode.done && hasProblem(dumped)) exitCode = ExitCode.findings;
+          for (const note of unpackedNotes(dumped.file, dumped.unpacked)) warn(note);
           yield dumped;
         }
       } catch (error) {

@@ -28,21 +28,27 @@ export async function runVerify(
   const file = given ?? (running ? runningKernelFile() : undefined);
   if (file === undefined) throw new TextpokeError('usage', 'an image is required, or --running');
   requireDump(memory, args);
-  const { passed, reports, notes } = await withImage<Verification<unknown>>(file, (image) => {
-    const suppressions =
-      config === undefined ? {} : { suppressions: readText(config), suppressionsName: config };
-    const options = {
-      ...args,
-      ...suppressions,
-      debugDirectories: debugDir,
-      formats: [format],
-      color: isOutputColoured(),
-    };
-    if (running) return verifyImageRunning(image, file, options);
-    return memory === undefined
-      ? verifyImage(image, file, options)
-      : verifyImageMemory(image, file, memory, options);
-  });
+  const { passed, reports, notes } = await withImage<Verification<unknown>>(
+    file,
+    args,
+    async (image, unpacked) => {
+      const suppressions =
+        config === undefined ? {} : { suppressions: readText(config), suppressionsName: config };
+      const options = {
+        ...args,
+        ...suppressions,
+        debugDirectories: debugDir,
+        formats: [format],
+        color: isOutputColoured(),
+      };
+      const result = running
+        ? await verifyImageRunning(image, file, options)
+        : memory === undefined
+          ? await verifyImage(image, file, options)
+          : await verifyImageMemory(image, file, memory, options);
+      return { ...result, notes: [...unpacked, ...result.notes] };
+    },
+  );
   if (reports[format]) print(reports[format]);
   for (const note of notes) warn(note);
   return passed ? ExitCode.done : ExitCode.findings;

@@ -38,6 +38,8 @@ export interface DumpedFile {
   readonly class: 32 | 64;
   readonly machine: string;
   readonly type: 'rel' | 'exec' | 'dyn';
+  /** What was unpacked, of a kernel file. */
+  readonly unpacked?: string;
   readonly tables: DumpedTables;
   /** Why some places have no source line though the file has line tables. */
   readonly linesProblem?: string;

@@ -11,8 +11,9 @@ import { isElf } from '../elf/magic.ts';
 import { readElfFrom } from '../elf/read.ts';
 import { type Disassemblers, loadDisassemblers } from '../engines/disassembler.ts';
 import { inFile, TextpokeError } from '../errors.ts';
-import { type ByteSource, memorySource, partOf, plainSource } from '../files/source.ts';
+import { type ByteSource, memorySource, partOf } from '../files/source.ts';
 import { Image } from '../image/image.ts';
+import { withoutContainers } from '../kernel/plain.ts';
 import type { Fields, TableKind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
 import type { DumpedDeadEntry, DumpedEntry, DumpedPlace } from '../kinds/shown.ts';
@@ -70,12 +71,18 @@ export async function* dumpFile(
     rows: asked.filter(({ hasKeys }) => hasKeys || !accepts),
     accepts,
   };
-  for (const { member, open, given } of await opensOf(path, input, options.expandLimit)) {
+  for (const { member, form, open, given } of await opensOf(path, input, options.expandLimit)) {
     const file = open();
     const arch = inFile(file.path, () => archOf(file.header));
     const disassembler = options.disassemble ? await loadDisassemblers(arch) : undefined;
     const debug = debugPlacesOf(given, options);
-    const dumped = inFile(file.path, () => dumpElf(file, question, disassembler, debug));
+    const dumped = inFile(
+      file.path,
+      (): DumpedFile => ({
+        ...dumpElf(file, question, disassembler, debug),
+        ...(form !== undefined && { unpacked: form }),
+      }),
+    );
     yield member === undefined ? dumped : { ...dumped, member };
   }
 }
@@ -83,6 +90,8 @@ export async function* dumpFile(
 /** An ELF file in the input, and the way to open it: an archive's members are read one after the other. */
 interface Openable {
   readonly member?: string;
+  /** What was unpacked, of a kernel file. */
+  readonly form?: string;
   readonly open: () => ElfFile;
   /** The path that the file was given by; undefined for bytes and members. */
   readonly given: string | undefined;
@@ -95,13 +104,11 @@ async function opensOf(
 ): Promise<Openable[]> {
   if (input instanceof ElfFile) return [{ open: () => input, given: input.source.path }];
   const given = input instanceof Uint8Array ? memorySource(input) : input;
-  const source = await plainSource(given, limit).catch((error) =>
-    inFile(path, () => {
-      throw error;
-    }),
-  );
+  const { source, form } = await withoutContainers(path, given, limit);
   if (!isArchive(source.read(0, Math.min(source.size, 8))))
-    return [{ open: () => readElfFrom(path, source), given: given.path }];
+    return [
+      { ...(form !== undefined && { form }), open: () => readElfFrom(path, source), given: given.path },
+    ];
   return inFile(path, () => readArchive(source)).flatMap((member) => {
     const content = partOf(source, member.offset, member.size);
     if (member.special || !isElf(content.read(0, Math.min(content.size, 4)))) return [];

@@ -29,7 +29,7 @@ export interface BootOptions {
   readonly profile?: string | undefined;
   /** Kernel modules that are loaded after boot, compressed or not. */
   readonly modules?: readonly Input[] | undefined;
-  /** Bytes that a compressed module may expand to; undefined: 64 MiB, or 20 times its size if that is more. */
+  /** Bytes that a compressed kernel or module may expand to; undefined: 64 MiB, or 20 times its size if that is more. */
   readonly expandLimit?: number | undefined;
   /** What happens after boot and modules, in order; `parseScenario` reads steps from JSON. */
   readonly steps?: readonly BootStep[] | undefined;
@@ -39,7 +39,10 @@ export interface BootOptions {
 
 /** A program after boot and its steps. */
 export interface BootResult {
-  /** The image as it stands in memory, which is what `-o` writes; what was patched in modules is in no file. */
+  /**
+   * The image as it stands in memory, which is what `-o` writes; what was patched in modules is in no file. Of a kernel file
+   * it is the ELF file (vmlinux) that was unpacked.
+   */
   readonly bytes: Uint8Array;
   /** What `textpoke boot --json` prints: every write, and more. */
   readonly document: BootDocument;
@@ -67,7 +70,7 @@ export function boot(input: Input | readonly Input[], options: BootOptions = {})
       bytes: patched.read(0, patched.size),
       document: bootJson(file, runtime, undefinedSymbols),
       ...(options.states && { states: statesAfter(runtime, file, steps) }),
-      notes: bootNotes(runtime, undefinedSymbols),
+      notes: [...program.notes, ...bootNotes(runtime, undefinedSymbols)],
     };
   });
 }

@@ -2,11 +2,27 @@
 import { readElfFrom } from '../elf/read.ts';
 import { type Input, nameOf, withSource } from '../files/input.ts';
 import { Image } from '../image/image.ts';
+import { unpackedNotes, withoutContainers } from '../kernel/plain.ts';
+
+/** How large what is compressed may become; undefined: 64 MiB, or 20 times its size. */
+export interface ExpandOptions {
+  readonly expandLimit?: number | undefined;
+}
 
 /**
- * Opens a linked image for as long as `body` runs; of a file only what is looked at is read. Errors: `read-failed`,
- * `not-elf`, `lto-object`, `elf-truncated`, `elf-malformed`, `machine-unsupported`, `not-an-image`, those of `body`.
+ * Opens a linked image, or a kernel file, for as long as `body` runs; of an ELF file only what is looked at is read. `notes`
+ * tell what was unpacked. Errors: `read-failed`, `not-elf`, `lto-object`, `elf-truncated`, `elf-malformed`,
+ * `elf-unsupported`, `compressed-malformed`, `compressed-too-large`, `machine-unsupported`, `not-an-image`, those of
+ * `body`.
  */
-export function withImage<T>(input: Input, body: (image: Image) => T | Promise<T>): Promise<T> {
-  return withSource(input, (source) => body(new Image(readElfFrom(nameOf(input), source))));
+export function withImage<T>(
+  input: Input,
+  { expandLimit }: ExpandOptions,
+  body: (image: Image, notes: readonly string[]) => T | Promise<T>,
+): Promise<T> {
+  const name = nameOf(input);
+  return withSource(input, async (given) => {
+    const { source, form } = await withoutContainers(name, given, expandLimit);
+    return body(new Image(readElfFrom(name, source)), unpackedNotes(name, form));
+  });
 }

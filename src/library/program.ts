@@ -6,6 +6,7 @@ import { readElf, readElfFrom } from '../elf/read.ts';
 import { type Input, nameOf, openInput } from '../files/input.ts';
 import { type ByteSource, memorySource, plainSource } from '../files/source.ts';
 import { Image } from '../image/image.ts';
+import { unpackedNotes, withoutContainers } from '../kernel/plain.ts';
 import { link } from './link.ts';
 
 /** A program that is about to be booted. */
@@ -16,19 +17,22 @@ export interface LoadedProgram {
   readonly undefinedSymbols: readonly string[];
   /** False when objects were linked in memory. */
   readonly isFile: boolean;
+  /** What was unpacked; undefined for a file that is as it seems. */
+  readonly form?: string;
+  readonly notes: readonly string[];
   /** Opens a module that a step loads. */
   readonly openModule: (file: Input) => ElfFile;
 }
 
-/** What happens to a program, and how large a compressed module may become. */
+/** What happens to a program, and how large what is compressed may become. */
 export interface ProgramSteps {
   readonly steps: readonly BootStep[];
   readonly expandLimit?: number | undefined;
 }
 
 /**
- * Opens a program and the modules of its steps for as long as `body` runs. Errors: `read-failed`, those of reading ELF
- * and of `link`, `compressed-malformed`, `not-an-image`, those of `body`.
+ * Opens a program, or a kernel file, and the modules of its steps for as long as `body` runs. Errors: `read-failed`, those
+ * of reading ELF and of `link`, `compressed-malformed`, `not-an-image`, those of `body`.
  */
 export async function withProgram<T>(
   inputs: readonly Input[],
@@ -42,7 +46,8 @@ export async function withProgram<T>(
   };
   try {
     const modules = await readModules(steps, expandLimit, keepOpen);
-    return await body({ ...load(inputs, keepOpen), openModule: (file) => modules.get(file) as ElfFile });
+    const program = await load(inputs, expandLimit, keepOpen);
+    return await body({ ...program, openModule: (file) => modules.get(file) as ElfFile });
   } finally {
     for (const source of open) source.close();
   }
@@ -51,14 +56,24 @@ export async function withProgram<T>(
 type KeepOpen = (source: ByteSource) => ByteSource;
 
 /** Of an image only what is looked at is read: a kernel's may have hundreds of megabytes of debug information. */
-function load(inputs: readonly Input[], keepOpen: KeepOpen): Omit<LoadedProgram, 'openModule'> {
+async function load(
+  inputs: readonly Input[],
+  limit: number | undefined,
+  keepOpen: KeepOpen,
+): Promise<Omit<LoadedProgram, 'openModule'>> {
   const [input] = inputs;
   if (input !== undefined && inputs.length === 1) {
-    const file = readElfFrom(nameOf(input), keepOpen(openOwn(input)));
-    if (file.header.type !== ET_REL) return { image: new Image(file), undefinedSymbols: [], isFile: true };
+    const name = nameOf(input);
+    const { source, form } = await withoutContainers(name, keepOpen(openOwn(input)), limit);
+    const file = readElfFrom(name, source);
+    if (file.header.type !== ET_REL) {
+      const notes = unpackedNotes(name, form);
+      return { image: new Image(file), undefinedSymbols: [], isFile: true, ...(form && { form }), notes };
+    }
   }
   const { bytes, undefinedSymbols } = link(inputs);
-  return { image: new Image(readElf('objects linked in memory', bytes)), undefinedSymbols, isFile: false };
+  const image = new Image(readElf('objects linked in memory', bytes));
+  return { image, undefinedSymbols, isFile: false, notes: [] };
 }
 
 /** Opens an input whose bytes will be written to. */

@@ -25,6 +25,8 @@ export interface VerifyMemoryOptions extends ReportOptions {
   readonly base?: number | bigint | undefined;
   /** The snapshot is a raw image of physical memory: where its parts lie, in order of the file; none: all from 0 on. */
   readonly physical?: readonly PhysicalPart[] | undefined;
+  /** Bytes that a compressed image may expand to; undefined: 64 MiB, or 20 times its size if that is more. */
+  readonly expandLimit?: number | undefined;
   /** How far the system moved the image, in bytes; undefined: the snapshot tells. */
   readonly slide?: number | bigint | undefined;
 }
@@ -49,7 +51,10 @@ export function verifyMemory(
   snapshot: Input,
   options: VerifyMemoryOptions = {},
 ): Promise<VerifyMemoryResult> {
-  return withImage(input, (image) => verifyImageMemory(image, input, snapshot, options));
+  return withImage(input, options, async (image, notes) => {
+    const result = await verifyImageMemory(image, input, snapshot, options);
+    return { ...result, notes: [...notes, ...result.notes] };
+  });
 }
 
 /** The same for an image that is open; `input` is what it was opened from. Errors as `verifyMemory`. */

@@ -22,7 +22,10 @@ export function verifyRunning(
   options: VerifyRunningOptions = {},
 ): Promise<VerifyMemoryResult> {
   const file = input ?? runningKernelFile();
-  return withImage(file, (image) => verifyImageRunning(image, file, options));
+  return withImage(file, options, async (image, notes) => {
+    const result = await verifyImageRunning(image, file, options);
+    return { ...result, notes: [...notes, ...result.notes] };
+  });
 }
 
 /** The file of the kernel that runs. Error `read-failed`. */

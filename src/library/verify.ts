@@ -39,7 +39,10 @@ export interface VerifyResult extends Verification<VerifyDocument> {}
  * table cannot be read at all; `config-malformed`; `usage` for an option that makes no sense.
  */
 export function verify(input: Input, options: VerifyOptions = {}): Promise<VerifyResult> {
-  return withImage(input, (image) => verifyImage(image, input, options));
+  return withImage(input, options, async (image, notes) => {
+    const result = await verifyImage(image, input, options);
+    return { ...result, notes: [...notes, ...result.notes] };
+  });
 }
 
 /** The same for an image that is open; `input` is what it was opened from. Errors as `verify`. */
@@ -59,9 +62,14 @@ export async function verifyImage(image: Image, input: Input, options: VerifyOpt
 }
 
 /** Runs the checks, beside the original if one is given. */
-async function check(image: Image, { linked, cpus, locks, original }: VerifyOptions): Promise<Verified> {
+async function check(
+  image: Image,
+  { linked, cpus, locks, original, expandLimit }: VerifyOptions,
+): Promise<Verified> {
   const state = linked ? 'linked' : 'booted';
   const options = { state, cpus: requireCpus(cpus), locks } as const;
   if (original === undefined) return checkImage(image, options);
-  return withImage(original, (before) => checkImage(image, { ...options, original: before }));
+  return withImage(original, { expandLimit }, (before) =>
+    checkImage(image, { ...options, original: before }),
+  );
 }

@@ -56,6 +56,8 @@ export interface FileDocument extends TableDocuments {
   readonly machine: string;
   /** A relocatable object; an executable; a shared object or PIE. */
   readonly type: 'rel' | 'exec' | 'dyn';
+  /** What was unpacked, of a kernel file: `bzImage, zstd, 57,575,404 bytes; 148,055 symbols of kallsyms`. */
+  readonly unpacked?: string;
   /** Tables whose entries hold addresses and not distances; absent where there are none. */
   readonly absolute?: readonly string[];
   /** What is wrong with a table as a whole, by its name; under `sourceLines`: why places have no file and line. */

@@ -1,0 +1,129 @@
+// A symbol table (.symtab, .strtab) of what kallsyms says: nm's letters become types and bindings, and a symbol reaches
+// up to the next one of its section. Nothing says where a symbol ends, so what lies between two belongs to the first.
+import { countUpTo } from '../bytes/search.ts';
+import { ByteView } from '../bytes/view.ts';
+import { STB_GLOBAL, STB_LOCAL, STB_WEAK, STT_FUNC, STT_NOTYPE, STT_OBJECT } from '../elf/constants.ts';
+import { Sym } from '../elf/records.ts';
+import type { Kallsyms } from './kallsyms.ts';
+
+const SHN_ABS = 0xfff1;
+
+/** A section that symbols may lie in. */
+export interface SymbolHome {
+  readonly number: number;
+  /** Address of its first byte, and of the byte behind its last. */
+  readonly start: number;
+  readonly end: number;
+  readonly isCode: boolean;
+}
+
+/** A symbol that kallsyms does not have. */
+export interface AddedSymbol {
+  readonly name: string;
+  readonly value: number;
+  readonly section: number;
+}
+
+/** How symbols are written. */
+export interface SymbolShape {
+  readonly bits: 32 | 64;
+  readonly little: boolean;
+  /** True for Thumb code, where bit 0 of a function's symbol is set. */
+  readonly thumb: boolean;
+}
+
+/** The bytes of both sections, and how many symbols come first that are local. */
+export interface SymbolTableBytes {
+  readonly table: Uint8Array;
+  readonly strings: Uint8Array;
+  readonly locals: number;
+}
+
+/** nm's letters: a lower case is local, but for weak and unique ones. */
+function bindingOf(letter: string): number {
+  if (/[wWvV]/.test(letter)) return STB_WEAK;
+  return letter === 'u' || letter === letter.toUpperCase() ? STB_GLOBAL : STB_LOCAL;
+}
+
+/** What linker scripts define: ends of tables, which are no objects. */
+const linkerSymbol = /^__(start|stop)_/;
+
+function typeOf(letter: string, home: SymbolHome | undefined, isLinkers: () => boolean): number {
+  if (!home) return STT_NOTYPE;
+  if (/[tT]/.test(letter)) return STT_FUNC;
+  if (/[wW]/.test(letter)) return home.isCode ? STT_FUNC : STT_OBJECT;
+  return home.isCode || isLinkers() ? STT_NOTYPE : STT_OBJECT;
+}
+
+/** Gives the home of an address; one that is the end of a section and in no other belongs to that one. */
+function homesOf(homes: readonly SymbolHome[]): (address: number) => SymbolHome | undefined {
+  const ordered = [...homes].sort((a, b) => a.start - b.start);
+  const starts = ordered.map(({ start }) => start);
+  return (address) => {
+    for (let i = countUpTo(starts, address) - 1; i >= 0; i--) {
+      const home = ordered[i] as SymbolHome;
+      if (home.start === home.end && home.start !== address) continue;
+      return address <= home.end ? home : undefined;
+    }
+    return undefined;
+  };
+}
+
+/** Makes the symbol table of a kernel. Linear in the symbols, as many as memory holds. */
+export function symbolTableOf(
+  kallsyms: Kallsyms,
+  homes: readonly SymbolHome[],
+  added: readonly AddedSymbol[],
+  { bits, little, thumb }: SymbolShape,
+): SymbolTableBytes {
+  const { count, addresses } = kallsyms;
+  const homeOf = homesOf(homes);
+  const found = Array.from({ length: count }, (_, i) => homeOf(addresses[i] as number));
+  const sizes = sizesOf(addresses, found);
+  const letters = Array.from({ length: count }, (_, i) => kallsyms.type(i));
+  const format = Sym[bits];
+  const table = new Uint8Array((1 + added.length + count) * format.size);
+  const view = new ByteView(table, little);
+  const addedNames = Buffer.from(added.map(({ name }) => `${name}\0`).join(''), 'utf8');
+  const strings = new Uint8Array(1 + addedNames.length + kallsyms.nameBytes + count);
+  strings.set(addedNames, 1);
+  let row = 1;
+  let name = 1;
+  const write = (value: number, size: number, info: number, shndx: number) => {
+    format.write(view, row++ * format.size, { name, value, size, info, other: 0, shndx });
+  };
+  // What is added are local marks.
+  for (const { name: text, value, section } of added) {
+    write(value, 0, STT_NOTYPE, section);
+    name += Buffer.byteLength(text) + 1;
+  }
+  let locals = row;
+  for (const wantsLocal of [true, false]) {
+    for (let i = 0; i < count; i++) {
+      const letter = letters[i] as string;
+      const binding = bindingOf(letter);
+      if ((binding === STB_LOCAL) !== wantsLocal) continue;
+      const home = found[i];
+      const type = typeOf(letter, home, () => linkerSymbol.test(kallsyms.name(i)));
+      const value = (addresses[i] as number) + (thumb && type === STT_FUNC ? 1 : 0);
+      write(value, sizes[i] as number, binding * 16 + type, home?.number ?? SHN_ABS);
+      name += kallsyms.copyName(i, strings, name) + 1;
+    }
+    if (wantsLocal) locals = row;
+  }
+  return { table, strings, locals };
+}
+
+/** The distance of each symbol to the next one of its section that lies elsewhere, or to the section's end. */
+function sizesOf(addresses: Float64Array, homes: readonly (SymbolHome | undefined)[]): Float64Array {
+  const sizes = new Float64Array(addresses.length);
+  for (let i = addresses.length - 1; i >= 0; i--) {
+    const home = homes[i];
+    if (!home) continue;
+    const address = addresses[i] as number;
+    const next = addresses[i + 1];
+    if (next === address && homes[i + 1] === home) sizes[i] = sizes[i + 1] as number;
+    else sizes[i] = (next !== undefined && homes[i + 1] === home ? next : home.end) - address;
+  }
+  return sizes;
+}
