@@ -25,6 +25,8 @@ export interface UnpackedKernel {
   readonly steps: readonly string[];
   /** True where its bytes are in memory of their own. */
   readonly isOwn: boolean;
+  /** Bytes of .bss, where a zImage says it. */
+  readonly bssSize?: number | undefined;
 }
 
 /** A unified image with a zboot image with a kernel that is compressed: nobody makes more. */
@@ -74,9 +76,9 @@ export async function unpackKernel(
         break;
       }
       case 'zImage': {
-        const { bytes, compression: known, little } = await zImageKernel(inner, limit);
+        const { bytes, compression: known, little, bssSize } = await zImageKernel(inner, limit);
         steps.push(known);
-        return { source: memorySource(bytes), kind: 'flat arm', little, steps, isOwn: true };
+        return { source: memorySource(bytes), kind: 'flat arm', little, steps, isOwn: true, bssSize };
       }
       case 'arm64 Image':
         // Bit 0 of its flags says that the kernel is big-endian (Documentation/arch/arm64/booting.rst).

@@ -26,18 +26,28 @@ export interface ZImageKernel {
   readonly bytes: Uint8Array;
   readonly compression: Compression;
   readonly little: boolean;
+  /** Bytes of its .bss; undefined before 4.15. */
+  readonly bssSize: number | undefined;
 }
 
-/** Where the size of the kernel stands, behind the compressed data; undefined before 4.15, or where nothing says. */
-function placeOfSize(view: ByteView): number | undefined {
+/** What the table behind the header says (vmlinux.lds.S, `.table`). */
+interface Sizes {
+  /** Where the size of the kernel stands, behind the compressed data. */
+  readonly placeOfSize: number;
+  readonly bssSize: number;
+}
+
+/** Undefined before 4.15, or where nothing says. */
+function sizesOf(view: ByteView): Sizes | undefined {
   const { length } = view.bytes;
   if (view.u32(at.hasTable) !== tableMagic) return undefined;
-  for (let entry = view.u32(at.table); entry + 12 <= length; ) {
+  for (let entry = view.u32(at.table); entry + 16 <= length; ) {
     const words = view.u32(entry);
     if (words < 2) return undefined;
     if (view.u32(entry + 4) === kernelSizeTag) {
       const place = view.u32(entry + 8);
-      return place >= at.end && place + 4 <= length ? place : undefined;
+      if (place < at.end || place + 4 > length) return undefined;
+      return { placeOfSize: place, bssSize: view.u32(entry + 12) };
     }
     entry += words * 4;
   }
@@ -72,7 +82,8 @@ export async function zImageKernel(source: ByteSource, limit: number): Promise<Z
   const bytes = source.read(0, source.size);
   const little = bytes[at.magic] === 0x18;
   const view = new ByteView(bytes, little);
-  const size = placeOfSize(view);
+  const sizes = sizesOf(view);
+  const size = sizes?.placeOfSize;
   let problem: unknown;
   for (const { form, start } of candidates(bytes).slice(0, mostTries)) {
     // Legacy LZ4 does not say where it ends. gzip has the size in its own last bytes.
@@ -83,7 +94,7 @@ export async function zImageKernel(source: ByteSource, limit: number): Promise<Z
       const decoded = await decompressFirst(form, bytes.subarray(start, end), limit);
       const behind = start + decoded.end;
       if (form !== 'gzip' && new ByteView(bytes, true).u32(behind) !== decoded.content.length) continue;
-      return { bytes: decoded.content, compression: form, little };
+      return { bytes: decoded.content, compression: form, little, bssSize: sizes?.bssSize };
     } catch (error) {
       if (!(error instanceof TextpokeError)) throw error;
       problem ??= error;
