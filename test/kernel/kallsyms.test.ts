@@ -1,8 +1,9 @@
 // kallsyms is found in made kernels of every form, and what is no sound kallsyms is refused or not taken for one.
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { TextpokeError } from '../../src/errors.ts';
 import { findKallsyms, type Kallsyms } from '../../src/kernel/kallsyms.ts';
-import { Random } from '../seeded.ts';
+import { flipped, Random, seeded } from '../seeded.ts';
 import { type MadeForm, type MadeSymbol, makeKallsyms } from './made-kallsyms.ts';
 
 const text64 = -0x7f00_0000; // 0xffffffff81000000
@@ -166,4 +167,222 @@ for (const [name, form] of Object.entries(forms)) {
       assert.equal(found.at.sequence, at.sequence);
     });
   }
+}
+
+const arm64: MadeForm = {
+  bits: 64,
+  little: true,
+  order: 'behind',
+  entries: 'unsigned',
+  sequence: 3,
+  alignment: 8,
+};
+const x86: MadeForm = {
+  bits: 64,
+  little: true,
+  order: 'front',
+  entries: 'signed',
+  sequence: 3,
+  alignment: 8,
+};
+
+test('lengths of 128 codes and more have two bytes since 6.1, and one before', () => {
+  const random = new Random(1);
+  const long = () => Array.from({ length: 200 }, () => String.fromCharCode(0x41 + random.below(58))).join('');
+  const symbols = [
+    ...madeSymbols(text64, 300),
+    ...Array.from({ length: 20 }, (_, i) => ({ address: text64 + i, type: 't', name: long() })),
+  ];
+  for (const wide of [true, false]) {
+    const { bytes } = makeKallsyms(symbols, { ...x86, sequence: 0, wide });
+    const found = findKallsyms(bytes, { ...shapeOf(x86), addressOf: () => undefined });
+    assert.ok(found, 'it is found');
+    assert.deepEqual(linesOf(found).sort(), linesMade(symbols).sort());
+  }
+});
+
+test('symbols are found by name, with all that have it', () => {
+  const symbols = [
+    ...madeSymbols(text64, 300),
+    ...[1, 2].map((i) => ({ address: text64 + i, type: 't', name: 'twice' })),
+  ];
+  const { bytes } = makeKallsyms(symbols, arm64);
+  const found = findKallsyms(bytes, { ...shapeOf(arm64), addressOf: () => undefined });
+  const numbers = found?.find(new Set(['twice', '_end', 'absent']));
+  assert.deepEqual([...(numbers?.keys() ?? [])].sort(), ['_end', 'twice']);
+  assert.deepEqual(
+    numbers?.get('twice')?.map((i) => found?.addresses[i]),
+    [text64 + 1, text64 + 2],
+  );
+});
+
+test('all names fit the bytes that are said', () => {
+  const { bytes } = make(arm64, 300);
+  const found = findKallsyms(bytes, shapeOf(arm64));
+  assert.ok(found, 'it is found');
+  const table = new Uint8Array(found.nameBytes);
+  let at = 0;
+  for (let i = 0; i < found.count; i++) at += found.copyName(i, table, at);
+  assert.equal(at, found.nameBytes);
+  assert.equal(
+    Buffer.from(table).toString(),
+    Array.from({ length: found.count }, (_, i) => found.name(i)).join(''),
+  );
+});
+
+/** The start of a flat arm64 kernel with pointers to `targets`, all of which lie where it is linked. */
+function pointers(targets: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(8 * targets.length);
+  const view = new DataView(bytes.buffer);
+  targets.forEach((target, i) => {
+    view.setBigInt64(8 * i, BigInt(target), true);
+  });
+  return bytes;
+}
+
+const linked = -0x7fff_8000_0000; // 0xffff800080000000
+for (const [name, form] of Object.entries({
+  'a base of 0, whose relocation has the address': { ...arm64, order: 'front', storedBase: 0 } as MadeForm,
+  'entries that count from their own places': { ...arm64, entries: 'places', alignment: 4 } as MadeForm,
+})) {
+  const symbols = madeSymbols(linked, 600);
+  const unknown = { little: true, bits: 64 as const, addressOf: () => undefined };
+  const random = new Random(7);
+
+  test(`a kernel's pointers say where it is linked: ${name}`, () => {
+    const lead = pointers(
+      Array.from({ length: 200 }, () => random.pick(symbols).address + (random.chance(0.5) ? 4 : 0)),
+    );
+    const { bytes } = makeKallsyms(symbols, form, lead, (offset) => linked + offset);
+    const found = findKallsyms(bytes, unknown);
+    assert.equal(found?.anchored, true);
+    assert.deepEqual(found && linesOf(found).sort(), linesMade(symbols).sort());
+  });
+
+  test(`without pointers addresses count from _text: ${name}`, () => {
+    const { bytes } = makeKallsyms(symbols, form, new Uint8Array(64), (offset) => linked + offset);
+    const found = findKallsyms(bytes, unknown);
+    assert.equal(found?.anchored, false);
+    const fromText = symbols.map((s) => ({ ...s, address: s.address - linked }));
+    assert.deepEqual(found && linesOf(found).sort(), linesMade(fromText).sort());
+  });
+
+  test(`pointers that lead to no symbols say nothing: ${name}`, () => {
+    const lead = pointers(Array.from({ length: 200 }, () => linked + 1 + 16 * random.below(0x1000)));
+    const { bytes } = makeKallsyms(symbols, form, lead, (offset) => linked + offset);
+    assert.equal(findKallsyms(bytes, unknown)?.anchored, false);
+  });
+}
+
+test('bytes without kallsyms have none', () => {
+  const random = new Random(3);
+  for (const bytes of [
+    new Uint8Array(0),
+    new Uint8Array(511),
+    new Uint8Array(1 << 20),
+    Uint8Array.from({ length: 1 << 20 }, () => random.below(256)),
+    Uint8Array.from({ length: 1 << 20 }, (_, i) => (i >> 1) & 0xff),
+  ]) {
+    assert.equal(findKallsyms(bytes, shapeOf(arm64)), undefined);
+  }
+});
+
+test('the same kallsyms twice counts once; another one beside it is refused', () => {
+  const { bytes } = make(arm64, 300);
+  const filler = new Uint8Array((8 - (bytes.length % 8)) % 8);
+  const twice = Buffer.concat([bytes, filler, bytes]);
+  const shape = { ...shapeOf(arm64), addressOf: () => undefined };
+  assert.equal(findKallsyms(twice, shape)?.count, 300);
+  const both = Buffer.concat([bytes, filler, make(arm64, 301).bytes]);
+  assert.throws(() => findKallsyms(both, shape), { code: 'elf-unsupported', message: /two kallsyms/ });
+});
+
+/** A made kernel with one part changed. */
+const changed: Record<string, (bytes: Uint8Array, at: Record<string, number>) => void> = {
+  'a marker': (bytes, at) => {
+    bytes[(at.markers as number) + 4]! ^= 1;
+  },
+  'the number of names': (bytes, at) => {
+    bytes[at.count as number]! ^= 1;
+  },
+  'the length of a name': (bytes, at) => {
+    bytes[at.names as number]! += 1;
+  },
+  'the end of a token': (bytes, at) => {
+    bytes[bytes.indexOf(0, at.tokenTable)] = 0x61;
+  },
+  'the index of a token': (bytes, at) => {
+    bytes[(at.tokenIndex as number) + 40]! ^= 1;
+  },
+};
+for (const [what, change] of Object.entries(changed)) {
+  test(`${what} that does not fit the rest: there is no kallsyms`, () => {
+    const { bytes, at } = make(arm64, 700);
+    change(bytes, at);
+    assert.equal(findKallsyms(bytes, shapeOf(arm64)), undefined);
+  });
+}
+
+/** Names are sound, addresses are not. */
+const unsound: Record<
+  string,
+  readonly [form: MadeForm, change: (bytes: Uint8Array, at: Record<string, number>) => void]
+> = {
+  'an offset falls': [
+    arm64,
+    (bytes, at) => bytes.fill(0xff, (at.entries as number) + 41, (at.entries as number) + 42),
+  ],
+  'the first offset is not 0': [arm64, (bytes, at) => bytes.fill(1, at.entries, (at.entries as number) + 1)],
+  'the base is no address of a kernel': [
+    arm64,
+    (bytes, at) => bytes.fill(0x7f, at.base, (at.base as number) + 8),
+  ],
+  'the order by text names a symbol twice': [
+    arm64,
+    (bytes, at) =>
+      bytes.copyWithin((at.sequence as number) + 3, at.sequence as number, (at.sequence as number) + 3),
+  ],
+  'a negative offset rises': [
+    { ...x86, sequence: 0 },
+    (bytes, at) => bytes.fill(0, (at.entries as number) + 4 * 200 + 2, (at.entries as number) + 4 * 200 + 3),
+  ],
+};
+for (const [what, [form, change]] of Object.entries(unsound)) {
+  test(`${what}: refused with words`, () => {
+    const { bytes, at } = make({ ...form, percpu: form.entries === 'signed' ? 30 : 0 } as MadeForm, 700);
+    change(bytes, at);
+    assert.throws(() => findKallsyms(bytes, shapeOf(form)), {
+      code: 'elf-unsupported',
+      message: /no known form of addresses/,
+    });
+  });
+}
+
+test('symbols that say that the names lie elsewhere are refused', () => {
+  const { bytes } = make(arm64, 300);
+  const elsewhere = { ...shapeOf(arm64), addressOf: (offset: number) => text64 + offset };
+  assert.throws(() => findKallsyms(bytes, elsewhere), { code: 'elf-unsupported', message: /__start_rodata/ });
+});
+
+test('symbols without _text and _stext are no kernel', () => {
+  const symbols = madeSymbols(text64, 300).filter(({ name }) => !/^_s?text$/.test(name));
+  const { bytes } = makeKallsyms(symbols, arm64);
+  assert.throws(() => findKallsyms(bytes, { ...shapeOf(arm64), addressOf: () => undefined }), {
+    message: /_stext/,
+  });
+});
+
+for (const [name, form] of Object.entries(forms)) {
+  test(`whatever bytes are changed, kallsyms is read, missed or refused with a code: ${name}`, () => {
+    const { bytes } = make(form, 300);
+    const random = seeded(form.bits + form.alignment);
+    for (let i = 0; i < 100; i++) {
+      try {
+        const found = findKallsyms(flipped(bytes, random), shapeOf(form));
+        if (found) linesOf(found);
+      } catch (error) {
+        assert.equal(error instanceof TextpokeError, true, String(error));
+      }
+    }
+  });
 }

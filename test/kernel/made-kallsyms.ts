@@ -115,7 +115,7 @@ export function makeKallsyms(
   lead: Uint8Array = new Uint8Array(64),
   placeOf: (offset: number) => number = () => 0,
 ): MadeKallsyms {
-  const sorted = [...symbols].sort((a, b) => unsigned(a.address) - unsigned(b.address));
+  const sorted = [...symbols].sort((a, b) => compareUnsigned(a.address, b.address));
   const w = new Writer(form.little);
   for (const byte of lead) w.u8(byte);
   const { coded, table } = compress(sorted.map(({ type, name }) => type + name));
@@ -179,5 +179,6 @@ export function makeKallsyms(
   return { bytes: w.result(), at: w.at };
 }
 
-const unsigned = (address: number) => (address < 0 ? address + 2 ** 64 : address);
+/** The upper half of the address space, whose addresses are negative, is behind the lower one. */
+const compareUnsigned = (a: number, b: number) => Number(a < 0) - Number(b < 0) || a - b;
 const compareText = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
