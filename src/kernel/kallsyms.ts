@@ -1,12 +1,14 @@
 // The symbols that a kernel carries for itself (CONFIG_KALLSYMS), found in its bytes by structure: no symbol, no section
 // and no version number says where they lie. Kernels 5.10 to 7.3; the forms are in kallsyms/addresses.ts.
+import { sameBytes } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
 import { type Addresses, fittingForms, type Shape } from './kallsyms/addresses.ts';
-import { longestName } from './kallsyms/limits.ts';
+import { Budget, longestName } from './kallsyms/limits.ts';
 import { relocatedBy } from './kallsyms/load-address.ts';
 import { firstByte, type NameStream, namesBefore } from './kallsyms/names.ts';
+import { sequenceWidth } from './kallsyms/order.ts';
 import { textStart, wrongSymbols } from './kallsyms/symbols.ts';
-import { type TokenTable, tokenTables } from './kallsyms/tokens.ts';
+import { indexSize, type TokenTable, tokenTables } from './kallsyms/tokens.ts';
 
 export type { Shape } from './kallsyms/addresses.ts';
 
@@ -117,28 +119,34 @@ export class Kallsyms {
  * were found and no form of addresses, or more than one, fits them; `elf-malformed` for names that ask for too much.
  */
 export function findKallsyms(bytes: Uint8Array, shape: Shape): Kallsyms | undefined {
+  const budget = new Budget(bytes.length);
   let found: Kallsyms | undefined;
+  let from = 0;
   for (const tokens of tokenTables(bytes, shape.little)) {
-    const names = namesBefore(bytes, shape.little, tokens);
+    const names = namesBefore({ bytes, little: shape.little, from, budget }, tokens);
+    from = tokens.index;
     if (!names) continue;
-    if (names.decoded > mostTimes * bytes.length) {
-      throw new TextpokeError(
-        'elf-malformed',
-        `kallsyms has ${names.starts.length} names of ${names.decoded} bytes; at most ${mostTimes} times the file's size is supported`,
-        { offset: names.names },
-      );
-    }
-    const read = withAddresses(bytes, shape, tokens, names);
-    if (found && !sameSymbols(found, read)) {
-      throw new TextpokeError(
-        'elf-unsupported',
-        `there are two kallsyms here that differ: the names of the other begin at byte ${found.at.names}; one kernel is required`,
-        { offset: names.names },
-      );
-    }
-    found ??= read;
+    if (found) requireSame(bytes, found, names);
+    else found = withAddresses(bytes, shape, tokens, names);
   }
   return found;
+}
+
+/** Another kallsyms must be the same, byte for byte: a copy. */
+function requireSame(bytes: Uint8Array, { at, count }: Kallsyms, other: NameStream): void {
+  const start = Math.min(at.count, at.addresses);
+  // Behind the tokens, the order by text is the last part.
+  const end =
+    at.addresses > at.tokenIndex
+      ? (at.sequence ?? at.addresses) + sequenceWidth * count
+      : at.tokenIndex + indexSize;
+  const distance = other.names - at.names;
+  if (sameBytes(bytes.subarray(start, end), bytes.subarray(start + distance, end + distance))) return;
+  throw new TextpokeError(
+    'elf-unsupported',
+    `there are two kallsyms here that differ: the names of the other begin at byte ${at.names}; one kernel is required`,
+    { offset: other.names },
+  );
 }
 
 /** Decoded names may be as many times as large as the bytes they are in. */
@@ -146,6 +154,13 @@ const mostTimes = 4;
 
 /** The one form of addresses that fits names which are sound. */
 function withAddresses(bytes: Uint8Array, shape: Shape, tokens: TokenTable, names: NameStream): Kallsyms {
+  if (names.decoded > mostTimes * bytes.length) {
+    throw new TextpokeError(
+      'elf-malformed',
+      `kallsyms has ${names.starts.length} names of ${names.decoded} bytes; at most ${mostTimes} times the file's size is supported`,
+      { offset: names.names },
+    );
+  }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const reasons: string[] = [];
   const sound: Kallsyms[] = [];
@@ -177,12 +192,4 @@ function anchor(bytes: Uint8Array, shape: Shape, form: Addresses): Addresses {
 function countFromText(kallsyms: Kallsyms): void {
   const text = textStart(kallsyms) ?? 0;
   for (let i = 0; i < kallsyms.count; i++) kallsyms.addresses[i] = (kallsyms.addresses[i] as number) - text;
-}
-
-function sameSymbols(a: Kallsyms, b: Kallsyms): boolean {
-  return (
-    a.count === b.count &&
-    a.addresses.every((address, i) => address === b.addresses[i]) &&
-    a.addresses.every((_, i) => a.type(i) === b.type(i) && a.name(i) === b.name(i))
-  );
 }

@@ -42,7 +42,7 @@ const forms: Record<string, MadeForm & { readonly percpu?: number }> = {
     little: true,
     order: 'front',
     entries: 'signed',
-    sequence: 0,
+    sequence: false,
     alignment: 8,
     percpu: 30,
   },
@@ -51,36 +51,35 @@ const forms: Record<string, MadeForm & { readonly percpu?: number }> = {
     little: true,
     order: 'front',
     entries: 'signed',
-    sequence: 3,
+    sequence: true,
     alignment: 8,
     percpu: 30,
   },
-  '5.10 arm64': { bits: 64, little: true, order: 'front', entries: 'unsigned', sequence: 0, alignment: 8 },
-  '6.2 arm64': { bits: 64, little: true, order: 'front', entries: 'unsigned', sequence: 3, alignment: 8 },
-  'the order by text in four bytes': {
+  '5.10 arm64': {
     bits: 64,
     little: true,
     order: 'front',
     entries: 'unsigned',
-    sequence: 4,
+    sequence: false,
     alignment: 8,
   },
+  '6.2 arm64': { bits: 64, little: true, order: 'front', entries: 'unsigned', sequence: true, alignment: 8 },
   '5.10 without BASE_RELATIVE': {
     bits: 64,
     little: true,
     order: 'front',
     entries: 'words',
-    sequence: 0,
+    sequence: false,
     alignment: 8,
   },
-  '5.10 ARM': { bits: 32, little: true, order: 'front', entries: 'unsigned', sequence: 0, alignment: 4 },
-  '6.1 ARM': { bits: 32, little: true, order: 'front', entries: 'unsigned', sequence: 3, alignment: 4 },
+  '5.10 ARM': { bits: 32, little: true, order: 'front', entries: 'unsigned', sequence: false, alignment: 4 },
+  '6.1 ARM': { bits: 32, little: true, order: 'front', entries: 'unsigned', sequence: true, alignment: 4 },
   '5.10 ARM without BASE_RELATIVE': {
     bits: 32,
     little: true,
     order: 'front',
     entries: 'words',
-    sequence: 0,
+    sequence: false,
     alignment: 4,
   },
   '6.4 to 6.14 x86-64': {
@@ -88,28 +87,35 @@ const forms: Record<string, MadeForm & { readonly percpu?: number }> = {
     little: true,
     order: 'behind',
     entries: 'signed',
-    sequence: 3,
+    sequence: true,
     alignment: 8,
     percpu: 30,
   },
-  '6.15 to 6.19': { bits: 64, little: true, order: 'behind', entries: 'unsigned', sequence: 3, alignment: 8 },
-  '6.12 ARM': { bits: 32, little: true, order: 'behind', entries: 'unsigned', sequence: 3, alignment: 4 },
+  '6.15 to 6.19': {
+    bits: 64,
+    little: true,
+    order: 'behind',
+    entries: 'unsigned',
+    sequence: true,
+    alignment: 8,
+  },
+  '6.12 ARM': { bits: 32, little: true, order: 'behind', entries: 'unsigned', sequence: true, alignment: 4 },
   '6.4 without BASE_RELATIVE': {
     bits: 64,
     little: true,
     order: 'behind',
     entries: 'words',
-    sequence: 3,
+    sequence: true,
     alignment: 8,
   },
-  '7.0': { bits: 64, little: true, order: 'behind', entries: 'places', sequence: 3, alignment: 4 },
-  '7.0 ARM': { bits: 32, little: true, order: 'behind', entries: 'words', sequence: 3, alignment: 4 },
+  '7.0': { bits: 64, little: true, order: 'behind', entries: 'places', sequence: true, alignment: 4 },
+  '7.0 ARM': { bits: 32, little: true, order: 'behind', entries: 'words', sequence: true, alignment: 4 },
   'big-endian 6.1 ARM': {
     bits: 32,
     little: false,
     order: 'front',
     entries: 'unsigned',
-    sequence: 3,
+    sequence: true,
     alignment: 4,
   },
   'big-endian 6.12 arm64': {
@@ -117,7 +123,7 @@ const forms: Record<string, MadeForm & { readonly percpu?: number }> = {
     little: false,
     order: 'behind',
     entries: 'unsigned',
-    sequence: 3,
+    sequence: true,
     alignment: 8,
   },
   'big-endian 7.0': {
@@ -125,7 +131,7 @@ const forms: Record<string, MadeForm & { readonly percpu?: number }> = {
     little: false,
     order: 'behind',
     entries: 'places',
-    sequence: 3,
+    sequence: true,
     alignment: 4,
   },
 };
@@ -174,7 +180,7 @@ const arm64: MadeForm = {
   little: true,
   order: 'behind',
   entries: 'unsigned',
-  sequence: 3,
+  sequence: true,
   alignment: 8,
 };
 const x86: MadeForm = {
@@ -182,7 +188,7 @@ const x86: MadeForm = {
   little: true,
   order: 'front',
   entries: 'signed',
-  sequence: 3,
+  sequence: true,
   alignment: 8,
 };
 
@@ -194,7 +200,7 @@ test('lengths of 128 codes and more have two bytes since 6.1, and one before', (
     ...Array.from({ length: 20 }, (_, i) => ({ address: text64 + i, type: 't', name: long() })),
   ];
   for (const wide of [true, false]) {
-    const { bytes } = makeKallsyms(symbols, { ...x86, sequence: 0, wide });
+    const { bytes } = makeKallsyms(symbols, { ...x86, sequence: false, wide });
     const found = findKallsyms(bytes, { ...shapeOf(x86), addressOf: () => undefined });
     assert.ok(found, 'it is found');
     assert.deepEqual(linesOf(found).sort(), linesMade(symbols).sort());
@@ -343,7 +349,7 @@ const unsound: Record<
       bytes.copyWithin((at.sequence as number) + 3, at.sequence as number, (at.sequence as number) + 3),
   ],
   'a negative offset rises': [
-    { ...x86, sequence: 0 },
+    { ...x86, sequence: false },
     (bytes, at) => bytes.fill(0, (at.entries as number) + 4 * 200 + 2, (at.entries as number) + 4 * 200 + 3),
   ],
 };
@@ -386,3 +392,21 @@ for (const [name, form] of Object.entries(forms)) {
     }
   });
 }
+
+test('bytes in which everything looks like names cost no more than their size', () => {
+  const { bytes, at } = make(arm64, 700);
+  const tables = bytes.subarray(at.markers as number, (at.tokenIndex as number) + 512);
+  // Every word in front of the markers may be the number of names, and from each of them names go on.
+  const lead = new Uint8Array(1 << 20);
+  new Uint32Array(lead.buffer).fill(0x02bc_0301, 0);
+  const many = Buffer.concat(Array.from({ length: 64 }, () => [lead.subarray(0, 1 << 14), tables]).flat());
+  const start = performance.now();
+  for (const hostile of [Buffer.concat([lead, tables]), many]) {
+    try {
+      assert.equal(findKallsyms(hostile, shapeOf(arm64)), undefined);
+    } catch (error) {
+      assert.equal((error as TextpokeError).code, 'elf-malformed');
+    }
+  }
+  assert.equal(performance.now() - start < 20_000, true, 'it ends soon');
+});

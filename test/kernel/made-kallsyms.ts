@@ -16,8 +16,8 @@ export interface MadeForm {
   readonly order: 'front' | 'behind';
   /** unsigned and signed offsets with a base, whole addresses, or differences from the entry's own place (7.0). */
   readonly entries: 'unsigned' | 'signed' | 'words' | 'places';
-  /** Bytes of each number of kallsyms_seqs_of_names; 0 without. */
-  readonly sequence: 0 | 3 | 4;
+  /** With kallsyms_seqs_of_names, three bytes for each number. */
+  readonly sequence: boolean;
   /** Labels are aligned to the word, and since 7.0 to 4 bytes. */
   readonly alignment: 4 | 8;
   /** What kallsyms_relative_base holds in place of the base: relocatable arm64 kernels have 0 there. */
@@ -135,12 +135,11 @@ export function makeKallsyms(
     w.word(form.storedBase ?? base, form.bits);
   };
   const sequence = () => {
-    if (form.sequence === 0) return;
+    if (!form.sequence) return;
     label('sequence');
     const order = sorted.map((_, i) => i).sort((a, b) => compareText(nameOf(a), nameOf(b)) || a - b);
     for (const i of order) {
-      if (form.sequence === 4) w.u32(i);
-      else for (const shift of [16, 8, 0]) w.u8((i >> shift) & 0xff);
+      for (const shift of [16, 8, 0]) w.u8((i >> shift) & 0xff);
     }
   };
   const nameOf = (i: number) => sorted[i]?.name ?? '';

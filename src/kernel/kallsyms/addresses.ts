@@ -57,7 +57,7 @@ const behindTokens = (found: Found) => found.tokens.index + indexSize;
 
 /** The order by text ends kallsyms since 6.4, so it proves the size of what is in front. */
 function sequenceBehind(found: Found, at: number): boolean {
-  return isPermutation(found.bytes, found.shape.little, at, 3, countOf(found));
+  return isPermutation(found.bytes, at, countOf(found));
 }
 
 function fits(found: Found, at: number, size: number): boolean {

@@ -2,8 +2,8 @@
 // every 256th name begins. Since 6.2 (and by point releases of 5.10 and 6.1) the order of the names by text may follow
 // (scripts/kallsyms.c: write_src; kernel/kallsyms.c: kallsyms_expand_symbol).
 import { alignUp } from '../../bytes/integer.ts';
-import { longestName } from './limits.ts';
-import { isPermutation } from './order.ts';
+import { type Budget, longestName } from './limits.ts';
+import { isPermutation, sequenceWidth } from './order.ts';
 import type { TokenTable } from './tokens.ts';
 
 export interface NameStream {
@@ -33,14 +33,24 @@ const mostTries = 64;
 /** Labels are aligned to a word, and to 4 bytes since 7.0. */
 const alignments = [8, 4] as const;
 
-/** What lies between the markers and the token table: nothing, or a number for each name in so many bytes. */
-const sequenceWidths = [0, 3, 4] as const;
+/** What lies between the markers and the token table: nothing, or a number of three bytes for each name. */
+const sequenceWidths = [0, sequenceWidth] as const;
+
+/** Where names may lie, and what they may cost. */
+export interface Search {
+  readonly bytes: Uint8Array;
+  readonly little: boolean;
+  /** Byte offset behind what belongs to the token table before: nothing in front of it is looked at. */
+  readonly from: number;
+  readonly budget: Budget;
+}
 
 /** The names in front of a token table; undefined where none fit it. */
-export function namesBefore(bytes: Uint8Array, little: boolean, tokens: TokenTable): NameStream | undefined {
+export function namesBefore(search: Search, tokens: TokenTable): NameStream | undefined {
+  const { bytes, little, from } = search;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let tries = 0;
-  for (let at = tokens.table - 4; at >= 8; at -= 4) {
+  for (let at = tokens.table - 4; at >= from + 8; at -= 4) {
     if (view.getUint32(at, true) !== 0) continue;
     const rising = countRising(view, little, at, tokens.table);
     for (const width of sequenceWidths) {
@@ -48,7 +58,7 @@ export function namesBefore(bytes: Uint8Array, little: boolean, tokens: TokenTab
         if (blocks > rising) continue;
         if (blocks > 1 && ++tries > mostTries) return undefined;
         for (const alignment of alignments) {
-          const found = namesAt({ bytes, view, little, tokens, alignment, markers: at, blocks, width });
+          const found = namesAt({ ...search, view, tokens, alignment, markers: at, blocks, width });
           if (found) return found;
         }
       }
@@ -80,10 +90,8 @@ function blockCounts(size: number, width: number): number[] {
   }
 }
 
-interface Try {
-  readonly bytes: Uint8Array;
+interface Try extends Search {
   readonly view: DataView;
-  readonly little: boolean;
   readonly tokens: TokenTable;
   readonly alignment: 4 | 8;
   /** Byte offset and number of the markers, and bytes of each number behind them. */
@@ -96,7 +104,7 @@ interface Try {
 function namesAt(t: Try): NameStream | undefined {
   const { bytes, view, little, alignment, markers, blocks, width } = t;
   const inFront = blocks > 1 ? view.getUint32(markers + 4 * (blocks - 1), little) : 0;
-  const lowest = Math.max(alignment, markers - inFront - longestBlock - alignment);
+  const lowest = Math.max(t.from + alignment, markers - inFront - longestBlock - alignment);
   for (let names = markers - alignUp(inFront, alignment); names >= lowest; names -= alignment) {
     const countAt = names - alignment;
     const count = view.getUint32(countAt, little);
@@ -105,11 +113,11 @@ function namesAt(t: Try): NameStream | undefined {
     const sequence = markers + alignUp(4 * blocks, alignment);
     if (sequence + alignUp(width * count, alignment) !== t.tokens.table) continue;
     for (const wide of [true, false]) {
+      t.budget.spend(perMarker, names);
       const walked = walk(t, names, count, wide);
       if (!walked) continue;
       if (width === 0) return { countAt, names, markers, sequence: undefined, ...walked };
-      if (isPermutation(bytes, little, sequence, width, count))
-        return { countAt, names, markers, sequence, ...walked };
+      if (isPermutation(bytes, sequence, count)) return { countAt, names, markers, sequence, ...walked };
     }
   }
   return undefined;
@@ -120,13 +128,14 @@ function namesAt(t: Try): NameStream | undefined {
  * ends at the markers. `wide`: bit 7 of a length says that a second byte has its upper bits (6.1 and later).
  */
 function walk(
-  { bytes, view, little, tokens, alignment, markers, blocks }: Try,
+  { bytes, view, little, tokens, alignment, markers, blocks, budget }: Try,
   names: number,
   count: number,
   wide: boolean,
 ): Pick<NameStream, 'starts' | 'codes' | 'decoded'> | undefined {
   const firstBlock = blocks > 1 ? view.getUint32(markers + 4, little) : undefined;
   if (firstBlock !== undefined && !endsAt(bytes, names, names + firstBlock, wide)) return undefined;
+  budget.spend(count, names);
   const starts = new Uint32Array(count);
   const codes = new Uint16Array(count);
   let at = names;
