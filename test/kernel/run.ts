@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bootAndSwitch } from './boot.ts';
 import { buildKernel, buildObjects, type Kernel, kernels, unpack } from './build.ts';
+import { compareKallsyms } from './kallsyms.ts';
 import { compareMemory } from './memory.ts';
 import { dumpPackage } from './package.ts';
 import { compareKept, keepSections } from './passes.ts';
@@ -48,6 +49,7 @@ const runs: Record<string, () => void | Promise<void>> = {
     kernels.map((kernel) => [kernel.name, () => (kernel.arch === 'x86' ? x86(kernel) : arm(kernel))]),
   ),
   package: () => dumpPackage(report, directory),
+  kallsyms: () => compareKallsyms(report, directory),
   // What .ci/run has the time for: some directories of the first kernel, every object against objtool.
   slice: () => {
     const keep = join(directory, 'slice-kept');
