@@ -393,20 +393,14 @@ for (const [name, form] of Object.entries(forms)) {
   });
 }
 
-test('bytes in which everything looks like names cost no more than their size', () => {
+test('bytes in which every word may be the number of names are refused before that costs much', () => {
   const { bytes, at } = make(arm64, 700);
   const tables = bytes.subarray(at.markers as number, (at.tokenIndex as number) + 512);
-  // Every word in front of the markers may be the number of names, and from each of them names go on.
   const lead = new Uint8Array(1 << 20);
-  new Uint32Array(lead.buffer).fill(0x02bc_0301, 0);
-  const many = Buffer.concat(Array.from({ length: 64 }, () => [lead.subarray(0, 1 << 14), tables]).flat());
-  const start = performance.now();
-  for (const hostile of [Buffer.concat([lead, tables]), many]) {
-    try {
-      assert.equal(findKallsyms(hostile, shapeOf(arm64)), undefined);
-    } catch (error) {
-      assert.equal((error as TextpokeError).code, 'elf-malformed');
-    }
-  }
-  assert.equal(performance.now() - start < 20_000, true, 'it ends soon');
+  const view = new DataView(lead.buffer);
+  for (let word = 0; word < lead.length; word += 4) view.setUint32(word, 700, true);
+  assert.throws(() => findKallsyms(Buffer.concat([lead, tables]), shapeOf(arm64)), {
+    code: 'elf-malformed',
+    message: /too many places/,
+  });
 });
