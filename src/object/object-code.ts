@@ -12,8 +12,8 @@ import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
 import { TextpokeError } from '../errors.ts';
 
 /**
- * What alternatives are copied from (arch/x86/kernel/alternative.c): code that never runs where it stands, so that
- * objtool lists no site there either (annotate_call_site).
+ * What alternatives are copied from (arch/x86/kernel/alternative.c): code that never runs where it stands. An entry
+ * would not tell of the copies. Objtool lists none there either (annotate_call_site), before Linux 6.15.
  */
 const templateSection = '.altinstr_replacement';
 

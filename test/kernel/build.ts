@@ -1,6 +1,6 @@
 // Builds the kernels of the test from Debian's linux-source.
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -60,20 +60,6 @@ function run(directory: string, command: string, args: readonly string[], env: N
   if (status !== 0) throw new Error(`${command} ${args.join(' ')}: exit status ${status}; see ${log}`);
 }
 
-/** Unpacks the newest linux-source there is; returns its directory. */
-export function unpack(directory: string): string {
-  const sources = existsSync('/usr/src') ? readdirSync('/usr/src') : [];
-  const archive = sources
-    .filter((name) => /^linux-source-[\d.]+\.tar/.test(name))
-    .sort()
-    .at(-1);
-  if (!archive)
-    throw new Error('there is no /usr/src/linux-source-*.tar.*; install the package linux-source');
-  const source = join(directory, archive.replace(/\.tar.*$/, ''));
-  if (!existsSync(source)) execFileSync('tar', ['xf', join('/usr/src', archive), '-C', directory]);
-  return source;
-}
-
 /** Configures a kernel; returns the directory it is built in, and what make is told each time. */
 function configure(source: string, directory: string, kernel: Kernel): { out: string; make: string[] } {
   const out = join(directory, kernel.name);
@@ -113,10 +99,28 @@ export function buildKernel(
 /** Directories of a kernel with static calls, static branches of both sizes, paravirt calls and modules. */
 const sliceOf = ['kernel/sched/', 'kernel/trace/', 'arch/x86/events/', 'fs/ext4/'];
 
-/** Some objects of the first kernel, kept before and after objtool. Returns the build's directory. */
-export function buildObjects(source: string, directory: string, name: string, keep: string): string {
-  const { out, make } = configure(source, directory, { ...(kernels[0] as Kernel), name });
+export interface Slice {
+  readonly name: string;
+  readonly directories: readonly string[];
+  /** Files of options, beside `config`. */
+  readonly configs: readonly string[];
+}
+
+export const slices: readonly Slice[] = [
+  { name: 'slice', directories: sliceOf, configs: [] },
+  // Objtool then runs over the module, which is linked of the same objects.
+  { name: 'slice-linked', directories: ['fs/ext4/'], configs: ['config-linked'] },
+];
+
+/** Some objects of a kernel, kept before and after objtool. Returns the build's directory. */
+export function buildObjects(
+  source: string,
+  directory: string,
+  { name, directories, configs }: Slice,
+  keep: string,
+): string {
+  const { out, make } = configure(source, directory, { ...(kernels[0] as Kernel), name, configs });
   rmSync(keep, { recursive: true, force: true });
-  run(directory, 'make', [...make, `objtool=${join(here, 'keep-objtool')}`, ...sliceOf], { KEEP: keep });
+  run(directory, 'make', [...make, `objtool=${join(here, 'keep-objtool')}`, ...directories], { KEEP: keep });
   return out;
 }

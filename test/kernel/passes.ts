@@ -11,6 +11,8 @@ const program = builtProgram();
 interface Kept {
   readonly path: string;
   readonly module: boolean;
+  /** The object is linked of several. */
+  readonly linked: boolean;
 }
 
 const seconds = (body: () => void): number => {
@@ -74,7 +76,10 @@ export function compareKept(report: Report, keep: string, objtool: string): void
   const objects = readFileSync(join(keep, 'list'), 'utf8')
     .trim()
     .split('\n')
-    .map((line): Kept => ({ path: line.split(' ')[0] as string, module: line.endsWith('--module') }));
+    .map((line): Kept => {
+      const [path, ...flags] = line.split(' ') as [string, ...string[]];
+      return { path, module: flags.includes('--module'), linked: flags.includes('--link') };
+    });
   const one = annotate(keep, objects, 'textpoke', '-j', '1');
   const two = annotate(keep, objects.toReversed(), 'textpoke2', '-j', '2');
   let [entries, rewritten, differing, unstable, bytes] = [0, 0, 0, 0, 0];
@@ -99,7 +104,9 @@ export function compareKept(report: Report, keep: string, objtool: string): void
   report.expect(unstable === 0, `${unstable} objects differ between -j 1 and -j 2 in the opposite order`);
   const theirs = made(keep, 'timed', (path) => {
     for (const object of objects) {
-      const flags = ['--static-call', '--hacks=jump_label', ...(object.module ? ['--module'] : [])];
+      const flags = ['--static-call', '--hacks=jump_label'];
+      if (object.linked) flags.push('--link');
+      if (object.module) flags.push('--module');
       spawnSync(objtool, [...flags, path(object)], { stdio: 'ignore' });
     }
   });

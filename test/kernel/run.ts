@@ -1,26 +1,27 @@
-// npm run test:kernel [-- --only NAME,...] [DIRECTORY]: real kernels, built from Debian's linux-source. What each is for
-// is said in docs/kernel.md; the packages that are needed too. Writes DIRECTORY/report.md.
+// npm run test:kernel [-- --only NAME,...] [--source PACKAGE|DIRECTORY] [DIRECTORY]: real kernels, built from Debian's
+// linux-source. What each is for is said in docs/kernel.md; the packages that are needed too. Writes DIRECTORY/report.md.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bootAndSwitch } from './boot.ts';
-import { buildKernel, buildObjects, type Kernel, kernels, unpack } from './build.ts';
+import { buildKernel, buildObjects, type Kernel, kernels, slices } from './build.ts';
 import { compareKallsyms } from './kallsyms.ts';
 import { compareMemory } from './memory.ts';
 import { dumpPackage } from './package.ts';
 import { compareKept, keepSections } from './passes.ts';
 import { comparePrelink } from './prelink.ts';
 import { Report } from './report.ts';
+import { unpack } from './source.ts';
 
 const { values, positionals } = parseArgs({
-  options: { only: { type: 'string', multiple: true } },
+  options: { only: { type: 'string', multiple: true }, source: { type: 'string' } },
   allowPositionals: true,
 });
 const directory = resolve(positionals[0] ?? join(tmpdir(), 'textpoke-kernel'));
 mkdirSync(directory, { recursive: true });
 const report = new Report();
-const source = unpack(directory);
+const source = unpack(directory, values.source);
 
 /** The memory of a running kernel, with one CPU and with two. */
 async function memory(out: string, kernel: Kernel): Promise<void> {
@@ -51,15 +52,22 @@ const runs: Record<string, () => void | Promise<void>> = {
   package: () => dumpPackage(report, directory),
   kallsyms: () => compareKallsyms(report, directory),
   // What .ci/run has the time for: some directories of the first kernel, every object against objtool.
-  slice: () => {
-    const keep = join(directory, 'slice-kept');
-    const out = buildObjects(source, directory, 'slice', keep);
-    keepSections(keep, join(out, 'tools/objtool/objtool'));
-    compareKept(report, keep, join(out, 'tools/objtool/objtool'));
-  },
+  ...Object.fromEntries(
+    slices.map((slice) => [
+      slice.name,
+      () => {
+        const keep = join(directory, `${slice.name}-kept`);
+        const out = buildObjects(source, directory, slice, keep);
+        const objtool = join(out, 'tools/objtool/objtool');
+        keepSections(keep, objtool);
+        compareKept(report, keep, objtool);
+      },
+    ]),
+  ),
 };
 const names =
-  values.only?.flatMap((given) => given.split(',')) ?? Object.keys(runs).filter((name) => name !== 'slice');
+  values.only?.flatMap((given) => given.split(',')) ??
+  Object.keys(runs).filter((name) => !name.startsWith('slice'));
 for (const name of names) {
   const run = runs[name];
   if (!run) throw new Error(`there is no ${name}; known: ${Object.keys(runs).join(', ')}`);
