@@ -157,18 +157,21 @@ export class DebugFiles {
     const { directories = [], path } = this.places ?? {};
     if (id !== undefined) yield* directories.map((directory) => byBuildId(directory, id));
     if (path === undefined) return;
-    const [given, real] = [dirname(resolve(path)), realDirectory(path)];
+    const own = new Set([dirname(resolve(path)), realDirectory(path)]);
     const names = link === undefined ? namesFor(path) : [link];
-    for (const own of new Set([given, real]))
+    for (const directory of own)
       for (const name of names) {
-        yield join(own, name);
-        yield join(own, '.debug', name);
+        yield join(directory, name);
+        yield join(directory, '.debug', name);
       }
+    // Where /lib leads to /usr/lib, packages may know a file by either path.
+    const below = new Set([...own].flatMap((path) => [path, path.replace(/^\/usr\/(?=lib)/, '/')]));
+    const version = kernelVersion(path);
     for (const directory of directories) {
-      for (const own of new Set([given, real]))
-        for (const name of new Set([...names, ...namesFor(path)])) yield join(directory, own, name);
-      const version = kernelVersion(path);
-      if (version !== undefined) yield join(directory, 'lib', 'modules', version, 'vmlinux');
+      for (const path of below)
+        for (const name of new Set([...names, ...namesFor(path)])) yield join(directory, path, name);
+      if (version === undefined) continue;
+      for (const lib of ['lib', 'usr/lib']) yield join(directory, lib, 'modules', version, 'vmlinux');
     }
   }
 
