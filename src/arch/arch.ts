@@ -281,6 +281,11 @@ export interface Arch extends SymbolRules {
    * for code that does not decode, or that does not reach from there; and on machines whose kernels copy none.
    */
   moveCode?(code: Uint8Array, from: Address, to: Address): Uint8Array | undefined;
+  /**
+   * True where `found`, which stands at `to`, is what a kernel makes of replacement `code` that lies at `from`: an
+   * alternative. Undefined for machines without.
+   */
+  isReplacement?(found: Uint8Array, code: Uint8Array, from: Address, to: Address): boolean;
   /** `size` bytes of instructions that trap, for stubs of symbols that nobody defines. */
   trapFill(size: number): Uint8Array;
   /** Carries out a relocation of an in-memory link; returns an error's text, or undefined when done. */

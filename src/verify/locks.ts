@@ -12,6 +12,7 @@ import { unitNotes } from '../image/unit-notes.ts';
 import { droppedLocks, isInFront, lockState, mayStay } from '../kinds/lock-prefix/demand.ts';
 import { keptLock, lockPrefix } from '../kinds/lock-prefix/kind.ts';
 import { kinds } from '../kinds/registry.ts';
+import { replacedCode } from '../kinds/replaced-code.ts';
 import { AstrayInOrder } from './astray.ts';
 import type { Finding } from './finding.ts';
 import type { VerifyOptions } from './options.ts';
@@ -35,6 +36,8 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
   const misplaced = new Set<number>();
   const unlisted: number[] = [];
   const proveLocks = lockProof(program);
+  // A running kernel's alternatives may have replaced the code that a lock stood in.
+  const isReplaced = replacedCode(image, options.original);
   // A kernel leaves those of its init text alone, whatever the number of CPUs.
   const droppable = new Set(droppedLocks(program, image, locks).map((site) => site.address));
   let locked = 0;
@@ -65,11 +68,15 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
     for (const address of inRange) {
       const place = image.describe(address);
       const byte = byteAt(address);
-      if (!prefixes.has(address) && !(besides.has(address) && !isState(address))) {
+      const isPrefix = prefixes.has(address) || (besides.has(address) && !isState(address));
+      if ((!isPrefix || !isState(address)) && isReplaced(address)) continue;
+      if (!isPrefix) {
         misplaced.add(address);
         const message = 'a lock entry names a byte that is not a prefix of an instruction';
         yield { rule: 'TP002', address, place, message, entry: entryOf.get(address) };
-      } else if (byte === prefix.lock) locked += droppable.has(address) && !mayStay(program, address) ? 1 : 0;
+        continue;
+      }
+      if (byte === prefix.lock) locked += droppable.has(address) && !mayStay(program, address) ? 1 : 0;
       else if (isState(address)) dropped++;
       else {
         const found = Uint8Array.of(byte);
@@ -84,7 +91,7 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
       }
       const wantsLock = options.cpus === undefined ? undefined : options.cpus > 1 || !droppable.has(address);
       const isRight = wantsLock === (byte === prefix.lock) || (!wantsLock && mayStay(program, address));
-      if (wantsLock !== undefined && !isRight) {
+      if (wantsLock !== undefined && !isRight && !isReplaced(address)) {
         const cpus = options.cpus === 1 ? 'one CPU' : `${options.cpus} CPUs`;
         const state = wantsLock ? 'the lock is missing' : 'the lock is still in place';
         yield { rule: 'TP011', address, place, message: `${state}, for ${cpus}`, found: Uint8Array.of(byte) };

@@ -29,6 +29,7 @@ import {
 import { moveCode } from './moved-code.ts';
 import { isBehindOverride, overrideAt } from './overrides.ts';
 import { applyX86Relocation, relocationName } from './relocations.ts';
+import { isReplacement } from './replacement.ts';
 import { findLockPrefixes, startsInstruction, sweep } from './sweep.ts';
 
 const nop2 = Uint8Array.of(0x66, 0x90); // xchg ax, ax
@@ -315,6 +316,7 @@ export const x86_64: Arch = {
   startsBranch,
   forEachBranch,
   moveCode,
+  isReplacement,
   trapFill: (size) => new Uint8Array(size).map((_, i) => (i % 2 === 0 ? 0x0f : 0x0b)), // ud2
   applyRelocation: applyX86Relocation,
 };
