@@ -1,5 +1,6 @@
 // The one place that writes to an image: every write states what it replaces, a whole batch is checked before
-// its first byte changes, and each write is recorded (kernel: text_poke_early, text_poke_bp).
+// its first byte changes, and each write is recorded (kernel: text_poke_early, and text_poke_bp or since 6.16
+// smp_text_poke_single).
 import { sameBytes } from '../bytes/integer.ts';
 import type { Patch } from '../demand/patch.ts';
 import { type Mismatch, MismatchError, TextpokeError } from '../errors.ts';

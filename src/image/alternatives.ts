@@ -112,7 +112,7 @@ function readEntries(
 }
 
 function isSound(image: Image, { address, length, replacement, replacementLength }: Alternative): boolean {
-  // Code of a kernel's own kexec lies in its .data, which therefore is flagged as executable (since 6.14).
+  // Code of a kernel's own kexec lies in its .data, which therefore is flagged as executable (6.18).
   const isExecutable = (at: number) =>
     image.codeAt(at) !== undefined || ((image.sectionAt(at)?.flags ?? 0) & SHF_EXECINSTR) !== 0;
   const isCode = (from: number, size: number) =>

@@ -75,7 +75,7 @@ function instructionText(
   return line?.text ?? '';
 }
 
-/** A live patch never lets another CPU run half an instruction (text_poke_bp). */
+/** A live patch never lets another CPU run half an instruction (text_poke_bp, smp_text_poke_single since 6.16). */
 const liveSteps = { 1: 'breakpoint', 2: 'tail', 3: 'head' } as const;
 
 /** Source lines of the places in code that were written to, of the image: a module's are not looked at. */

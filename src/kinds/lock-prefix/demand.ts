@@ -49,7 +49,7 @@ export function mayStay({ image, profile }: Program, address: Address): boolean 
 
 /**
  * True for an entry of a kernel whose lock stands behind another prefix (`66 f0`): assemblers put the prefixes of
- * `lock cmpxchgw` in their own order, behind the label (LOCK_PREFIX since 6.2). The kernel looks at the listed byte
+ * `lock cmpxchgw` in their own order, behind the label (LOCK_PREFIX of 6.12). The kernel looks at the listed byte
  * alone, and leaves such a lock in place.
  */
 export function isInFront({ image, profile }: Program, address: Address): boolean {
