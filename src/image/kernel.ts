@@ -49,8 +49,13 @@ export function isFreed(image: Image, address: Address): boolean {
   return image.isInitText(address) || between(image, address, '__init_begin', '__init_end');
 }
 
-/** True for a kernel's data that is written to during start-up alone, which its vmlinux has in a read-only segment. */
+/**
+ * True for a kernel's data that is written to during start-up alone, which its vmlinux has in a read-only segment. Where
+ * nothing but names of code is known (kallsyms without CONFIG_KALLSYMS_ALL), any of its data may be.
+ */
 export function isReadOnlyAfterInit(image: Image, address: Address): boolean {
+  if (image.symbols.addressOf('__start_ro_after_init') === undefined)
+    return kernelBanner(image) !== undefined;
   return between(image, address, '__start_ro_after_init', '__end_ro_after_init');
 }
 

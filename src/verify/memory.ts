@@ -96,7 +96,7 @@ export function verifyMemory(linked: Image, place: ImagePlace, cpus: number | un
     image,
     findings,
     tables: countMismatches(counted, findings),
-    ...keysAndCalls(present, image),
+    ...keysAndCalls(sound, image),
     cpus: running === undefined ? undefined : running === 1 ? 'one' : 'several',
   };
 }

@@ -76,6 +76,21 @@ test('keys in a .data that is flagged as executable (6.18) are keys, since its s
   assert.deepEqual(rules(verifyRunning(made, [[key, word(1, 4)]])), [`TP007 ${0x20}`]);
 });
 
+test('keys that are sealed after start-up may lie in any read-only data where no symbol says which it is', () => {
+  const { places, symbols } = branchSites(8, [textAt + 0x20, textAt + 0x40]);
+  const sealed = rodataAt + 0x400;
+  const made: MadeKernel = {
+    version: '6.12.0',
+    symbols: { ...symbols, f: textAt },
+    bytes: [...places, [table + 8, word(sealed - table - 8, 8)], [textAt + 0x20, '0f 1f 44 00 00']],
+  };
+  assert.deepEqual(rules(verifyRunning(made)), []);
+  const bounds = { __start_ro_after_init: rodataAt + 0x800, __end_ro_after_init: rodataAt + 0x900 };
+  assert.deepEqual(rules(verifyRunning({ ...made, symbols: { ...made.symbols, ...bounds } })), [
+    `TP006 ${sealed - textAt}`,
+  ]);
+});
+
 const lockedWord = '66 f0 41 0f b1 6d 00'; // lock cmpxchg %bp, 0(%r13), as assemblers order its prefixes
 const lockTable = (...locks: readonly number[]) => ({
   places: locks.map((lock, i) => [table + 4 * i, word(lock - table - 4 * i, 4)] as const),
