@@ -40,20 +40,26 @@ export function findSlide(
   if (slide !== undefined) return { slide, slideFrom: '--slide', says: noted };
   if (candidate.slide !== undefined)
     return { slide: candidate.slide, slideFrom: candidate.from, says: noted };
-  const says = vmcoreinfoOf(wanted, memory, candidate.offset);
+  const voted = slideOfCalls(image, memory, candidate.offset);
+  const says = vmcoreinfoOf(wanted, memory, candidate.offset, voted);
   if (says?.slide !== undefined) return { slide: says.slide, slideFrom: says.from, says };
-  return { ...slideOfCalls(image, memory, candidate), says: noted };
+  if (voted !== undefined)
+    return { slide: voted, slideFrom: `${candidate.from}, and the functions of static calls`, says: noted };
+  return memory.addresses === 'virtual'
+    ? { slide: candidate.offset, slideFrom: candidate.from, says: noted }
+    : { slide: 0, slideFrom: 'the link address (no static call to compare)', says: noted };
 }
 
 /**
  * What the kernel says of itself in its memory, for a dump without the note. Whoever runs on the machine can have such a
- * text in memory: it has to be of this kernel, to know where the kernel lies, and page tables have to agree, if there
- * are some.
+ * text in memory: it has to be of this kernel, to know where the kernel lies, and page tables have to agree, or without
+ * them the functions of static calls (`voted`).
  */
 function vmcoreinfoOf(
   { image, identity, banner, physical: searched }: Wanted,
   memory: Memory,
   offset: number,
+  voted: number | undefined,
 ): KernelSays | undefined {
   const release = /^Linux version (\S+)/.exec(Buffer.from(banner.bytes).toString('latin1'))?.[1];
   // 32-bit kernels do not move, and say nothing of it.
@@ -65,21 +71,18 @@ function vmcoreinfoOf(
     if (memory.addresses === 'virtual' ? slide !== offset : physical !== offset) continue;
     if (memory.addresses === 'virtual') return says;
     if (walkKernel(image, { memory, offset, slide }, banner.address, says).memory) return says;
-    first ??= says;
+    if (voted === undefined || voted === slide) first ??= says;
   }
   return first;
 }
 
-function slideOfCalls(
-  image: Image,
-  memory: Memory,
-  candidate: Candidate,
-): { slide: number; slideFrom: string } {
+/** The distance that most static calls agree on between the function they had when they were linked and the one now. */
+function slideOfCalls(image: Image, memory: Memory, offset: number): number | undefined {
   const size = image.arch.wordSize;
   const votes = new Map<number, number>();
   for (const key of readStaticCalls(image).keys()) {
     const word = new Uint8Array(size);
-    if (!image.contains(key, size) || !memory.read(key + candidate.offset, word)) continue;
+    if (!image.contains(key, size) || !memory.read(key + offset, word)) continue;
     const linked = image.readPointer(key);
     const view = new DataView(word.buffer);
     const { little } = image.file.header;
@@ -88,12 +91,5 @@ function slideOfCalls(
     const moved = image.distance(linked.address, now);
     votes.set(moved, (votes.get(moved) ?? 0) + 1);
   }
-  const [most] = [...votes].sort((a, b) => b[1] - a[1]);
-  if (most) return { slide: most[0], slideFrom: `${candidate.from}, and the functions of static calls` };
-  const slid = memory.addresses === 'virtual' ? candidate.offset : 0;
-  return {
-    slide: slid,
-    slideFrom:
-      memory.addresses === 'virtual' ? candidate.from : 'the link address (no static call to compare)',
-  };
+  return [...votes].sort((a, b) => b[1] - a[1])[0]?.[0];
 }

@@ -24,7 +24,7 @@ import type { Finding } from './finding.ts';
 import { checkInstructions } from './instructions.ts';
 import { checkLocks } from './locks.ts';
 import { checkLostSites } from './lost-sites.ts';
-import { byRuleAndAddress } from './order-findings.ts';
+import { byRuleAndAddress, withoutConsequences } from './order-findings.ts';
 
 /** What became of the entries of a table. */
 export interface ComparedTable {
@@ -79,19 +79,19 @@ export function verifyMemory(linked: Image, place: ImagePlace, cpus: number | un
   const { findings: causes, sound: soundInFile } = checkEntries(inFile, { ...options, state: 'linked' });
   const faulty = new Set(causes.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
   const sound = withoutEntries(present, faulty);
-  const findings = [
+  const found = [
     ...causes,
     ...checkInstructions(sound, options),
     ...checkLocks(sound, all, options),
     ...checkBarriers(sound, options),
   ].filter(({ address }) => address === undefined || !leftOut.has(address));
   // So is what notes tell of sites without entry: in memory such a site looks like any other code.
-  const told = new Set(findings.map(({ address }) => address));
+  const told = new Set(found.map(({ address }) => address));
   for (const finding of checkLostSites(inFile, soundInFile, told))
-    if (finding.address === undefined || !isFreed(linked, finding.address)) findings.push(finding);
-  if (findings.every(({ rule }) => rule !== 'TP016'))
-    for (const finding of nothingCompared(counted, linked)) findings.push(finding);
-  findings.sort(byRuleAndAddress);
+    if (finding.address === undefined || !isFreed(linked, finding.address)) found.push(finding);
+  if (found.every(({ rule }) => rule !== 'TP016'))
+    for (const finding of nothingCompared(counted, linked)) found.push(finding);
+  const findings = withoutConsequences(found).sort(byRuleAndAddress);
   return {
     image,
     findings,

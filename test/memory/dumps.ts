@@ -11,17 +11,34 @@ import { annotated, imageOf, linkedBytes, programUnits } from '../samples.ts';
 export const banner = 'Linux version 6.1.0 (a@b) (gcc 12.2.0) #1 SMP';
 export const pageSize = 4096;
 
-/** The sample program of a set (of some units) with what makes it a kernel: linux_banner. */
-export function kernelBytes(set: string, text = banner, names: readonly string[] = programUnits): Uint8Array {
+/** The sample program of a set (of some units) with what makes it a kernel: linux_banner, and more words by name. */
+export function kernelBytes(
+  set: string,
+  text = banner,
+  names: readonly string[] = programUnits,
+  words: Readonly<Record<string, number>> = {},
+): Uint8Array {
   const units = names.map((name) => readElf(`${name}.o`, annotated(set, name)));
   const [first] = units as [(typeof units)[0]];
   const { class: bits, little, machine, flags } = first.header;
+  const wordsAt = Math.ceil((text.length + 2) / 8) * 8;
+  const data = Buffer.alloc(wordsAt + 8 * Object.keys(words).length);
+  data.write(`${text}\n`);
+  Object.values(words).forEach((value, i) => {
+    data.writeBigInt64LE(BigInt(value), wordsAt + 8 * i);
+  });
   const made = makeObject({
     class: bits,
     little,
     machine,
-    sections: [{ name: '.rodata', type: 1, flags: 2, data: Buffer.from(`${text}\n\0`), addralign: 4 }],
-    symbols: [{ name: 'linux_banner', section: 1, size: text.length + 2, info: 0x11 }],
+    sections: [{ name: '.rodata', type: 1, flags: 2, data, addralign: 8 }],
+    symbols: [
+      { name: 'linux_banner', section: 1, size: text.length + 2, info: 0x11 },
+      ...Object.keys(words).map((name, i) => ({
+        ...{ name, section: 1, size: 8, info: 0x11 },
+        value: wordsAt + 8 * i,
+      })),
+    ],
   });
   new ByteView(made, little).setU32(bits === 64 ? 48 : 36, flags);
   return linkObjects([...units, readElf('banner.o', made)]).bytes;
@@ -219,11 +236,17 @@ export function core(pages: readonly Page[], options: CoreOptions): Uint8Array {
   return bytes;
 }
 
+/** A page as a kdump has it: its bytes, and the flag that says how they are compressed. */
+export type Packed = { readonly bytes: Uint8Array; readonly flags: number };
+
+const deflated = (bytes: Uint8Array): Packed => ({ bytes: deflateSync(bytes), flags: 1 });
+
 /** What makedumpfile -c and QEMU make; each other page is stored as it is. */
 export function kdump(
   pages: readonly Page[],
-  options: { class?: 32 | 64; vmcoreinfo?: string } = {},
+  options: { class?: 32 | 64; vmcoreinfo?: string; pack?: (bytes: Uint8Array) => Packed } = {},
 ): Uint8Array {
+  const { pack = deflated } = options;
   const byNumber = new Map(pages.map((page) => [page.physical / pageSize, page.bytes]));
   const numbers = [...byNumber.keys()].sort((a, b) => a - b);
   const most = (numbers.at(-1) ?? 0) + 1;
@@ -231,7 +254,7 @@ export function kdump(
   const descriptorsAt = (2 + 2 * half) * pageSize;
   const stored = numbers.map((number, i) => {
     const bytes = byNumber.get(number) as Uint8Array;
-    return i % 2 === 0 ? { bytes: deflateSync(bytes), flags: 1 } : { bytes, flags: 0 };
+    return i % 2 === 0 ? pack(bytes) : { bytes, flags: 0 };
   });
   const text = Buffer.from(options.vmcoreinfo ?? '');
   const dataAt = descriptorsAt + 24 * stored.length;
