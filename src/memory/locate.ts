@@ -4,12 +4,12 @@ import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { bannerPrefix, kernelBannerAt } from '../image/kernel.ts';
 import { type Identity, identityOf } from './identity.ts';
-import { type KernelMemory, walkKernel } from './kernel-memory.ts';
+import { type KernelMemory, type PhysicalPlace, walkKernel } from './kernel-memory.ts';
 import { locateProgram } from './locate-program.ts';
 import { bytesAt, type ImagePlace, type Memory, type Snapshot } from './memory.ts';
 import { findBytes } from './search.ts';
 import { type Candidate, findSlide, type Wanted } from './slide.ts';
-import { type KernelSays, readVmcoreinfo } from './vmcoreinfo.ts';
+import { findVmcoreinfo, type KernelSays, readVmcoreinfo } from './vmcoreinfo.ts';
 
 /** Texts that may be banners: a kernel has a few of them. */
 const mostBanners = 1000;
@@ -92,13 +92,26 @@ function findKernelMemory(wanted: Wanted, snapshot: Snapshot, place: Found): Ker
   const { physical } = wanted;
   const found = physical && (physical === place.memory ? place : findIn(physical, wanted));
   const walked =
-    found && 'offset' in found
-      ? walkKernel(wanted.image, { ...found, slide: place.slide }, wanted.banner.address, found.says)
-      : undefined;
+    found && 'offset' in found ? walkFrom(wanted, { ...found, slide: place.slide }, found.says) : undefined;
   if (walked?.memory) return walked;
   const memory = snapshot.memories.find(({ addresses }) => addresses === 'virtual');
   if (memory) return { memory, words: 'the virtual addresses of the dump' };
   return walked ?? { memory, words: 'the dump has no physical memory with the kernel in it' };
+}
+
+/** Where neither symbols nor a note say where the tables lie, the kernel's memory may. */
+function walkFrom(
+  { image, banner }: Wanted,
+  place: PhysicalPlace,
+  noted: KernelSays | undefined,
+): KernelMemory {
+  const walked = walkKernel(image, place, banner.address, noted);
+  if (walked.memory || noted) return walked;
+  for (const says of findVmcoreinfo(place.memory, banner.bytes, image.arch.class)) {
+    const again = walkKernel(image, place, banner.address, says);
+    if (again.memory) return again;
+  }
+  return walked;
 }
 
 function* candidates(memory: Memory, { banner, noted, slide }: Wanted): Generator<Candidate> {

@@ -47,7 +47,11 @@ export function findSlide(
     return { slide: voted, slideFrom: `${candidate.from}, and the functions of static calls`, says: noted };
   return memory.addresses === 'virtual'
     ? { slide: candidate.offset, slideFrom: candidate.from, says: noted }
-    : { slide: 0, slideFrom: 'the link address (no static call to compare)', says: noted };
+    : {
+        slide: 0,
+        slideFrom: `the link address${image.arch.class === 32 ? '' : ' (no static call to compare)'}`,
+        says: noted,
+      };
 }
 
 /**
@@ -61,11 +65,10 @@ function vmcoreinfoOf(
   offset: number,
   voted: number | undefined,
 ): KernelSays | undefined {
-  const release = /^Linux version (\S+)/.exec(Buffer.from(banner.bytes).toString('latin1'))?.[1];
-  // 32-bit kernels do not move, and say nothing of it.
-  if (release === undefined || image.arch.class === 32) return undefined;
+  // 32-bit kernels do not move.
+  if (image.arch.class === 32) return undefined;
   let first: KernelSays | undefined;
-  for (const says of findVmcoreinfo(searched ?? memory, release, image.arch.class)) {
+  for (const says of findVmcoreinfo(searched ?? memory, banner.bytes, image.arch.class)) {
     const { buildId, slide, physical } = says;
     if (slide === undefined || (buildId ?? identity.buildId) !== (identity.buildId ?? buildId)) continue;
     if (memory.addresses === 'virtual' ? slide !== offset : physical !== offset) continue;

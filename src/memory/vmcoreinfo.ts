@@ -39,7 +39,8 @@ export function readVmcoreinfo(text: string, from: string, bits: 32 | 64): Kerne
     const number = toAddress(BigInt(radix === 16 ? `0x${digits}` : digits));
     return Number.isNaN(number) ? undefined : number;
   };
-  const slide = value('KERNELOFFSET', 16);
+  // 32-bit kernels do not move, and say nothing of it.
+  const slide = value('KERNELOFFSET', 16) ?? (bits === 32 ? 0 : undefined);
   const base = value('NUMBER(phys_base)', 10);
   const voffset = value('NUMBER(kimage_voffset)', 16);
   // x86: __pa_symbol subtracts __START_KERNEL_map, 2 GiB below the end of all addresses.
@@ -57,10 +58,12 @@ export function readVmcoreinfo(text: string, from: string, bits: 32 | 64): Kerne
 }
 
 /**
- * The text of the kernel with that release in its memory. Others' texts may be there too: of the kernel before a kexec,
+ * The texts of the kernel with that banner in its memory. Others' texts may be there too: of the kernel before a kexec,
  * and of files. Error `memory-malformed`.
  */
-export function* findVmcoreinfo(memory: Memory, release: string, bits: 32 | 64): Generator<KernelSays> {
+export function* findVmcoreinfo(memory: Memory, banner: Uint8Array, bits: 32 | 64): Generator<KernelSays> {
+  const release = /^Linux version (\S+)/.exec(Buffer.from(banner).toString('latin1'))?.[1];
+  if (release === undefined) return;
   const start = Buffer.from(`OSRELEASE=${release}\n`);
   let seen = 0;
   for (const address of findBytes(memory, start, 0)) {

@@ -14,6 +14,8 @@ import type { Section } from '../../src/elf/file.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { recheck } from '../../src/elf/recheck.ts';
 import { expandWords } from '../../src/files/response-file.ts';
+import { memorySource } from '../../src/files/source.ts';
+import { Image } from '../../src/image/image.ts';
 import {
   type AnnotateOptions,
   annotate,
@@ -25,6 +27,8 @@ import {
   verifyMemory,
 } from '../../src/index.ts';
 import { dumpInput } from '../../src/library/dump.ts';
+import { locateImage } from '../../src/memory/locate.ts';
+import { readSnapshot } from '../../src/memory/open.ts';
 import { dumpText } from '../../src/output/dump.ts';
 import { fileOf } from '../dwarf/tables.ts';
 import type { Random } from '../seeded.ts';
@@ -276,10 +280,28 @@ async function runMemory({ bytes, seed, random }: Given): Promise<void> {
   const { reports } = await verifyMemory(image, dump, {
     cpus: random.pick([undefined, 1, 2]),
     ...(random.chance(0.05) && { slide: random.pick([0, 0x600000, -1, 2n ** 63n, 2 ** 53]) }),
+    ...(random.chance(0.05) && { physical: [{ address: random.pick([0, 0x1000000, -1, 2n ** 64n - 1n]) }] }),
     ...(random.chance(0.05) && { base: random.pick([0, 0x400000, 0x600000, -1, 2n ** 64n - 1n]) }),
     formats: random.chance(0.05) ? ['text', 'json'] : [],
   });
   assertPrintable(reports.text, 'the text of verify --memory');
+  walk(image, dump, random);
+}
+
+/** The kernel's own memory, through whatever the page tables are now. */
+function walk(
+  kernel: { name: string; bytes: Uint8Array },
+  dump: { name: string; bytes: Uint8Array },
+  random: Random,
+): void {
+  const image = new Image(readElf(kernel.name, kernel.bytes));
+  const snapshot = readSnapshot(dump.name, memorySource(dump.bytes), image, undefined);
+  const { kernelMemory, kernelMemoryFrom } = locateImage(image, snapshot, undefined);
+  assertPrintable(kernelMemoryFrom, 'the words about the memory of a kernel');
+  for (let i = 0; i < 50; i++) {
+    const at = random.pick([-0x7777_0000_0000, 0x400000, 0xa00000, -0x1000]) + random.below(2 ** 22);
+    kernelMemory?.read(at, new Uint8Array(random.pick([8, 4096, 10_000])));
+  }
 }
 
 async function runDiff({ bytes, seed, random }: Given): Promise<void> {

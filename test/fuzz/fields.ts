@@ -201,6 +201,32 @@ function flatStructures(bytes: Uint8Array): Structure[] {
   return [structure('block', format, false, records)];
 }
 
+/** Headers of LiME and AVML, and of frames behind the latter. */
+function limeStructures(bytes: Uint8Array): Structure[] {
+  const view = new ByteView(bytes, true);
+  const header = record({ magic: 'u32', version: 'u32', first: 'u64', last: 'u64', reserved: 'u64' });
+  const frame = record({ type: 'u8', size: 'u16', more: 'u8', checksum: 'u32', length: 'u16' });
+  const headers: number[] = [];
+  const frames: number[] = [];
+  for (let at = 0; at + header.size <= bytes.length; ) {
+    headers.push(at);
+    const isPlain = bytes[at] === 0x45;
+    const size = view.s64(at + 16) - view.s64(at + 8) + 1;
+    at += header.size;
+    if (isPlain) at += size;
+    else {
+      // Frames, until what comes next is no frame: the number of their bytes.
+      for (let last = 0; last < 2 && at + 4 < bytes.length; ) {
+        frames.push(at);
+        if ((bytes[at] as number) <= 1) last++;
+        at += 4 + view.u16(at + 1) + 65536 * view.u8(at + 3);
+      }
+      at += 8;
+    }
+  }
+  return [structure('header', header, true, headers), structure('frame', frame, true, frames)];
+}
+
 /** Lines, and words and values in them. */
 function textStructures(bytes: Uint8Array): Structure[] {
   const text = Buffer.from(bytes).toString('latin1');
@@ -221,8 +247,10 @@ export function structuresOf(bytes: Uint8Array, isText: boolean): Structure[] {
         ? archiveStructures(bytes)
         : starts(bytes, 'KDUMP')
           ? kdumpStructures(bytes)
-          : starts(bytes, 'makedumpfile')
-            ? flatStructures(bytes)
-            : [];
+          : starts(bytes, 'EMiL') || starts(bytes, 'AVML')
+            ? limeStructures(bytes)
+            : starts(bytes, 'makedumpfile')
+              ? flatStructures(bytes)
+              : [];
   return found.filter(({ fields, records }) => fields.length > 0 || records.length > 0);
 }

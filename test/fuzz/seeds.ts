@@ -21,6 +21,7 @@ import {
   run,
   vmcoreinfoNote,
 } from '../memory/dumps.ts';
+import { avml, byLzo, bySnappy, lime, withTables } from '../memory/forms.ts';
 import { annotated, linkedBytes, programUnits } from '../samples.ts';
 import { xzOf, zstdOf } from './compressed.ts';
 import { lineTables, type Structure, structuresOf } from './fields.ts';
@@ -190,6 +191,18 @@ const dumps: Readonly<Record<string, { readonly of: string; readonly make: () =>
   kdump: { of: 'gcc-O2', make: () => kdump(pagesOf('gcc-O2')) },
   'kdump with VMCOREINFO': { of: 'gcc-O2', make: () => kdump(pagesOf('gcc-O2'), { vmcoreinfo }) },
   'kdump of ARM': { of: 'arm-gcc-O2', make: () => kdump(pagesOf('arm-gcc-O2', 0x10000), { class: 32 }) },
+  'kdump of lzo': { of: 'gcc-O2', make: () => kdump(pagesOf('gcc-O2'), { vmcoreinfo, pack: byLzo }) },
+  'kdump of snappy': { of: 'gcc-O2', make: () => kdump(pagesOf('gcc-O2'), { vmcoreinfo, pack: bySnappy }) },
+  LiME: { of: 'gcc-O2', make: () => lime(pagesOf('gcc-O2')) },
+  AVML: { of: 'gcc-O2', make: () => avml(pagesOf('gcc-O2')) },
+  'core with page tables': {
+    of: 'gcc-O2',
+    make: () => {
+      const { memory, root } = withTables(pagesOf('gcc-O2'), 4, -0x7777_0000_0000);
+      const tables = `SYMBOL(swapper_pg_dir)=${root.toString(16)}\n`;
+      return core(memory, { addresses: ['physical'], notes: [vmcoreinfoNote(vmcoreinfo + tables)] });
+    },
+  },
   'flattened kdump': { of: 'gcc-O2', make: () => flattened(kdump(pagesOf('gcc-O2'))) },
   'flattened core': {
     of: 'gcc-O2',

@@ -12,7 +12,6 @@ import { jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.
 import { locateImage } from '../../src/memory/locate.ts';
 import { bytesAt, type ImagePlace } from '../../src/memory/memory.ts';
 import { readSnapshot } from '../../src/memory/open.ts';
-import { x86Tables } from '../../src/memory/page-tables/x86-64.ts';
 import type { RawLayout } from '../../src/memory/raw.ts';
 import { kernelFileOf, openRunning } from '../../src/memory/running.ts';
 import { verifyMemory } from '../../src/verify/memory.ts';
@@ -27,7 +26,7 @@ import {
   run,
   vmcoreinfoNote,
 } from './dumps.ts';
-import { avml, byLzo, bySnappy, lime, TableMaker } from './forms.ts';
+import { avml, byLzo, bySnappy, lime, pageOf, withTables } from './forms.ts';
 
 const kernel = kernelBytes('gcc-O2');
 const image = imageOf(kernel);
@@ -58,11 +57,7 @@ const isError = (code: string, words: RegExp) => (error: unknown) =>
   error instanceof TextpokeError && error.code === code && words.test(error.message);
 
 /** A page of text in the memory of the machine. */
-const textPage = (at: number, text: string): Page => {
-  const bytes = new Uint8Array(pageSize);
-  bytes.set(Buffer.from(text));
-  return { virtual: at - physical, physical: at, bytes };
-};
+const textPage = (at: number, text: string) => pageOf(at, at - physical, text);
 
 test('LiME: ranges of physical memory are read where their headers say', () => {
   assertGood(lime(pages), /^a dump of LiME$/);
@@ -171,29 +166,12 @@ test('VMCOREINFO is found in the memory of a guest without the note; other texts
   assert.equal(virtual.slideFrom, 'VMCOREINFO in the memory');
 });
 
-/** Page tables that map the kernel where it runs, and a page of the heap, as pages of the machine. */
-function withTables(levels: 4 | 5, heap: number): { memory: Page[]; root: number } {
-  const root = physicalOffset + 0x400000 + 0x300000;
-  const flags = (at: number) => BigInt(at) | 0x63n;
-  const tables = new TableMaker(
-    x86Tables(0)[levels - 4]!,
-    { table: flags, page: flags },
-    root,
-    root + 0x10000,
-  );
-  for (const { virtual, physical: at } of pages) tables.map(virtual, at);
-  const heapAt = physicalOffset + 0x400000 + 0x600000;
-  tables.map(heap, heapAt);
-  const own = [...tables.pages].map(([at, bytes]) => ({ virtual: at - physical, physical: at, bytes }));
-  return { memory: [...pages, ...own, textPage(heapAt, 'a module')], root };
-}
-
 const heaps = { 4: -0x7777_0000_0000, 5: -0xee_1234_5678_9000 } as const;
 for (const levels of [4, 5] as const) {
   test(`the kernel's own memory is read through page tables of ${levels} levels, which the tables tell by themselves`, () => {
-    const { memory, root } = withTables(levels, heaps[levels]);
+    const { memory, root } = withTables(pages, levels, heaps[levels]);
     // Where the tables run: as VMCOREINFO says it of a kernel without symbols.
-    const note = `${told(slide)}SYMBOL(swapper_pg_dir)=${(root - physical).toString(16)}\n`;
+    const note = `${told(slide)}SYMBOL(swapper_pg_dir)=${root.toString(16)}\n`;
     for (const dump of [
       core(memory, { addresses: ['physical'], notes: [vmcoreinfoNote(note)] }),
       core(memory, { addresses: ['physical', 'virtual'], notes: [vmcoreinfoNote(note)] }),

@@ -1,6 +1,7 @@
 // Dumps in other forms, for tests that need only Node: pages by LZO and snappy, LiME, AVML, raw images, page tables.
 import { crc32c } from '../../src/bytes/crc32c.ts';
 import type { Level, PageTables } from '../../src/memory/page-tables/format.ts';
+import { x86Tables } from '../../src/memory/page-tables/x86-64.ts';
 import { type Packed, type Page, pageSize } from './dumps.ts';
 
 /** An LZO1X stream of literals, whose last bytes are a copy if they repeat those in front of them. */
@@ -131,4 +132,33 @@ export class TableMaker {
     if (this.form.entrySize === 8) view.setBigUint64(at - start, BigInt.asUintN(64, value), true);
     else view.setUint32(at - start, Number(value), true);
   }
+}
+
+/** A page that begins with a text. */
+export function pageOf(physical: number, virtual: number, text: string): Page {
+  const bytes = new Uint8Array(pageSize);
+  bytes.set(Buffer.from(text));
+  return { virtual, physical, bytes };
+}
+
+/**
+ * The pages of a kernel with page tables that map them, and a page of its heap; `root` is the virtual address of the
+ * first table.
+ */
+export function withTables(
+  pages: readonly Page[],
+  levels: 4 | 5,
+  heap: number,
+): { readonly memory: readonly Page[]; readonly root: number } {
+  const [{ virtual, physical }] = pages as readonly [Page];
+  const distance = physical - virtual;
+  const root = Math.max(...pages.map((page) => page.physical)) + 0x10_0000;
+  const flags = (at: number) => BigInt(at) | 0x63n;
+  const form = x86Tables(0)[levels - 4] as PageTables;
+  const tables = new TableMaker(form, { table: flags, page: flags }, root, root + 0x1_0000);
+  for (const page of pages) tables.map(page.virtual, page.physical);
+  const heapAt = root + 0x40_0000;
+  tables.map(heap, heapAt);
+  const own = [...tables.pages].map(([at, bytes]) => ({ virtual: at - distance, physical: at, bytes }));
+  return { memory: [...pages, ...own, pageOf(heapAt, heapAt - distance, 'a module')], root: root - distance };
 }

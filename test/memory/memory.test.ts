@@ -100,7 +100,10 @@ test('a raw dump is placed by --base', () => {
   const raw = new Uint8Array(last - first + pageSize);
   for (const page of still) raw.set(page.bytes, page.virtual - first);
   assertGood(verify(kernel, raw, { base: first }));
-  assert.throws(() => verify(kernel, raw.subarray(pageSize)), isCode('memory-unsupported', /needs --physical, or --base/));
+  assert.throws(
+    () => verify(kernel, raw.subarray(pageSize)),
+    isCode('memory-unsupported', /needs --physical, or --base/),
+  );
 });
 
 for (const [set, options] of [
