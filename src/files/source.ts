@@ -11,8 +11,16 @@ export interface ByteSource {
   readonly path?: string;
   /** The bytes [offset, offset + length), not to be changed; `elf-truncated` when the file ends before. */
   read(offset: number, length: number): Uint8Array;
+  /** The same into bytes that are there already, which saves memory where much is read. */
+  readInto?(offset: number, into: Uint8Array): void;
   /** Gives the file back to the system; nothing may be read after it. */
   close(): void;
+}
+
+/** Copies bytes of a source, as many as `into` has; errors as `read`. */
+export function copyFrom(source: ByteSource, offset: number, into: Uint8Array): void {
+  if (source.readInto) source.readInto(offset, into);
+  else into.set(source.read(offset, into.length));
 }
 
 /** Stands in front of every allocation: a damaged header must not be able to ask for 2^60 bytes. */
@@ -114,20 +122,25 @@ export function roomFor(length: number, offset: number): Uint8Array {
 
 /** The bytes of an open file; closing the source closes it. */
 export function openSource(path: string, fd: number, size: number): ByteSource {
+  const readInto = (offset: number, bytes: Uint8Array) => {
+    requireRange(size, offset, bytes.length);
+    let done = 0;
+    while (done < bytes.length) {
+      const count = readFrom(fd, bytes, done, offset + done);
+      if (count === 0) throw new TextpokeError('read-failed', 'the file became shorter while it was read');
+      done += count;
+    }
+  };
   return {
     size,
     path,
     read(offset, length) {
       requireRange(size, offset, length);
       const bytes = roomFor(length, offset);
-      let done = 0;
-      while (done < length) {
-        const count = readFrom(fd, bytes, done, offset + done);
-        if (count === 0) throw new TextpokeError('read-failed', 'the file became shorter while it was read');
-        done += count;
-      }
+      readInto(offset, bytes);
       return bytes;
     },
+    readInto,
     close: () => closeSync(fd),
   };
 }

@@ -7,7 +7,7 @@ import type { ElfHeader } from '../elf/header.ts';
 import { type Note, notesIn } from '../elf/notes.ts';
 import { type ProgramHeaders, readProgramHeaders } from '../elf/read.ts';
 import { TextpokeError } from '../errors.ts';
-import type { ByteSource } from '../files/source.ts';
+import { type ByteSource, copyFrom } from '../files/source.ts';
 import type { AddressKind, Memory, Snapshot } from './memory.ts';
 import { processNotes } from './process.ts';
 import { forEachPiece, layOut, runsOf } from './stretches.ts';
@@ -116,7 +116,7 @@ function memoryOf(source: ByteSource, addresses: AddressKind, loads: Loads): Mem
     runs: runsOf(stretches),
     read: (address, into) =>
       forEachPiece(stretches, address, into.length, (offset, at, length) =>
-        into.set(source.read(offset, length), at),
+        copyFrom(source, offset, into.subarray(at, at + length)),
       ),
   };
 }

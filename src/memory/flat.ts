@@ -1,7 +1,7 @@
 // The flattened form of a dump, which comes through a pipe (makedumpfile -F): blocks that each say where they belong.
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
-import type { ByteSource } from '../files/source.ts';
+import { type ByteSource, copyFrom } from '../files/source.ts';
 import { forEachPiece, layOut } from './stretches.ts';
 
 export const flatSignature = 'makedumpfile';
@@ -56,7 +56,9 @@ export function unflatten(source: ByteSource): ByteSource {
         );
       }
       const bytes = new Uint8Array(length);
-      forEachPiece(blocks, offset, length, (from, to, size) => bytes.set(source.read(from, size), to));
+      forEachPiece(blocks, offset, length, (from, to, size) =>
+        copyFrom(source, from, bytes.subarray(to, to + size)),
+      );
       return bytes;
     },
     close: () => source.close(),

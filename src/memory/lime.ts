@@ -6,7 +6,7 @@ import { countUpTo } from '../bytes/search.ts';
 import { snappySize, unsnappy } from '../bytes/snappy.ts';
 import { ByteView } from '../bytes/view.ts';
 import { TextpokeError } from '../errors.ts';
-import type { ByteSource } from '../files/source.ts';
+import { type ByteSource, copyFrom } from '../files/source.ts';
 import type { Snapshot } from './memory.ts';
 import { forEachPiece, layOut, runsOf } from './stretches.ts';
 
@@ -88,7 +88,7 @@ export function readLime(path: string, source: ByteSource): Snapshot {
         read(address, into) {
           let isSound = true;
           const isThere = forEachPiece(stretches, address, into.length, (offset, at, length) => {
-            if (offset < source.size) into.set(source.read(offset, length), at);
+            if (offset < source.size) copyFrom(source, offset, into.subarray(at, at + length));
             else if (!inFrames(offset - source.size, into.subarray(at, at + length))) isSound = false;
           });
           return isThere && isSound;

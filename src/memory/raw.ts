@@ -6,7 +6,7 @@ import { hex } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { EM_X86_64 } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
-import type { ByteSource } from '../files/source.ts';
+import { type ByteSource, copyFrom } from '../files/source.ts';
 import type { Image } from '../image/image.ts';
 import { kernelBannerAt } from '../image/kernel.ts';
 import { bytesAt, type Memory, type Snapshot } from './memory.ts';
@@ -99,7 +99,7 @@ function memoryOf(
     runs: runsOf(stretches),
     read: (address, into) =>
       forEachPiece(stretches, address, into.length, (offset, at, length) =>
-        into.set(source.read(offset, length), at),
+        copyFrom(source, offset, into.subarray(at, at + length)),
       ),
   };
 }
@@ -120,10 +120,11 @@ function findHole(source: ByteSource, image: Image, straight: Memory): number | 
       const bytes = bytesAt(straight, address + moved, 8);
       return bytes ? new ByteView(bytes, little).s64(0) * pageSize : Number.NaN;
     }) as [number, number];
+    if (!(lowEnd > 0 && lowEnd <= fourGiB && end >= lowEnd)) continue; // another copy of the text
     // Memory from 4 GiB on is what is left of the file behind the hole.
     const hole = source.size - (end - fourGiB);
     const isHole = end > fourGiB && lowEnd <= hole && hole < fourGiB && hole - lowEnd <= mostTaken;
-    if (isHole && hole % pageSize === 0) return hole;
+    return isHole && hole % pageSize === 0 ? hole : undefined;
   }
   return undefined;
 }

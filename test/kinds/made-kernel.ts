@@ -3,7 +3,7 @@ import { ByteView } from '../../src/bytes/view.ts';
 import { PF_R, PF_W, PF_X, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE } from '../../src/elf/constants.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { Image } from '../../src/image/image.ts';
-import type { ImagePlace, Memory } from '../../src/memory/memory.ts';
+import type { Memory } from '../../src/memory/memory.ts';
 import { type VerifiedMemory, verifyMemory } from '../../src/verify/memory.ts';
 import { makeObject } from '../elf/objects.ts';
 
