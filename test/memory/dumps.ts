@@ -292,6 +292,8 @@ export function kdump(
 export function flattened(bytes: Uint8Array): Uint8Array {
   const header = new Uint8Array(4096);
   header.set(Buffer.from('makedumpfile'));
+  header.fill(1, 23, 24); // type
+  header.fill(1, 31, 32); // version
   const block = (offset: number, content: Uint8Array) => {
     const head = new ByteView(new Uint8Array(16), false);
     head.setU32(0, Math.floor(offset / 2 ** 32));
