@@ -55,17 +55,22 @@ function typeOf(letter: string, home: SymbolHome | undefined, isLinkers: () => b
   return home.isCode || isLinkers() ? STT_NOTYPE : STT_OBJECT;
 }
 
-/** Gives the home of an address; one that is the end of a section and in no other belongs to that one. */
-function homesOf(homes: readonly SymbolHome[]): (address: number) => SymbolHome | undefined {
-  const ordered = [...homes].sort((a, b) => a.start - b.start);
+/**
+ * Gives the home of an address; one that is the end of a section and in no other belongs to that one, and so does the end
+ * of code that nm calls text (_einittext).
+ */
+function homesOf(
+  homes: readonly SymbolHome[],
+): (address: number, letter: string) => SymbolHome | undefined {
+  const ordered = homes.filter(({ start, end }) => start < end).sort((a, b) => a.start - b.start);
   const starts = ordered.map(({ start }) => start);
-  return (address) => {
-    for (let i = countUpTo(starts, address) - 1; i >= 0; i--) {
-      const home = ordered[i] as SymbolHome;
-      if (home.start === home.end && home.start !== address) continue;
-      return address <= home.end ? home : undefined;
-    }
-    return undefined;
+  return (address, letter) => {
+    const at = countUpTo(starts, address) - 1;
+    const home = ordered[at];
+    if (!home || address > home.end) return undefined;
+    const before = ordered[at - 1];
+    const endsCode = !home.isCode && before?.isCode && before.end === address && /[tT]/.test(letter);
+    return endsCode ? before : home;
   };
 }
 
@@ -78,9 +83,9 @@ export function symbolTableOf(
 ): SymbolTableBytes {
   const { count, addresses } = kallsyms;
   const homeOf = homesOf(homes);
-  const found = Array.from({ length: count }, (_, i) => homeOf(addresses[i] as number));
-  const sizes = sizesOf(addresses, found);
   const letters = Array.from({ length: count }, (_, i) => kallsyms.type(i));
+  const found = letters.map((letter, i) => homeOf(addresses[i] as number, letter));
+  const sizes = sizesOf(addresses, found);
   const format = Sym[bits];
   const table = new Uint8Array((1 + added.length + count) * format.size);
   const view = new ByteView(table, little);

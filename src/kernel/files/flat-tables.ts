@@ -58,21 +58,30 @@ export function findJumpTable(memory: FlatMemory, bits: 32 | 64): FoundTable | u
   return longestRun(memory, '__jump_table', bits === 32 ? 12 : 16, bits / 8, isEntry);
 }
 
-/** .alt.smp.init of 32-bit ARM: a place (an address, or a distance to it), and an instruction for one processor. */
+/**
+ * .alt.smp.init of 32-bit ARM (arch/arm/include/asm/assembler.h, ALT_UP): a place, as a distance or an address, and what
+ * one processor gets there, which is another word than the one that stands there.
+ */
 export function findAltSmp(memory: FlatMemory): FoundTable | undefined {
   const { bytes, little, start, isCode } = memory;
   const view = new ByteView(bytes, little).table(0, bytes.length);
-  /** What one processor gets is a NOP, a move, or an instruction that is always carried out. */
-  const isInstruction = (word: number) => word >>> 28 === 0xe;
-  const table = (siteOf: (at: number) => number) =>
-    longestRun(memory, '.alt.smp.init', 8, 4, (at) => {
-      const site = siteOf(at);
-      return site % 4 === 0 && isCode(site) && isInstruction(view.getUint32(at + 4, little));
-    });
-  const byDistance = table((at) => start + at + view.getInt32(at, little));
-  const byAddress = table((at) => view.getUint32(at, little));
-  if (byDistance && byAddress) throw ambiguous('.alt.smp.init');
-  return byDistance ?? byAddress;
+  const isEntry = (at: number, site: number) => {
+    const place = site - start;
+    if (site % 4 !== 0 || place < 0 || place + 4 > bytes.length || place === at) return false;
+    const word = view.getUint32(at + 4, little);
+    if (word === view.getUint32(place, little)) return false;
+    // Flags of page tables and small numbers stand in data; in code there are no words of distances backwards.
+    return isCode(site) ? word !== 0 && word >>> 24 < 0xf8 : word < 0x10000;
+  };
+  const byDistance = longestRun(memory, '.alt.smp.init', 8, 4, (at) =>
+    isEntry(at, start + at + view.getInt32(at, little)),
+  );
+  const byAddress = longestRun(memory, '.alt.smp.init', 8, 4, (at) => isEntry(at, view.getUint32(at, little)));
+  if (!byDistance || !byAddress) return byDistance ?? byAddress;
+  const size = ({ start: from, end }: FoundTable) => end - from;
+  const [less, more] = size(byDistance) < size(byAddress) ? [byDistance, byAddress] : [byAddress, byDistance];
+  if (size(less) * times > size(more)) throw ambiguous('.alt.smp.init');
+  return more;
 }
 
 /** The longest run of entries outside of code. Error `table-malformed` where another one is nearly as long. */
