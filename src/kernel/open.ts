@@ -8,6 +8,7 @@ import { type ByteSource, partOf } from '../files/source.ts';
 import { flatKernel } from './files/flat.ts';
 import { isCompression, type UnpackedKernel, unpackKernel } from './files/unpack.ts';
 import { findKallsyms, type Kallsyms } from './kallsyms.ts';
+import { hasFunctionsAlone } from './symbol-table.ts';
 import { endOfElf, withKallsyms } from './with-symbols.ts';
 
 /** A kernel as an ELF file. */
@@ -93,5 +94,7 @@ function formOf(steps: readonly string[], size: number, kallsyms?: Kallsyms): st
   const count = (number: number) => `${number}`.replace(/\B(?=(\d{3})+$)/g, ',');
   const what =
     steps.length === 0 ? 'an ELF file without symbols' : `${steps.join(', ')}, ${count(size)} bytes`;
-  return kallsyms ? `${what}; ${count(kallsyms.count)} symbols of kallsyms` : what;
+  if (!kallsyms) return what;
+  const alone = hasFunctionsAlone(kallsyms) ? ' (functions alone: keys have no names)' : '';
+  return `${what}; ${count(kallsyms.count)} symbols of kallsyms${alone}`;
 }

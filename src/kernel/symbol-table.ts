@@ -6,6 +6,7 @@ import { STB_GLOBAL, STB_LOCAL, STB_WEAK, STT_FUNC, STT_NOTYPE, STT_OBJECT } fro
 import { Sym } from '../elf/records.ts';
 import type { Kallsyms } from './kallsyms.ts';
 
+/** For what is in no section: such a symbol has an address, but names nothing that lies behind it. */
 const SHN_ABS = 0xfff1;
 
 /** A section that symbols may lie in. */
@@ -21,7 +22,8 @@ export interface SymbolHome {
 export interface AddedSymbol {
   readonly name: string;
   readonly value: number;
-  readonly section: number;
+  /** Undefined for a mere address. */
+  readonly section?: number;
 }
 
 /** How symbols are written. */
@@ -74,6 +76,13 @@ function homesOf(
   };
 }
 
+/** True for a kernel without CONFIG_KALLSYMS_ALL: its keys have no names. */
+export function hasFunctionsAlone(kallsyms: Kallsyms): boolean {
+  let data = 0;
+  for (let i = 0; i < kallsyms.count; i++) if (!/[tTwW]/.test(kallsyms.type(i))) data++;
+  return data * 50 < kallsyms.count;
+}
+
 /** Makes the symbol table of a kernel. Linear in the symbols, as many as memory holds. */
 export function symbolTableOf(
   kallsyms: Kallsyms,
@@ -84,7 +93,12 @@ export function symbolTableOf(
   const { count, addresses } = kallsyms;
   const homeOf = homesOf(homes);
   const letters = Array.from({ length: count }, (_, i) => kallsyms.type(i));
-  const found = letters.map((letter, i) => homeOf(addresses[i] as number, letter));
+  // Where kallsyms has functions alone, the few others are far from what they would seem to name.
+  const isPartial = hasFunctionsAlone(kallsyms);
+  const found = letters.map((letter, i) => {
+    const home = homeOf(addresses[i] as number, letter);
+    return isPartial && !home?.isCode ? undefined : home;
+  });
   const sizes = sizesOf(addresses, found);
   const format = Sym[bits];
   const table = new Uint8Array((1 + added.length + count) * format.size);
@@ -99,7 +113,7 @@ export function symbolTableOf(
   };
   // What is added are local marks.
   for (const { name: text, value, section } of added) {
-    write(value, 0, STT_NOTYPE, section);
+    write(value, 0, STT_NOTYPE, section ?? SHN_ABS);
     name += Buffer.byteLength(text) + 1;
   }
   let locals = row;

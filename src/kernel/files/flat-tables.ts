@@ -55,7 +55,8 @@ export function findJumpTable(memory: FlatMemory, bits: 32 | 64): FoundTable | u
             inData(address + 8 + high * 2 ** 32 + low)
           );
         };
-  return longestRun(memory, '__jump_table', bits === 32 ? 12 : 16, bits / 8, isEntry);
+  const size = bits === 32 ? 12 : 16;
+  return clear('__jump_table', longestRun(memory, size, bits / 8, (at) => (isEntry(at) ? 'entry' : 'no')), start, size);
 }
 
 /**
@@ -63,51 +64,72 @@ export function findJumpTable(memory: FlatMemory, bits: 32 | 64): FoundTable | u
  * one processor gets there, which is another word than the one that stands there.
  */
 export function findAltSmp(memory: FlatMemory): FoundTable | undefined {
-  const { bytes, little, start, isCode } = memory;
+  const { bytes, little, start, end, isCode } = memory;
   const view = new ByteView(bytes, little).table(0, bytes.length);
-  const isEntry = (at: number, site: number) => {
+  const read = (at: number, site: number): Reading => {
     const place = site - start;
-    if (site % 4 !== 0 || place < 0 || place + 4 > bytes.length || place === at) return false;
+    if (site % 4 !== 0 || place < 0 || place + 4 > bytes.length || place === at) return 'no';
     const word = view.getUint32(at + 4, little);
-    if (word === view.getUint32(place, little)) return false;
-    // Flags of page tables and small numbers stand in data; in code there are no words of distances backwards.
-    return isCode(site) ? word !== 0 && word >>> 24 < 0xf8 : word < 0x10000;
+    const other = view.getUint32(place, little);
+    // The first words of other pairs may be distances, or addresses, and so are then the second ones.
+    if (word === other || (word >= start && word < end)) return 'no';
+    if (!isCode(site)) return word >>> 20 === 0 && other >>> 20 === 0 ? 'entry' : 'maybe'; // a word of data
+    if (word >>> 20 === 0 && other >>> 20 === 0) return 'entry'; // data among code (proc-v7.S)
+    return word >>> 28 !== 0 && word >>> 24 < 0xf8 ? 'entry' : 'no';
   };
-  const byDistance = longestRun(memory, '.alt.smp.init', 8, 4, (at) =>
-    isEntry(at, start + at + view.getInt32(at, little)),
-  );
-  const byAddress = longestRun(memory, '.alt.smp.init', 8, 4, (at) => isEntry(at, view.getUint32(at, little)));
-  if (!byDistance || !byAddress) return byDistance ?? byAddress;
-  const size = ({ start: from, end }: FoundTable) => end - from;
-  const [less, more] = size(byDistance) < size(byAddress) ? [byDistance, byAddress] : [byAddress, byDistance];
-  if (size(less) * times > size(more)) throw ambiguous('.alt.smp.init');
-  return more;
+  const run = (siteOf: (at: number) => number) => longestRun(memory, 8, 4, (at) => read(at, siteOf(at)));
+  const byDistance = run((at) => start + at + view.getInt32(at, little));
+  const byAddress = run((at) => view.getUint32(at, little));
+  const [less, more] = byDistance.count < byAddress.count ? [byDistance, byAddress] : [byAddress, byDistance];
+  return clear('.alt.smp.init', { ...more, second: Math.max(more.second, less.count) }, start, 8);
 }
 
-/** The longest run of entries outside of code. Error `table-malformed` where another one is nearly as long. */
+/** What some bytes read like; `maybe` counts only between entries. */
+type Reading = 'entry' | 'maybe' | 'no';
+
+/** The longest run of entries outside of code, by offset and count, and the count of the next longest. */
+interface Run {
+  readonly at: number;
+  readonly count: number;
+  readonly second: number;
+}
+
 function longestRun(
   { bytes, start, isCode }: FlatMemory,
-  name: string,
   size: number,
   alignment: number,
-  isEntry: (at: number) => boolean,
-): FoundTable | undefined {
-  let best = { at: 0, count: 0 };
+  read: (at: number) => Reading,
+): Run {
+  let best = { at: 0, count: 0, sure: 0 };
   let second = 0;
   for (let at = 0; at + size <= bytes.length; ) {
-    let count = 0;
-    while (at + (count + 1) * size <= bytes.length && isEntry(at + count * size)) count++;
-    if (count > 0 && !isCode(start + at)) {
-      if (count > best.count) {
-        second = best.count;
-        best = { at, count };
-      } else second = Math.max(second, count);
+    if (read(at) !== 'entry' || isCode(start + at)) {
+      at += alignment;
+      continue;
     }
-    at += count > 0 ? count * size : alignment;
+    let count = 1;
+    let sure = 1;
+    for (let i = 1; at + (i + 1) * size <= bytes.length; i++) {
+      const reading = read(at + i * size);
+      if (reading === 'no') break;
+      if (reading === 'maybe') continue;
+      sure++;
+      count = i + 1;
+    }
+    if (sure > best.sure) {
+      second = best.sure;
+      best = { at, count, sure };
+    } else second = Math.max(second, sure);
+    at += count * size;
   }
-  if (best.count < fewest) return undefined;
-  if (second * times > best.count) throw ambiguous(name);
-  return { start: start + best.at, end: start + best.at + best.count * size };
+  return { at: best.at, count: best.count, second };
+}
+
+/** The table that a run is; undefined where there is none. Error `table-malformed` where another is nearly as long. */
+function clear(name: string, { at, count, second }: Run, start: number, size: number): FoundTable | undefined {
+  if (count < fewest) return undefined;
+  if (second * times > count) throw ambiguous(name);
+  return { start: start + at, end: start + at + count * size };
 }
 
 function ambiguous(name: string): TextpokeError {

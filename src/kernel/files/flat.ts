@@ -134,8 +134,7 @@ function tableSymbols(
     if (addressOf(first) !== undefined && addressOf(last) !== undefined) return;
     const table = find();
     if (!table) return;
-    const section = 1 + sections.findIndex((s) => table.start >= s.start && table.start < s.end);
-    added.push({ name: first, value: table.start, section }, { name: last, value: table.end, section });
+    added.push({ name: first, value: table.start }, { name: last, value: table.end });
   };
   add('__start___jump_table', '__stop___jump_table', () => findJumpTable(memory, bits));
   if (bits === 32) add('__smpalt_begin', '__smpalt_end', () => findAltSmp(memory));
