@@ -28,8 +28,6 @@ const rows: readonly (readonly [name: string, flags: number, start: string, end:
   ['.rodata', SHF_ALLOC, '__start_rodata', '__end_rodata'],
   ['.init.text', code, '_sinittext', '_einittext'],
   ['.exit.text', code, '__exittext_begin', '__exittext_end'],
-  // 32-bit ARM has no symbols for it; it lies between these two where processors' records are init data.
-  ['.exit.text', code, '_einittext', '__proc_info_begin'],
   ['.data', data, '_sdata', '_edata'],
 ];
 

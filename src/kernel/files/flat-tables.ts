@@ -13,6 +13,27 @@ export interface FlatMemory {
   readonly isCode: (address: number) => boolean;
 }
 
+/** Exit code lies behind init code, and is much smaller. */
+const mostExitCode = 0x10000;
+
+/** Where exit code ends that no symbol tells of: behind the last site or target that a jump entry has there. */
+export function exitCodeEnd(
+  { bytes, little, start }: FlatMemory,
+  table: FoundTable,
+  bits: 32 | 64,
+  initEnd: number,
+): number | undefined {
+  const view = new ByteView(bytes, little).table(0, bytes.length);
+  let end: number | undefined;
+  for (let at = table.start - start; at + 8 <= table.end - start; at += bits === 32 ? 12 : 16) {
+    for (const field of [at, at + 4]) {
+      const place = bits === 32 ? view.getUint32(field, little) : start + field + view.getInt32(field, little);
+      if (place >= initEnd && place < initEnd + mostExitCode) end = Math.max(end ?? 0 - Number.MAX_VALUE, place + 4);
+    }
+  }
+  return end;
+}
+
 /** Where a table lies, by address. */
 export interface FoundTable {
   readonly start: number;
@@ -27,8 +48,10 @@ const times = 4;
 const farthest = 1 << 20;
 
 /** __jump_table: of arm64 with distances (code, target, 64-bit key), of 32-bit ARM with addresses. */
-export function findJumpTable(memory: FlatMemory, bits: 32 | 64): FoundTable | undefined {
-  const { bytes, little, start, end, isCode } = memory;
+export function findJumpTable(memory: FlatMemory, bits: 32 | 64, initEnd: number): FoundTable | undefined {
+  const { bytes, little, start, end } = memory;
+  const isCode = (address: number) =>
+    memory.isCode(address) || (address >= initEnd && address < initEnd + mostExitCode);
   const view = new ByteView(bytes, little).table(0, bytes.length);
   const inData = (key: number) => key >= start && key < end && !isCode(key);
   const isPair = (site: number, target: number) =>

@@ -8,8 +8,8 @@ import { findKallsyms, type Kallsyms } from '../kallsyms.ts';
 import type { AddedSymbol } from '../symbol-table.ts';
 import { baseOf } from './flat-base.ts';
 import { elfAround } from './flat-elf.ts';
-import { type FlatSection, layoutNames, sectionsOf } from './flat-layout.ts';
-import { type FlatMemory, type FoundTable, findAltSmp, findJumpTable } from './flat-tables.ts';
+import { type FlatExtent, type FlatSection, layoutNames, sectionsOf } from './flat-layout.ts';
+import { exitCodeEnd, type FlatMemory, type FoundTable, findAltSmp, findJumpTable } from './flat-tables.ts';
 import { applyRelativeRelocations } from './relative-relocations.ts';
 import type { UnpackedKernel } from './unpack.ts';
 
@@ -63,11 +63,27 @@ export function flatKernel(name: string, unpacked: UnpackedKernel): FlatKernel {
   if (!(end - start <= mostTimes * bytes.length + mostMore))
     throw unsupported(`the kernel has ${end - start} bytes of memory, many times those of the file`);
   if (bits === 64) applyRelativeRelocations(bytes, little, start);
-  const sections = sectionsOf({ start, fileEnd, end }, addressOf);
+  const extent = { start, fileEnd, end };
+  const before = sectionsOf(extent, addressOf);
+  const memory = memoryOf(bytes, little, extent, before);
+  const initEnd = addressOf('_einittext') ?? end;
+  const jumps = tableOf(addressOf, '__start___jump_table', '__stop___jump_table', () =>
+    findJumpTable(memory, bits, initEnd),
+  );
+  const exitEnd = jumps && exitCodeEnd(memory, jumps, bits, initEnd);
+  // Kernels whose kallsyms has functions alone do not say where exit code lies.
+  const sections = sectionsOf(extent, (text) =>
+    addressOf(text) ?? { __exittext_begin: exitEnd && initEnd, __exittext_end: exitEnd }[text],
+  );
   const isThumb = bits === 32 && isThumbCode(bytes, start, sections);
-  const added = [
-    ...tableSymbols(bytes, little, bits, start, end, sections, addressOf),
-    ...(bits === 32 ? mappingSymbols(sections, isThumb) : []),
+  const added: AddedSymbol[] = [
+    ...boundsOf(addressOf, '__start___jump_table', '__stop___jump_table', jumps),
+    ...(bits === 32
+      ? [
+          ...boundsOf(addressOf, '__smpalt_begin', '__smpalt_end', tableOf(addressOf, '__smpalt_begin', '__smpalt_end', () => findAltSmp(memory))),
+          ...mappingSymbols(sections, isThumb),
+        ]
+      : []),
   ];
   const elf = elfAround(name, memorySource(bytes), sections, {
     class: bits,
@@ -111,34 +127,37 @@ function startOf(
   throw unsupported('nothing says at which address the kernel is linked');
 }
 
-/** Bounds of the tables that kallsyms does not name. */
-function tableSymbols(
+function memoryOf(
   bytes: Uint8Array,
   little: boolean,
-  bits: 32 | 64,
-  start: number,
-  end: number,
+  { start, end }: FlatExtent,
   sections: readonly FlatSection[],
-  addressOf: (name: string) => number | undefined,
-): AddedSymbol[] {
+): FlatMemory {
   const code = sections.filter(({ flags }) => (flags & SHF_EXECINSTR) !== 0);
-  const memory: FlatMemory = {
-    bytes,
-    little,
-    start,
-    end,
-    isCode: (address) => code.some((section) => address >= section.start && address < section.end),
-  };
-  const added: AddedSymbol[] = [];
-  const add = (first: string, last: string, find: () => FoundTable | undefined) => {
-    if (addressOf(first) !== undefined && addressOf(last) !== undefined) return;
-    const table = find();
-    if (!table) return;
-    added.push({ name: first, value: table.start }, { name: last, value: table.end });
-  };
-  add('__start___jump_table', '__stop___jump_table', () => findJumpTable(memory, bits));
-  if (bits === 32) add('__smpalt_begin', '__smpalt_end', () => findAltSmp(memory));
-  return added;
+  const isCode = (address: number) => code.some((section) => address >= section.start && address < section.end);
+  return { bytes, little, start, end, isCode };
+}
+
+type AddressOf = (name: string) => number | undefined;
+
+/** A table between its symbols, or as it is found. */
+function tableOf(
+  addressOf: AddressOf,
+  first: string,
+  last: string,
+  find: () => FoundTable | undefined,
+): FoundTable | undefined {
+  const [start, end] = [addressOf(first), addressOf(last)];
+  return start !== undefined && end !== undefined ? { start, end } : find();
+}
+
+/** Symbols at both ends of a table that kallsyms does not name. */
+function boundsOf(addressOf: AddressOf, first: string, last: string, table: FoundTable | undefined): AddedSymbol[] {
+  if (!table || (addressOf(first) !== undefined && addressOf(last) !== undefined)) return [];
+  return [
+    { name: first, value: table.start },
+    { name: last, value: table.end },
+  ];
 }
 
 /** Words of ARM code have a condition in their highest bits, nearly always the one that is always met. */
