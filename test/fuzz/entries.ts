@@ -366,7 +366,13 @@ export const entries: readonly Entry[] = [
   { name: 'memory', share: 10, seeds: [...dumpNames, ...seedsNamed('kernel ')], run: runMemory },
   { name: 'diff', share: 4, seeds: [...annotatedObjects, ...images], run: runDiff },
   { name: 'lines', share: 4, seeds: lines, run: runLines },
-  { name: 'decompression', share: 3, seeds: seedsNamed('gzip', 'zstd', 'xz'), run: runDump },
+  {
+    name: 'decompression',
+    share: 3,
+    seeds: seedsNamed('gzip', 'zstd', 'xz', 'lz4', 'lzo', 'lzma', 'bzip2'),
+    run: runDump,
+  },
+  { name: 'kernel files', share: 3, seeds: seedsNamed('vmlinuz '), run: runDump },
   { name: 'JSON', share: 3, seeds: seedsNamed('scenario', 'config'), words: jsonWords, run: runScenario },
   {
     name: 'compiler lines',

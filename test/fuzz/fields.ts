@@ -18,6 +18,7 @@ import type { ElfFile, Section } from '../../src/elf/file.ts';
 import { isElf } from '../../src/elf/magic.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { Chdr, Ehdr, identSize, Phdr, Rel, Rela, Shdr, Sym } from '../../src/elf/records.ts';
+import { type KernelForm, kernelFormOf } from '../../src/kernel/files/detect.ts';
 
 /** A number in a file. */
 export interface Field {
@@ -238,6 +239,30 @@ const starts = (bytes: Uint8Array, text: string) =>
   Buffer.from(bytes.subarray(0, text.length)).toString('latin1') === text;
 
 /** What a seed is made of; nothing for what is only bytes. Structures without fields or records are left out. */
+/** Fields of kernel files' headers that say where the kernel lies. */
+const KernelFileFields: readonly (readonly [form: KernelForm, name: string, at: number, size: number])[] = [
+  ['bzImage', 'setup_sects', 0x1f1, 1],
+  ['bzImage', 'version', 0x206, 2],
+  ['bzImage', 'payload_offset', 0x248, 4],
+  ['bzImage', 'payload_length', 0x24c, 4],
+  ['EFI zboot image', 'payload offset', 8, 4],
+  ['EFI zboot image', 'payload size', 12, 4],
+  ['zImage', 'table', 0x38, 4],
+  ['EFI image', 'e_lfanew', 0x3c, 4],
+  ['EFI image', 'NumberOfSections', 0x46, 2],
+  ['EFI image', 'SizeOfOptionalHeader', 0x54, 2],
+  ['EFI image', 'VirtualSize', 0x80 + 8, 4],
+  ['EFI image', 'PointerToRawData', 0x80 + 20, 4],
+];
+
+function kernelFileStructures(bytes: Uint8Array): Structure[] {
+  const form = kernelFormOf(bytes);
+  const fields = KernelFileFields.filter(([of, , at, size]) => of === form && at + size <= bytes.length).map(
+    ([, name, at, size]): Field => ({ at, size, little: true, name }),
+  );
+  return [{ name: form ?? 'nothing', fields, records: [], recordSize: 0 }];
+}
+
 export function structuresOf(bytes: Uint8Array, isText: boolean): Structure[] {
   const found = isText
     ? textStructures(bytes)
@@ -251,6 +276,6 @@ export function structuresOf(bytes: Uint8Array, isText: boolean): Structure[] {
             ? limeStructures(bytes)
             : starts(bytes, 'makedumpfile')
               ? flatStructures(bytes)
-              : [];
+              : kernelFileStructures(bytes);
   return found.filter(({ fields, records }) => fields.length > 0 || records.length > 0);
 }

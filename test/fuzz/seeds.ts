@@ -11,6 +11,7 @@ import { Image } from '../../src/image/image.ts';
 import { readStaticCalls } from '../../src/image/static-calls.ts';
 import { fileOf, program, type Shape, table, uleb } from '../dwarf/tables.ts';
 import { header } from '../elf/archives.ts';
+import { bzImageOf, lz4Of, lzoOf, unifiedOf, zbootOf, zImageOf } from '../kernel-room/made-files.ts';
 import {
   core,
   entryNote,
@@ -25,7 +26,11 @@ import { avml, byLzo, bySnappy, lime, withTables } from '../memory/forms.ts';
 import { annotated, linkedBytes, programUnits } from '../samples.ts';
 import { xzOf, zstdOf } from './compressed.ts';
 import { lineTables, type Structure, structuresOf } from './fields.ts';
+import { packedStreams } from './packed-streams.ts';
 import { commandLines, configs, responses, scenarios } from './texts.ts';
+
+/** What containers hold. */
+const kernelElf = () => linkedBytes('gcc-O2', programUnits);
 
 export interface Seed {
   readonly bytes: Uint8Array;
@@ -232,6 +237,19 @@ const makers: Readonly<Record<string, () => Uint8Array>> = {
   'gzip of an object': () => new Uint8Array(gzipSync(readSample('gcc-O2/branch'))),
   'zstd of an object': () => zstdOf(readSample('gcc-O2/branch')),
   'xz of an object': () => xzOf(readSample('gcc-O2/branch')),
+  'lz4 of an object': () => lz4Of(readSample('gcc-O2/branch')),
+  'lzo of an object': () => lzoOf(readSample('gcc-O2/branch')),
+  ...Object.fromEntries(
+    Object.entries(packedStreams).map(([form, base64]) => [
+      `${form} of a text`,
+      () => new Uint8Array(Buffer.from(base64, 'base64')),
+    ]),
+  ),
+  'vmlinuz lz4': () => bzImageOf(lz4Of(kernelElf()), kernelElf().length),
+  'vmlinuz gzip': () => bzImageOf(new Uint8Array(gzipSync(kernelElf()))),
+  'vmlinuz unified': () => unifiedOf(bzImageOf(lzoOf(kernelElf()), kernelElf().length)),
+  'vmlinuz zboot': () => zbootOf(zstdOf(kernelElf()), 'zstd'),
+  'vmlinuz zImage': () => zImageOf(lz4Of(kernelElf()), kernelElf().length),
   ...Object.fromEntries(
     Object.entries({
       scenario: scenarios,

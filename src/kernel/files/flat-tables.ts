@@ -44,6 +44,9 @@ export interface FoundTable {
 const fewest = 16;
 /** How much longer the table has to be than anything else that reads like it. */
 const times = 4;
+/** Other entries so near to the table, so many of them, may be a part of it. */
+const near = 64;
+const fewestNear = 8;
 /** A jump leads no further than within a function and its cold part. */
 const farthest = 1 << 20;
 
@@ -125,6 +128,7 @@ function longestRun(
 ): Run {
   let best = { at: 0, count: 0, sure: 0 };
   let second = 0;
+  const runs: { at: number; count: number }[] = [];
   for (let at = 0; at + size <= bytes.length; ) {
     if (read(at) !== 'entry' || isCode(start + at)) {
       at += alignment;
@@ -139,13 +143,17 @@ function longestRun(
       sure++;
       count = i + 1;
     }
+    if (sure >= fewestNear) runs.push({ at, count });
     if (sure > best.sure) {
       second = best.sure;
       best = { at, count, sure };
     } else second = Math.max(second, sure);
     at += count * size;
   }
-  return { at: best.at, count: best.count, second };
+  // An entry that reads like none would cut the table in two, which must not pass for the whole.
+  const [from, to] = [best.at - near * size, best.at + (best.count + near) * size];
+  const isCut = runs.some(({ at, count }) => at !== best.at && at < to && at + count * size > from);
+  return { at: best.at, count: best.count, second: isCut ? best.count : second };
 }
 
 /** The table that a run is; undefined where there is none. Error `table-malformed` where another is nearly as long. */
