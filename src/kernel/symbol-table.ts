@@ -61,9 +61,7 @@ function typeOf(letter: string, home: SymbolHome | undefined, isLinkers: () => b
  * Gives the home of an address; one that is the end of a section and in no other belongs to that one, and so does the end
  * of code that nm calls text (_einittext).
  */
-function homesOf(
-  homes: readonly SymbolHome[],
-): (address: number, letter: string) => SymbolHome | undefined {
+function homesOf(homes: readonly SymbolHome[]): (address: number, letter: string) => SymbolHome | undefined {
   const ordered = homes.filter(({ start, end }) => start < end).sort((a, b) => a.start - b.start);
   const starts = ordered.map(({ start }) => start);
   return (address, letter) => {

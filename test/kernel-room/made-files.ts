@@ -39,9 +39,9 @@ export function zImageOf(payload: Uint8Array, size: number): Uint8Array {
   bytes.writeUInt32LE(0x45454545, 0x34);
   bytes.writeUInt32LE(table, 0x38);
   const entry = Buffer.alloc(28);
-  [6, 0x5a534c4b, table - 4, 0x1000, 0x8000, 0x10000, 0].forEach((word, i) =>
-    entry.writeUInt32LE(word, 4 * i),
-  );
+  for (const [i, word] of [6, 0x5a534c4b, table - 4, 0x1000, 0x8000, 0x10000, 0].entries()) {
+    entry.writeUInt32LE(word, 4 * i);
+  }
   return new Uint8Array(Buffer.concat([bytes, payload, behind, entry]));
 }
 

@@ -6,8 +6,8 @@ import test from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { TextpokeError } from '../../src/errors.ts';
 import { memorySource } from '../../src/files/source.ts';
-import { withoutContainers } from '../../src/kernel/plain.ts';
 import { unpackKernel } from '../../src/kernel/files/unpack.ts';
+import { withoutContainers } from '../../src/kernel/plain.ts';
 import { dump } from '../../src/library/dump.ts';
 import { xzOf, zstdOf } from '../fuzz/compressed.ts';
 import { linkedBytes, programUnits } from '../samples.ts';
@@ -61,8 +61,14 @@ for (const [form, packed] of [
 }
 
 test('what comes out of a zImage is held against the size behind it', async () => {
-  await assert.rejects(unpacked(zImageOf(lz4Of(elf), elf.length + 1)), fails('elf-unsupported', /no kernel was found/));
-  await assert.rejects(unpacked(zImageOf(lz4Of(elf).subarray(0, 40), 5)), fails('compressed-malformed', /too early/));
+  await assert.rejects(
+    unpacked(zImageOf(lz4Of(elf), elf.length + 1)),
+    fails('elf-unsupported', /no kernel was found/),
+  );
+  await assert.rejects(
+    unpacked(zImageOf(lz4Of(elf).subarray(0, 40), 5)),
+    fails('compressed-malformed', /too early/),
+  );
 });
 
 test('a payload whose size is not what stands behind it is refused', async () => {
@@ -83,13 +89,22 @@ test('a payload that leads out of the file, or of an old protocol, is refused', 
   new DataView(boot.buffer).setUint32(8, 0x8000_0000, true);
   await assert.rejects(unpacked(boot), fails('elf-truncated', /payload of the EFI zboot image/));
   const cut = unifiedOf(bzImageOf(gzip(elf)));
-  await assert.rejects(unpacked(cut.subarray(0, cut.length - 1024)), fails('elf-truncated', /\.linux needs bytes/));
+  await assert.rejects(
+    unpacked(cut.subarray(0, cut.length - 1024)),
+    fails('elf-truncated', /\.linux needs bytes/),
+  );
 });
 
 test('a compression that is not known is named', async () => {
   const payload = Uint8Array.from([0x04, 0x22, 0x4d, 0x18, 1, 2, 3, 4]);
-  await assert.rejects(unpacked(bzImageOf(payload, 8)), fails('elf-unsupported', /begins with 04 22 4d 18.*Known are gzip/));
-  await assert.rejects(unpacked(zbootOf(payload, 'lz77')), fails('elf-unsupported', /the header calls it "lz77"/));
+  await assert.rejects(
+    unpacked(bzImageOf(payload, 8)),
+    fails('elf-unsupported', /begins with 04 22 4d 18.*Known are gzip/),
+  );
+  await assert.rejects(
+    unpacked(zbootOf(payload, 'lz77')),
+    fails('elf-unsupported', /the header calls it "lz77"/),
+  );
 });
 
 test('what a payload expands to has a limit', async () => {
@@ -108,7 +123,10 @@ test('what is compressed and no kernel is given on, and what is in a container h
   const found = await unpacked(gzip(text));
   assert.equal(found?.kind, 'other');
   assert.deepEqual(found?.bytes, text);
-  await assert.rejects(unpacked(bzImageOf(gzip(text))), fails('not-elf', /is a kernel file \(bzImage, gzip\)/));
+  await assert.rejects(
+    unpacked(bzImageOf(gzip(text))),
+    fails('not-elf', /is a kernel file \(bzImage, gzip\)/),
+  );
 });
 
 test('containers in one another have an end', async () => {

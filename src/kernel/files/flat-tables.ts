@@ -27,8 +27,10 @@ export function exitCodeEnd(
   let end: number | undefined;
   for (let at = table.start - start; at + 8 <= table.end - start; at += bits === 32 ? 12 : 16) {
     for (const field of [at, at + 4]) {
-      const place = bits === 32 ? view.getUint32(field, little) : start + field + view.getInt32(field, little);
-      if (place >= initEnd && place < initEnd + mostExitCode) end = Math.max(end ?? 0 - Number.MAX_VALUE, place + 4);
+      const place =
+        bits === 32 ? view.getUint32(field, little) : start + field + view.getInt32(field, little);
+      if (place >= initEnd && place < initEnd + mostExitCode)
+        end = Math.max(end ?? 0 - Number.MAX_VALUE, place + 4);
     }
   }
   return end;
@@ -82,7 +84,12 @@ export function findJumpTable(memory: FlatMemory, bits: 32 | 64, initEnd: number
           );
         };
   const size = bits === 32 ? 12 : 16;
-  return clear('__jump_table', longestRun(memory, size, bits / 8, (at) => (isEntry(at) ? 'entry' : 'no')), start, size);
+  return clear(
+    '__jump_table',
+    longestRun(memory, size, bits / 8, (at) => (isEntry(at) ? 'entry' : 'no')),
+    start,
+    size,
+  );
 }
 
 /**
@@ -157,7 +164,12 @@ function longestRun(
 }
 
 /** The table that a run is; undefined where there is none. Error `table-malformed` where another is nearly as long. */
-function clear(name: string, { at, count, second }: Run, start: number, size: number): FoundTable | undefined {
+function clear(
+  name: string,
+  { at, count, second }: Run,
+  start: number,
+  size: number,
+): FoundTable | undefined {
   if (count < fewest) return undefined;
   if (second * times > count) throw ambiguous(name);
   return { start: start + at, end: start + at + count * size };

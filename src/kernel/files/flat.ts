@@ -72,15 +72,21 @@ export function flatKernel(name: string, unpacked: UnpackedKernel): FlatKernel {
   );
   const exitEnd = jumps && exitCodeEnd(memory, jumps, bits, initEnd);
   // Kernels whose kallsyms has functions alone do not say where exit code lies.
-  const sections = sectionsOf(extent, (text) =>
-    addressOf(text) ?? { __exittext_begin: exitEnd && initEnd, __exittext_end: exitEnd }[text],
+  const sections = sectionsOf(
+    extent,
+    (text) => addressOf(text) ?? { __exittext_begin: exitEnd && initEnd, __exittext_end: exitEnd }[text],
   );
   const isThumb = bits === 32 && isThumbCode(bytes, start, sections);
   const added: AddedSymbol[] = [
     ...boundsOf(addressOf, '__start___jump_table', '__stop___jump_table', jumps),
     ...(bits === 32
       ? [
-          ...boundsOf(addressOf, '__smpalt_begin', '__smpalt_end', tableOf(addressOf, '__smpalt_begin', '__smpalt_end', () => findAltSmp(memory))),
+          ...boundsOf(
+            addressOf,
+            '__smpalt_begin',
+            '__smpalt_end',
+            tableOf(addressOf, '__smpalt_begin', '__smpalt_end', () => findAltSmp(memory)),
+          ),
           ...mappingSymbols(sections, isThumb),
         ]
       : []),
@@ -134,7 +140,8 @@ function memoryOf(
   sections: readonly FlatSection[],
 ): FlatMemory {
   const code = sections.filter(({ flags }) => (flags & SHF_EXECINSTR) !== 0);
-  const isCode = (address: number) => code.some((section) => address >= section.start && address < section.end);
+  const isCode = (address: number) =>
+    code.some((section) => address >= section.start && address < section.end);
   return { bytes, little, start, end, isCode };
 }
 
@@ -152,7 +159,12 @@ function tableOf(
 }
 
 /** Symbols at both ends of a table that kallsyms does not name. */
-function boundsOf(addressOf: AddressOf, first: string, last: string, table: FoundTable | undefined): AddedSymbol[] {
+function boundsOf(
+  addressOf: AddressOf,
+  first: string,
+  last: string,
+  table: FoundTable | undefined,
+): AddedSymbol[] {
   if (!table || (addressOf(first) !== undefined && addressOf(last) !== undefined)) return [];
   return [
     { name: first, value: table.start },
