@@ -41,7 +41,7 @@ for (const [steps, bytes] of [
     const found = await unpacked(bytes);
     assert.deepEqual(found?.steps, steps);
     assert.equal(found?.kind, 'elf');
-    assert.ok(Buffer.from(elf).equals(found?.bytes ?? []));
+    assert.ok(Buffer.from(elf).equals(found?.bytes ?? []), 'the payload as it was packed');
   });
 }
 
@@ -56,7 +56,7 @@ for (const [form, packed] of [
     assert.deepEqual(found?.steps, ['zImage', form]);
     assert.equal(found?.kind, 'flat arm');
     assert.equal(found?.bssSize, 0x1000);
-    assert.ok(Buffer.from(elf).equals(found?.bytes ?? []));
+    assert.ok(Buffer.from(elf).equals(found?.bytes ?? []), 'the payload as it was packed');
   });
 }
 
@@ -164,7 +164,7 @@ for (const [tool, args, form] of [
     const packed = new Uint8Array(readFileSync(`${file}.packed`));
     return unpacked(bzImageOf(packed, form === 'gzip' ? undefined : elf.length)).then((found) => {
       assert.deepEqual(found?.steps, ['bzImage', form]);
-      assert.ok(Buffer.from(elf).equals(found?.bytes ?? []));
+      assert.ok(Buffer.from(elf).equals(found?.bytes ?? []), 'the payload as it was packed');
     });
   });
 }

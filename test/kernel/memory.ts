@@ -1,9 +1,7 @@
 // Holds the memory of running kernels against their tables: boots one to init.c, has QEMU dump its memory where
 // init.c stands still, and lets `verify --memory` compare every site.
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { replayBoot as boot } from '../../src/boot/passes.ts';
 import type { BootStep } from '../../src/boot/steps.ts';
@@ -21,6 +19,7 @@ import { openSnapshot } from '../../src/memory/open.ts';
 import { verifyMemory } from '../../src/verify/memory.ts';
 import { builtProgram } from '../built.ts';
 import type { Kernel } from './build.ts';
+import { Guest } from './guest.ts';
 import type { Report } from './report.ts';
 
 const textpoke = builtProgram();
@@ -84,39 +83,29 @@ export async function compareMemory(
 ): Promise<void> {
   const machine = machines[arch];
   const archive = minimalInitramfs(directory, machine.compiler);
-  const socket = join(directory, 'qmp');
-  rmSync(socket, { force: true });
-  const [command, ...rest] = machine.qemu;
-  const guest = spawn(
-    command,
-    [
-      ...[...rest, '-smp', `${cpus}`, '-m', '256', '-nographic', '-no-reboot'],
-      ...['-kernel', join(out, machine.image), '-initrd', archive, '-device', 'vmcoreinfo'],
-      ...['-append', `console=${machine.console} panic=-1 rest`, '-qmp', `unix:${socket},server=on,wait=off`],
-    ],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  );
+  const guest = new Guest(directory, [
+    ...[...machine.qemu, '-smp', `${cpus}`, '-m', '256'],
+    ...['-kernel', join(out, machine.image), '-initrd', archive, '-device', 'vmcoreinfo'],
+    ...['-append', `console=${machine.console} panic=-1 rest`],
+  ]);
   try {
     for (const moment of moments) {
-      await lineOf(guest, `at rest: ${moment}`);
-      const qmp = await Qmp.open(socket);
-      await qmp.run('stop');
-      for (const { name, paging, format } of forms) {
-        if (paging && !machine.paging) continue;
-        const dump = join(directory, `${name}.dump`);
-        rmSync(dump, { force: true });
-        await qmp.run('dump-guest-memory', { protocol: `file:${dump}`, paging, format });
-        const what = `${arch}, ${cpus} CPUs, ${moment}, ${name}`;
-        reportOn(report, what, join(out, 'vmlinux'), dump);
-        if (name === 'physical') replay(report, what, join(out, 'vmlinux'), dump);
-      }
-      await qmp.run('cont');
-      qmp.close();
-      guest.stdin?.write('\n');
+      await guest.line(`at rest: ${moment}`);
+      await guest.stopped(async (qmp) => {
+        for (const { name, paging, format } of forms) {
+          if (paging && !machine.paging) continue;
+          const dump = join(directory, `${name}.dump`);
+          rmSync(dump, { force: true });
+          await qmp.run('dump-guest-memory', { protocol: `file:${dump}`, paging, format });
+          const what = `${arch}, ${cpus} CPUs, ${moment}, ${name}`;
+          reportOn(report, what, join(out, 'vmlinux'), dump);
+          if (name === 'physical') replay(report, what, join(out, 'vmlinux'), dump);
+        }
+      });
+      guest.next();
     }
   } finally {
-    guest.kill();
-    await once(guest, 'exit');
+    await guest.end();
   }
 }
 
@@ -193,65 +182,4 @@ function minimalInitramfs(directory: string, compiler: string): string {
     execFileSync('sh', ['-c', 'echo init | cpio -o -H newc --quiet | gzip'], { cwd: directory }),
   );
   return archive;
-}
-
-/** Waits until the guest has printed a line; an error when it ends without or takes too long. */
-function lineOf(guest: ChildProcess, line: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const timer = setTimeout(() => end(new Error(`no "${line}" in time:\n${text.slice(-2000)}`)), 300_000);
-    const onData = (bytes: Buffer) => {
-      text += bytes.toString('latin1');
-      if (text.includes(line)) end();
-    };
-    const onExit = () => end(new Error(`the guest ended without "${line}":\n${text.slice(-2000)}`));
-    const end = (error?: Error) => {
-      clearTimeout(timer);
-      guest.stdout?.off('data', onData);
-      guest.off('exit', onExit);
-      if (error) reject(error);
-      else resolve();
-    };
-    guest.stdout?.on('data', onData);
-    guest.on('exit', onExit);
-  });
-}
-
-/** QEMU's machine protocol: a line of JSON each way (QEMU, docs/interop/qmp-spec.rst). */
-class Qmp {
-  private readonly socket: Socket;
-  private text = '';
-  private constructor(socket: Socket) {
-    this.socket = socket;
-    socket.setEncoding('utf8');
-  }
-
-  static async open(path: string): Promise<Qmp> {
-    const socket = connect(path);
-    await once(socket, 'connect');
-    const qmp = new Qmp(socket);
-    await qmp.run('qmp_capabilities');
-    return qmp;
-  }
-
-  /** Sends a command and waits until it is done. */
-  async run(execute: string, args: Record<string, unknown> = {}): Promise<void> {
-    this.socket.write(`${JSON.stringify({ execute, arguments: args })}\n`);
-    for (;;) {
-      const end = this.text.indexOf('\n');
-      if (end < 0) {
-        const [more] = (await once(this.socket, 'data')) as [string];
-        this.text += more;
-        continue;
-      }
-      const answer = JSON.parse(this.text.slice(0, end)) as { return?: unknown; error?: { desc: string } };
-      this.text = this.text.slice(end + 1);
-      if (answer.error) throw new Error(`${execute}: ${answer.error.desc}`);
-      if ('return' in answer) return;
-    }
-  }
-
-  close(): void {
-    this.socket.end();
-  }
 }

@@ -1,11 +1,13 @@
 // npm run test:kernel [-- --only NAME,...] [--source PACKAGE|DIRECTORY] [DIRECTORY]: real kernels, built from Debian's
-// linux-source. What each is for is said in docs/kernel.md; the packages that are needed too. Writes DIRECTORY/report.md.
+// linux-source or as its packages have them. What each is for is said in docs/kernel.md; the packages that are needed too.
+// Writes DIRECTORY/report.md.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bootAndSwitch } from './boot.ts';
 import { buildKernel, buildObjects, type Kernel, kernels, slices } from './build.ts';
+import { distro } from './distro/distro.ts';
 import { compareKallsyms } from './kallsyms.ts';
 import { compareMemory } from './memory.ts';
 import { dumpPackage } from './package.ts';
@@ -15,13 +17,26 @@ import { Report } from './report.ts';
 import { unpack } from './source.ts';
 
 const { values, positionals } = parseArgs({
-  options: { only: { type: 'string', multiple: true }, source: { type: 'string' } },
+  options: {
+    only: { type: 'string', multiple: true },
+    source: { type: 'string' },
+    // Which of Debian's kernels boot, on which CPUs, with which options; without these, a part that takes minutes.
+    kernels: { type: 'string' },
+    cpus: { type: 'string' },
+    options: { type: 'string' },
+    all: { type: 'boolean' },
+  },
   allowPositionals: true,
 });
 const directory = resolve(positionals[0] ?? join(tmpdir(), 'textpoke-kernel'));
 mkdirSync(directory, { recursive: true });
 const report = new Report();
-const source = unpack(directory, values.source);
+let source: string | undefined;
+/** The kernel's source; the kernels of packages need none. */
+const unpacked = () => {
+  source ??= unpack(directory, values.source);
+  return source;
+};
 
 /** The memory of a running kernel, with one CPU and with two. */
 async function memory(out: string, kernel: Kernel): Promise<void> {
@@ -31,16 +46,16 @@ async function memory(out: string, kernel: Kernel): Promise<void> {
 /** x86-64: every object against objtool, then a kernel made by textpoke runs. */
 async function x86(kernel: Kernel): Promise<void> {
   const keep = join(directory, `${kernel.name}-kept`);
-  const out = buildKernel(source, directory, kernel, { keep });
+  const out = buildKernel(unpacked(), directory, kernel, { keep });
   compareKept(report, keep, join(out, 'tools/objtool/objtool'));
-  const made = buildKernel(source, directory, { ...kernel, name: `${kernel.name}-textpoke` }, {});
+  const made = buildKernel(unpacked(), directory, { ...kernel, name: `${kernel.name}-textpoke` }, {});
   for (const cpus of [1, 2]) bootAndSwitch(report, directory, made, cpus);
   await memory(made, kernel);
 }
 
 /** Another machine: tables against the object before the link, then the memory. */
 async function arm(kernel: Kernel): Promise<void> {
-  const out = buildKernel(source, directory, kernel, {});
+  const out = buildKernel(unpacked(), directory, kernel, {});
   comparePrelink(report, out, kernel.tables);
   await memory(out, kernel);
 }
@@ -50,6 +65,7 @@ const runs: Record<string, () => void | Promise<void>> = {
     kernels.map((kernel) => [kernel.name, () => (kernel.arch === 'x86' ? x86(kernel) : arm(kernel))]),
   ),
   package: () => dumpPackage(report, directory),
+  distro: () => distro(report, directory, values),
   kallsyms: () => compareKallsyms(report, directory),
   // What .ci/run has the time for: some directories of the first kernel, every object against objtool.
   ...Object.fromEntries(
@@ -57,7 +73,7 @@ const runs: Record<string, () => void | Promise<void>> = {
       slice.name,
       () => {
         const keep = join(directory, `${slice.name}-kept`);
-        const out = buildObjects(source, directory, slice, keep);
+        const out = buildObjects(unpacked(), directory, slice, keep);
         const objtool = join(out, 'tools/objtool/objtool');
         keepSections(keep, objtool);
         compareKept(report, keep, objtool);

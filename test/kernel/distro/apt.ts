@@ -1,0 +1,118 @@
+// Packages of Debian's kernels, through an apt of their own: nothing of the machine's is read but the keys of
+// debian-archive-keyring, and nothing of it is changed.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Architecture, type DistroKernel, suites } from './kernels.ts';
+
+const keys = '/usr/share/keyrings/debian-archive-keyring.gpg';
+
+/** A kernel that was unpacked. */
+export interface Unpacked {
+  /** As `uname -r` says it. */
+  readonly release: string;
+  /** vmlinuz: a bzImage, an Image or a zImage. */
+  readonly image: string;
+  /** lib/modules/RELEASE; undefined when the suites do not have its modules any more. */
+  readonly modules: string | undefined;
+}
+
+/** Makes a directory that apt works in for one architecture, and reads the suites' lists. */
+export class Apt {
+  private readonly root: string;
+  private readonly env: NodeJS.ProcessEnv;
+  private names: readonly string[] | undefined;
+
+  constructor(directory: string, arch: Architecture) {
+    this.root = join(directory, 'apt', arch);
+    for (const name of ['state/lists/partial', 'cache/archives/partial', 'none'])
+      mkdirSync(join(this.root, name), { recursive: true });
+    const place = (name: string) => join(this.root, name);
+    const settings: Record<string, string> = {
+      Dir: this.root,
+      'Dir::State': place('state'),
+      'Dir::State::status': place('status'),
+      'Dir::Cache': place('cache'),
+      'Dir::Etc::sourcelist': place('sources.list'),
+      ...Object.fromEntries(
+        ['sourceparts', 'parts', 'main', 'preferences', 'preferencesparts', 'trusted', 'trustedparts'].map(
+          (name) => [`Dir::Etc::${name}`, place('none')],
+        ),
+      ),
+      'APT::Architecture': arch,
+      'APT::Sandbox::User': '',
+      'Acquire::Languages': 'none',
+    };
+    const lines = Object.entries(settings).map(([name, value]) => `${name} "${value}";\n`);
+    writeFileSync(place('apt.conf'), `${lines.join('')}APT::Architectures { "${arch}"; };\n`);
+    writeFileSync(place('status'), '');
+    writeFileSync(
+      place('sources.list'),
+      suites.map((suite) => `deb [signed-by=${keys}] ${suite} main\n`).join(''),
+    );
+    this.env = { ...process.env, APT_CONFIG: place('apt.conf'), LC_ALL: 'C' };
+  }
+
+  /** Names of packages of kernels. A suite that cannot be had now, or has not this architecture, is left out. */
+  private kernelNames(): readonly string[] {
+    if (this.names) return this.names;
+    const update = spawnSync('apt-get', ['update', '-q'], { env: this.env, encoding: 'utf8' });
+    if (update.error) throw update.error;
+    for (const line of update.stderr.split('\n')) if (line.startsWith('E: Failed')) console.log(line);
+    const names = execFileSync('apt-cache', ['pkgnames', 'linux-'], { env: this.env, encoding: 'utf8' });
+    this.names = names.split('\n');
+    return this.names;
+  }
+
+  /** Whether a suite has it; names are also known of packages that others only mention. */
+  private has(name: string): boolean {
+    const { stdout } = spawnSync('apt-cache', ['show', '--no-all-versions', name], { env: this.env });
+    return stdout.length > 0;
+  }
+
+  /** Downloads and unpacks a kernel with its modules; undefined when no suite has one. */
+  unpack(directory: string, kernel: DistroKernel): Unpacked | undefined {
+    const found = this.kernelNames()
+      .map((name) => ({ name, release: kernel.image.exec(name)?.[1] }))
+      .filter((entry): entry is { name: string; release: string } => entry.release !== undefined)
+      .sort((a, b) => compareReleases(b.release, a.release) || (a.name < b.name ? -1 : 1));
+    const best = found.find(({ name }) => this.has(name));
+    if (!best) return undefined;
+    const { release } = best;
+    const root = join(directory, 'packages', release);
+    const parts = ['modules', 'base']
+      .map((part) => `linux-${part}-${release}`)
+      .filter((name) => this.has(name));
+    if (!existsSync(join(root, 'done'))) {
+      rmSync(root, { recursive: true, force: true });
+      mkdirSync(root, { recursive: true });
+      execFileSync('apt-get', ['download', '-qq', best.name, ...parts], {
+        env: this.env,
+        cwd: root,
+        stdio: 'pipe',
+      });
+      for (const archive of readdirSync(root)) {
+        execFileSync('dpkg-deb', ['-x', archive, '.'], { cwd: root });
+        rmSync(join(root, archive));
+      }
+      writeFileSync(join(root, 'done'), `${[best.name, ...parts].join('\n')}\n`);
+    }
+    const modules = ['usr/lib', 'lib']
+      .map((lib) => join(root, lib, 'modules', release))
+      .find((d) => existsSync(d));
+    const images = [join(root, 'boot', `vmlinuz-${release}`), ...(modules ? [join(modules, 'vmlinuz')] : [])];
+    const image = images.find((path) => existsSync(path));
+    if (image === undefined) throw new Error(`${best.name} has no vmlinuz at ${images.join(' or ')}`);
+    return { release, image, modules: modules && existsSync(join(modules, 'kernel')) ? modules : undefined };
+  }
+}
+
+/** Compares the numbers in two releases of a kernel, in their order. */
+function compareReleases(a: string, b: string): number {
+  const [left, right] = [a, b].map((text) => (text.match(/\d+/g) ?? []).map(Number)) as [number[], number[]];
+  for (let i = 0; i < Math.max(left.length, right.length); i++) {
+    const difference = (left[i] ?? -1) - (right[i] ?? -1);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}

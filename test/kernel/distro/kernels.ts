@@ -1,0 +1,116 @@
+// The kernels of Debian that the test runs, and how. Packages are looked up by pattern, because point releases change
+// their names.
+
+export type Architecture = 'amd64' | 'arm64' | 'armhf';
+
+export interface DistroKernel {
+  readonly name: string;
+  readonly arch: Architecture;
+  /** Which package has the kernel file; the newest that matches is taken. Group 1 is the kernel's release. */
+  readonly image: RegExp;
+}
+
+/** From 6.19 on the kernel file is in linux-binary-*, and its modules are in linux-modules-*. */
+function debian(arch: Architecture, flavour: string, version: string, prefix = ''): DistroKernel {
+  const release = `${version.replace('.', '\\.')}\\.[\\d.]+(?:-\\d+)?(?:\\+deb\\d+)?[\\d.]*-${flavour}`;
+  return { name: `${prefix}${version}`, arch, image: new RegExp(`^linux-(?:image|binary)-(${release})$`) };
+}
+
+export const distroKernels: readonly DistroKernel[] = [
+  ...['5.10', '6.1', '6.12', '6.18', '7.0', '7.1', '7.2', '7.3'].map((version) =>
+    debian('amd64', 'cloud-amd64', version),
+  ),
+  ...['6.1', '6.12', '7.1', '7.3'].map((version) => debian('arm64', 'cloud-arm64', version, 'arm64-')),
+  ...['5.10', '6.1', '6.12'].map((version) => debian('armhf', 'armmp', version, 'arm-')),
+  debian('armhf', 'armmp-lpae', '6.12', 'arm-lpae-'),
+];
+
+const main = 'http://deb.debian.org/debian';
+const security = 'http://deb.debian.org/debian-security';
+
+/** Suites that have them, as lines of sources.list name them. */
+export const suites: readonly string[] = [
+  `${main} bullseye`,
+  `${security} bullseye-security`,
+  `${main} bookworm`,
+  `${security} bookworm-security`,
+  `${main} bookworm-backports`,
+  `${main} trixie`,
+  `${security} trixie-security`,
+  `${main} trixie-backports`,
+];
+
+/** What is loaded, as far as the kernel has it. */
+export const wantedModules = ['crc32c_generic', 'xfs', 'kvm', 'kvm_amd', 'kvm_intel', 'nf_tables', 'bridge'];
+
+export interface Machine {
+  readonly qemu: readonly string[];
+  readonly console: string;
+  /** Debian's cross compiler. */
+  readonly compiler: string;
+  readonly cpus: readonly string[];
+  /** Where memory begins, for a copy of it. */
+  readonly memory: number;
+  /** Whether QEMU walks its page tables. */
+  readonly paging: boolean;
+}
+
+/**
+ * One thread for all CPUs, but on ARM, where two CPUs that wait for each other in stop_machine would never take turns.
+ * ARM's memory that is mapped low lies below 3 GiB without `highmem=off` too, as LPAE is not asked for.
+ */
+export const machines: Readonly<Record<Architecture, Machine>> = {
+  amd64: {
+    qemu: ['qemu-system-x86_64', '-accel', 'tcg,thread=single'],
+    console: 'ttyS0',
+    compiler: 'x86_64-linux-gnu-gcc',
+    cpus: [
+      'qemu64',
+      'Skylake-Server',
+      'Cascadelake-Server',
+      'Icelake-Server',
+      'EPYC',
+      'EPYC-Rome',
+      'EPYC-Milan',
+      'max',
+    ],
+    memory: 0,
+    paging: true,
+  },
+  arm64: {
+    qemu: ['qemu-system-aarch64', '-M', 'virt', '-accel', 'tcg,thread=single'],
+    console: 'ttyAMA0',
+    compiler: 'aarch64-linux-gnu-gcc',
+    cpus: ['cortex-a53', 'cortex-a76', 'max'],
+    memory: 0x40000000,
+    paging: false,
+  },
+  armhf: {
+    qemu: ['qemu-system-arm', '-M', 'virt', '-accel', 'tcg,thread=multi'],
+    console: 'ttyAMA0',
+    compiler: 'arm-linux-gnueabihf-gcc',
+    cpus: ['cortex-a15', 'cortex-a7'],
+    memory: 0x40000000,
+    paging: false,
+  },
+};
+
+export interface Options {
+  readonly name: string;
+  /** Words of the kernel's command line. */
+  readonly words: string;
+  readonly processors: number;
+  /** Whether QEMU is given VMCOREINFO, which it puts into dumps. It is in the guest's memory in any case. */
+  readonly note: boolean;
+}
+
+const options: readonly Options[] = [
+  { name: 'kaslr', words: '', processors: 2, note: true },
+  { name: 'nokaslr', words: 'nokaslr', processors: 1, note: false },
+  { name: 'off', words: 'mitigations=off', processors: 2, note: false },
+  { name: 'stuff', words: 'retbleed=stuff', processors: 2, note: true },
+  { name: 'lfence', words: 'spectre_v2=retpoline,lfence', processors: 2, note: false },
+];
+
+export const optionsOf = (arch: Architecture): readonly Options[] =>
+  arch === 'amd64' ? options : options.filter(({ name }) => /kaslr|off/.test(name));

@@ -1,0 +1,87 @@
+// What verify says of a dump of a distribution's kernel, and what it may say.
+import { spawnSync } from 'node:child_process';
+import { builtProgram } from '../../built.ts';
+import type { Unpacked } from './apt.ts';
+import type { Combination, Form } from './combination.ts';
+import { machines } from './kernels.ts';
+
+interface Table {
+  readonly name: string;
+  readonly compared: number;
+  readonly mismatches: number;
+}
+
+/** What is read of `textpoke.memory/1`. */
+interface Memory {
+  readonly tables: readonly Table[];
+  readonly modules?: readonly { name: string; notCompared?: string; tables: readonly Table[] }[];
+  readonly linkage?: readonly { table: string; compared: number }[];
+  readonly findings: readonly { rule: string; place: string; message: string }[];
+}
+
+/** A row of the table of results. */
+export interface Result {
+  readonly sites: number;
+  readonly moduleSites: number;
+  readonly modules: number;
+  readonly keys: number;
+  /** Findings as `RULE place`. */
+  readonly findings: readonly string[];
+  /** Modules that were not compared, and why. */
+  readonly left: readonly string[];
+  readonly seconds: number;
+}
+
+export interface True {
+  readonly release: RegExp;
+  readonly cpus: readonly string[];
+  readonly options: readonly string[];
+  /** Rule and function of each. */
+  readonly findings: readonly string[];
+}
+
+const textpoke = builtProgram();
+
+/** Runs verify as a user does; throws what it says when it compares nothing. */
+export function verifyDump(unpacked: Unpacked, form: Form, dump: string, combination: Combination): Result {
+  const start = performance.now();
+  const modules = unpacked.modules ? ['--modules', unpacked.modules] : [];
+  const { memory } = machines[combination.kernel.arch];
+  const where = form === 'raw' ? [`--physical=0x${memory.toString(16)}`] : [];
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [textpoke, 'verify', unpacked.image, '--memory', dump, ...where, ...modules, '--format', 'json'],
+    { encoding: 'utf8', maxBuffer: 1 << 28 },
+  );
+  if (stdout === '') throw new Error(`exit status ${status}: ${stderr.trim()}`);
+  const read = JSON.parse(stdout) as Memory;
+  const sum = (tables: readonly { compared: number }[]) =>
+    tables.reduce((all, table) => all + table.compared, 0);
+  return {
+    sites: sum(read.tables),
+    moduleSites: sum((read.modules ?? []).flatMap((module) => module.tables)),
+    modules: (read.modules ?? []).filter((module) => module.notCompared === undefined).length,
+    keys: sum(read.linkage ?? []),
+    findings: read.findings.map(({ rule, place }) => `${rule} ${place}`),
+    left: (read.modules ?? []).flatMap(({ name, notCompared }) =>
+      notCompared ? [`${name}: ${notCompared}`] : [],
+    ),
+    seconds: (performance.now() - start) / 1000,
+  };
+}
+
+/** Findings that are true: what the kernel of that release leaves undone (docs/kernel.md says why). */
+export const trueFindings: readonly True[] = [];
+
+/** The findings that are expected of a combination, in order. */
+export function expectedFindings(release: string, { cpu, options }: Combination): string[] {
+  return trueFindings
+    .filter(
+      (row) => row.release.test(release) && row.cpus.includes(cpu) && row.options.includes(options.name),
+    )
+    .flatMap((row) => row.findings)
+    .sort();
+}
+
+/** A finding without its offset, which another build of the same release would not have. */
+export const functionOf = (finding: string): string => finding.replace(/\+0x[0-9a-f]+/, '');
