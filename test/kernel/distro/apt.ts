@@ -1,10 +1,12 @@
 // Packages of Debian's kernels, through an apt of their own: nothing of the machine's is read but the keys of
 // debian-archive-keyring, and nothing of it is changed.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Architecture, type DistroKernel, suites } from './kernels.ts';
 
+/** How long the suites' lists are used again, in milliseconds. */
+const aDay = 24 * 60 * 60 * 1000;
 const keys = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 /** A kernel that was unpacked. */
@@ -56,9 +58,14 @@ export class Apt {
   /** Names of packages of kernels. A suite that cannot be had now, or has not this architecture, is left out. */
   private kernelNames(): readonly string[] {
     if (this.names) return this.names;
-    const update = spawnSync('apt-get', ['update', '-q'], { env: this.env, encoding: 'utf8' });
-    if (update.error) throw update.error;
-    for (const line of update.stderr.split('\n')) if (line.startsWith('E: Failed')) console.log(line);
+    const stamp = join(this.root, 'updated');
+    const updated = statSync(stamp, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (Date.now() - updated > aDay) {
+      const { error, stderr } = spawnSync('apt-get', ['update', '-q'], { env: this.env, encoding: 'utf8' });
+      if (error) throw error;
+      for (const line of stderr.split('\n')) if (line.startsWith('E: Failed')) console.log(line);
+      writeFileSync(stamp, '');
+    }
     const names = execFileSync('apt-cache', ['pkgnames', 'linux-'], { env: this.env, encoding: 'utf8' });
     this.names = names.split('\n');
     return this.names;
