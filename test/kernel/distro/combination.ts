@@ -96,7 +96,8 @@ export async function dumpGuest(
   return loaded.filter((name) => !failed.includes(name));
 }
 
-function compiledInit(directory: string, compiler: string): string {
+/** Compiles init.c; returns the program. */
+export function compiledInit(directory: string, compiler: string): string {
   const program = join(directory, 'init');
   execFileSync(compiler, ['-static', '-O2', join(import.meta.dirname, 'init.c'), '-o', program]);
   return program;

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import type { Report } from '../report.ts';
 import { Apt, type Unpacked } from './apt.ts';
 import { allCombinations, type Combination, dumpGuest, type Form, formsOf, nameOf } from './combination.ts';
-import type { Architecture, DistroKernel } from './kernels.ts';
+import { type Architecture, type DistroKernel, distroKernels } from './kernels.ts';
+import { verifyRunning } from './running.ts';
 import { expectedFindings, functionOf, type Result, verifyDump } from './verify.ts';
 
 /** Which combinations run: lists of names with commas between; none of these runs `usual`. */
@@ -32,10 +33,13 @@ const usual = [
   'arm-6.1 cortex-a15 kaslr',
 ];
 
+/** Whether nothing is asked for. */
+const isUsual = ({ kernels, cpus, options, all }: Pick): boolean => !all && !kernels && !cpus && !options;
+
 /** The combinations that are asked for. Throws when a name is unknown, or nothing is left. */
 function pick({ kernels, cpus, options, all }: Pick): Combination[] {
   const known = allCombinations();
-  if (!all && kernels === undefined && cpus === undefined && options === undefined)
+  if (isUsual({ kernels, cpus, options, all }))
     return known.filter((combination) => usual.includes(nameOf(combination)));
   const wanted = (list: string | undefined, of: (combination: Combination) => string) => {
     const names = list?.split(',');
@@ -74,6 +78,9 @@ export async function distro(report: Report, directory: string, picked: Pick): P
     // After each, so that a run that is ended early has told what it found.
     writeFileSync(join(directory, 'distro.md'), `${[...head, ...rows].join('\n')}\n`);
   }
+  const node = distroKernels.find(({ name }) => name === '6.12');
+  const guest = node && isUsual(picked) ? unpacked(node) : undefined;
+  if (guest) await verifyRunning(report, directory, guest);
   report.say('');
   for (const row of [...head, ...rows]) report.say(row);
 }

@@ -1,5 +1,6 @@
 /* What runs as init in a distribution's kernel: loads the modules that /modules names, in that order, stands still to
- * have its memory dumped, switches some static keys, and stands still again. */
+ * have its memory dumped, switches some static keys, and stands still again. Then it runs /verify, if that is there,
+ * as often as it is let go on. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void put(const char *path, const char *text) {
@@ -36,6 +38,27 @@ static void load(const char *path) {
   close(fd);
 }
 
+/* Runs a script of one line: a program and its arguments. */
+static void verify(void) {
+  static char line[1000];
+  char *words[20], *rest;
+  int count = 0, status = 0;
+  FILE *file = fopen("/verify", "r");
+  if (!fgets(line, sizeof line, file))
+    perror("/verify");
+  fclose(file);
+  for (char *word = strtok_r(line, " \n", &rest); word && count < 19; word = strtok_r(NULL, " \n", &rest))
+    words[count++] = word;
+  words[count] = NULL;
+  if (fork() == 0) {
+    execv(words[0], words);
+    perror(words[0]);
+    _exit(99);
+  }
+  wait(&status);
+  printf("verify ended: %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+}
+
 int main(void) {
   static const char *const places[][2] = {
       {"/proc", "proc"}, {"/sys", "sysfs"}, {"/sys/kernel/tracing", "tracefs"}, {"/sys/kernel/debug", "debugfs"}};
@@ -59,6 +82,10 @@ int main(void) {
   put("/sys/kernel/debug/sched/preempt", "full");
   put("/proc/sys/kernel/sched_schedstats", "1");
   rest("switched");
+  while (access("/verify", R_OK) == 0) {
+    verify();
+    rest("verified");
+  }
   reboot(RB_POWER_OFF);
   return 0;
 }

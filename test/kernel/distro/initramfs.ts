@@ -1,6 +1,6 @@
 // The initial file system of a distribution's kernel: init.c, and modules in the order in which they can be loaded.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 /** What unpacks a module, by the end of its name. */
@@ -35,14 +35,16 @@ function needs(module: Buffer): string[] {
 }
 
 /**
- * Writes DIRECTORY/initramfs.gz with `init` (a program) and those modules with what they need. A module that the
- * kernel does not have is left out. Returns the archive and the modules' names in the order of loading.
+ * Writes DIRECTORY/initramfs.cpio with `init` (a program), those modules with what they need, and what `more` puts
+ * into its directory. A module that the kernel does not have is left out. Returns the archive and the modules' names in
+ * the order of loading.
  */
 export function distroInitramfs(
   directory: string,
   init: string,
   modules: string | undefined,
   wanted: readonly string[],
+  more: (root: string) => void = () => undefined,
 ): { archive: string; loaded: string[] } {
   const root = join(directory, 'initramfs');
   rmSync(root, { recursive: true, force: true });
@@ -64,8 +66,8 @@ export function distroInitramfs(
   writeFileSync(join(root, 'modules'), loaded.map((name) => `/${name}.ko\n`).join(''));
   writeFileSync(join(root, 'init'), readFileSync(init), { mode: 0o755 });
   mkdirSync(join(root, 'dev'));
-  const archive = join(directory, 'initramfs.gz');
-  if (existsSync(archive)) rmSync(archive);
-  execFileSync('sh', ['-c', 'find . | cpio -o -H newc --quiet | gzip -1 > ../initramfs.gz'], { cwd: root });
+  more(root);
+  const archive = join(directory, 'initramfs.cpio');
+  execFileSync('sh', ['-c', 'find . | cpio -o -H newc --quiet > ../initramfs.cpio'], { cwd: root });
   return { archive, loaded };
 }
