@@ -69,7 +69,7 @@ export async function dumpGuest(
     ...[...machine.qemu, '-cpu', cpu, '-smp', `${options.processors}`, '-m', `${megabytes}`],
     ...(options.note ? ['-device', 'vmcoreinfo'] : []),
     ...['-kernel', unpacked.image, '-initrd', archive],
-    ...['-append', `console=${machine.console} panic=-1 ${options.words}`.trim()],
+    ...['-append', `${machine.words} ${options.words}`.trim()],
   ]);
   try {
     await guest.line('at rest: booted');

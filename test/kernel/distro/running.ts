@@ -53,7 +53,7 @@ function unusedSite(image: string): Site {
 }
 
 export async function verifyRunning(report: Report, directory: string, unpacked: Unpacked): Promise<void> {
-  const { qemu, console, compiler } = machines.amd64;
+  const { qemu, words, compiler } = machines.amd64;
   const init = compiledInit(directory, compiler);
   const modules = unpacked.modules;
   const { archive } = distroInitramfs(directory, init, modules, wantedModules, (root) =>
@@ -64,7 +64,7 @@ export async function verifyRunning(report: Report, directory: string, unpacked:
   rmSync(stub, { force: true });
   const guest = new Guest(directory, [
     ...[...qemu, '-cpu', 'qemu64', '-smp', '2', '-m', '1024', '-gdb', `unix:${stub},server=on,wait=off`],
-    ...['-kernel', unpacked.image, '-initrd', archive, '-append', `console=${console} panic=-1`],
+    ...['-kernel', unpacked.image, '-initrd', archive, '-append', words],
   ]);
   const verified = async (): Promise<string> => {
     const from = guest.text.length;
