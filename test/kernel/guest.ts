@@ -1,7 +1,7 @@
 // A guest of QEMU: what it prints, what it is told, and what is done while it stands still.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
+import { appendFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Qmp } from './qmp.ts';
 
@@ -16,16 +16,21 @@ export class Guest {
   private readonly socket: string;
   private readonly process: ChildProcess;
 
-  /** Starts QEMU with `command` (its name and arguments) and its machine protocol on a socket in `directory`. */
+  /**
+   * Starts QEMU with `command` (its name and arguments) and its machine protocol on a socket in `directory`; what the
+   * guest prints is also kept there, in console.log.
+   */
   constructor(directory: string, command: readonly string[]) {
     this.socket = join(directory, 'qmp');
-    rmSync(this.socket, { force: true });
+    const log = join(directory, 'console.log');
+    for (const path of [this.socket, log]) rmSync(path, { force: true });
     const [name = '', ...args] = command;
     const all = [...args, '-nographic', '-no-reboot', '-qmp', `unix:${this.socket},server=on,wait=off`];
     this.process = spawn(name, all, { stdio: ['pipe', 'pipe', 'pipe'] });
     for (const stream of [this.process.stdout, this.process.stderr])
       stream?.on('data', (bytes: Buffer) => {
         this.text += bytes.toString('latin1');
+        appendFileSync(log, bytes);
       });
   }
 
