@@ -2,16 +2,17 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
-/** Sends a packet and waits for the answer, without its frame. */
+/** Sends a packet and waits for the answer, without its frame. That the guest stands still now is told in between. */
 async function ask(socket: Socket, packet: string): Promise<string> {
   const sum = [...packet].reduce((all, letter) => (all + letter.charCodeAt(0)) & 0xff, 0);
   socket.write(`$${packet}#${sum.toString(16).padStart(2, '0')}`);
   let text = '';
   for (;;) {
-    const answer = /\$([^#]*)#[0-9a-f]{2}/.exec(text);
-    if (answer) {
-      socket.write('+');
-      return answer[1] as string;
+    const packets = [...text.matchAll(/\$([^#]*)#[0-9a-f]{2}/g)].map(([, content]) => content as string);
+    const answer = packets.find((content) => !/^[TS][0-9a-f]{2}/.test(content));
+    if (answer !== undefined) {
+      socket.write('+'.repeat(packets.length));
+      return answer;
     }
     const [more] = (await once(socket, 'data')) as [string];
     text += more;

@@ -2,7 +2,7 @@
 // nothing; then a site is changed from outside, and it finds that.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { builtProgram } from '../../built.ts';
 import { Guest } from '../guest.ts';
 import type { Report } from '../report.ts';
@@ -21,8 +21,10 @@ function putNode(root: string, { release, image }: Unpacked): void {
   put(process.execPath, '/bin/node');
   const linked = execFileSync('ldd', [process.execPath], { encoding: 'utf8' });
   for (const [, path] of linked.matchAll(/(\/\S+) \(0x/g)) put(path as string);
-  const textpoke = dirname(dirname(builtProgram()));
-  for (const name of ['bin/textpoke.js', 'bin/package.json', 'dist/textpoke.cjs', 'dist/textpoke.cjs.cache'])
+  const program = builtProgram();
+  const textpoke = dirname(dirname(program));
+  const bundle = join('dist', 'textpoke.cjs');
+  for (const name of [relative(textpoke, program), join('bin', 'package.json'), bundle, `${bundle}.cache`])
     put(join(textpoke, name), `/textpoke/${name}`);
   put(image, `/boot/vmlinuz-${release}`);
   const modules = `/lib/modules/${release}`;
@@ -30,7 +32,7 @@ function putNode(root: string, { release, image }: Unpacked): void {
   execFileSync('sh', ['-c', `cp *.ko .${modules}/`], { cwd: root });
   writeFileSync(
     join(root, 'verify'),
-    `/bin/node /textpoke/bin/textpoke.js verify --running --modules ${modules}\n`,
+    `/bin/node /textpoke/${relative(textpoke, program)} verify --running --modules ${modules}\n`,
   );
 }
 
