@@ -68,8 +68,10 @@ export type {
 export type { ComparedDocument, DiffDocument, DifferenceDocument, SiteDocument } from './output/diff.ts';
 export type { DumpDocument, FileDocument, TableDocuments } from './output/dump.ts';
 export type { MemoryCall, MemoryDocument, MemoryKey, MemoryPlace } from './output/memory.ts';
+export type { MemoryModule } from './output/memory-modules.ts';
 export type { FindingDocument, SuppressedDocument, VerifyDocument } from './output/verify.ts';
-export type { ComparedTable } from './verify/memory.ts';
+export type { ComparedTable } from './verify/compared.ts';
+export type { LinkedKeys } from './verify/linkage-check.ts';
 export type { Need, Rule, Severity } from './verify/rules/rule.ts';
 export { type RuleId, ruleIds, rules } from './verify/rules.ts';
 export type { ConfigDocument, Suppression } from './verify/suppressions.ts';

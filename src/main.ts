@@ -193,6 +193,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     )
     .option('--scenario <file>', 'run the steps of a JSON file at the end')
     .addOption(expandLimit('what is compressed'))
+    .option('--raw', 'also store the pointers of keys to their entries, as in memory')
     .option('--states', 'print every byte string that each place can hold')
     .option('--trace', 'show each write: before, after, reason')
     .addOption(debugDirectory())
@@ -233,6 +234,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       ]),
     )
     .option('--slide <n>', 'how far the system moved the image, if not in the dump', address)
+    .option('--modules <dir>', 'where the modules of a kernel are: /lib/modules/VERSION')
     .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
     .addOption(
       new Option('--physical [address@byte]', 'raw dump of physical memory (repeatable: parts of it)')

@@ -7,6 +7,7 @@ import type { Image } from '../image/image.ts';
 import { branchAt, branchBytes, branchPatch, branchSizes, wantsJump } from '../kinds/static-branch/demand.ts';
 import { staticBranch } from '../kinds/static-branch/kind.ts';
 import { type BranchSite, branchFields } from '../kinds/static-branch/table.ts';
+import { linkKeys } from './link-keys.ts';
 import type { Module, Runtime } from './runtime.ts';
 import { sortTable } from './sort-table.ts';
 import { made } from './text-poke.ts';
@@ -101,7 +102,9 @@ export function jumpLabelInit(runtime: Runtime): void {
     return { ...patch, allowed: [...patch.allowed, { bytes: left, meaning: 'jump left by the compiler' }] };
   };
   poker.poke(made(sites, patchOf));
-  runtime.replaceSites(staticBranch, sort(runtime, image, sites));
+  const sorted = sort(runtime, image, sites);
+  runtime.replaceSites(staticBranch, sorted);
+  linkKeys(runtime, sorted, 0);
 }
 
 /**

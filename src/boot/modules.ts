@@ -1,30 +1,21 @@
 // Kernel modules: linked in memory behind the image, their sites keyed to its keys, and gone after unload
 // (kernel/module/main.c; jump_label_add_module, static_call_add_module, alternatives_smp_module_add).
-import { parse } from 'node:path';
 import { alignUp } from '../bytes/integer.ts';
 import type { UpFill } from '../demand/patch.ts';
-import { SiteLists } from '../demand/sites.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { readElf } from '../elf/read.ts';
 import { inFile, TextpokeError } from '../errors.ts';
+import { exported, moduleName } from '../image/exports.ts';
 import { type Guest, Image } from '../image/image.ts';
 import { readStaticCalls } from '../image/static-calls.ts';
-import { readImageTable } from '../image/tables.ts';
-import { kinds } from '../kinds/registry.ts';
+import { moduleSites } from '../kinds/registry.ts';
 import { staticBranch } from '../kinds/static-branch/kind.ts';
 import { staticCall } from '../kinds/static-call/kind.ts';
-import type { CallSite } from '../kinds/static-call/table.ts';
-import { trampolineKeys } from '../kinds/trampoline-key/kind.ts';
 import { linkObjects } from '../link/link.ts';
 import { fitPart } from './cpus.ts';
 import { addModuleBranches } from './jump-label.ts';
 import type { Module, Runtime } from './runtime.ts';
 import { addModuleCalls } from './static-call.ts';
-
-/** A module's name: its file's, as the kernel has it. */
-export function moduleName(path: string): string {
-  return parse(path.replace(/\.(gz|xz|zst)$/, '')).name.replaceAll('-', '_');
-}
 
 /**
  * Loads a relocatable object. Errors: `link-failed` (a symbol that nobody defines or exports), `step-refused`,
@@ -45,14 +36,10 @@ export function loadModule(runtime: Runtime, file: ElfFile, fill: UpFill): Modul
     const calls = readStaticCalls(image);
     runtime.change({ program: { ...before.program, calls: new Map([...before.program.calls, ...calls]) } });
     try {
-      const lists = new SiteLists(
-        new Map(kinds.filter((kind) => kind.isInModules).map((kind) => [kind.id, kind.read(image)])),
-      );
-      const calling = withKeys(runtime, lists.of(staticCall));
       const read: Module = {
         ...guest,
         calls,
-        sites: lists.with(staticCall, calling),
+        sites: moduleSites(image, runtime.image),
         imports: new Set(imports.keys()),
         uses: new Set([...imports.values()].filter((from) => from !== undefined)),
       };
@@ -116,31 +103,4 @@ function linkModule(
   };
   const { bytes } = linkObjects([file], { base: alignUp(image.end, image.arch.pageSize), external });
   return new Image(readElf(name, bytes));
-}
-
-/** The address of a symbol that a module may use: in a kernel one that has a __ksymtab entry, else any global one. */
-export function exported({ symbols }: Image, name: string): number | undefined {
-  const address = symbols.globalAddressOf(name);
-  if (address === undefined) return undefined;
-  return symbols.hasExports && symbols.addressOf(`__ksymtab_${name}`) === undefined ? undefined : address;
-}
-
-/** The site of a call whose key is not exported names the trampoline: the image knows the key. Error `step-refused`. */
-function withKeys({ image }: Runtime, sites: readonly CallSite[]): CallSite[] {
-  const keys = new Map<number, number>();
-  if (sites.some(({ key }) => image.codeAt(key))) {
-    for (const { fields } of readImageTable(image, trampolineKeys)) {
-      const [trampoline, key] = fields as [number, number];
-      if (!keys.has(trampoline)) keys.set(trampoline, key);
-    }
-  }
-  return sites.map((site) => {
-    if (!image.codeAt(site.key)) return site;
-    const key = keys.get(site.key);
-    if (key !== undefined) return { ...site, key };
-    throw new TextpokeError(
-      'step-refused',
-      `Failed to fixup __raw_static_call() usage at: ${image.describe(site.address)} (${image.describe(site.key)} has no entry in ${trampolineKeys.name})`,
-    );
-  });
 }

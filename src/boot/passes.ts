@@ -24,6 +24,8 @@ export interface BootOptions {
   /** Undefined: DS prefixes. */
   readonly upFill?: UpFill | undefined;
   readonly steps?: readonly BootStep[] | undefined;
+  /** Keys get pointers to their entries; false unless given. */
+  readonly raw?: boolean | undefined;
   /** Which runtime patches; undefined: the one that the image asks for. */
   readonly profile?: Profile | undefined;
   /** Opens a module's file, for steps that load one; undefined: reads it from the disk. */
@@ -56,7 +58,7 @@ export const runTime = 'run time';
 export function replayBoot(image: Image, options: BootOptions = {}): Runtime {
   const { upFill = 'ds', progress = () => {}, steps = [] } = options;
   progress('reading the tables');
-  const runtime = new Runtime(programOf(image, { profile: options.profile }));
+  const runtime = new Runtime(programOf(image, { profile: options.profile }), options.raw);
   requireKeysOutside(runtime.program);
   runtime.log.note(lossOf(runtime.program));
   for (const phase of phases) {

@@ -56,10 +56,13 @@ export interface RunState {
 export class Runtime {
   readonly poker: TextPoker;
   readonly log = new Log();
+  /** True where keys get pointers to their entries, as a kernel's have them. */
+  readonly raw: boolean;
   state: RunState;
 
   /** The program's image must lie in memory of its own: it is written to. */
-  constructor(program: Program) {
+  constructor(program: Program, raw = false) {
+    this.raw = raw;
     this.poker = new TextPoker(program.image);
     this.state = {
       program,

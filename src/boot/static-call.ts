@@ -26,6 +26,7 @@ import {
   readCallValue,
   sameValue,
 } from '../kinds/static-call/values.ts';
+import { linkKeys } from './link-keys.ts';
 import type { Module, Runtime } from './runtime.ts';
 import { sortTable } from './sort-table.ts';
 import { storeFunction, storePointer } from './store-function.ts';
@@ -89,7 +90,9 @@ export function staticCallInit(runtime: Runtime): void {
       return patchTo(runtime, site, [value], value);
     }),
   );
-  runtime.replaceSites(staticCall, sort(runtime, program.image, sites));
+  const sorted = sort(runtime, program.image, sites);
+  runtime.replaceSites(staticCall, sorted);
+  linkKeys(runtime, sorted, 1);
   storeSymbolic(runtime);
   if (program.profile.initPatchesTrampolines) followKeys(runtime, program.calls.values());
 }

@@ -3,13 +3,15 @@ import type { UpFill } from '../demand/patch.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { printable, TextpokeError } from '../errors.ts';
 import { type Input, nameOf } from '../files/input.ts';
+import { exported } from '../image/exports.ts';
 import { resolvePlace } from '../image/names.ts';
 import type { StaticCall } from '../image/static-calls.ts';
 import { cpuDown, cpuUp } from './cpus.ts';
 import { checkExpectation, type Expectation } from './expectation.ts';
+import { sealKeys } from './link-keys.ts';
 import type { Reserved } from './log.ts';
 import { requireComplete } from './losses.ts';
-import { exported, loadModule, unloadModule } from './modules.ts';
+import { loadModule, unloadModule } from './modules.ts';
 import { textReserved } from './reserved.ts';
 import type { Runtime } from './runtime.ts';
 import { callsNamed, forceReinit, updateStaticCall } from './static-call.ts';
@@ -162,6 +164,7 @@ function carryOut(
       break;
     case 'freeInit':
       runtime.change({ initFreed: true });
+      sealKeys(runtime);
       break;
     case 'forceReinit':
       forceReinit(runtime);

@@ -7,7 +7,7 @@ import type { StaticCall } from '../image/static-calls.ts';
 import type { Runtime } from './runtime.ts';
 
 /** An address or a count as a word of the image. */
-function wordBytes(image: Image, value: number): Uint8Array {
+export function wordBytes(image: Image, value: number): Uint8Array {
   const word = new Uint8Array(image.arch.wordSize);
   const view = new ByteView(word, image.file.header.little);
   if (word.length === 8) view.setS64(0, value);

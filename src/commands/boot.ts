@@ -17,7 +17,7 @@ import { Progress, print, printError, warn } from '../output/console.ts';
 import { jsonText } from '../output/text.ts';
 
 export interface BootArguments
-  extends Pick<BootOptions, 'cpus' | 'upFill' | 'profile' | 'states' | 'expandLimit'> {
+  extends Pick<BootOptions, 'cpus' | 'upFill' | 'profile' | 'raw' | 'states' | 'expandLimit'> {
   output?: string;
   module?: string[];
   scenario?: string;

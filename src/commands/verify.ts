@@ -12,7 +12,7 @@ type SharedArguments = 'cpus' | 'failOn' | 'original' | 'baseline' | 'locks' | '
 
 export interface VerifyArguments
   extends Pick<VerifyOptions, SharedArguments>,
-    Pick<VerifyMemoryOptions, 'base' | 'physical' | 'slide'> {
+    Pick<VerifyMemoryOptions, 'base' | 'physical' | 'slide' | 'modules'> {
   config?: string;
   debugDir?: string[];
   memory?: string;
@@ -27,7 +27,7 @@ export async function runVerify(
 ): Promise<number> {
   const file = given ?? (running ? runningKernelFile() : undefined);
   if (file === undefined) throw new TextpokeError('usage', 'an image is required, or --running');
-  requireDump(memory, args);
+  requireDump(memory, running, args);
   const { passed, reports, notes } = await withImage<Verification<unknown>>(
     file,
     args,
@@ -55,7 +55,16 @@ export async function runVerify(
 }
 
 /** Options that say something of a dump need one. */
-function requireDump(memory: string | undefined, { base, physical }: VerifyArguments): void {
+function requireDump(
+  memory: string | undefined,
+  running: boolean,
+  { base, physical, modules }: VerifyArguments,
+): void {
+  if (memory === undefined && !running && modules !== undefined)
+    throw new TextpokeError(
+      'usage',
+      '--modules is about a kernel that runs, which --memory or --running names',
+    );
   const option = base !== undefined ? '--base' : physical !== undefined ? '--physical' : undefined;
   if (memory === undefined && option !== undefined)
     throw new TextpokeError('usage', `${option} says where a raw image lies, which --memory names`);

@@ -18,6 +18,12 @@ export interface Mapped<Space> {
   readonly image: Space;
 }
 
+/** A segment of such an image. */
+interface MappedLoad<Space> {
+  readonly image: Space;
+  readonly load: Segment;
+}
+
 /** Bytes without a place in the file that may be asked for at once. */
 const mostZeros = 1 << 20;
 
@@ -32,7 +38,7 @@ export class AddressSpace {
   /** Bytes written where the file has none (.bss), by address. */
   private readonly written = new Map<number, number>();
   private readonly mapped: Mapped<this>[] = [];
-  private guestOrder: AddressOrder<Mapped<this>> | undefined;
+  private guestOrder: AddressOrder<MappedLoad<this>> | undefined;
   private dynamicTable: DynamicTable | undefined;
 
   /** Errors: `not-an-image` for an object or a file without loadable segments, `machine-unsupported`. */
@@ -46,11 +52,6 @@ export class AddressSpace {
     }
     this.loads = loadsOf(file);
     this.segmentOrder = new AddressOrder(this.loads, ({ vaddr, memsz }) => [vaddr, memsz]);
-  }
-
-  /** Where the last of its own segments ends. */
-  private get ownEnd(): number {
-    return this.loads.reduce((end, { vaddr, memsz }) => Math.max(end, vaddr + memsz), 0);
   }
 
   private segmentOf(address: Address, length: number): Segment | undefined {
@@ -79,12 +80,12 @@ export class AddressSpace {
   /** The module that an address lies in. */
   protected guestAt(address: Address): this | undefined {
     if (this.mapped.length === 0) return undefined;
-    this.guestOrder ??= new AddressOrder(this.mapped, ({ image }) => {
-      const start = image.loads[0]?.vaddr ?? 0;
-      return [start, image.ownEnd - start];
-    });
-    const guest = this.guestOrder.at(address)?.image;
-    return guest?.contains(address) ? guest : undefined;
+    // Code and data of a module may lie far apart, with other modules between them.
+    this.guestOrder ??= new AddressOrder(
+      this.mapped.flatMap(({ image }) => image.loads.map((load) => ({ image, load }))),
+      ({ load }) => [load.vaddr, load.memsz],
+    );
+    return this.guestOrder.at(address)?.image;
   }
 
   /** True when [address, address + length) lies in a loaded segment. */

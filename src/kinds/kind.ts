@@ -138,7 +138,30 @@ export interface Kind<S extends Site = Site, E extends DumpedEntry = DumpedEntry
   reserves?(image: Image, site: S, range: AskedRange): boolean;
   /** True where kernel modules bring sites as well. */
   readonly isInModules?: true;
+  /** The sites of a module with the keys that only the kernel knows; `image` has both, `tables` is the kernel's file. */
+  withKeys?(image: Image, sites: readonly S[], tables: Image): readonly S[];
+  /** How a running kernel finds the sites of a key: its word behind the count or the function leads to them. */
+  readonly link?: KeyLinkRow<S>;
 }
+
+/** Facts about that word, and about the lists that it leads to once modules have sites. */
+export interface KeyLinkRow<S extends Site = Site> {
+  /** The fields of a site's entry, flags included. */
+  fields(site: S): readonly number[];
+  /** True where the low bits of the word say what the key was built as, and that a list follows; else bit 0 says that none does. */
+  readonly isTyped: boolean;
+  /** Members of `struct module` with the table and with the number of its entries. */
+  readonly module: readonly [table: string, count: string];
+  /** The structure of a list's elements, its member with the entries, and the order of its three pointers where no BTF says. */
+  readonly list: {
+    readonly struct: string;
+    readonly entries: string;
+    readonly order: readonly ['next', 'entries' | 'mod', 'entries' | 'mod'];
+  };
+}
+
+/** A kind whose sites a running kernel finds by their keys. */
+export type LinkedKind = Kind<KeyedSite> & { readonly link: KeyLinkRow<KeyedSite> };
 
 /** A range of code that somebody else wants to change. */
 export interface AskedRange {

@@ -1,6 +1,7 @@
 // The kinds of sites that textpoke knows, one row each. A new kind is a folder beside this file and a row here.
 import type { TableRow } from '../bytes/table.ts';
 import { type Program, type ProgramSource, readProgram } from '../demand/program.ts';
+import { SiteLists } from '../demand/sites.ts';
 import type { Image } from '../image/image.ts';
 import { barrier, type DumpedBarrier } from './barrier/kind.ts';
 import { type Group, isKind, type Kind, type TableKind } from './kind.ts';
@@ -57,6 +58,23 @@ export const tables: readonly TableRow[] = tableKinds.map(({ table }) => table);
 /** The program of an image with the sites of every kind. Errors as `readProgram`. */
 export function programOf(image: Image, source?: ProgramSource): Program {
   return readProgram(image, kinds, source);
+}
+
+/**
+ * The sites that a module lists, with the keys of those whose entries leave them to the kernel. `image` is the kernel
+ * with its modules, `tables` its file. Errors: `table-malformed`, `step-refused`.
+ */
+export function moduleSites(of: Image, image: Image, tables = image): SiteLists {
+  return new SiteLists(
+    new Map(
+      kinds
+        .filter((kind) => kind.isInModules)
+        .map((kind) => {
+          const sites = kind.read(of);
+          return [kind.id, kind.withKeys?.(image, sites, tables) ?? sites];
+        }),
+    ),
+  );
 }
 
 /** How many sites a program has that patching changes; without any there is nothing to boot or to verify. */

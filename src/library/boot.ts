@@ -33,6 +33,11 @@ export interface BootOptions {
   readonly expandLimit?: number | undefined;
   /** What happens after boot and modules, in order; `parseScenario` reads steps from JSON. */
   readonly steps?: readonly BootStep[] | undefined;
+  /**
+   * Keys get pointers to their entries as well, as they have them in the memory of a kernel that runs where it is
+   * linked; false unless given.
+   */
+  readonly raw?: boolean | undefined;
   /** Makes the allow-list of states; false unless given. */
   readonly states?: boolean | undefined;
 }
@@ -88,13 +93,14 @@ export function allSteps({ modules = [], steps = [] }: BootOptions): BootStep[] 
 /** Boots a program that is loaded, and carries out its steps; `progress` is told of each. Errors as `boot`. */
 export function bootProgram(
   { image, openModule }: LoadedProgram,
-  { cpus, upFill, profile }: BootOptions,
+  { cpus, upFill, profile, raw }: BootOptions,
   steps: readonly BootStep[],
   progress?: (what: string) => void,
 ): Runtime {
   return replayBoot(image, {
     cpus: requireCpus(cpus),
     upFill,
+    raw,
     steps,
     profile: profile === undefined ? undefined : profileNamed(profile),
     openModule,

@@ -1,13 +1,16 @@
 // The library's verifyMemory: holds the memory of a system against the image that it runs.
 import { debugPlacesOf } from '../dwarf/debug-files.ts';
-import { inFile } from '../errors.ts';
+import { inFile, TextpokeError } from '../errors.ts';
 import { type Input, nameOf, pathOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
+import { runningKernel } from '../memory/kernel/kernel.ts';
+import { findModuleFiles } from '../memory/kernel/module-files.ts';
 import { locateImage } from '../memory/locate.ts';
+import type { ImagePlace } from '../memory/memory.ts';
 import { type OpenSnapshot, openSnapshot } from '../memory/open.ts';
 import type { PhysicalRange, RawLayout } from '../memory/raw.ts';
 import { type MemoryDocument, memoryJson, memoryNotes, memoryText } from '../output/memory.ts';
-import { verifyMemory as compareMemory, type VerifiedMemory } from '../verify/memory.ts';
+import { verifyMemory as compareMemory, type KernelBeyond, type VerifiedMemory } from '../verify/memory.ts';
 import { makeReport } from '../verify/report.ts';
 import { withImage } from './image.ts';
 import { addressOf, requireCpus } from './numbers.ts';
@@ -25,10 +28,12 @@ export interface VerifyMemoryOptions extends ReportOptions {
   readonly base?: number | bigint | undefined;
   /** The snapshot is a raw image of physical memory: where its parts lie, in order of the file; none: all from 0 on. */
   readonly physical?: readonly PhysicalPart[] | undefined;
-  /** Bytes that a compressed image may expand to; undefined: 64 MiB, or 20 times its size if that is more. */
-  readonly expandLimit?: number | undefined;
   /** How far the system moved the image, in bytes; undefined: the snapshot tells. */
   readonly slide?: number | bigint | undefined;
+  /** The directory that has the files of a kernel's modules, such as `/lib/modules/VERSION`; undefined: they are named, and not compared. */
+  readonly modules?: string | undefined;
+  /** Bytes that a compressed image or module may expand to; undefined: 64 MiB, or 20 times its size if that is more. */
+  readonly expandLimit?: number | undefined;
 }
 
 /** A part of a raw image, up to the next one: the bytes from `offset` on are the physical memory from `address` on. */
@@ -88,9 +93,10 @@ export async function verifyOpenMemory(
   const slide = addressOf('slide', options.slide);
   const memory = open();
   try {
-    const verified = inFile(name, () => {
-      const place = locateImage(image, memory, slide);
-      return leastOf(times, () => compareMemory(image, place, cpus));
+    const place = inFile(name, () => locateImage(image, memory, slide));
+    const verified = await leastOf(times, async () => {
+      const kernel = await kernelBeyond(image, place, name, options);
+      return inFile(name, () => compareMemory(image, place, cpus, kernel));
     });
     const report = makeReport(nameOf(input), verified.image, verified.findings, {
       configuration,
@@ -108,10 +114,10 @@ export async function verifyOpenMemory(
 }
 
 /** What is compared while it changes: what is wrong is so each time, and a site that was being patched is not. */
-function leastOf(times: number, compare: () => VerifiedMemory): VerifiedMemory {
-  let least = compare();
+async function leastOf(times: number, compare: () => Promise<VerifiedMemory>): Promise<VerifiedMemory> {
+  let least = await compare();
   for (let i = 1; i < times && least.findings.length > 0; i++) {
-    const again = compare();
+    const again = await compare();
     if (again.findings.length < least.findings.length) least = again;
   }
   return least;
@@ -128,4 +134,22 @@ function rawLayoutOf({ base, physical }: VerifyMemoryOptions): RawLayout | undef
     }),
   );
   return { physical: parts.length > 0 ? parts : [{ address: 0, offset: 0 }] };
+}
+
+/** What is known of a running kernel beyond its image. Error `memory-unsupported` where its modules cannot be known. */
+async function kernelBeyond(
+  image: Image,
+  place: ImagePlace,
+  name: string,
+  { modules, expandLimit }: VerifyMemoryOptions,
+): Promise<KernelBeyond | undefined> {
+  const running = inFile(name, () => runningKernel(image, place));
+  if (modules === undefined) return running && { running, files: undefined };
+  if (!running?.list) {
+    const why = running ? running.why : 'the image is no kernel';
+    throw new TextpokeError('memory-unsupported', `--modules: the modules cannot be found: ${why}`, {
+      file: name,
+    });
+  }
+  return { running, files: await findModuleFiles(image, running, modules, expandLimit) };
 }

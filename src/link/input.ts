@@ -41,7 +41,18 @@ export interface Output {
   address: number;
   fileOffset: number;
   readonly pieces: Piece[];
+  /** Of a section that a loader has put somewhere already: whether its memory is still there. */
+  readonly placed?: 'here' | 'gone';
 }
+
+/** Where a loader has put a section of an object; `isGone` once its memory was given back. */
+export interface SectionPlace {
+  readonly address: number;
+  readonly isGone: boolean;
+}
+
+/** The places of an object's sections; a section without one is no part of the link. */
+export type SectionPlaces = (section: Section) => SectionPlace | undefined;
 
 export interface LinkObject {
   readonly file: ElfFile;
@@ -64,8 +75,15 @@ export class LinkInput {
   readonly offsetTable = blankOutput('.got', SHF_ALLOC | SHF_WRITE, SHT_PROGBITS);
   private readonly groups = new Set<string>();
 
-  constructor(arch: Arch) {
+  /** Where sections are, when they are not to be laid out one behind the other. */
+  readonly places: SectionPlaces | undefined;
+  /** Whose relocations are carried out. */
+  readonly filled: 'all' | 'tables';
+
+  constructor(arch: Arch, places?: SectionPlaces, filled: 'all' | 'tables' = 'all') {
     this.arch = arch;
+    this.places = places;
+    this.filled = filled;
   }
 
   get little(): boolean {
@@ -147,12 +165,34 @@ export class LinkInput {
   }
 
   private place(object: LinkObject, section: Section): void {
+    if (this.places) {
+      this.keepPlace(object, section, this.places);
+      return;
+    }
     const output = this.output(outputName(section.name), section.flags, section.type);
     output.align = Math.max(output.align, section.addralign, 1);
     const offset = alignUp(output.size, section.addralign);
     const bytes = section.type === SHT_NOBITS ? new Uint8Array(0) : object.file.data(section).slice();
     const piece: Piece = { object, section, output, offset, bytes };
     output.size = offset + section.size;
+    output.pieces.push(piece);
+    object.pieces.set(section.index, piece);
+  }
+
+  /** A section that lies somewhere already is an output of its own, whatever others are called the same. */
+  private keepPlace(object: LinkObject, section: Section, places: SectionPlaces): void {
+    const place = places(section);
+    if (!place) return;
+    const output: Output = {
+      ...blankOutput(section.name, section.flags & (SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR), section.type),
+      size: section.size,
+      address: place.address,
+      placed: place.isGone ? 'gone' : 'here',
+    };
+    this.outputs.set(`${section.name} ${section.index}`, output);
+    const isEmpty = section.type === SHT_NOBITS || place.isGone;
+    const bytes = isEmpty ? new Uint8Array(0) : object.file.data(section).slice();
+    const piece: Piece = { object, section, output, offset: 0, bytes };
     output.pieces.push(piece);
     object.pieces.set(section.index, piece);
   }

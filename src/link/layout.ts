@@ -16,6 +16,7 @@ import {
 import type { Segment } from '../elf/file.ts';
 import { Ehdr, identSize, Phdr } from '../elf/records.ts';
 import { inFile, TextpokeError } from '../errors.ts';
+import { tables } from '../kinds/registry.ts';
 import type { LinkInput, LinkObject, Output, Piece } from './input.ts';
 import type { LinkSymbols } from './symbols.ts';
 
@@ -128,11 +129,42 @@ export function layOut(
   return { order, segments: segments.filter((s) => s.memsz > 0) };
 }
 
-/** Carries out every relocation of every section that stays. Error `link-failed`. */
+/** Outputs that lie where a loader has put them, each in a segment of its own. Error `link-failed`. */
+export function keepPlaces(input: LinkInput): { order: Output[]; segments: Segment[] } {
+  const { class: bits } = input.arch;
+  const order = [...input.outputs.values()].filter(({ placed, size }) => placed === 'here' && size > 0);
+  let offset = identSize + Ehdr[bits].size + order.length * Phdr[bits].size;
+  const segments = order.map((output): Segment => {
+    const { address, size, flags, type } = output;
+    if (!Number.isSafeInteger(address) || !Number.isSafeInteger(address + size))
+      throw new TextpokeError('link-failed', `the section ${output.name} is outside the address space`);
+    output.fileOffset = offset;
+    const filesz = type === SHT_NOBITS ? 0 : size;
+    offset += filesz;
+    const rights = ((flags & SHF_EXECINSTR) !== 0 ? PF_X : 0) | ((flags & SHF_WRITE) !== 0 ? PF_W : 0);
+    return {
+      type: PT_LOAD,
+      flags: PF_R | rights,
+      offset: output.fileOffset,
+      vaddr: address,
+      paddr: address,
+      filesz,
+      memsz: size,
+      align: 1,
+    };
+  });
+  return { order, segments };
+}
+
+/** Carries out every relocation of every section that stays, or of tables alone. Error `link-failed`. */
 export function relocate(input: LinkInput, symbols: LinkSymbols, got: OffsetTable): void {
+  const isFilled = (name: string) => input.filled === 'all' || tables.some((row) => row.name === name);
   for (const object of input.objects) {
     inFile(object.file.path, () => {
-      for (const piece of object.pieces.values()) relocatePiece(input, symbols, got, object, piece);
+      for (const piece of object.pieces.values()) {
+        if (piece.output.placed !== 'gone' && isFilled(piece.section.name))
+          relocatePiece(input, symbols, got, object, piece);
+      }
     });
   }
 }

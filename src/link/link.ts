@@ -3,8 +3,8 @@
 import { archOf } from '../arch/registry.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { inFile } from '../errors.ts';
-import { LinkInput } from './input.ts';
-import { layOut, OffsetTable, relocate } from './layout.ts';
+import { LinkInput, type SectionPlaces } from './input.ts';
+import { keepPlaces, layOut, OffsetTable, relocate } from './layout.ts';
 import { writeImage } from './output.ts';
 import { type ExternalSymbols, LinkSymbols } from './symbols.ts';
 
@@ -21,6 +21,17 @@ export interface LinkPlace {
   /** Virtual address of the first byte, a multiple of the largest page. */
   readonly base: number;
   readonly external?: ExternalSymbols | undefined;
+}
+
+/** An object that a loader has put into memory already. */
+export interface LoadedPlace {
+  readonly places: SectionPlaces;
+  readonly external: ExternalSymbols;
+  /**
+   * Whose relocations are carried out: those of all sections, or of tables alone. A loader makes veneers and per-CPU
+   * areas that nothing in the object tells of, which the bytes of text in memory have.
+   */
+  readonly filled: 'all' | 'tables';
 }
 
 /** Where programs begin that are linked alone. */
@@ -45,4 +56,21 @@ export function linkObjects(
   // From here on every address is final.
   relocate(input, symbols, got);
   return { bytes: writeImage(input, symbols, got, order, segments), undefinedSymbols: undefinedNames };
+}
+
+/**
+ * Links one object to an image whose sections lie where a loader has put them, each in a segment of its own; sections
+ * whose memory is gone keep their addresses alone. Errors as `linkObjects`.
+ */
+export function linkLoaded(file: ElfFile, { places, external, filled }: LoadedPlace): Linked {
+  const input = new LinkInput(archOf(file.header), places, filled);
+  const symbols = new LinkSymbols(input, external);
+  return inFile(file.path, () => {
+    symbols.add(input.add(file));
+    const { undefinedNames, referencedCount } = symbols.resolve();
+    const got = new OffsetTable(input, referencedCount);
+    const { order, segments } = keepPlaces(input);
+    relocate(input, symbols, got);
+    return { bytes: writeImage(input, symbols, got, order, segments), undefinedSymbols: undefinedNames };
+  });
 }

@@ -135,6 +135,8 @@ export class LinkSymbols {
     const listed = new Set<number>();
     for (const { section } of object.pieces.values()) {
       const isTable = tables.some((row) => row.name === section.name);
+      // What a loader has carried out already is not carried out again.
+      if (this.input.filled === 'tables' && !isTable) continue;
       for (const table of object.file.relocationSections(section.index)) {
         const relocations = object.file.relocations(table);
         for (let i = 0; i < relocations.count; i++) {

@@ -23,12 +23,15 @@ export class MemoryImage extends Image {
 
   /** True when the dump has all of [address, address + length). */
   has(address: number, length: number): boolean {
+    const guest = this.segmentAt(address) ? undefined : this.guestAt(address);
+    if (guest) return guest.has(address, length);
     return this.place.memory.read(this.at(address), new Uint8Array(length));
   }
 
   /** Bytes at an address as linked; zeros where the dump has none. `elf-malformed` outside the image. */
   override read(address: number, length: number): Uint8Array {
-    if (!this.contains(address, length)) return super.read(address, length);
+    // Modules lie in the same memory, but in other places of it.
+    if (!this.contains(address, length) || !this.segmentAt(address)) return super.read(address, length);
     const first = Math.floor(address / blockSize);
     if (address + length <= (first + 1) * blockSize) {
       const at = address - first * blockSize;

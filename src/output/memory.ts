@@ -1,8 +1,11 @@
 // What verify --memory found, for people and for machines.
 import { hex } from '../bytes/integer.ts';
-import type { ComparedTable, VerifiedMemory } from '../verify/memory.ts';
+import type { ComparedTable } from '../verify/compared.ts';
+import type { LinkedKeys } from '../verify/linkage-check.ts';
+import type { VerifiedMemory } from '../verify/memory.ts';
 import { countOf, type Report } from '../verify/report.ts';
 import { count } from './count.ts';
+import { type MemoryModule, moduleLines, moduleNotes, modulesJson, tableText } from './memory-modules.ts';
 import { textOf } from './text.ts';
 import { findingsJson, type VerifyDocument } from './verify.ts';
 
@@ -11,32 +14,28 @@ function distance(value: number): string {
   return value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
 }
 
-function tableLine({ name, compared, init, missing, mismatches }: ComparedTable): string {
-  const left = [init > 0 ? `${init} in init memory` : '', missing > 0 ? `${missing} not in the dump` : ''];
-  const leftOut = left.filter((text) => text !== '').join(', ');
-  return `  ${name}: ${compared} compared, ${mismatches} wrong${leftOut ? ` (left out: ${leftOut})` : ''}`;
-}
-
 /** Where the image was found, and a line for each table. */
 export function memoryText(dump: string, verified: VerifiedMemory): string {
   const { memory, slide, slideFrom } = verified.image.place;
   const cpus = verified.cpus === undefined ? '' : `; ${verified.cpus === 'one' ? 'one CPU' : 'several CPUs'}`;
   const lines = [
     `${dump}: ${memory.format}; slide ${distance(slide)}, from ${slideFrom}${cpus}`,
-    ...verified.tables.map(tableLine),
+    ...verified.tables.map((table) => `  ${table.name}: ${tableText(table)}`),
     `  ${count(verified.keys.filter((key) => key.enabled > 0).length, 'key')} of ${verified.keys.length} enabled`,
+    ...(verified.modules ? moduleLines(verified.modules) : []),
   ];
   return textOf(lines);
 }
 
 /** What was compared in part alone, which no finding tells. */
-export function memoryNotes(dump: string, { tables }: VerifiedMemory): string[] {
-  return tables
+export function memoryNotes(dump: string, { tables, modules }: VerifiedMemory): string[] {
+  const partly = tables
     .filter(({ compared, missing }) => compared > 0 && missing > 0)
     .map(
       ({ name, compared, missing }) =>
         `${dump}: ${missing} of ${compared + missing} entries of ${name} are not in the dump and were not compared`,
     );
+  return [...partly, ...(modules ? moduleNotes(dump, modules) : [])];
 }
 
 /** What `textpoke verify --memory SNAPSHOT --format json` prints (docs/memory.schema.json). */
@@ -55,6 +54,10 @@ export interface MemoryDocument
   readonly keys: readonly MemoryKey[];
   /** Static calls whose key the snapshot has. */
   readonly calls: readonly MemoryCall[];
+  /** What leads a running kernel from its keys to their sites, a row for each table; absent for what is no kernel. */
+  readonly linkage?: readonly LinkedKeys[];
+  /** Modules that a kernel has loaded, newest first; absent where they cannot be known. */
+  readonly modules?: readonly MemoryModule[];
 }
 
 /** Where an image lies in a snapshot. Distances are `0x…`, with a sign in front below 0. */
@@ -96,6 +99,7 @@ export interface MemoryCall {
 /** `textpoke.memory/1`. */
 export function memoryJson(report: Report, dump: string, verified: VerifiedMemory): MemoryDocument {
   const { image, tables, keys, calls, cpus } = verified;
+  const modules = verified.modules && modulesJson(verified.modules);
   const { memory, offset, slide, slideFrom } = image.place;
   return {
     schema: 'textpoke.memory/1',
@@ -116,6 +120,8 @@ export function memoryJson(report: Report, dump: string, verified: VerifiedMemor
       enabled,
     })),
     calls: calls.map(({ name, address, value }) => ({ call: name, address: hex(address), function: value })),
+    ...(verified.modules && { linkage: verified.modules.linkage }),
+    ...(modules && { modules }),
     errors: countOf(report, 'error'),
     warnings: countOf(report, 'warning'),
     ...findingsJson(report),

@@ -17,27 +17,32 @@ import { staticCall } from '../kinds/static-call/kind.ts';
 import { hasTrampoline } from '../kinds/static-call/trampoline.ts';
 import { describeValue, readCallValue } from '../kinds/static-call/values.ts';
 import { MemoryImage } from '../memory/image.ts';
+import type { RunningKernel } from '../memory/kernel/kernel.ts';
+import type { FoundModule } from '../memory/kernel/module-files.ts';
 import type { ImagePlace } from '../memory/memory.ts';
 import { checkBarriers } from './barriers.ts';
+import { type ComparedTable, type Counted, Sieve } from './compared.ts';
 import { checkEntries } from './entries.ts';
 import type { Finding } from './finding.ts';
 import { checkInstructions } from './instructions.ts';
+import { checkLinkage } from './linkage.ts';
+import type { LinkedKeys } from './linkage-check.ts';
 import { checkLocks } from './locks.ts';
 import { checkLostSites } from './lost-sites.ts';
+import { type ComparedModule, compareModule, mapModules, withModuleCalls } from './modules.ts';
 import { byRuleAndAddress, withoutConsequences } from './order-findings.ts';
 
-/** What became of the entries of a table. */
-export interface ComparedTable {
-  /** Section name of the table, or `trampolines`. */
-  readonly name: string;
-  /** Entries whose site and key are there. */
-  readonly compared: number;
-  /** In memory that the kernel gives back once it has started. */
-  readonly init: number;
-  /** Not in the dump, or their key is not. */
-  readonly missing: number;
-  /** Places among the compared that findings are about. */
-  readonly mismatches: number;
+/** What is known of a kernel beyond its image. */
+export interface KernelBeyond {
+  readonly running: RunningKernel;
+  /** The modules with their files, oldest first; undefined where nobody said where files are. */
+  readonly files: readonly FoundModule[] | undefined;
+}
+
+export interface VerifiedModules extends KernelBeyond {
+  /** In the order of `files`. */
+  readonly compared: readonly ComparedModule[];
+  readonly linkage: readonly LinkedKeys[];
 }
 
 export interface VerifiedMemory {
@@ -53,25 +58,26 @@ export interface VerifiedMemory {
     readonly value: string;
     readonly code: number | undefined;
   }[];
+  /** What is known of a kernel's modules; undefined for what is no kernel. */
+  readonly modules?: VerifiedModules | undefined;
   /** One or several, as the locks or the kernel's sites for one CPU have it; undefined without such sites. */
   readonly cpus: 'one' | 'several' | undefined;
 }
 
-interface Counted {
-  readonly name: string;
-  compared: number;
-  init: number;
-  missing: number;
-  /** Of the missing, those whose code is not in the dump. */
-  missingCode: number;
-  readonly places: Set<number>;
-}
-
-/** Compares. `cpus` is how many run, if that is known. Errors: `table-malformed`, `memory-unsupported`. */
-export function verifyMemory(linked: Image, place: ImagePlace, cpus: number | undefined): VerifiedMemory {
+/**
+ * Compares. `cpus` is how many run, if that is known; `kernel` is what is known of it beyond its image. Errors:
+ * `table-malformed`, `memory-unsupported`.
+ */
+export function verifyMemory(
+  linked: Image,
+  place: ImagePlace,
+  cpus: number | undefined,
+  kernel?: KernelBeyond,
+): VerifiedMemory {
   const image = new MemoryImage(linked, place);
-  const all = programOf(image, { tables: linked });
-  const { program: present, counted, leftOut } = sift(all, image);
+  const modules = mapModules(image, linked, kernel?.files ?? []);
+  const all = withModuleCalls(programOf(image, { tables: linked }), modules);
+  const { program: present, sieve } = sift(all, image);
   const running = cpus ?? countCpus(present);
   const options = { state: 'booted', cpus: running, locks: 'listed', original: linked } as const;
   // What is wrong with an entry in the file is said of the file; the memory is compared with sound entries.
@@ -84,60 +90,58 @@ export function verifyMemory(linked: Image, place: ImagePlace, cpus: number | un
     ...checkInstructions(sound, options),
     ...checkLocks(sound, all, options),
     ...checkBarriers(sound, options),
-  ].filter(({ address }) => address === undefined || !leftOut.has(address));
+  ].filter(({ address }) => address === undefined || !sieve.leftOut.has(address));
   // So is what notes tell of sites without entry: in memory such a site looks like any other code.
   const told = new Set(found.map(({ address }) => address));
   for (const finding of checkLostSites(inFile, soundInFile, told))
     if (finding.address === undefined || !isFreed(linked, finding.address)) found.push(finding);
+  const compared = modules.map((of) => compareModule(all, of, running));
+  for (const finding of ofModules(compared, found)) found.push(finding);
+  const linkage = kernel && checkLinkage(all, linked, kernel.running, modules);
+  for (const finding of linkage?.findings ?? []) found.push(finding);
   if (found.every(({ rule }) => rule !== 'TP016'))
-    for (const finding of nothingCompared(counted, linked)) found.push(finding);
+    for (const finding of nothingCompared(sieve.counted, linked)) found.push(finding);
   const findings = withoutConsequences(found).sort(byRuleAndAddress);
   return {
     image,
     findings,
-    tables: countMismatches(counted, findings),
+    tables: sieve.tables(findings),
     ...keysAndCalls(sound, image),
+    modules: kernel && {
+      ...kernel,
+      compared: compared.map((of) => of.compared),
+      linkage: linkage?.keys ?? [],
+    },
     cpus: running === undefined ? undefined : running === 1 ? 'one' : 'several',
   };
 }
 
-/** Parts the sites of each table into those that can be compared and those that cannot. */
-function sift(
-  program: Program,
-  image: MemoryImage,
-): { program: Program; counted: readonly Counted[]; leftOut: ReadonlySet<number> } {
-  const leftOut = new Set<number>();
-  const counted: Counted[] = [];
-  const isHere = (address: number, size: number) =>
-    !image.contains(address, size) || image.has(address, size);
-  const compare = <S extends { readonly address: number }>(
-    name: string,
-    sites: readonly S[],
-    size: number,
-    keyOfSite: (site: S) => number | undefined,
-  ): S[] => {
-    const count: Counted = { name, compared: 0, init: 0, missing: 0, missingCode: 0, places: new Set() };
-    const kept = sites.filter((site) => {
-      const key = keyOfSite(site);
-      if (isFreed(image, site.address)) count.init++;
-      else if (!isHere(site.address, size)) {
-        count.missing++;
-        count.missingCode++;
-      } else if (key !== undefined && !isHere(key, keySize(image))) count.missing++;
-      else {
-        count.compared++;
-        count.places.add(site.address);
-        return true;
-      }
-      leftOut.add(site.address);
-      return false;
-    });
-    if (sites.length > 0) counted.push(count);
-    return kept;
-  };
+/** What was found in modules, and not before: a wrong trampoline of the kernel is found by the sites of each of them. */
+function ofModules(
+  compared: readonly ReturnType<typeof compareModule>[],
+  before: readonly Finding[],
+): Finding[] {
+  const named = ({ rule, address }: Finding) => `${rule} ${address}`;
+  const told = new Set(before.map(named));
+  const findings: Finding[] = [];
+  for (const finding of compared.flatMap((of) => of.findings)) {
+    if (!told.has(named(finding))) findings.push(finding);
+    told.add(named(finding));
+  }
+  const count = compared.length;
+  if (count > 0 && compared.every((of) => of.compared.why !== undefined)) {
+    const message = `nothing was compared: none of the ${count} modules has a file that fits`;
+    findings.push({ rule: 'TP029', address: undefined, place: 'modules', message });
+  }
+  return findings;
+}
+
+/** The program of the sites that can be compared. */
+function sift(program: Program, image: MemoryImage): { program: Program; sieve: Sieve } {
+  const sieve = new Sieve(image, (address) => isFreed(image, address));
   let present = program;
   for (const kind of kinds) {
-    const sites = compare(kind.table.name, program.sites.of(kind), kind.longest(image.arch), keyOf);
+    const sites = sieve.compare(kind.table.name, program.sites.of(kind), kind.longest(image.arch), keyOf);
     // Kept locks are looked for whether they can be compared or not: they are in no state that changes.
     if (kind.group) present = withSites(present, kind, sites);
   }
@@ -150,8 +154,8 @@ function sift(
       ? [{ address: placeOf(image.arch, call.trampoline), literal }]
       : [];
   });
-  compare('trampolines', trampolines, image.arch.trampolineSize, ({ literal }) => literal);
-  return { program: present, counted, leftOut };
+  sieve.compare('trampolines', trampolines, image.arch.trampolineSize, ({ literal }) => literal);
+  return { program: present, sieve };
 }
 
 /** A comparison of nothing proves nothing: tables of which the dump has no entry, or all of them together. */
@@ -178,14 +182,6 @@ function nothingCompared(counted: readonly Counted[], linked: Image): Finding[] 
         : `the keys of its ${missing} entries are not in the dump`;
     return finding(name, `nothing was compared: ${lacks}`);
   });
-}
-
-function countMismatches(counted: readonly Counted[], findings: readonly Finding[]): ComparedTable[] {
-  const wrong = new Set(findings.map((finding) => finding.address));
-  return counted.map(({ places, missingCode: _, ...count }) => ({
-    ...count,
-    mismatches: [...places].filter((address) => wrong.has(address)).length,
-  }));
 }
 
 /** The keys and the calls as the memory has them. */

@@ -3,10 +3,13 @@
 import { placeOf } from '../arch/code-pointer.ts';
 import { hex } from '../bytes/integer.ts';
 import { countUpTo } from '../bytes/search.ts';
+import { splitKey } from '../bytes/table.ts';
 import { isLoneKey, readKey } from '../demand/keys.ts';
 import type { Program } from '../demand/program.ts';
 import type { ByteSource } from '../files/source.ts';
+import { isReadOnlyAfterInit } from '../image/kernel.ts';
 import { tableRanges } from '../image/tables.ts';
+import type { LinkedKind } from '../kinds/kind.ts';
 import { kinds } from '../kinds/registry.ts';
 import { Astray } from './astray.ts';
 import type { Finding } from './finding.ts';
@@ -95,6 +98,7 @@ function changeable(program: Program): Changeable {
     // What tables list was compared entry by entry.
     for (const { start, end } of tableRanges(image, kind.table)) allow(start, end - start);
   }
+  for (const address of linkedWords(program)) allow(address, image.arch.wordSize);
   // A call without a site can be updated, too.
   for (const { key, trampoline, literal } of calls.values()) {
     for (const pointer of literal === undefined ? [key] : [key, literal])
@@ -112,6 +116,23 @@ function changeable(program: Program): Changeable {
     return last;
   });
   return { starts: Float64Array.from(ranges, ({ start }) => start), ends };
+}
+
+/** The words of keys that lead to their first entry, as boot --raw stores them, or are sealed. */
+function* linkedWords({ image, sites }: Program): Generator<number> {
+  const { wordSize } = image.arch;
+  for (const kind of kinds) {
+    if (!kind.link) continue;
+    const first = new Map<number, number>();
+    for (const { key, entry } of sites.of(kind as LinkedKind))
+      if (!first.has(key)) first.set(key, entry.address);
+    for (const [key, entry] of first) {
+      if (!image.contains(key, 2 * wordSize)) continue;
+      const { key: pointer, flags } = splitKey(image.readWord(key + wordSize));
+      const isSealed = pointer === 0 && (flags & 2) !== 0 && isReadOnlyAfterInit(image, key);
+      if (pointer === entry || isSealed) yield key + wordSize;
+    }
+  }
 }
 
 function mayChange({ starts, ends }: Changeable, offset: number): boolean {

@@ -2,10 +2,17 @@
 import { comparisonRules } from './rules/comparison.ts';
 import { coverageRules } from './rules/coverage.ts';
 import { entryRules } from './rules/entries.ts';
+import { linkageRules } from './rules/linkage.ts';
 import { siteRules } from './rules/sites.ts';
 
 /** Every rule. An id never changes its meaning. */
-export const rules = { ...entryRules, ...siteRules, ...coverageRules, ...comparisonRules } as const;
+export const rules = {
+  ...entryRules,
+  ...siteRules,
+  ...coverageRules,
+  ...comparisonRules,
+  ...linkageRules,
+} as const;
 
 /** Id of a rule: `TP007`. */
 export type RuleId = keyof typeof rules;

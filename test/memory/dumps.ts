@@ -2,8 +2,13 @@
 import { deflateSync } from 'node:zlib';
 import { type BootOptions, replayBoot as boot } from '../../src/boot/passes.ts';
 import { ByteView } from '../../src/bytes/view.ts';
+import type { Program } from '../../src/demand/program.ts';
 import { readElf } from '../../src/elf/read.ts';
+import type { Image } from '../../src/image/image.ts';
+import { kernelBanner } from '../../src/image/kernel.ts';
 import { readStaticCalls } from '../../src/image/static-calls.ts';
+import { staticBranch } from '../../src/kinds/static-branch/kind.ts';
+import { staticCall } from '../../src/kinds/static-call/kind.ts';
 import { linkObjects } from '../../src/link/link.ts';
 import { makeObject } from '../elf/objects.ts';
 import { annotated, imageOf, linkedBytes, programUnits } from '../samples.ts';
@@ -57,17 +62,14 @@ export const physicalOffset = 0x1000000;
 /** The memory of a system that runs an image `slide` bytes from where it was linked. */
 export function run(kernel: Uint8Array, slide: number, options: Partial<BootOptions> = {}): Page[] {
   const image = imageOf(kernel);
-  boot(image, { cpus: 2, upFill: 'ds', steps: [], ...options });
-  const { wordSize } = image.arch;
-  const { little } = image.file.header;
-  for (const key of readStaticCalls(image).keys()) {
-    const view = new ByteView(image.read(key, wordSize), little);
-    const word = wordSize === 8 ? view.s64(0) : view.u32(0);
-    if (word === 0) continue;
-    const moved = word + slide;
-    view.setU32(little ? 0 : wordSize - 4, moved % 2 ** 32);
-    if (wordSize === 8) view.setU32(little ? 4 : 0, Math.floor(moved / 2 ** 32));
-  }
+  const { program } = boot(image, {
+    cpus: 2,
+    upFill: 'ds',
+    steps: [],
+    raw: kernelBanner(image) !== undefined,
+    ...options,
+  });
+  movePointers(image, program, slide);
   const pages = new Map<number, Uint8Array>();
   for (const { vaddr, memsz } of image.file.segments.filter((segment) => segment.type === 1)) {
     for (let at = vaddr; at < vaddr + memsz; at++) {
@@ -84,6 +86,25 @@ export function run(kernel: Uint8Array, slide: number, options: Partial<BootOpti
     physical: start + physicalOffset,
     bytes,
   }));
+}
+
+/** Moves what a kernel's keys lead to, their functions and their entries, by `slide` bytes. */
+export function movePointers(image: Image, { sites }: Pick<Program, 'sites'>, slide: number): void {
+  const { wordSize } = image.arch;
+  const { little } = image.file.header;
+  const calls = [
+    ...new Set([...readStaticCalls(image).keys(), ...sites.of(staticCall).map(({ key }) => key)]),
+  ];
+  const linked = [...calls, ...sites.of(staticBranch).map(({ key }) => key)].map((key) => key + wordSize);
+  for (const at of new Set([...calls, ...linked])) {
+    const view = new ByteView(image.read(at, wordSize), little);
+    const word = wordSize === 8 ? view.s64(0) : view.u32(0);
+    // Flags without a pointer.
+    if (word >= 0 && word < 4) continue;
+    const moved = word + slide;
+    view.setU32(little ? 0 : wordSize - 4, moved % 2 ** 32);
+    if (wordSize === 8) view.setU32(little ? 4 : 0, Math.floor(moved / 2 ** 32));
+  }
 }
 
 export function note(name: string, type: number, body: Uint8Array): Uint8Array {

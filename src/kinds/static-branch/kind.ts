@@ -13,7 +13,7 @@ import {
 } from '../shown.ts';
 import { branchAt, branchDemand, branchSizes, branchStates } from './demand.ts';
 import { findStaticBranches, findWaysOut } from './find.ts';
-import { type BranchSite, jumpBit1, jumpBranch, jumpTable, readBranchSites } from './table.ts';
+import { type BranchSite, branchFields, jumpBit1, jumpBranch, jumpTable, readBranchSites } from './table.ts';
 
 /** An entry of `__jump_table`. */
 export interface DumpedJumpEntry extends DumpedEntry {
@@ -100,4 +100,10 @@ export const staticBranch: Kind<BranchSite, DumpedJumpEntry> = {
   reserves: (image, { address }, { start, end }) =>
     address <= end && address + image.instructionAt(address).size > start,
   isInModules: true,
+  link: {
+    fields: branchFields,
+    isTyped: true,
+    module: ['jump_entries', 'num_jump_entries'],
+    list: { struct: 'static_key_mod', entries: 'entries', order: ['next', 'entries', 'mod'] },
+  },
 };

@@ -15,7 +15,8 @@ import {
 } from '../shown.ts';
 import { callDemand, callStates } from './demand.ts';
 import { findStaticCalls } from './find.ts';
-import { type CallSite, callInit, callTail, readCallSites, staticCallSites } from './table.ts';
+import { withKeys } from './module-sites.ts';
+import { type CallSite, callFields, callInit, callTail, readCallSites, staticCallSites } from './table.ts';
 import { readCallValue } from './values.ts';
 
 /** An entry of `.static_call_sites`. */
@@ -103,4 +104,11 @@ export const staticCall: Kind<CallSite, DumpedCallSite> = {
   reserves: (image, { address }, { start, end }) =>
     address <= end && address + largestOf(image.instructionsAt(address).branchSizes) > start,
   isInModules: true,
+  withKeys,
+  link: {
+    fields: callFields,
+    isTyped: false,
+    module: ['static_call_sites', 'num_static_call_sites'],
+    list: { struct: 'static_call_mod', entries: 'sites', order: ['next', 'mod', 'entries'] },
+  },
 };

@@ -1,18 +1,8 @@
 // .static_call_tramp_key: which key a trampoline has (include/linux/static_call_types.h, `struct
 // static_call_tramp_key`), s32 tramp, s32 key. Modules that are given the trampoline alone find the key by it.
-import { code, s32, type TableRow } from '../../bytes/table.ts';
-import { SHF_ALLOC } from '../../elf/constants.ts';
+import { trampolineKeys } from '../../image/trampoline-keys.ts';
 import type { TableKind } from '../kind.ts';
 import { type DumpedEntry, type DumpedPlace, placeName } from '../shown.ts';
-
-export const trampolineKeys: TableRow = {
-  name: '.static_call_tramp_key',
-  fields: [code('tramp'), s32('key')],
-  flags: SHF_ALLOC,
-  addralign: 4,
-  entsize: 0,
-  bounds: [['__start_static_call_tramp_key', '__stop_static_call_tramp_key']],
-};
 
 /** An entry of `.static_call_tramp_key`. */
 export interface DumpedTrampolineKey extends DumpedEntry {

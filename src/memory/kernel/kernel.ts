@@ -1,0 +1,77 @@
+// A kernel that runs, beyond its image: its memory by its own addresses, the forms of its structures, its modules.
+import type { Image } from '../../image/image.ts';
+import { kernelBanner } from '../../image/kernel.ts';
+import { type Btf, readBtf } from '../../kernel/btf.ts';
+import type { ImagePlace, Memory } from '../memory.ts';
+import { moduleLayout } from './layout.ts';
+import { type ModuleList, readModules } from './modules.ts';
+import { KernelReader } from './reader.ts';
+
+export interface RunningKernel {
+  readonly place: ImagePlace;
+  /** By addresses of the running kernel; without page tables, its image alone. */
+  readonly reader: KernelReader;
+  readonly btf: Btf | undefined;
+  /** Undefined where the modules cannot be known; `why` says it then. */
+  readonly list: ModuleList | undefined;
+  readonly why: string | undefined;
+}
+
+/** Undefined for what is no kernel. Errors: `memory-malformed`, `elf-malformed` for damaged BTF. */
+export function runningKernel(image: Image, place: ImagePlace): RunningKernel | undefined {
+  if (kernelBanner(image) === undefined) return undefined;
+  const memory = place.kernelMemory;
+  const reader = new KernelReader(memory ?? imageMemory(image, place), image);
+  const btf = btfOf(image);
+  const know = (list: ModuleList | undefined, why?: string): RunningKernel => ({
+    place,
+    reader,
+    btf,
+    list,
+    why,
+  });
+  const heads = image.symbols.addressesOf('modules');
+  // A kernel without modules has no list of them.
+  if (heads.length === 0) return know({ modules: [], broken: undefined, missing: undefined });
+  if (!memory) return know(undefined, place.kernelMemoryFrom);
+  if (!btf)
+    return know(undefined, 'the kernel has no BTF (CONFIG_DEBUG_INFO_BTF), which says what a module is like');
+  const layout = moduleLayout(btf);
+  if (!layout) return know(undefined, 'the BTF of the kernel does not say what a module is like');
+  // Others may call something of theirs the same: a head of a list leads to what leads back to it.
+  const head = heads.find((at) => isHead(reader, image.addressAt(at, place.slide))) ?? (heads[0] as number);
+  return know(readModules(reader, layout, image.addressAt(head, place.slide)));
+}
+
+function isHead(reader: KernelReader, head: number): boolean {
+  const next = reader.word(head);
+  return next !== undefined && reader.word(next + reader.wordSize) === head;
+}
+
+/** The types that a kernel has of itself. */
+function btfOf(image: Image): Btf | undefined {
+  const start = image.symbols.addressOf('__start_BTF');
+  const stop = image.symbols.addressOf('__stop_BTF');
+  const section = image.file.sections.find(({ name, size }) => name === '.BTF' && size > 0);
+  const [address, size] =
+    start !== undefined && stop !== undefined
+      ? [start, stop - start]
+      : [section?.addr ?? 0, section?.size ?? 0];
+  if (size <= 0 || image.fileOffset(address, size) === undefined) return undefined;
+  return readBtf(image.read(address, size), image.file.header.little);
+}
+
+/** The image as its own addresses have it, where nothing leads to the rest of the kernel's memory. */
+function imageMemory(image: Image, { memory, offset, slide }: ImagePlace): Memory {
+  return {
+    format: memory.format,
+    addresses: 'virtual',
+    fileSize: memory.fileSize,
+    runs: memory.runs,
+    read(address, into) {
+      const linked = image.addressAt(address, -slide);
+      if (!image.contains(linked, into.length)) return false;
+      return memory.read(linked + offset, into);
+    },
+  };
+}
