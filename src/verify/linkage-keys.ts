@@ -1,8 +1,11 @@
 // What the keys of a running kernel lead to: the first entry of their own table, or a list with one element for each
 // module that has sites (kernel/jump_label.c, jump_label_add_module; kernel/static_call_inline.c, __static_call_init).
-import { hex } from '../bytes/integer.ts';
 import type { KernelReader } from '../memory/kernel/reader.ts';
 import { entryAt, type MemoryTable } from './linkage-tables.ts';
+
+/** Where a pointer leads: unlike code and data of the image, what is allocated may lie farther than `hex` tells. */
+const hex = (pointer: number) =>
+  Number.isInteger(pointer) ? `0x${BigInt.asUintN(64, BigInt(pointer)).toString(16)}` : 'no address';
 
 /** JUMP_TYPE_TRUE and JUMP_TYPE_LINKED of `static_key.type`. */
 const typeTrue = 1;
@@ -58,7 +61,7 @@ export function staticKeyLink(
   owners: KnownOwners,
   { initial, maySeal }: { readonly initial: boolean | undefined; readonly maySeal: boolean },
 ): KeyLink {
-  const found = wordOf(key, owners.reader, typeTrue | typeLinked);
+  const found = owners.reader.tagged(key.word, typeTrue | typeLinked);
   if (!found) return { missing: true };
   const { pointer, bits } = found;
   if (initial !== undefined && ((bits & typeTrue) !== 0) !== initial) {
@@ -86,7 +89,7 @@ export function staticKeyLink(
 
 /** What the word of a static call's key holds. */
 export function callKeyLink(key: LinkedKey, owners: KnownOwners): KeyLink {
-  const found = wordOf(key, owners.reader, hasSites);
+  const found = owners.reader.tagged(key.word, hasSites);
   if (!found) return { missing: true };
   const { pointer, bits } = found;
   const kernels = key.tables.find(({ table }) => table.owner.at === 0);
@@ -103,20 +106,6 @@ export function callKeyLink(key: LinkedKey, owners: KnownOwners): KeyLink {
   }
   // The list of a call stays when the modules are gone.
   return walk(key, owners, pointer, kernels ? [{ at: 0, entries: kernel }] : []);
-}
-
-function wordOf(
-  { word }: LinkedKey,
-  reader: KernelReader,
-  flags: number,
-): { pointer: number; bits: number } | undefined {
-  const value = reader.word(word);
-  if (value === undefined) return undefined;
-  // What no number holds is no address of a kernel.
-  if (Number.isNaN(value)) return { pointer: Number.NaN, bits: 0 };
-  const size = flags + 1;
-  const bits = ((value % size) + size) % size;
-  return { pointer: value - bits, bits };
 }
 
 /** The entries that the owner of a static key has of it itself. */

@@ -1,5 +1,4 @@
 // Reads numbers and names in the memory of a running kernel. Whatever a dump claims, no more is read than a limit.
-import { signed64 } from '../../bytes/view.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
 import type { Memory } from '../memory.ts';
@@ -9,6 +8,8 @@ const blockSize = 4096;
 const keptBlocks = 1024;
 /** Far more than the lists and tables of any kernel have together. */
 const mostBytes = 512 << 20;
+/** Up to here multiples of 8 are numbers. */
+const farthest = 2 ** 56;
 /** More than one table has. */
 const mostAtOnce = 64 << 20;
 
@@ -29,7 +30,8 @@ export class KernelReader {
 
   /** The bytes at an address; undefined where not all of them are there. Error `memory-malformed`: there is no end of it. */
   bytes(address: number, length: number): Uint8Array | undefined {
-    if (!Number.isSafeInteger(address) || !(length >= 0 && length <= mostAtOnce)) return undefined;
+    if (!Number.isInteger(address) || Math.abs(address) > farthest || !(length >= 0 && length <= mostAtOnce))
+      return undefined;
     this.left -= length;
     if (this.left < 0) {
       throw new TextpokeError(
@@ -64,9 +66,24 @@ export class KernelReader {
 
   /** A pointer or a long, as textpoke holds addresses; NaN for one that no number holds, undefined where none is. */
   word(address: number): number | undefined {
+    return this.tagged(address, 0)?.pointer;
+  }
+
+  /**
+   * A pointer in whose low bits flags stand. With page tables of five levels, what a kernel allocates lies below the
+   * integers that a number holds one by one (0xff11000000000000); multiples of 8 are exact there, and such pointers are.
+   */
+  tagged(address: number, flags: number): { readonly pointer: number; readonly bits: number } | undefined {
     const view = this.view(address, this.wordSize);
     if (!view) return undefined;
-    return this.wordSize === 8 ? signed64(view, 0, this.little) : view.getUint32(0, this.little);
+    const isWide = this.wordSize === 8;
+    const low = view.getUint32(isWide && !this.little ? 4 : 0, this.little);
+    const bits = low & flags;
+    if (!isWide) return { pointer: low - bits, bits };
+    const high = view.getInt32(this.little ? 4 : 0, this.little);
+    const pointer = high * 0x1_0000_0000 + (low - bits);
+    const isExact = Number.isSafeInteger(pointer) || ((low - bits) % 8 === 0 && Math.abs(pointer) < farthest);
+    return { pointer: isExact ? pointer : Number.NaN, bits };
   }
 
   u32(address: number): number | undefined {
