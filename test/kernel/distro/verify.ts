@@ -112,6 +112,20 @@ export const trueFindings: readonly True[] = [
       'TP007 x86_pmu_swap_task_ctx',
     ],
   },
+  {
+    // The thunk of ITS is used in the first half of a cache line alone, and not with retpolines of lfence.
+    release: /^6\.1\.0-/,
+    cpus: ['Cascadelake-Server'],
+    options: ['kaslr', 'nokaslr', 'stuff'],
+    findings: [
+      'TP007 amd_pmu_del_event',
+      'TP007 x86_pmu_del',
+      'TP007 x86_pmu_disable',
+      'TP007 x86_pmu_read',
+      'TP007 x86_pmu_sched_task',
+      'TP007 x86_pmu_swap_task_ctx',
+    ],
+  },
 ];
 
 /** The findings that are expected of a combination, in order. */
