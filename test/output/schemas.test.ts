@@ -31,6 +31,7 @@ import { archiveOf } from '../elf/archives.ts';
 import { makeObject, named, words } from '../elf/objects.ts';
 import { type Ran, runMain } from '../in-process.ts';
 import { banner, core, kdump, kernelBytes, run } from '../memory/dumps.ts';
+import { makeKernel } from '../memory/kernel/made.ts';
 import { annotated, imageOf, linkedBytes, programUnits, samplePath } from '../samples.ts';
 import { flipped, seeded } from '../seeded.ts';
 import { casesOf, isUnit } from '../tools.ts';
@@ -167,6 +168,19 @@ for (const set of sets.filter((name) => !isUnit || /-O2(-g)?$/.test(name))) {
     await document(t, 'states', 'boot', ...linked, '--states');
   });
 }
+
+test('what verify --memory prints of a kernel with a module is as the schema has it', async (t) => {
+  const made = makeKernel('6.6');
+  const kernel = file('made.vmlinux', made.kernel);
+  const dump = file('made.core', made.dump());
+  const modules = join(directory, 'made-modules');
+  mkdirSync(modules, { recursive: true });
+  const verify = ['verify', kernel, '--format', 'json', '--memory', dump];
+  await document(t, 'memory', ...verify);
+  await document(t, 'memory', ...verify, '--modules', modules);
+  writeFileSync(join(modules, 'key-use.ko'), made.module);
+  await document(t, 'memory', ...verify, '--modules', modules);
+});
 
 /** A kernel and the memory of a system that runs it. */
 function memoryOf(set: string, units: readonly string[], slide: number) {
@@ -419,7 +433,14 @@ const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields>>> = {
       undefined,
     );
     const verified = verifyMemory(image, locateImage(image, dump, undefined), undefined);
-    return asJson(memoryJson(reportOf(verified.image), hostileFile, verified));
+    const table = { name: '__jump_table', compared: 3, init: 1, missing: 0, mismatches: 0 };
+    const linked = { table: '__jump_table', compared: 3, sealed: 1, lists: 1, init: 0, missing: 0, wrong: 0 };
+    const module = { name: 'a', address: '0xffffffffc0000000', state: 'live', tables: [table] };
+    return asJson({
+      ...memoryJson(reportOf(verified.image), hostileFile, verified),
+      linkage: [linked],
+      modules: [{ ...module, file: 'a.ko', buildId: '00ff', notCompared: 'no file of this name' }],
+    });
   },
 };
 
@@ -442,7 +463,19 @@ const optional: Readonly<Record<string, readonly string[]>> = {
   states: ['key', 'mask'],
   diff: ['member', 'key', 'flags', 'source', 'static branch', 'static call', 'lock', 'kept lock'],
   verify: ['address', 'source', 'entry', 'found', 'expected', 'linesProblem'],
-  memory: ['address', 'source', 'entry', 'found', 'expected', 'cpus'],
+  memory: [
+    'address',
+    'source',
+    'entry',
+    'found',
+    'expected',
+    'cpus',
+    'modules',
+    'linkage',
+    'file',
+    'buildId',
+    'notCompared',
+  ],
 };
 
 type Place = readonly (string | number)[];
