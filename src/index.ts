@@ -15,6 +15,7 @@ export type { BootStep, KeyOperation, Operation } from './boot/steps.ts';
 export type { UpFill } from './demand/patch.ts';
 export { profileNames } from './demand/profiles.ts';
 export type { DumpOptions } from './dump/passes.ts';
+export type { DebugDirectories } from './dwarf/debug-files.ts';
 export type { SourceLine } from './dwarf/source-lines.ts';
 export {
   type ErrorCode,
@@ -46,6 +47,7 @@ export {
   type PhysicalPart,
   type VerifyMemoryOptions,
   type VerifyMemoryResult,
+  type VerifyRunningOptions,
   verifyMemory,
 } from './library/verify-memory.ts';
 export {
@@ -54,7 +56,7 @@ export {
   type VerifyFormat,
   verifyFormats,
 } from './library/verify-report.ts';
-export { type VerifyRunningOptions, verifyRunning } from './library/verify-running.ts';
+export { verifyRunning } from './library/verify-running.ts';
 export type { Linked } from './link/link.ts';
 export type { ListingRules, LockPolicy } from './object/found.ts';
 export type {

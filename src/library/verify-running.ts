@@ -4,10 +4,7 @@ import type { Input } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import { kcorePath, kernelFileOf, openRunning } from '../memory/running.ts';
 import { withImage } from './image.ts';
-import { type VerifyMemoryOptions, type VerifyMemoryResult, verifyOpenMemory } from './verify-memory.ts';
-
-/** What is known of the machine, and how the result is told. */
-export interface VerifyRunningOptions extends Omit<VerifyMemoryOptions, 'base' | 'physical'> {}
+import { type VerifyMemoryResult, type VerifyRunningOptions, verifyOpenMemory } from './verify-memory.ts';
 
 /** How often sites are looked at that are not as they must be: the kernel may be patching them. */
 const looks = 4;

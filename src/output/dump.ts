@@ -97,7 +97,16 @@ export async function* dumpJson(files: Files): AsyncGenerator<string> {
   yield '\n]}\n';
 }
 
-function* fileLines({ file, class: bits, machine, type, absolute, problems, ...tables }: FileDocument) {
+function* fileLines({
+  file,
+  class: bits,
+  machine,
+  type,
+  unpacked,
+  absolute,
+  problems,
+  ...tables
+}: FileDocument) {
   yield jsonText({ file, class: bits, machine, type }).slice(0, -1);
   for (const [name, entries] of Object.entries(tables)) {
     yield `,\n "${name}":[`;
@@ -109,6 +118,7 @@ function* fileLines({ file, class: bits, machine, type, absolute, problems, ...t
     yield ']';
   }
   if (absolute) yield `,\n "absolute":${jsonText(absolute)}`;
+  if (unpacked !== undefined) yield `,\n "unpacked":${jsonText(unpacked)}`;
   if (problems) yield `,\n "problems":${jsonText(problems)}`;
   yield '}';
 }

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, type TestContext } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import type { ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { readElf } from '../../src/elf/read.ts';
@@ -30,6 +31,7 @@ import { ruleIds, rules } from '../../src/verify/rules.ts';
 import { archiveOf } from '../elf/archives.ts';
 import { makeObject, named, words } from '../elf/objects.ts';
 import { type Ran, runMain } from '../in-process.ts';
+import { bzImageOf } from '../kernel-room/made-files.ts';
 import { banner, core, kdump, kernelBytes, run } from '../memory/dumps.ts';
 import { makeKernel } from '../memory/kernel/made.ts';
 import { annotated, imageOf, linkedBytes, programUnits, samplePath } from '../samples.ts';
@@ -385,6 +387,7 @@ const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields>>> = {
       file('barriers.o', annotated('arm-gcc-O2', 'lock', { smpBarriers: true })),
       file('locks.o', annotated('gcc-O2', 'lock')),
       file('calls.o', annotated('gcc-O2', 'key-use')),
+      file('vmlinuz', bzImageOf(gzipSync(linkedBytes('gcc-O2', ['branch', 'call', 'lock'])))),
       samplePath('arm-gcc-O2', 'alt-smp-absolute'),
     ];
     return document(t, 'dump', 'dump', '--json', '--disassemble', ...paths);
@@ -451,6 +454,7 @@ const optional: Readonly<Record<string, readonly string[]>> = {
   explain: ['needs'],
   annotate: [],
   dump: [
+    'unpacked',
     ...tableKinds.map(({ id }) => id),
     'absolute',
     'problems',
