@@ -2,11 +2,12 @@
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { readText } from '../files/input.ts';
 import { withImage } from '../library/image.ts';
+import { textIn } from '../library/reports.ts';
 import { type VerifyOptions, verifyImage } from '../library/verify.ts';
 import { type VerifyMemoryOptions, verifyImageMemory } from '../library/verify-memory.ts';
-import type { Verification, VerifyFormat } from '../library/verify-report.ts';
+import type { Verified, VerifyFormat } from '../library/verify-report.ts';
 import { runningKernelFile, verifyImageRunning } from '../library/verify-running.ts';
-import { isOutputColoured, print, warn } from '../output/console.ts';
+import { isOutputColoured, printPieces, warn } from '../output/console.ts';
 
 type SharedArguments = 'cpus' | 'failOn' | 'original' | 'baseline' | 'locks' | 'linked' | 'expandLimit';
 
@@ -28,30 +29,20 @@ export async function runVerify(
   const file = given ?? (running ? runningKernelFile() : undefined);
   if (file === undefined) throw new TextpokeError('usage', 'an image is required, or --running');
   requireDump(memory, running, args);
-  const { passed, reports, notes } = await withImage<Verification<unknown>>(
-    file,
-    args,
-    async (image, unpacked) => {
-      const suppressions =
-        config === undefined ? {} : { suppressions: readText(config), suppressionsName: config };
-      const options = {
-        ...args,
-        ...suppressions,
-        debugDirectories: debugDir,
-        formats: [format],
-        color: isOutputColoured(),
-      };
-      const result = running
-        ? await verifyImageRunning(image, file, options)
-        : memory === undefined
-          ? await verifyImage(image, file, options)
-          : await verifyImageMemory(image, file, memory, options);
-      return { ...result, notes: [...unpacked, ...result.notes] };
-    },
-  );
-  if (reports[format]) print(reports[format]);
-  for (const note of notes) warn(note);
-  return passed ? ExitCode.done : ExitCode.findings;
+  return withImage(file, args, async (image, unpacked) => {
+    const suppressions =
+      config === undefined ? {} : { suppressions: readText(config), suppressionsName: config };
+    const options = { ...args, ...suppressions, debugDirectories: debugDir, color: isOutputColoured() };
+    const tell = async ({ makers, passed, notes }: Verified<unknown>) => {
+      const status = passed ? ExitCode.done : ExitCode.findings;
+      await printPieces(await textIn(format, makers), status);
+      for (const note of [...unpacked, ...notes]) warn(note);
+      return status;
+    };
+    if (running) return verifyImageRunning(image, file, options, tell);
+    if (memory !== undefined) return verifyImageMemory(image, file, memory, options, tell);
+    return tell(await verifyImage(image, file, options));
+  });
 }
 
 /** Options that say something of a dump need one. */

@@ -9,7 +9,13 @@ import { locateImage } from '../memory/locate.ts';
 import type { ImagePlace } from '../memory/memory.ts';
 import { type OpenSnapshot, openSnapshot } from '../memory/open.ts';
 import type { PhysicalRange, RawLayout } from '../memory/raw.ts';
-import { type MemoryDocument, memoryJson, memoryNotes, memoryText } from '../output/memory.ts';
+import {
+  type MemoryDocument,
+  memoryJson,
+  memoryJsonText,
+  memoryNotes,
+  memoryText,
+} from '../output/memory.ts';
 import { verifyMemory as compareMemory, type KernelBeyond, type VerifiedMemory } from '../verify/memory.ts';
 import { makeReport } from '../verify/report.ts';
 import { withImage } from './image.ts';
@@ -18,8 +24,10 @@ import {
   configurationOf,
   gapsOf,
   type ReportOptions,
-  tellReport,
+  tell,
   type Verification,
+  type Verified,
+  verifiedAs,
 } from './verify-report.ts';
 
 /** What is known of a running system, and how the result is told. */
@@ -60,38 +68,42 @@ export function verifyMemory(
   snapshot: Input,
   options: VerifyMemoryOptions = {},
 ): Promise<VerifyMemoryResult> {
-  return withImage(input, options, async (image, notes) => {
-    const result = await verifyImageMemory(image, input, snapshot, options);
-    return { ...result, notes: [...notes, ...result.notes] };
-  });
+  return withImage(input, options, (image, notes) =>
+    verifyImageMemory(image, input, snapshot, options, (verified) => tell(verified, options, notes)),
+  );
 }
 
+/** Tells what was found while the memory is open. */
+export type Tell<T> = (verified: Verified<MemoryDocument>) => Promise<T>;
+
 /** The same for an image that is open; `input` is what it was opened from. Errors as `verifyMemory`. */
-export async function verifyImageMemory(
+export async function verifyImageMemory<T>(
   image: Image,
   input: Input,
   snapshot: Input,
   options: VerifyMemoryOptions,
-): Promise<VerifyMemoryResult> {
+  body: Tell<T>,
+): Promise<T> {
   const name = nameOf(snapshot);
-  return verifyOpenMemory(
-    image,
-    input,
-    name,
-    () => openSnapshot(snapshot, image, rawLayoutOf(options)),
-    options,
-  );
+  const open = () => openSnapshot(snapshot, image, rawLayoutOf(options));
+  return verifyOpenMemory(image, input, { name, open }, options, body);
 }
 
-/** The same for memory that `open` opens; `name` is its name. `times` it is compared, for memory that changes. */
-export async function verifyOpenMemory(
+/** Memory that is compared, `times` over where it changes meanwhile. */
+interface Comparable {
+  readonly name: string;
+  readonly open: () => OpenSnapshot;
+  readonly times?: number;
+}
+
+/** The same for memory that is opened in another way. */
+export async function verifyOpenMemory<T>(
   image: Image,
   input: Input,
-  name: string,
-  open: () => OpenSnapshot,
+  { name, open, times = 1 }: Comparable,
   options: VerifyMemoryOptions,
-  times = 1,
-): Promise<VerifyMemoryResult> {
+  body: Tell<T>,
+): Promise<T> {
   const cpus = requireCpus(options.cpus);
   const configuration = configurationOf(options);
   const slide = addressOf('slide', options.slide);
@@ -106,12 +118,11 @@ export async function verifyOpenMemory(
       configuration,
       debug: debugPlacesOf(pathOf(input), options),
     });
-    const document = memoryJson(report, name, verified);
-    const told = await tellReport(report, { document, summary: memoryText(name, verified) }, options);
-    return {
-      ...told,
-      notes: [...told.notes, ...gapsOf(image, nameOf(input)), ...memoryNotes(name, verified)],
-    };
+    const document = () => memoryJson(report, name, verified);
+    const json = () => memoryJsonText(report, name, verified);
+    const notes = [...gapsOf(image, nameOf(input)), ...memoryNotes(name, verified)];
+    const summary = memoryText(name, verified);
+    return await body(verifiedAs(report, { document, json, summary, notes }, options));
   } finally {
     memory.close();
   }

@@ -6,14 +6,13 @@ import type { Image } from '../image/image.ts';
 import { hasNoNames } from '../kinds/lost-sites.ts';
 import { githubText } from '../output/github.ts';
 import { junitXml } from '../output/junit.ts';
-import { sarifLog } from '../output/sarif.ts';
-import { jsonText } from '../output/text.ts';
+import { sarifText } from '../output/sarif.ts';
 import { verifyText } from '../output/verify.ts';
 import type { Configuration, Report } from '../verify/report.ts';
 import type { Severity } from '../verify/rules/rule.ts';
 import { rules } from '../verify/rules.ts';
 import { type ConfigDocument, parseConfig, readConfig } from '../verify/suppressions.ts';
-import { type Reports, reportsIn } from './reports.ts';
+import { type Makers, type Reports, reportsIn } from './reports.ts';
 
 /** The formats of verify, as `--format` takes them. */
 export const verifyFormats = ['text', 'json', 'sarif', 'junit', 'github'] as const;
@@ -69,32 +68,60 @@ export function gapsOf(image: Image, file: string): string[] {
   return [`${file}: ${what}; verify before strip`];
 }
 
-/** Tells a report; `document` is its JSON, `summary` is said as text even when all is well, `notes` beside the report. */
-export async function tellReport<Document>(
+/** What verify found, not told yet. It is told while the image is open, and the memory if there is any. */
+export interface Verified<Document> extends Pick<Verification<Document>, 'passed' | 'notes'> {
+  readonly document: () => Document;
+  readonly makers: Makers<VerifyFormat>;
+}
+
+/** What there is to tell beside a report. */
+interface Besides<Document> {
+  /** Its JSON. */
+  readonly document: () => Document;
+  /** The text of that, in pieces. */
+  readonly json: () => Iterable<string>;
+  /** Said as text even when all is well. */
+  readonly summary?: string;
+  readonly notes?: readonly string[];
+}
+
+/** Makes of a report what can be told of it. */
+export function verifiedAs<Document>(
   report: Report,
-  {
-    document,
-    summary = '',
-    notes = [],
-  }: { readonly document: Document; readonly summary?: string; readonly notes?: readonly string[] },
+  { document, json, summary = '', notes = [] }: Besides<Document>,
   options: ReportOptions,
-): Promise<Verification<Document>> {
+): Verified<Document> {
   const failsOn: readonly Severity[] = options.failOn === 'warning' ? ['error', 'warning'] : ['error'];
   const { findings, file, image, linesProblem } = report;
-  const reports = await reportsIn(options.formats, {
+  const makers: Makers<VerifyFormat> = {
     text: async () => {
       const disassemblers = findings.length > 0 ? await disassemblersIfInstalled(image.arch) : undefined;
-      return verifyText(report, disassemblers, options.color) + summary;
+      return withSummary(verifyText(report, disassemblers, options.color), summary);
     },
-    json: () => jsonText(document, 2),
-    sarif: () => jsonText(sarifLog(report)),
+    json,
+    sarif: () => sarifText(report),
     junit: () => junitXml(report, failsOn),
     github: () => githubText(report, options.workspace ?? process.env.GITHUB_WORKSPACE),
-  });
+  };
   return {
     document,
     passed: !findings.some(({ rule }) => failsOn.includes(rules[rule].severity)),
-    reports,
+    makers,
     notes: [...notes, ...(linesProblem === undefined ? [] : [`${file}: ${linesProblem}`])],
   };
+}
+
+function* withSummary(text: Iterable<string>, summary: string): Generator<string> {
+  yield* text;
+  if (summary !== '') yield summary;
+}
+
+/** Tells it, document and all; `unpacked` are notes that come before its own. Error `usage`. */
+export async function tell<Document>(
+  { document, passed, notes, makers }: Verified<Document>,
+  { formats }: ReportOptions,
+  unpacked: readonly string[],
+): Promise<Verification<Document>> {
+  const reports = await reportsIn(formats, makers);
+  return { document: document(), passed, reports, notes: [...unpacked, ...notes] };
 }

@@ -4,7 +4,13 @@ import type { Input } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import { kcorePath, kernelFileOf, openRunning } from '../memory/running.ts';
 import { withImage } from './image.ts';
-import { type VerifyMemoryResult, type VerifyRunningOptions, verifyOpenMemory } from './verify-memory.ts';
+import {
+  type Tell,
+  type VerifyMemoryResult,
+  type VerifyRunningOptions,
+  verifyOpenMemory,
+} from './verify-memory.ts';
+import { tell } from './verify-report.ts';
 
 /** How often sites are looked at that are not as they must be: the kernel may be patching them. */
 const looks = 4;
@@ -19,10 +25,9 @@ export function verifyRunning(
   options: VerifyRunningOptions = {},
 ): Promise<VerifyMemoryResult> {
   const file = input ?? runningKernelFile();
-  return withImage(file, options, async (image, notes) => {
-    const result = await verifyImageRunning(image, file, options);
-    return { ...result, notes: [...notes, ...result.notes] };
-  });
+  return withImage(file, options, (image, notes) =>
+    verifyImageRunning(image, file, options, (verified) => tell(verified, options, notes)),
+  );
 }
 
 /** The file of the kernel that runs. Error `read-failed`. */
@@ -31,10 +36,12 @@ export function runningKernelFile(): string {
 }
 
 /** The same for an image that is open; `file` is what it was opened from. Errors as `verifyRunning`. */
-export function verifyImageRunning(
+export function verifyImageRunning<T>(
   image: Image,
   file: Input,
   options: VerifyRunningOptions,
-): Promise<VerifyMemoryResult> {
-  return verifyOpenMemory(image, file, kcorePath, () => openRunning(image), options, looks);
+  body: Tell<T>,
+): Promise<T> {
+  const memory = { name: kcorePath, open: () => openRunning(image), times: looks };
+  return verifyOpenMemory(image, file, memory, options, body);
 }

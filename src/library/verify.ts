@@ -5,8 +5,8 @@ import { debugPlacesOf } from '../dwarf/debug-files.ts';
 import { type Input, nameOf, pathOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import type { LockPolicy } from '../object/found.ts';
-import { type VerifyDocument, verifyJson } from '../output/verify.ts';
-import { checkImage, type Verified } from '../verify/passes.ts';
+import { type VerifyDocument, verifyJson, verifyJsonText } from '../output/verify.ts';
+import { type Verified as Checked, checkImage } from '../verify/passes.ts';
 import { makeReport } from '../verify/report.ts';
 import { withImage } from './image.ts';
 import { requireCpus } from './numbers.ts';
@@ -14,8 +14,10 @@ import {
   configurationOf,
   gapsOf,
   type ReportOptions,
-  tellReport,
+  tell,
   type Verification,
+  type Verified,
+  verifiedAs,
 } from './verify-report.ts';
 
 /** What verify looks at, and how it tells it. */
@@ -39,33 +41,38 @@ export interface VerifyResult extends Verification<VerifyDocument> {}
  * table cannot be read at all; `config-malformed`; `usage` for an option that makes no sense.
  */
 export function verify(input: Input, options: VerifyOptions = {}): Promise<VerifyResult> {
-  return withImage(input, options, async (image, notes) => {
-    const result = await verifyImage(image, input, options);
-    return { ...result, notes: [...notes, ...result.notes] };
-  });
+  return withImage(input, options, async (image, notes) =>
+    tell(await verifyImage(image, input, options), options, notes),
+  );
 }
 
 /** The same for an image that is open; `input` is what it was opened from. Errors as `verify`. */
-export async function verifyImage(image: Image, input: Input, options: VerifyOptions): Promise<VerifyResult> {
+export async function verifyImage(
+  image: Image,
+  input: Input,
+  options: VerifyOptions,
+): Promise<Verified<VerifyDocument>> {
   const configuration = configurationOf(options);
   const { findings, counts } = await check(image, options);
   const besides =
     options.baseline === undefined ? [] : await againstBaseline(options.baseline, input, options);
   const given = (['original', 'baseline'] as const).filter((need) => options[need] !== undefined);
-  const report = makeReport(nameOf(input), image, [...findings, ...besides], {
+  const all = besides.length > 0 ? [...findings, ...besides] : findings;
+  const report = makeReport(nameOf(input), image, all, {
     configuration,
     given,
     debug: debugPlacesOf(pathOf(input), options),
   });
-  const notes = gapsOf(image, nameOf(input));
-  return tellReport(report, { document: verifyJson(report, counts), notes }, options);
+  const document = () => verifyJson(report, counts);
+  const json = () => verifyJsonText(report, counts);
+  return verifiedAs(report, { document, json, notes: gapsOf(image, nameOf(input)) }, options);
 }
 
 /** Runs the checks, beside the original if one is given. */
 async function check(
   image: Image,
   { linked, cpus, locks, original, expandLimit }: VerifyOptions,
-): Promise<Verified> {
+): Promise<Checked> {
   const state = linked ? 'linked' : 'booted';
   const options = { state, cpus: requireCpus(cpus), locks } as const;
   if (original === undefined) return checkImage(image, options);

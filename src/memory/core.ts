@@ -66,6 +66,7 @@ export function readKcore(path: string, source: ByteSource, image: ElfHeader): S
         ...memory,
         format: 'the memory of the running machine',
         runs: { starts: none, ends: none },
+        isLive: true,
         read(address, into) {
           try {
             return memory.read(address, into);

@@ -28,17 +28,26 @@ export class MemoryImage extends Image {
     return this.place.memory.read(this.at(address), new Uint8Array(length));
   }
 
-  /** Bytes at an address as linked; zeros where the dump has none. `elf-malformed` outside the image. */
+  /**
+   * Bytes at an address as linked; zeros where the dump has none. Of memory that changes they are what they were when
+   * they were first looked at, so that a finding is told as it was found. `elf-malformed` outside the image.
+   */
   override read(address: number, length: number): Uint8Array {
     // Modules lie in the same memory, but in other places of it.
     if (!this.contains(address, length) || !this.segmentAt(address)) return super.read(address, length);
     const first = Math.floor(address / blockSize);
-    if (address + length <= (first + 1) * blockSize) {
+    const last = Math.floor((address + length - 1) / blockSize);
+    if (last <= first) {
       const at = address - first * blockSize;
       return this.block(first).subarray(at, at + length);
     }
     const bytes = new Uint8Array(length);
-    this.place.memory.read(this.at(address), bytes);
+    if (this.place.memory.isLive) {
+      for (let number = first; number <= last; number++) {
+        const at = number * blockSize - address;
+        bytes.set(this.block(number).subarray(Math.max(-at, 0), length - at), Math.max(at, 0));
+      }
+    } else this.place.memory.read(this.at(address), bytes);
     return bytes;
   }
 
@@ -47,7 +56,8 @@ export class MemoryImage extends Image {
     if (!bytes) {
       bytes = new Uint8Array(blockSize);
       this.place.memory.read(this.at(number * blockSize), bytes);
-      if (this.blocks.size >= keptBlocks) this.blocks.delete(this.blocks.keys().next().value as number);
+      if (!this.place.memory.isLive && this.blocks.size >= keptBlocks)
+        this.blocks.delete(this.blocks.keys().next().value as number);
       this.blocks.set(number, bytes);
     }
     return bytes;

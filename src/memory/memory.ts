@@ -20,6 +20,8 @@ export interface Memory {
   readonly fileSize: number;
   /** What is worth searching; a format may leave out bytes that stand in it several times. */
   readonly runs: Runs;
+  /** Its bytes change while they are read. */
+  readonly isLive?: true;
   /** Copies what there is of [address, address + into.length), and leaves the rest; true when all is there. */
   read(address: number, into: Uint8Array): boolean;
 }

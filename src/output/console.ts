@@ -1,4 +1,5 @@
 // What every command says the same way: diagnostics to stderr, results to stdout, colour only on a terminal.
+import { once } from 'node:events';
 import { asTooLarge, ExitCode, TextpokeError } from '../errors.ts';
 import { reasonOf } from '../files/source.ts';
 import { type Colours, coloursOf, lineOf, textOf } from './text.ts';
@@ -38,6 +39,18 @@ function output(): NodeJS.WriteStream {
 /** Writes results, which `textOf` or `jsonText` has made. */
 export function print(text: string): void {
   output().write(text.endsWith('\n') ? text : `${text}\n`);
+}
+
+/** Writes results that come in pieces, no faster than they are taken. `status` ends a process whose reader goes away. */
+export async function printPieces(text: string | Iterable<string>, status: number): Promise<void> {
+  const before = process.exitCode;
+  process.exitCode = status;
+  try {
+    for (const piece of typeof text === 'string' ? [text] : text)
+      if (!output().write(piece)) await once(output(), 'drain');
+  } finally {
+    process.exitCode = before;
+  }
 }
 
 /** Writes one diagnostic line. */

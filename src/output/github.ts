@@ -2,9 +2,10 @@
 import { isAbsolute, relative } from 'node:path';
 import { hex } from '../bytes/integer.ts';
 import { printable } from '../errors.ts';
-import type { Located } from '../verify/finding.ts';
+import { type Located, told } from '../verify/finding.ts';
 import type { Report } from '../verify/report.ts';
 import { rules } from '../verify/rules.ts';
+import { inPieces } from './pieces.ts';
 
 function data(text: string): string {
   return printable(text).replaceAll('%', '%25');
@@ -21,9 +22,14 @@ function fileInWorkspace(file: string, workspace: string | undefined): string {
   return inside.startsWith('..') ? file : inside;
 }
 
-/** One line a finding; nothing for a good image. */
-export function githubText({ file, findings }: Report, workspace: string | undefined): string {
-  const annotate = ({ rule, address, place, source, message }: Located) => {
+/** One line a finding, in pieces; nothing for a good image. */
+export function* githubText(report: Report, workspace: string | undefined): Generator<string> {
+  yield* inPieces(githubLines(report, workspace));
+}
+
+function* githubLines({ file, findings }: Report, workspace: string | undefined): Generator<string> {
+  const annotate = (finding: Located) => {
+    const { rule, address, place, source, message } = told(finding);
     const { name, severity } = rules[rule];
     const properties = [
       ...(source ? [`file=${property(fileInWorkspace(source.file, workspace))}`, `line=${source.line}`] : []),
@@ -32,5 +38,5 @@ export function githubText({ file, findings }: Report, workspace: string | undef
     const at = address === undefined ? '' : `${hex(address)} `;
     return `::${severity} ${properties.join(',')}::${data(`${file}: ${at}${place}: ${message}`)}\n`;
   };
-  return findings.map(annotate).join('');
+  for (const finding of findings) yield annotate(finding);
 }

@@ -1,10 +1,11 @@
 // Findings as JUnit XML: a rule is a test case, which fails where there are findings that count.
 import { hex, hexBytes } from '../bytes/integer.ts';
 import { printable } from '../errors.ts';
-import type { Located } from '../verify/finding.ts';
+import { type Located, told } from '../verify/finding.ts';
 import type { Report } from '../verify/report.ts';
 import type { Severity } from '../verify/rules/rule.ts';
 import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
+import { inPieces } from './pieces.ts';
 import { sourceText } from './verify.ts';
 
 /** Text for XML 1.0, which has no place for most of what is not printable. */
@@ -16,7 +17,8 @@ function xml(text: string): string {
     .replaceAll('"', '&quot;');
 }
 
-function describe({ address, place, source, message, found, expected }: Located): string {
+function describe(finding: Located): string {
+  const { address, place, source, message, found, expected } = told(finding);
   const at = address === undefined ? '' : `${hex(address)} `;
   const bytes = (label: string, value: Uint8Array | undefined) =>
     value ? `; ${label} ${hexBytes(value)}` : '';
@@ -24,21 +26,28 @@ function describe({ address, place, source, message, found, expected }: Located)
   return `${at}${place}${line}: ${message}${bytes('found', found)}${bytes('expected', expected)}`;
 }
 
-function testCase(report: Report, id: RuleId, failsOn: readonly Severity[]): string {
+function* testCase(report: Report, id: RuleId, failsOn: readonly Severity[]): Generator<string> {
   const { name, severity, summary } = rules[id];
   const found = report.findings.filter(({ rule }) => rule === id);
   const open = `    <testcase classname="textpoke verify" name="${xml(`${id} ${name}`)}"`;
-  const lines: string[] = [];
-  if (isSkipped(report, id)) lines.push('      <skipped/>');
+  const skipped = isSkipped(report, id);
+  if (!skipped && found.length === 0) {
+    yield `${open}/>\n`;
+    return;
+  }
+  yield `${open}>\n`;
+  if (skipped) yield '      <skipped/>\n';
   const say = (finding: Located) => xml(describe(finding));
   if (failsOn.includes(severity)) {
     for (const finding of found) {
-      lines.push(`      <failure type="${id}" message="${xml(summary)}">${say(finding)}</failure>`);
+      yield `      <failure type="${id}" message="${xml(summary)}">${say(finding)}</failure>\n`;
     }
   } else if (found.length > 0) {
-    lines.push(`      <system-out>${found.map(say).join('&#10;')}</system-out>`);
+    for (const [i, finding] of found.entries())
+      yield `${i === 0 ? '      <system-out>' : '&#10;'}${say(finding)}`;
+    yield '</system-out>\n';
   }
-  return lines.length === 0 ? `${open}/>` : `${open}>\n${lines.join('\n')}\n    </testcase>`;
+  yield '    </testcase>\n';
 }
 
 /** True for a rule that needs an option which was not given. */
@@ -48,20 +57,21 @@ function isSkipped({ findings, given }: Report, id: RuleId): boolean {
   return !given.has(rule.needs);
 }
 
-/** The document; findings of the severities of `failsOn` are failures. */
-export function junitXml(report: Report, failsOn: readonly Severity[]): string {
+/** The document, in pieces; findings of the severities of `failsOn` are failures. */
+export function* junitXml(report: Report, failsOn: readonly Severity[]): Generator<string> {
+  yield* inPieces(junitLines(report, failsOn));
+}
+
+function* junitLines(report: Report, failsOn: readonly Severity[]): Generator<string> {
   const failing = new Set(
     report.findings.map(({ rule }) => rule).filter((r) => failsOn.includes(rules[r].severity)),
   );
   const skipped = ruleIds.filter((id) => isSkipped(report, id)).length;
   const counts = `tests="${ruleIds.length}" failures="${failing.size}"`;
-  return [
-    '<?xml version="1.0" encoding="UTF-8"?>',
-    `<testsuites ${counts}>`,
-    `  <testsuite name="${xml(report.file)}" ${counts} errors="0" skipped="${skipped}">`,
-    ...ruleIds.map((id) => testCase(report, id, failsOn)),
-    '  </testsuite>',
-    '</testsuites>',
-    '',
-  ].join('\n');
+  yield '<?xml version="1.0" encoding="UTF-8"?>\n';
+  yield `<testsuites ${counts}>\n`;
+  yield `  <testsuite name="${xml(report.file)}" ${counts} errors="0" skipped="${skipped}">\n`;
+  for (const id of ruleIds) yield* testCase(report, id, failsOn);
+  yield '  </testsuite>\n';
+  yield '</testsuites>\n';
 }

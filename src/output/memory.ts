@@ -7,7 +7,7 @@ import { countOf, type Report } from '../verify/report.ts';
 import { count } from './count.ts';
 import { type MemoryModule, moduleLines, moduleNotes, modulesJson, tableText } from './memory-modules.ts';
 import { textOf } from './text.ts';
-import { findingsJson, type VerifyDocument } from './verify.ts';
+import { documentText, findingsJson, findingsLater, type VerifyDocument } from './verify.ts';
 
 /** A distance with its sign: an image may lie below the place it was linked for. */
 function distance(value: number): string {
@@ -98,6 +98,15 @@ export interface MemoryCall {
 
 /** `textpoke.memory/1`. */
 export function memoryJson(report: Report, dump: string, verified: VerifiedMemory): MemoryDocument {
+  return memoryDocument(report, dump, verified, findingsJson(report));
+}
+
+/** The text of `memoryJson`, in pieces. */
+export function memoryJsonText(report: Report, dump: string, verified: VerifiedMemory): Generator<string> {
+  return documentText(memoryDocument(report, dump, verified, findingsLater(report)));
+}
+
+function memoryDocument<Lists>(report: Report, dump: string, verified: VerifiedMemory, lists: Lists) {
   const { image, tables, keys, calls, cpus } = verified;
   const modules = verified.modules && modulesJson(verified.modules);
   const { memory, offset, slide, slideFrom } = image.place;
@@ -124,6 +133,6 @@ export function memoryJson(report: Report, dump: string, verified: VerifiedMemor
     ...(modules && { modules }),
     errors: countOf(report, 'error'),
     warnings: countOf(report, 'warning'),
-    ...findingsJson(report),
-  };
+    ...lists,
+  } as const;
 }

@@ -4,10 +4,12 @@ import { hex } from '../bytes/integer.ts';
 import { PT_LOAD } from '../elf/constants.ts';
 import { printable } from '../errors.ts';
 import type { Image } from '../image/image.ts';
-import type { Located } from '../verify/finding.ts';
+import { type Located, told } from '../verify/finding.ts';
 import type { Report } from '../verify/report.ts';
 import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
 import { version } from '../version.ts';
+import { ListLater } from './pieces.ts';
+import { documentText } from './verify.ts';
 
 const schema = 'https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json';
 
@@ -62,7 +64,8 @@ function binaryLocation(report: Report, { address, offset, place, found }: Locat
   return { physicalLocation, logicalLocations: [{ fullyQualifiedName: place }] };
 }
 
-function resultOf(report: Report, finding: Located, base: number, reason: string | undefined): Result {
+function resultOf(report: Report, located: Located, base: number, reason: string | undefined): Result {
+  const finding = told(located);
   const { rule, source, place, message } = finding;
   const binary = binaryLocation(report, finding, base);
   const result: Result = {
@@ -92,10 +95,30 @@ function resultOf(report: Report, finding: Located, base: number, reason: string
 }
 
 export function sarifLog(report: Report): Log {
+  return logWith(report, [...resultsOf(report)]);
+}
+
+/** The text of `sarifLog`, in pieces. */
+export function sarifText(report: Report): Generator<string> {
+  return documentText(
+    logWith(
+      report,
+      ListLater.of(resultsOf(report), (result) => result),
+    ),
+    0,
+  );
+}
+
+function* resultsOf(report: Report): Generator<Result> {
   const base = baseOf(report.image);
+  for (const finding of report.findings) yield resultOf(report, finding, base, undefined);
+  for (const { finding, reason } of report.suppressed) yield resultOf(report, finding, base, reason);
+}
+
+function logWith<Results>(report: Report, results: Results) {
   return {
     $schema: schema,
-    version: '2.1.0',
+    version: '2.1.0' as const,
     runs: [
       {
         tool: {
@@ -105,11 +128,8 @@ export function sarifLog(report: Report): Log {
             rules: ruleIds.map(descriptor),
           },
         },
-        artifacts: [{ location: { uri: uriOf(report.file) }, roles: ['analysisTarget'] }],
-        results: [
-          ...report.findings.map((finding) => resultOf(report, finding, base, undefined)),
-          ...report.suppressed.map(({ finding, reason }) => resultOf(report, finding, base, reason)),
-        ],
+        artifacts: [{ location: { uri: uriOf(report.file) }, roles: ['analysisTarget' as const] }],
+        results,
       },
     ],
   };

@@ -3,12 +3,14 @@ import { hex, hexBytes } from '../bytes/integer.ts';
 import type { SourceLine } from '../dwarf/source-lines.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import type { SiteCounts } from '../kinds/registry.ts';
-import type { Located } from '../verify/finding.ts';
+import { type Located, told } from '../verify/finding.ts';
 import { countOf, type Report } from '../verify/report.ts';
 import type { Severity } from '../verify/rules/rule.ts';
 import { type RuleId, rules } from '../verify/rules.ts';
+import type { Suppressed } from '../verify/suppressions.ts';
 import { count } from './count.ts';
-import { coloursOf, textOf } from './text.ts';
+import { inPieces, jsonParts, ListLater } from './pieces.ts';
+import { coloursOf, lineOf } from './text.ts';
 
 /** `file.c:12`. */
 export function sourceText({ file, line }: SourceLine): string {
@@ -16,39 +18,49 @@ export function sourceText({ file, line }: SourceLine): string {
 }
 
 /** A heading for each rule, below it a line a finding with found and expected bytes; nothing for a good image. */
-export function verifyText(
+export function* verifyText(
   report: Report,
   disassemblers: Disassemblers | undefined,
   color?: boolean,
-): string {
+): Generator<string> {
+  if (report.findings.length > 0) yield* inPieces(finished(verifyLines(report, disassemblers, color)));
+}
+
+function* finished(lines: Iterable<string>): Generator<string> {
+  for (const line of lines) yield `${lineOf(line)}\n`;
+}
+
+function* verifyLines(
+  report: Report,
+  disassemblers: Disassemblers | undefined,
+  color: boolean | undefined,
+): Generator<string> {
   const { file, image, findings, suppressed } = report;
-  if (findings.length === 0) return '';
   const colour = coloursOf(color);
-  const lines: string[] = [];
-  const show = (label: string, bytes: Uint8Array | undefined, address: number | undefined) => {
+  function* show(label: string, bytes: Uint8Array | undefined, address: number | undefined) {
     if (!bytes || address === undefined) return;
     const disassembler = disassemblers?.(image.instructionsAt(address));
     const text = disassembler?.one(bytes, address, (target) => image.describe(target))?.text;
-    lines.push(`    ${label.padEnd(8)} ${hexBytes(bytes)}${text ? `  ${text}` : ''}`);
-  };
+    yield `    ${label.padEnd(8)} ${hexBytes(bytes)}${text ? `  ${text}` : ''}`;
+  }
   let last: string | undefined;
-  for (const { rule, address, place, source, message, found, expected } of findings) {
+  for (const finding of findings) {
+    const { rule, address, place, source, message, found, expected } = told(finding);
     const { name, severity, summary } = rules[rule];
     if (rule !== last) {
       const paint = severity === 'error' ? colour.red : colour.yellow;
-      lines.push(`${file}: ${paint(`${severity} ${rule} ${name}`)}: ${summary}`);
+      yield `${file}: ${paint(`${severity} ${rule} ${name}`)}: ${summary}`;
     }
     last = rule;
     const at = address === undefined ? '' : `${hex(address)} `;
     const line = source ? ` (${sourceText(source)})` : '';
-    lines.push(`  ${at}${colour.cyan(place)}${line}: ${message}`);
-    show('found', found, address);
-    show('expected', expected, address);
+    yield `  ${at}${colour.cyan(place)}${line}: ${message}`;
+    yield* show('found', found, address);
+    yield* show('expected', expected, address);
   }
   const counts = [count(countOf(report, 'error'), 'error'), count(countOf(report, 'warning'), 'warning')];
   if (suppressed.length > 0) counts.push(`${suppressed.length} suppressed`);
-  lines.push(`${counts.join(', ')}; textpoke explain ${findings[0]?.rule} explains the first rule`);
-  return textOf(lines);
+  yield `${counts.join(', ')}; textpoke explain ${findings[0]?.rule} explains the first rule`;
 }
 
 /** What `textpoke verify --format json` prints (docs/verify.schema.json). */
@@ -100,15 +112,30 @@ export interface SuppressedDocument extends FindingDocument {
 
 /** `textpoke.verify/1`. */
 export function verifyJson(report: Report, counts: SiteCounts): VerifyDocument {
+  return verifyDocument(report, counts, findingsJson(report));
+}
+
+/** The text of `verifyJson`, in pieces. */
+export function verifyJsonText(report: Report, counts: SiteCounts): Generator<string> {
+  return documentText(verifyDocument(report, counts, findingsLater(report)));
+}
+
+function verifyDocument<Lists>(report: Report, counts: SiteCounts, lists: Lists) {
   return {
     schema: 'textpoke.verify/1',
     file: report.file,
     counts,
     errors: countOf(report, 'error'),
     warnings: countOf(report, 'warning'),
-    ...findingsJson(report),
+    ...lists,
     ...(report.linesProblem === undefined ? {} : { linesProblem: report.linesProblem }),
-  };
+  } as const;
+}
+
+/** A document as it is printed, in pieces. */
+export function* documentText(document: object, indent = 2): Generator<string> {
+  yield* inPieces(jsonParts(document, indent));
+  yield '\n';
 }
 
 /** The findings of a report, and what of them was suppressed. */
@@ -118,12 +145,27 @@ export function findingsJson({
 }: Report): Pick<VerifyDocument, 'findings' | 'suppressed'> {
   return {
     findings: findings.map(findingJson),
-    suppressed: suppressed.map(({ finding, reason }) => ({ ...findingJson(finding), reason })),
+    suppressed: suppressed.map(suppressedJson),
   };
 }
 
-function findingJson({ rule, address, place, message, ...more }: Located): FindingDocument {
-  const { entry, source, found, expected } = more;
+/** The same, made when it is written. */
+export function findingsLater({
+  findings,
+  suppressed,
+}: Report): Record<'findings' | 'suppressed', ListLater> {
+  return {
+    findings: ListLater.of(findings, findingJson),
+    suppressed: ListLater.of(suppressed, suppressedJson),
+  };
+}
+
+function suppressedJson({ finding, reason }: Suppressed): SuppressedDocument {
+  return { ...findingJson(finding), reason };
+}
+
+function findingJson(finding: Located): FindingDocument {
+  const { rule, address, place, message, entry, source, found, expected } = told(finding);
   return {
     rule,
     name: rules[rule].name,

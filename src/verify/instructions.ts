@@ -6,7 +6,7 @@ import type { Site } from '../demand/sites.ts';
 import { TextpokeError } from '../errors.ts';
 import { type Kind, keyOf } from '../kinds/kind.ts';
 import { kinds } from '../kinds/registry.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, later } from './finding.ts';
 import { checkTrampolines } from './trampolines.ts';
 import { wrongBytes } from './wrong-bytes.ts';
 
@@ -16,10 +16,12 @@ export function* checkInstructions(program: Program, circumstances: Circumstance
   const seen = new Set<number>();
   const wrongKeys = new Set<number>();
   for (const kind of kinds) {
-    for (const site of kind.demand ? sites.of(kind) : []) {
+    const listed = kind.demand ? sites.of(kind) : [];
+    const judge = (which: number) => checkSite(program, kind, listed[which] as Site, circumstances);
+    for (const [i, site] of listed.entries()) {
       if (seen.has(site.address) || !image.codeAt(site.address)) continue;
       seen.add(site.address);
-      const finding = checkSite(program, kind, site, circumstances);
+      const finding = later(judge, i);
       if (!finding) continue;
       const key = keyOf(site);
       if (key !== undefined) wrongKeys.add(key);

@@ -14,8 +14,9 @@ import { keptLock, lockPrefix } from '../kinds/lock-prefix/kind.ts';
 import { kinds } from '../kinds/registry.ts';
 import { replacedCode } from '../kinds/replaced-code.ts';
 import { AstrayInOrder } from './astray.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, type Judge, later } from './finding.ts';
 import type { VerifyOptions } from './options.ts';
+import type { RuleId } from './rules.ts';
 
 /**
  * TP002 (a listed place is no prefix), TP010, TP011, TP025; `listing` is the program with the entries at fault, each of
@@ -42,6 +43,28 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
   const droppable = new Set(droppedLocks(program, image, locks).map((site) => site.address));
   let locked = 0;
   let dropped = 0;
+  /** What is said of a lock by its address, with what stands there if it matters. */
+  const say =
+    (rule: RuleId, message: string | ((found: Uint8Array) => string), besides: 'entry' | 'byte'): Judge =>
+    (address) => {
+      const found = image.read(address, 1).slice();
+      const text = typeof message === 'string' ? message : message(found);
+      const place = image.describe(address);
+      const more = besides === 'entry' ? { entry: entryOf.get(address) } : { found };
+      return { rule, address, place, message: text, ...more };
+    };
+  const says = {
+    noPrefix: say('TP002', 'a lock entry names a byte that is not a prefix of an instruction', 'entry'),
+    noLock: say('TP011', (found) => `the entry lists a lock, but the site holds ${hexBytes(found)}`, 'byte'),
+    missing: say('TP011', `the lock is missing, for ${cpusText(options.cpus)}`, 'byte'),
+    there: say('TP011', `the lock is still in place, for ${cpusText(options.cpus)}`, 'byte'),
+    listedToStay: say(
+      'TP025',
+      'the lock must stay for any number of CPUs, but .smp_locks lists the lock',
+      'entry',
+    ),
+    goneToStay: say('TP011', 'the lock must stay for any number of CPUs, but the lock is missing', 'byte'),
+  };
   const [inOrder, keptInOrder] = [listed, kept].map((of) => Float64Array.from(of).sort()) as [
     Float64Array,
     Float64Array,
@@ -66,46 +89,28 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
     const doubtful = inRange.filter((a) => !isState(a));
     const besides = doubtful.length > 0 ? find(doubtful) : prefixes;
     for (const address of inRange) {
-      const place = image.describe(address);
       const byte = byteAt(address);
       const isPrefix = prefixes.has(address) || (besides.has(address) && !isState(address));
       if ((!isPrefix || !isState(address)) && isReplaced(address)) continue;
       if (!isPrefix) {
         misplaced.add(address);
-        const message = 'a lock entry names a byte that is not a prefix of an instruction';
-        yield { rule: 'TP002', address, place, message, entry: entryOf.get(address) };
+        yield* findings(says.noPrefix, address);
         continue;
       }
       if (byte === prefix.lock) locked += droppable.has(address) && !mayStay(program, address) ? 1 : 0;
       else if (isState(address)) dropped++;
       else {
-        const found = Uint8Array.of(byte);
-        yield {
-          rule: 'TP011',
-          address,
-          place,
-          message: `the entry lists a lock, but the site holds ${hexBytes(found)}`,
-          found,
-        };
+        yield* findings(says.noLock, address);
         continue;
       }
       const wantsLock = options.cpus === undefined ? undefined : options.cpus > 1 || !droppable.has(address);
       const isRight = wantsLock === (byte === prefix.lock) || (!wantsLock && mayStay(program, address));
-      if (wantsLock !== undefined && !isRight && !isReplaced(address)) {
-        const cpus = options.cpus === 1 ? 'one CPU' : `${options.cpus} CPUs`;
-        const state = wantsLock ? 'the lock is missing' : 'the lock is still in place';
-        yield { rule: 'TP011', address, place, message: `${state}, for ${cpus}`, found: Uint8Array.of(byte) };
-      }
+      if (wantsLock !== undefined && !isRight && !isReplaced(address))
+        yield* findings(wantsLock ? says.missing : says.there, address);
     }
     for (const address of within(keptInOrder)) {
-      const place = image.describe(address);
-      if (listed.has(address)) {
-        const message = 'the lock must stay for any number of CPUs, but .smp_locks lists the lock';
-        yield { rule: 'TP025', address, place, message, entry: entryOf.get(address) };
-      } else if (!prefixes.has(address)) {
-        const message = 'the lock must stay for any number of CPUs, but the lock is missing';
-        yield { rule: 'TP011', address, place, message, found: Uint8Array.of(byteAt(address)) };
-      }
+      if (listed.has(address)) yield* findings(says.listedToStay, address);
+      else if (!prefixes.has(address)) yield* findings(says.goneToStay, address);
     }
     if (policy === 'listed') continue;
     const open = [...prefixes].filter((address) => !listed.has(address) && !kept.has(address));
@@ -116,10 +121,12 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
   const astray = new AstrayInOrder(
     listing.sites.of(lockPrefix).map(({ address }) => (isAstray(address) ? undefined : address)),
   );
-  for (const address of unlisted.sort((a, b) => a - b)) {
-    if (astray.takes(address)) continue;
+  const unlistedLock: Judge = (address) => {
     const message = 'the lock prefix has no entry in .smp_locks';
-    yield { rule: 'TP010', address, place: image.describe(address), message };
+    return { rule: 'TP010', address, place: image.describe(address), message };
+  };
+  for (const address of unlisted.sort((a, b) => a - b)) {
+    if (!astray.takes(address)) yield* findings(unlistedLock, address);
   }
   if (options.cpus === undefined && locked > 0 && dropped > 0) {
     const first = locks[0]?.address ?? 0;
@@ -130,6 +137,15 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
       message: `${locked} locks are in place and ${dropped} are dropped; all must be in one state`,
     };
   }
+}
+
+function* findings(judge: Judge, which: number): Generator<Finding> {
+  const finding = later(judge, which);
+  if (finding) yield finding;
+}
+
+function cpusText(cpus: number | undefined): string {
+  return cpus === 1 ? 'one CPU' : `${cpus} CPUs`;
 }
 
 /** What tells, as annotate does of an object, which of the ascending addresses of locks in a range are code for sure. */

@@ -12,7 +12,7 @@ import { MemoryImage } from '../memory/image.ts';
 import type { FoundModule, ModuleFile } from '../memory/kernel/module-files.ts';
 import type { LoadedModule } from '../memory/kernel/modules.ts';
 import { type ComparedTable, Sieve } from './compared.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, renamed } from './finding.ts';
 import { checkInstructions } from './instructions.ts';
 import { checkLocks } from './locks.ts';
 
@@ -112,7 +112,7 @@ export function compareModule(
 /** Names the module of a place that lies in it. */
 export function inModule(name: string, guest: Image, finding: Finding): Finding {
   const isInside = finding.address !== undefined && guest.segmentAt(finding.address) !== undefined;
-  return isInside ? { ...finding, place: `${name}:${finding.place}` } : finding;
+  return isInside ? renamed(finding, (place) => `${name}:${place}`) : finding;
 }
 
 /** A kernel drops the locks of a module's .text alone; the others stay as they are. */

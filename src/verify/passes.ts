@@ -38,7 +38,9 @@ export function checkImage(image: Image, options: VerifyOptions = {}): Verified 
   ];
   const told = new Set(findings.map(({ address }) => address));
   for (const finding of checkLostSites(program, sound, told)) findings.push(finding);
-  const faulty = new Set(findings.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
-  const differences = original ? checkOriginal(program, programOf(original), faulty) : [];
-  return { findings: withoutConsequences([...findings, ...differences]).sort(byRuleAndAddress), counts };
+  if (original) {
+    const faulty = new Set(findings.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
+    for (const finding of checkOriginal(program, programOf(original), faulty)) findings.push(finding);
+  }
+  return { findings: withoutConsequences(findings).sort(byRuleAndAddress), counts };
 }

@@ -1,11 +1,11 @@
 // The places that entries name: code, where an instruction starts; branch targets within their function.
 import type { Program } from '../demand/program.ts';
+import type { Site } from '../demand/sites.ts';
 import type { Image } from '../image/image.ts';
-import type { NamedPlace } from '../kinds/kind.ts';
+import type { Kind, NamedPlace } from '../kinds/kind.ts';
 import { kinds } from '../kinds/registry.ts';
 import { type Checked, entryFinding } from './checked.ts';
-import type { Finding } from './finding.ts';
-import type { RuleId } from './rules.ts';
+import { type Finding, type Judge, later } from './finding.ts';
 
 /** Why no code can be at an address; undefined where some is. */
 function whyNoCode(image: Image, address: number): string | undefined {
@@ -26,27 +26,44 @@ function startsThere(image: Image, { address, starts }: NamedPlace): boolean {
 
 /** TP001, TP002, TP018. */
 export function checkPlaces(program: Program): Checked {
-  const { image, sites } = program;
+  return checkEach(program, (kind) => kind.group !== undefined, judgePlaces);
+}
+
+/** What is wrong with the first place that an entry names wrongly. */
+function judgePlaces(program: Program, kind: Kind, site: Site): Finding | undefined {
+  const { image } = program;
+  const { entry } = site;
+  for (const place of kind.places(image, site)) {
+    const { address, what } = place;
+    const why = whyNoCode(image, address);
+    // What a linker leaves of the entry of discarded code: zeros, which name the field itself, or address 0.
+    if (why !== undefined && (address === entry.address || address === 0)) {
+      const message = 'the entry holds zeros: the linker discarded the code of the site';
+      return entryFinding(program, 'TP018', site, entry.address, message);
+    }
+    if (why !== undefined) return entryFinding(program, 'TP001', site, address, `${what} ${why}`);
+    if (!startsThere(image, place))
+      return entryFinding(program, 'TP002', site, address, `${what} inside an instruction`);
+  }
+  return undefined;
+}
+
+/** Judges each site of some kinds; an entry that was found at fault is not judged again. */
+function checkEach(
+  program: Program,
+  isChecked: (kind: Kind) => boolean,
+  judgeSite: (program: Program, kind: Kind, site: Site) => Finding | undefined,
+): Checked {
   const findings: Finding[] = [];
   const faulty = new Set<number>();
-  for (const kind of kinds) {
-    if (!kind.group) continue;
-    for (const site of sites.of(kind)) {
-      const { entry } = site;
-      for (const place of kind.places(image, site)) {
-        if (faulty.has(entry.address)) continue;
-        const { address, what } = place;
-        const find = (rule: RuleId, at: number, message: string) => {
-          faulty.add(entry.address);
-          findings.push(entryFinding(program, rule, site, at, message));
-        };
-        const why = whyNoCode(image, address);
-        // What a linker leaves of the entry of discarded code: zeros, which name the field itself, or address 0.
-        if (why !== undefined && (address === entry.address || address === 0)) {
-          find('TP018', entry.address, 'the entry holds zeros: the linker discarded the code of the site');
-        } else if (why !== undefined) find('TP001', address, `${what} ${why}`);
-        else if (!startsThere(image, place)) find('TP002', address, `${what} inside an instruction`);
-      }
+  for (const kind of kinds.filter(isChecked)) {
+    const sites = program.sites.of(kind);
+    const judge: Judge = (which) => judgeSite(program, kind, sites[which] as Site);
+    for (const [i, { entry }] of sites.entries()) {
+      const finding = faulty.has(entry.address) ? undefined : later(judge, i);
+      if (!finding) continue;
+      faulty.add(entry.address);
+      findings.push(finding);
     }
   }
   return { findings, faulty };
@@ -60,21 +77,17 @@ function rootOf(name: string): string {
 
 /** TP020. */
 export function checkTargets(program: Program): Checked {
-  const { image, sites } = program;
-  const findings: Finding[] = [];
-  const faulty = new Set<number>();
-  for (const kind of kinds) {
-    for (const site of kind.target ? sites.of(kind) : []) {
-      const to = kind.target?.(site) ?? site.address;
-      const target = image.symbols.functionsAt(to);
-      const own = image.symbols.functionsAt(site.address);
-      if (own.length === 0 || target.length === 0) continue;
-      const roots = new Set(own.map(rootOf));
-      if (target.some((name) => roots.has(rootOf(name)))) continue;
-      faulty.add(site.entry.address);
-      const message = `the ${kind.noun} goes to ${image.describe(to)}, which is in another function`;
-      findings.push(entryFinding(program, 'TP020', site, site.address, message));
-    }
-  }
-  return { findings, faulty };
+  return checkEach(program, (kind) => kind.target !== undefined, judgeTarget);
+}
+
+function judgeTarget(program: Program, kind: Kind, site: Site): Finding | undefined {
+  const { image } = program;
+  const to = kind.target?.(site) ?? site.address;
+  const target = image.symbols.functionsAt(to);
+  const own = image.symbols.functionsAt(site.address);
+  if (own.length === 0 || target.length === 0) return undefined;
+  const roots = new Set(own.map(rootOf));
+  if (target.some((name) => roots.has(rootOf(name)))) return undefined;
+  const message = `the ${kind.noun} goes to ${image.describe(to)}, which is in another function`;
+  return entryFinding(program, 'TP020', site, site.address, message);
 }

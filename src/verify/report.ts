@@ -3,7 +3,7 @@
 import type { DebugPlaces } from '../dwarf/debug-files.ts';
 import { linesOfAddresses } from '../dwarf/source-lines.ts';
 import type { Image } from '../image/image.ts';
-import type { Finding, Located } from './finding.ts';
+import { type Finding, type Located, locatedAt } from './finding.ts';
 import type { Need, Severity } from './rules/rule.ts';
 import { rules } from './rules.ts';
 import { type Suppressed, type Suppression, suppress } from './suppressions.ts';
@@ -46,13 +46,11 @@ export function makeReport(
     findings.map(({ address = Number.NaN }) => address),
     debug,
   );
-  const located = findings.map(
-    (finding, i): Located => ({
-      ...finding,
-      offset: finding.address === undefined ? undefined : image.fileOffset(finding.address, 1),
-      source: lines[i],
-    }),
-  );
+  const located = findings.map((finding, i) => {
+    const { address } = finding;
+    const offset = address === undefined ? undefined : image.fileOffset(address, 1);
+    return locatedAt(finding, offset, lines[i]);
+  });
   const { suppressions = [], path = '' } = configuration ?? {};
   const { kept, suppressed } = suppress(located, suppressions, path);
   const rank = ({ rule }: Located) => (rules[rule].severity === 'error' ? 0 : 1);
@@ -69,5 +67,5 @@ export function makeReport(
 
 /** How many findings have a severity. */
 export function countOf({ findings }: Report, severity: Severity): number {
-  return findings.filter(({ rule }) => rules[rule].severity === severity).length;
+  return findings.reduce((sum, { rule }) => sum + (rules[rule].severity === severity ? 1 : 0), 0);
 }

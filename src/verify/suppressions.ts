@@ -1,10 +1,10 @@
 // Findings that a project knows of and accepts (docs/config.schema.json): by rule, and by symbol and source file if
 // given, each with its reason. What is wrong in the file is said with its place.
-import { globMatcher } from '../bytes/glob.ts';
 import { parseJson } from '../bytes/json.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Located } from './finding.ts';
 import { type RuleId, rules } from './rules.ts';
+import { suppressionIndex } from './suppression-index.ts';
 
 export const configSchema = 'textpoke.config/1';
 
@@ -83,31 +83,19 @@ function readSuppression(where: string, value: unknown): Suppression {
   return found as unknown as Suppression;
 }
 
-function matcherOf({ rule, symbol, file }: Suppression): (finding: Located) => boolean {
-  const isSymbol = symbol === undefined ? () => true : globMatcher(symbol);
-  const isFile = file === undefined ? () => true : globMatcher(file);
-  return (finding) => {
-    if (finding.rule !== rule) return false;
-    if (!isSymbol(finding.place) && !isSymbol(finding.place.replace(/\+0x[0-9a-f]+$/, ''))) return false;
-    if (file === undefined) return true;
-    // `lib/atomic.c` is /src/lib/atomic.c as well.
-    const parts = finding.source?.file.split('/') ?? [];
-    return parts.some((_, i) => isFile(parts.slice(i).join('/')));
-  };
-}
-
 /** Parts findings into those that stay and those that are suppressed; `path` names the configuration. */
 export function suppress(
   findings: readonly Located[],
   suppressions: readonly Suppression[],
   path: string,
 ): { readonly kept: readonly Located[]; readonly suppressed: readonly Suppressed[] } {
-  const matchers = suppressions.map(matcherOf);
+  const firstOf = suppressionIndex(suppressions);
   const used = new Set<Suppression>();
   const suppressed: Suppressed[] = [];
   const kept: Located[] = [];
   for (const finding of findings) {
-    const by = suppressions.find((_, i) => matchers[i]?.(finding));
+    const first = firstOf(finding);
+    const by = first === undefined ? undefined : suppressions[first];
     if (by) {
       used.add(by);
       suppressed.push({ finding, reason: by.reason });

@@ -7,8 +7,9 @@ import { Ajv } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { githubText } from '../../src/output/github.ts';
 import { junitXml } from '../../src/output/junit.ts';
-import { sarifLog } from '../../src/output/sarif.ts';
-import { verifyJson, verifyText } from '../../src/output/verify.ts';
+import { sarifLog, sarifText } from '../../src/output/sarif.ts';
+import { jsonText } from '../../src/output/text.ts';
+import { verifyJson, verifyJsonText, verifyText } from '../../src/output/verify.ts';
 import type { Finding, Located } from '../../src/verify/finding.ts';
 import { makeReport, type Report } from '../../src/verify/report.ts';
 import { ruleIds, rules } from '../../src/verify/rules.ts';
@@ -19,6 +20,7 @@ const root = join(import.meta.dirname, '..', '..');
 const image = imageOf(linkedBytes('gcc-O2', programUnits));
 const address = image.code[0]!.address;
 const counts = { branches: 1, calls: 2, locks: 3, barriers: 0 };
+const textOf = (pieces: Iterable<string>) => [...pieces].join('');
 const parse = (path: string) => JSON.parse(readFileSync(path, 'utf8'));
 
 const hostile = 'a<b>&"c"\' ]]>%0A::error::x,y:z\n\r\t\x00\x1b[31m\ud800\ufffe é𝄞';
@@ -50,11 +52,11 @@ const reports = {
 };
 
 test('a good image is silent in text and as annotations', () => {
-  assert.equal(verifyText(reports.good, undefined) + githubText(reports.good, undefined), '');
+  assert.equal(textOf(verifyText(reports.good, undefined)) + textOf(githubText(reports.good, undefined)), '');
 });
 
 test('text has errors in front of warnings, and a heading for each rule', () => {
-  const headings = verifyText(reports.plain, undefined)
+  const headings = textOf(verifyText(reports.plain, undefined))
     .split('\n')
     .filter((line) => /: (error|warning) TP/.test(line));
   const severities = headings.map((line) => /: (error|warning) /.exec(line)![1]);
@@ -75,6 +77,11 @@ for (const [name, report] of Object.entries(reports)) {
     if (report.findings.length === 0) return;
     document.findings[0].address = 4096;
     assert.equal(conforms(document), false);
+  });
+
+  test(`what is written in pieces is the document as a whole: ${name}`, () => {
+    assert.equal(textOf(verifyJsonText(report, counts)), `${jsonText(verifyJson(report, counts), 2)}\n`);
+    assert.equal(textOf(sarifText(report)), `${jsonText(sarifLog(report))}\n`);
   });
 
   test(`SARIF has what its types say, nothing is lost on the way to JSON, and names are URIs: ${name}`, () => {
@@ -107,7 +114,7 @@ for (const [name, report] of Object.entries(reports)) {
   toolTest(`JUnit XML is as test/schemas/junit.xsd has it: ${name}`, ['xmllint'], (t) => {
     const path = join(scratch(t), 'junit.xml');
     const lint = () => tryRun('xmllint', ['--noout', '--schema', join(root, 'test/schemas/junit.xsd'), path]);
-    const text = junitXml(report, ['error']);
+    const text = textOf(junitXml(report, ['error']));
     writeFileSync(path, text);
     const { status, stderr } = lint();
     assert.equal(status, 0, stderr);
@@ -150,7 +157,7 @@ test('SARIF keeps suppressed findings, with the reason', () => {
 });
 
 test('GitHub annotations stay one line each, whatever names hold', () => {
-  const lines = githubText(reports.hostile, undefined).split('\n');
+  const lines = textOf(githubText(reports.hostile, undefined)).split('\n');
   assert.equal(lines.length - 1, ruleIds.length);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is the claim
   const form = /^::(error|warning) (file=[^,:]*,line=\d+,)?title=TP\d{3} [a-z-]+::[^\x00-\x1f]*$/;
@@ -163,15 +170,19 @@ test('GitHub annotations name files of the workspace from there', () => {
     ...reports.plain,
     findings: [{ ...finding!, source: { file, line: 7 } }],
   });
-  const fileOf = (file: string) => /file=([^,]*),line=7,/.exec(githubText(report(file), '/work/repo'))![1];
+  const fileOf = (file: string) =>
+    /file=([^,]*),line=7,/.exec(textOf(githubText(report(file), '/work/repo')))![1];
   assert.equal(fileOf('/work/repo/src/a.c'), 'src/a.c');
   assert.equal(fileOf('/work/repository/a.c'), '/work/repository/a.c');
   assert.equal(fileOf('src/a.c'), 'src/a.c');
 });
 
 test('what is no failure is told in JUnit all the same, and what was not looked at is skipped', () => {
-  const text = junitXml(reports.plain, ['error']);
+  const text = textOf(junitXml(reports.plain, ['error']));
   assert.match(text, /name="TP024 unused-key">\n +<system-out>/);
-  assert.match(junitXml(reports.plain, ['error', 'warning']), /name="TP024 unused-key">\n +<failure /);
-  assert.match(junitXml(reports.good, ['error']), /name="TP013 changed-elsewhere">\n +<skipped\/>/);
+  assert.match(
+    textOf(junitXml(reports.plain, ['error', 'warning'])),
+    /name="TP024 unused-key">\n +<failure /,
+  );
+  assert.match(textOf(junitXml(reports.good, ['error'])), /name="TP013 changed-elsewhere">\n +<skipped\/>/);
 });

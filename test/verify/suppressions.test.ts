@@ -7,6 +7,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { TextpokeError } from '../../src/errors.ts';
 import type { Located } from '../../src/verify/finding.ts';
 import { parseConfig, suppress } from '../../src/verify/suppressions.ts';
+import { workOf } from '../work.ts';
 
 const schema = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'config.schema.json'), 'utf8');
 const conforms = new Ajv2020({ strict: true, strictRequired: false }).compile(JSON.parse(schema));
@@ -103,3 +104,69 @@ for (const [text, message] of [
     if (text !== '{' && !text.includes('TP999')) assert.equal(conforms(JSON.parse(text)), false);
   });
 }
+
+test('of many suppressions the first in the list is found, whichever way it is looked up', () => {
+  const forms: object[] = [
+    { symbol: 'sync_set_bit' },
+    { symbol: 'sync_set_bit+0x4' },
+    { symbol: 'sync_*' },
+    { symbol: '*_bit' },
+    { symbol: '*set*' },
+    { file: 'sync.c' },
+    { file: 'lib/sync.c', symbol: 'sync_set_bit' },
+    { file: '*/sync.c' },
+    { file: '/src/*' },
+    { file: '????.c' },
+    { symbol: '*set*', file: 'sync.c' },
+    {},
+  ];
+  const others: object[] = [{ symbol: 'other' }, { file: 'nowhere.c' }, { symbol: 'sync_*', file: 'x*' }];
+  for (const first of forms) {
+    for (const second of forms) {
+      const list = [...others, first, ...others, second].map((one, i) => ({
+        rule: 'TP010' as const,
+        reason: `${i}`,
+        ...one,
+      }));
+      const { suppressed } = suppress(findings.slice(0, 1), list, 'config.json');
+      assert.deepEqual(
+        suppressed.map(({ reason }) => reason),
+        ['3'],
+        JSON.stringify([first, second]),
+      );
+    }
+  }
+});
+
+test('the work for suppressions and findings is their sum, and not their product', () => {
+  const forms = [
+    (i: number) => ({ symbol: `f${i}` }),
+    (i: number) => ({ symbol: `f${i}*` }),
+    (i: number) => ({ symbol: `*f${i}` }),
+    (i: number) => ({ file: `src/f${i}.c` }),
+    (i: number) => ({ symbol: '*', file: `src/f${i}.c` }),
+  ];
+  for (const form of forms) {
+    const work = (count: number) => {
+      const numbers = Array.from({ length: count }, (_, i) => 1_000_000 + i);
+      const list = numbers.map((i) => ({ rule: 'TP010' as const, reason: '', ...form(i) }));
+      const many = numbers.map(
+        (i): Located => ({
+          rule: 'TP010',
+          address: i,
+          place: `f${i}`,
+          message: '',
+          source: { file: `/src/f${i}.c`, line: 1 },
+        }),
+      );
+      let left = -1;
+      const done = workOf(() => {
+        left = suppress(many, list, 'config.json').kept.length;
+      });
+      assert.equal(left, 0);
+      return done;
+    };
+    const [small, large] = [work(200), work(2000)];
+    assert.ok(large < 20 * small, `${large} after ${small}: ${JSON.stringify(form(0))}`);
+  }
+});
