@@ -23,8 +23,7 @@ export function sortTable<S extends KeyedSite>(
   );
   return sorted.map((site, i) => {
     const address = places[i] as number;
-    const fields = fieldsOf(site);
-    poker.store(address, encodeImageEntry(image, row, address, fields), `sort ${row.name}`);
-    return { ...site, entry: { address, fields } };
+    poker.store(address, encodeImageEntry(image, row, address, fieldsOf(site)), `sort ${row.name}`);
+    return { ...site, entry: { address } };
   });
 }

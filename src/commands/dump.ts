@@ -4,7 +4,7 @@ import type { DumpOptions } from '../dump/passes.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { unpackedNotes } from '../kernel/plain.ts';
 import { dumpInput } from '../library/dump.ts';
-import { isOutputColoured, print, tellError, warn } from '../output/console.ts';
+import { isOutputColoured, printPieces, tellError, warn } from '../output/console.ts';
 import { dumpJson, dumpText } from '../output/dump.ts';
 
 export interface DumpArguments extends Omit<DumpOptions, 'debugDirectories'> {
@@ -34,14 +34,10 @@ export async function runDump(
     }
   }
   const pieces = json ? dumpJson(each()) : dumpText(each(), { color: isOutputColoured() });
-  for await (const piece of pieces) print(piece);
+  for await (const piece of pieces) await printPieces(piece.endsWith('\n') ? piece : `${piece}\n`, exitCode);
   return exitCode;
 }
 
 function hasProblem({ tables }: DumpedFile): boolean {
-  return Object.values(tables).some(
-    (table) =>
-      table.problems.length > 0 ||
-      table.entries.some((entry: { readonly problem?: string }) => entry.problem !== undefined),
-  );
+  return Object.values(tables).some(({ isMalformed, problems }) => isMalformed || problems.length > 0);
 }

@@ -1,11 +1,10 @@
 // The sites of one image, by kind: read once, never changed; other lists make another object.
 import type { Address, EntryAddress } from '../bytes/named-numbers.ts';
 import type { Image } from '../image/image.ts';
-import type { ImageEntry } from '../image/tables.ts';
 
-/** A site that a table lists. */
+/** A site that a table lists. There may be hundreds of thousands, so an entry keeps nothing but where it stands. */
 export interface Site {
-  readonly entry: ImageEntry;
+  readonly entry: { readonly address: EntryAddress };
   /** Place of the instruction or prefix. */
   readonly address: Address;
 }

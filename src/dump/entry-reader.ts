@@ -1,35 +1,34 @@
 // Decodes the parts of entries as every row of kinds/ asks for them, from an object or an image alike.
 import type { InstructionSet, SiteInstruction } from '../arch/arch.ts';
 import { hexBytes } from '../bytes/integer.ts';
+import type { SourceLine } from '../dwarf/source-lines.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import { type DumpedInstruction, type DumpedPlace, type EntryReader, placeName } from '../kinds/shown.ts';
-import type { DumpedFile } from './model.ts';
 import type { TableView } from './view.ts';
 
 export class ViewReader<Place> implements EntryReader<Place> {
   private readonly view: TableView<Place>;
   private readonly filter: ((key: DumpedPlace) => boolean) | undefined;
   private readonly disassembler: Disassemblers | undefined;
-  /** Places in code, whose source lines are looked up together when all of them are known. */
-  private readonly asked: Place[] = [];
-  private readonly named: DumpedPlace[] = [];
+  private readonly lineOf: (place: Place) => SourceLine | undefined;
 
+  /** `lineOf` is asked for the line of each place in code, once for each time that an entry names one. */
   constructor(
     view: TableView<Place>,
     filter: ((key: DumpedPlace) => boolean) | undefined,
     disassembler: Disassemblers | undefined,
+    lineOf: (place: Place) => SourceLine | undefined,
   ) {
     this.view = view;
     this.filter = filter;
     this.disassembler = disassembler;
+    this.lineOf = lineOf;
   }
 
-  /** Names a place now; `addLines` will add to the same object. */
   code(place: Place): DumpedPlace {
     const named = this.view.place(place);
-    this.asked.push(place);
-    this.named.push(named);
-    return named;
+    const line = this.lineOf(place);
+    return line ? { ...named, file: line.file, line: line.line } : named;
   }
 
   data(place: Place): DumpedPlace {
@@ -82,13 +81,6 @@ export class ViewReader<Place> implements EntryReader<Place> {
     const { kind } = instructions.readInstruction(bytes, 0);
     const text = this.disassembler?.(instructions).one(bytes, address)?.text ?? kind;
     return { bytes: hexBytes(bytes), kind, text };
-  }
-
-  /** Adds the source lines of all places in code that were named. */
-  addLines(): Pick<DumpedFile, 'linesProblem'> {
-    const { lines, problem } = this.view.sourceLines(this.asked);
-    for (const [i, line] of lines.entries()) if (line) Object.assign(this.named[i] as DumpedPlace, line);
-    return problem === undefined ? {} : { linesProblem: problem };
   }
 }
 

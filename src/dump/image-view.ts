@@ -8,7 +8,7 @@ import { linesOfAddresses, type SourceLines } from '../dwarf/source-lines.ts';
 import { PF_X, SHF_EXECINSTR } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
-import { isAbsolute, readImageTable, tableRanges } from '../image/tables.ts';
+import { type ImageEntry, isAbsolute, readImageTable, tableRanges } from '../image/tables.ts';
 import type { DumpedPlace } from '../kinds/shown.ts';
 import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
 
@@ -32,7 +32,7 @@ export class ImageView implements TableView<number> {
   read(row: TableRow): RawTable<number> {
     const { image } = this;
     const layout = entryLayout(row, this.arch.wordSize);
-    let found: ReturnType<typeof readImageTable>;
+    let found: Iterable<ImageEntry>;
     let parts: RawTable<number>['parts'];
     try {
       parts = tableRanges(image, row).map(({ start, end }) => ({
@@ -44,9 +44,9 @@ export class ImageView implements TableView<number> {
     } catch (error) {
       // Where a table begins and ends is all there is to go by: without it, no entry can be told.
       if (!(error instanceof TextpokeError)) throw error;
-      return { parts: [], entries: [], problems: [error.message], absolute: false };
+      return { parts: [], total: 0, entries: [], problems: [error.message], absolute: false };
     }
-    const entries = found.map(({ address, fields }, index): RawEntry<number> => {
+    const rawOf = ({ address, fields }: ImageEntry, index: number): RawEntry<number> => {
       const discarded = layout.fields.every(
         ({ offset, plain }, i) => fields[i] === (plain ? 0 : address + offset),
       );
@@ -59,8 +59,14 @@ export class ImageView implements TableView<number> {
         problem:
           inexact && `field ${inexact.name} of entry ${index} names an address outside the address space`,
       };
-    });
-    return { parts, entries, problems: [], absolute: isAbsolute(image, row) };
+    };
+    function* entries(): Generator<RawEntry<number>> {
+      let index = 0;
+      for (const entry of found) yield rawOf(entry, index++);
+    }
+    const total = parts.reduce((sum, part) => sum + part.entries, 0);
+    const absolute = isAbsolute(image, row);
+    return { parts, total, entries: { [Symbol.iterator]: entries }, problems: [], absolute };
   }
 
   place(address: number): DumpedPlace {

@@ -13,6 +13,11 @@ export interface TablePart {
   readonly entries: number;
 }
 
+/** Entries in order. Those of `dumpFile` are decoded anew each time they are gone through, so that none is held. */
+export interface Entries<Entry> extends Iterable<Entry> {
+  readonly length: number;
+}
+
 export interface DumpedTable<Entry extends DumpedEntry> {
   /** Section name of the table. */
   readonly name: string;
@@ -21,7 +26,9 @@ export interface DumpedTable<Entry extends DumpedEntry> {
   readonly parts: readonly TablePart[];
   /** Entries in the file, before `--key` chose among them. */
   readonly total: number;
-  readonly entries: readonly (Entry | DumpedDeadEntry)[];
+  readonly entries: Entries<Entry | DumpedDeadEntry>;
+  /** Something is wrong with one of the entries. */
+  readonly isMalformed: boolean;
   /** What is wrong with the table as a whole. */
   readonly problems: readonly string[];
 }

@@ -69,7 +69,7 @@ export class ObjectView implements TableView<Place> {
       });
     }
     entries.sort((a, b) => a.index - b.index);
-    return { parts, entries, problems, absolute: readable[0]?.absolute === true };
+    return { parts, total: entries.length, entries, problems, absolute: readable[0]?.absolute === true };
   }
 
   private isRelocated(section: number, offset: number, size: number): boolean {

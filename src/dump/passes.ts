@@ -23,7 +23,7 @@ import { ImageView } from './image-view.ts';
 import { keyFilter, requireKeyName } from './key-filter.ts';
 import type { DumpedFile, DumpedTable, DumpedTables } from './model.ts';
 import { ObjectView } from './object-view.ts';
-import type { RawEntry, TableView } from './view.ts';
+import type { RawEntry, RawTable, TableView } from './view.ts';
 
 /** The table that `--table` names; error `usage`. */
 export function tableNamed(name: string): TableKind {
@@ -157,35 +157,70 @@ function dumpImage(
   return dumped;
 }
 
+/** Goes through all entries once, which tells how many there are and which lines are asked for; decoding comes later. */
 function dumpTables<Place>(
   view: TableView<Place>,
   { rows, accepts }: Question,
   disassembler: Disassemblers | undefined,
 ): Pick<DumpedFile, 'tables' | 'linesProblem'> {
-  const reader = new ViewReader(view, accepts, disassembler);
-  const tables = rows.map((row) => [row.id, dumpTable(view, row, reader, accepts !== undefined)]);
-  return { tables: Object.fromEntries(tables) as DumpedTables, ...reader.addLines() };
+  const asked: Place[] = [];
+  const survey = new ViewReader(view, accepts, undefined, (place) => {
+    asked.push(place);
+    return undefined;
+  });
+  const found = rows.map((row) => {
+    const raw = view.read(row.table);
+    const firstAsked = asked.length;
+    let length = 0;
+    let isMalformed = false;
+    for (const { problem } of decode(raw, row, survey, accepts !== undefined)) {
+      length++;
+      isMalformed ||= problem !== undefined;
+    }
+    return { row, raw, length, isMalformed, firstAsked };
+  });
+  const { lines, problem } = view.sourceLines(asked);
+  const tables = found.map(({ row, raw, length, isMalformed, firstAsked }) => {
+    const entries = () => {
+      let next = firstAsked;
+      const reader = new ViewReader(view, accepts, disassembler, () => lines[next++]);
+      return decode(raw, row, reader, accepts !== undefined);
+    };
+    const { parts, total, absolute } = raw;
+    // One reason for all entries is said once.
+    const problems =
+      view.unreadable !== undefined && total > 0 ? [...raw.problems, view.unreadable] : raw.problems;
+    const table: DumpedTable<DumpedEntry> = {
+      name: row.table.name,
+      ...(absolute && { absolute }),
+      parts,
+      total,
+      entries: { length, [Symbol.iterator]: entries },
+      isMalformed,
+      problems,
+    };
+    return [row.id, table];
+  });
+  return {
+    tables: Object.fromEntries(tables) as DumpedTables,
+    ...(problem !== undefined && { linesProblem: problem }),
+  };
 }
 
-/** One table; what the key pattern leaves out is not among the entries. */
-function dumpTable<Place>(
-  view: TableView<Place>,
+/** The entries of a table; what the key pattern leaves out is not among them. */
+function* decode<Place>(
+  { entries }: RawTable<Place>,
   row: TableKind,
   reader: ViewReader<Place>,
   isFiltered: boolean,
-): DumpedTable<DumpedEntry> {
-  const { parts, entries: raw, problems, absolute } = view.read(row.table);
-  const entries: (DumpedEntry | DumpedDeadEntry)[] = [];
-  for (const { index, fields, bytes, ...dead } of raw) {
+): Generator<DumpedEntry | DumpedDeadEntry> {
+  for (const entry of entries) {
+    const { index, fields, bytes } = entry;
     if (fields) {
       const decoded = row.decode(fields as unknown as Fields<Place>, reader, bytes);
-      if (decoded) entries.push({ index, ...decoded });
-    } else if (!isFiltered) entries.push(deadEntry({ index, fields, bytes, ...dead }));
+      if (decoded) yield { index, ...decoded };
+    } else if (!isFiltered) yield deadEntry(entry);
   }
-  // One reason for all entries is said once.
-  const all = view.unreadable !== undefined && raw.length > 0 ? [...problems, view.unreadable] : problems;
-  const name = row.table.name;
-  return { name, ...(absolute && { absolute }), parts, total: raw.length, entries, problems: all };
 }
 
 function deadEntry({ index, bytes, discarded, problem }: RawEntry<unknown>): DumpedDeadEntry {

@@ -18,7 +18,9 @@ export interface RawEntry<Place> {
 
 export interface RawTable<Place> {
   readonly parts: readonly TablePart[];
-  readonly entries: readonly RawEntry<Place>[];
+  readonly total: number;
+  /** In order; those of an image are read each time they are gone through. */
+  readonly entries: Iterable<RawEntry<Place>>;
   readonly problems: readonly string[];
   /** Fields hold addresses, not distances. */
   readonly absolute: boolean;
@@ -37,7 +39,7 @@ export interface TableView<Place> {
   read(row: TableRow): RawTable<Place>;
   /** Names a place. */
   place(place: Place): DumpedPlace;
-  /** Source lines of places in code, all at once. */
+  /** Source lines of places in code, all at once, in the order of the question. */
   sourceLines(places: readonly Place[]): SourceLines;
   /** Takes the flags out of the low two bits of a key field. */
   splitKey(place: Place): { readonly key: Place; readonly flags: number };

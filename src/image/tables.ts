@@ -75,8 +75,8 @@ function withoutPadding(image: Image, { paddedTo }: TableRow, { start, end }: Ta
   return { start, end: end - last.length + alignUp(used, 4) };
 }
 
-/** Every entry of a table, in order. Error `table-malformed`. */
-export function readImageTable(image: Image, row: TableRow): ImageEntry[] {
+/** Every entry of a table, in order, each when it is asked for. Error `table-malformed`, at once. */
+export function readImageTable(image: Image, row: TableRow): Iterable<ImageEntry> {
   return readEntries(image, row, isAbsolute(image, row));
 }
 
@@ -96,8 +96,8 @@ export function isAbsolute(image: Image, row: TableRow): boolean {
     const { fields: layout } = entryLayout(row, image.arch.wordSize);
     const inCode = ({ fields }: ImageEntry) =>
       layout.every(({ code }, i) => !code || image.codeAt(fields[i] as number) !== undefined);
-    const asAddresses = readEntries(image, row, true).filter(inCode);
-    const asDistances = readEntries(image, row, false).filter(inCode);
+    const asAddresses = [...readEntries(image, row, true)].filter(inCode);
+    const asDistances = [...readEntries(image, row, false)].filter(inCode);
     absolute = asAddresses.length > asDistances.length;
     const [many, few] = absolute ? [asAddresses, asDistances] : [asDistances, asAddresses];
     const listed = new Set(many.map((entry) => entry.address));
@@ -114,25 +114,24 @@ export function isAbsolute(image: Image, row: TableRow): boolean {
   return absolute;
 }
 
-function readEntries(image: Image, row: TableRow, absolute: boolean): ImageEntry[] {
+function readEntries(image: Image, row: TableRow, absolute: boolean): Iterable<ImageEntry> {
   const layout = entryLayout(row, image.arch.wordSize);
-  const entries: ImageEntry[] = [];
-  for (const { start, end } of tableRanges(image, row)) {
-    const view = new ByteView(image.read(start, end - start), image.file.header.little, {
-      section: row.name,
-    });
-    for (let at = 0; at < end - start; at += layout.size) {
-      entries.push({
-        address: start + at,
-        fields: layout.fields.map(({ offset, width, plain }) => {
+  const ranges = tableRanges(image, row);
+  function* read(): Generator<ImageEntry> {
+    for (const { start, end } of ranges) {
+      const bytes = image.read(start, end - start);
+      const view = new ByteView(bytes, image.file.header.little, { section: row.name });
+      for (let at = 0; at < end - start; at += layout.size) {
+        const fields = layout.fields.map(({ offset, width, plain }) => {
           if (plain) return view.u32(at + offset);
           const value = width === 8 ? view.s64(at + offset) : view.s32(at + offset);
           return image.addressAt(absolute ? 0 : start + at + offset, value);
-        }),
-      });
+        });
+        yield { address: start + at, fields };
+      }
     }
   }
-  return entries;
+  return { [Symbol.iterator]: read };
 }
 
 /** The bytes of an entry that is to stand at `address`. Error `field-range`. */

@@ -2,7 +2,7 @@
 import type { DumpedFile } from '../dump/model.ts';
 import { type DumpOptions, dumpFile } from '../dump/passes.ts';
 import { type Input, nameOf, openInput } from '../files/input.ts';
-import { type DumpDocument, dumpDocument } from '../output/dump.ts';
+import { type DumpDocument, dumpDocument, type FileDocument, fileJson } from '../output/dump.ts';
 
 /** What dump found in a file. */
 export interface DumpResult {
@@ -16,8 +16,8 @@ export interface DumpResult {
  * archives, `compressed-malformed`, `machine-unsupported`, `not-an-image`; `usage` for a table that does not exist.
  */
 export async function dump(input: Input, options: DumpOptions = {}): Promise<DumpResult> {
-  const files: DumpedFile[] = [];
-  for await (const file of dumpInput(input, options)) files.push(file);
+  const files: FileDocument[] = [];
+  for await (const file of dumpInput(input, options)) files.push(fileJson(file));
   return { document: dumpDocument(files) };
 }
 

@@ -14,23 +14,10 @@ import {
   siteColumns,
   sourceName,
 } from '../kinds/shown.ts';
-import { type Colours, coloursOf, jsonText, textOf } from './text.ts';
+import { inPieces } from './pieces.ts';
+import { type Colours, coloursOf, jsonText, lineOf, textOf } from './text.ts';
 
 type Files = Iterable<DumpedFile> | AsyncIterable<DumpedFile>;
-
-/** Characters to collect before a piece is handed on: a write each entry would cost more than the entry. */
-const pieceLength = 0x10000;
-
-function* inPieces(parts: Iterable<string>): Generator<string> {
-  let piece = '';
-  for (const part of parts) {
-    piece += part;
-    if (piece.length < pieceLength) continue;
-    yield piece;
-    piece = '';
-  }
-  if (piece !== '') yield piece;
-}
 
 const dumpSchema = 'textpoke.dump/1';
 
@@ -64,25 +51,30 @@ export interface FileDocument extends TableDocuments {
   readonly problems?: Readonly<Record<string, readonly string[]>>;
 }
 
-/** The document of a file. A table's own problems stand beside its entries. */
-export function fileJson(file: DumpedFile): FileDocument {
-  const { tables, linesProblem, member, ...head } = file;
-  const shown = tablesOf(file, tableKinds).map(({ row: { id }, table }) => ({ id, ...table }));
+/** What the document of a file is made of. A table's own problems stand beside its entries. */
+function partsOf({ tables, linesProblem, member: _, ...head }: DumpedFile) {
+  const shown = tablesOf({ tables }, tableKinds).map(({ row: { id }, table }) => ({ id, ...table }));
   const absolute = shown.flatMap((table) => (table.absolute ? [table.id] : []));
   const problems: Record<string, readonly string[]> = {};
   for (const table of shown) if (table.problems.length > 0) problems[table.id] = table.problems;
   if (linesProblem !== undefined) problems.sourceLines = [linesProblem];
-  return {
-    ...head,
-    ...(Object.fromEntries(shown.map(({ id, entries }) => [id, entries])) as TableDocuments),
+  const besides = {
     ...(absolute.length > 0 ? { absolute } : {}),
     ...(Object.keys(problems).length > 0 ? { problems } : {}),
   };
+  return { head, shown, besides };
+}
+
+/** The document of a file. */
+export function fileJson(file: DumpedFile): FileDocument {
+  const { head, shown, besides } = partsOf(file);
+  const tables = Object.fromEntries(shown.map(({ id, entries }) => [id, [...entries]])) as TableDocuments;
+  return { ...head, ...tables, ...besides };
 }
 
 /** The document of what was dumped. */
-export function dumpDocument(files: readonly DumpedFile[]): DumpDocument {
-  return { schema: dumpSchema, files: files.map(fileJson) };
+export function dumpDocument(files: readonly FileDocument[]): DumpDocument {
+  return { schema: dumpSchema, files };
 }
 
 /** The JSON document for all files, in pieces: an entry a line. */
@@ -91,25 +83,17 @@ export async function* dumpJson(files: Files): AsyncGenerator<string> {
   let between = '\n';
   for await (const file of files) {
     yield between;
-    yield* inPieces(fileLines(fileJson(file)));
+    yield* inPieces(fileLines(file));
     between = ',\n';
   }
   yield '\n]}\n';
 }
 
-function* fileLines({
-  file,
-  class: bits,
-  machine,
-  type,
-  unpacked,
-  absolute,
-  problems,
-  ...tables
-}: FileDocument) {
-  yield jsonText({ file, class: bits, machine, type }).slice(0, -1);
-  for (const [name, entries] of Object.entries(tables)) {
-    yield `,\n "${name}":[`;
+function* fileLines(file: DumpedFile): Generator<string> {
+  const { head, shown, besides } = partsOf(file);
+  yield jsonText(head).slice(0, -1);
+  for (const { id, entries } of shown) {
+    yield `,\n "${id}":[`;
     let between = '\n  ';
     for (const entry of entries) {
       yield between + jsonText(entry);
@@ -117,9 +101,7 @@ function* fileLines({
     }
     yield ']';
   }
-  if (absolute) yield `,\n "absolute":${jsonText(absolute)}`;
-  if (unpacked !== undefined) yield `,\n "unpacked":${jsonText(unpacked)}`;
-  if (problems) yield `,\n "problems":${jsonText(problems)}`;
+  for (const [name, value] of Object.entries(besides)) yield `,\n "${name}":${jsonText(value)}`;
   yield '}';
 }
 
@@ -145,7 +127,7 @@ export async function* dumpText(files: Files, options: DumpTextOptions = {}): As
 }
 
 function* finished(lines: Iterable<string>): Generator<string> {
-  for (const line of lines) yield textOf([line]);
+  for (const line of lines) yield `${lineOf(line)}\n`;
 }
 
 function* fileText(file: DumpedFile, colour: Colours): Generator<string> {
@@ -182,36 +164,53 @@ function* tableText(
   table: DumpedTable<DumpedEntry>,
   allColumns: readonly string[],
   colour: Colours,
-  cells: (entry: DumpedEntry) => string[],
+  cellsOf: (entry: DumpedEntry) => string[],
 ): Generator<string> {
+  // What is shown has the width.
+  const cells = (entry: DumpedEntry) => cellsOf(entry).map(printable);
+  const { widths, hasSource, last, discarded } = measure(table, allColumns, cells);
   yield '';
-  yield `${colour.bold(table.name)}: ${countText(table)}`;
+  yield `${colour.bold(table.name)}: ${countText(table, discarded)}`;
   for (const problem of table.problems) yield `  ${colour.red('problem')}: ${problem}`;
   if (table.entries.length === 0) return;
-  const allRows = table.entries.map(
-    (entry): readonly string[] => (isDead(entry) ? [] : cells(entry).map(printable)), // what is shown has the width
-  );
-  const source = allColumns.indexOf(sourceColumn);
-  const isSourceless = source >= 0 && allRows.every((row) => row.length === 0 || row[source] === '-');
-  const [columns, ...rows] = isSourceless
-    ? [allColumns, ...allRows].map((row) => row.filter((_, i) => i !== source))
-    : [allColumns, ...allRows];
-  const widths = columns.map((name, i) =>
-    rows.reduce((width, row) => Math.max(width, row[i]?.length ?? 0), name.length),
-  );
-  const indexWidth = Math.max(5, String(table.entries.at(-1)?.index ?? 0).length);
-  const line = (index: string, row: readonly string[]) =>
-    `  ${index.padStart(indexWidth)}  ${row.map((cell, i) => cell.padEnd(widths[i] as number)).join('  ')}`.trimEnd();
-  yield colour.dim(line('index', columns));
-  for (let i = 0; i < rows.length; i++) {
-    const entry = table.entries[i] as DumpedEntry | DumpedDeadEntry;
+  const shown = [...allColumns.keys()].filter((i) => hasSource || allColumns[i] !== sourceColumn);
+  const indexWidth = Math.max(5, String(last).length);
+  const line = (index: string, row: readonly string[]) => {
+    const padded = row.length > 0 ? shown.map((i) => row[i]?.padEnd(widths[i] as number)) : [];
+    return `  ${index.padStart(indexWidth)}  ${padded.join('  ')}`.trimEnd();
+  };
+  yield colour.dim(line('index', allColumns));
+  for (const entry of table.entries) {
     const index = String(entry.index);
     if (isDead(entry)) yield `${line(index, [])}  ${deadText(entry, colour)}`;
     else {
       const problem = entry.problem === undefined ? '' : `  ${colour.red('malformed')}: ${entry.problem}`;
-      yield `${line(index, rows[i] as readonly string[])}${problem}`;
+      yield `${line(index, cells(entry))}${problem}`;
     }
   }
+}
+
+/** What has to be known of all entries before the first one is shown. */
+function measure(
+  { entries }: DumpedTable<DumpedEntry>,
+  columns: readonly string[],
+  cells: (entry: DumpedEntry) => string[],
+): { widths: number[]; hasSource: boolean; last: number; discarded: number } {
+  const widths = columns.map((name) => name.length);
+  const source = columns.indexOf(sourceColumn);
+  let [hasSource, last, discarded] = [false, 0, 0];
+  for (const entry of entries) {
+    last = entry.index;
+    if (isDead(entry)) discarded += entry.discarded ? 1 : 0;
+    else {
+      const row = cells(entry);
+      hasSource ||= source >= 0 && row[source] !== '-';
+      row.forEach((cell, i) => {
+        widths[i] = Math.max(widths[i] ?? 0, cell.length);
+      });
+    }
+  }
+  return { widths, hasSource, last, discarded };
 }
 
 function deadText({ bytes, discarded, problem }: DumpedDeadEntry, colour: Colours): string {
@@ -220,9 +219,8 @@ function deadText({ bytes, discarded, problem }: DumpedDeadEntry, colour: Colour
 }
 
 /** What a linker discarded is no entry to the other commands, which give the same number. */
-function countText(table: DumpedTable<DumpedEntry>): string {
+function countText(table: DumpedTable<DumpedEntry>, discarded: number): string {
   const { entries, total, parts } = table;
-  const discarded = entries.filter((entry) => isDead(entry) && entry.discarded).length;
   const live = total - discarded;
   const count = entries.length === total ? `${live}` : `${entries.length} of ${total}`;
   const noun = `${table.absolute ? 'absolute ' : ''}${live === 1 ? 'entry' : 'entries'}`;

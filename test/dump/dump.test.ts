@@ -48,11 +48,11 @@ async function jsonOf(files: readonly DumpedFile[]): Promise<unknown> {
 /** The entries of a table, each of which must have its places. */
 function alive<Entry extends { readonly index: number }>(
   table:
-    | { readonly entries: readonly (Entry | { readonly index: number; readonly bytes: string })[] }
+    | { readonly entries: Iterable<Entry | { readonly index: number; readonly bytes: string }> }
     | undefined,
 ): Entry[] {
   assert.ok(table, 'the table is in the dump');
-  return table.entries.map((entry) => {
+  return Array.from(table.entries, (entry) => {
     assert.ok(!isDead(entry as Entry), `entry ${entry.index} has no places`);
     return entry as Entry;
   });
@@ -270,7 +270,7 @@ test('an entry that cannot be read is shown, and so are all others', async () =>
   // Entry 5 names a place behind the end of .text.
   poke(bytes, relocationAt(bytes, '__jump_table', 80) + 16, 8, 0x10_0000);
   const file = await dumpOne(bytes);
-  const entries = file.tables.jumpTable?.entries ?? [];
+  const entries = [...(file.tables.jumpTable?.entries ?? [])];
   assert.equal(entries.length, 13);
   assert.deepEqual(
     entries.map((e) => e.index),
@@ -324,7 +324,7 @@ test('discarded and stray entries of an image are named, a torn table is a probl
   bytes.fill(0, table.offset + 16, table.offset + 32);
   poke(bytes, table.offset + 32, 4, 0x7000_0000);
   const file = await dumpOne(bytes, { disassemble: true }, 'image');
-  const entries = file.tables.jumpTable?.entries ?? [];
+  const entries = [...(file.tables.jumpTable?.entries ?? [])];
   assert.deepEqual(entries[1], { index: 1, bytes: '00'.repeat(16), discarded: true });
   assert.equal(entries[2]?.problem, 'the site is not in code');
   assert.equal((entries[2] as DumpedJumpEntry).code.symbol, undefined, 'no symbol is near');

@@ -45,7 +45,7 @@ function imageOf(locks: number, size: number, zeroed: readonly number[] = []): I
 /** How many locks every command counts; dump: entries, and those of discarded code. */
 async function counts(image: Image): Promise<{ dumped: [number, number]; counted: number[] }> {
   for await (const file of dumpFile('image', image.file)) {
-    const entries = file.tables.smpLocks?.entries ?? [];
+    const entries = [...(file.tables.smpLocks?.entries ?? [])];
     const discarded = entries.filter((entry) => 'discarded' in entry).length;
     const runtime = replayBoot(image, { cpus: 2, upFill: 'ds', steps: [] });
     return {

@@ -59,7 +59,10 @@ export const demo: Kind<Site, DumpedDemo> = {
   identify: ({ site }) => ({ place: site }),
 
   read: (image) =>
-    readImageTable(image, table).map((entry) => ({ entry, address: entry.fields[0] as number })),
+    Array.from(readImageTable(image, table), ({ address, fields }) => ({
+      entry: { address },
+      address: fields[0] as number,
+    })),
   sizeOf: () => nop.length,
   longest: () => nop.length,
   places: (_, { address }) => [{ address, what: 'a demo entry names a site', starts: 'instruction' }],

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { TextpokeError } from '../../src/errors.ts';
 import { memorySource } from '../../src/files/source.ts';
-import { encodeImageEntry, type ImageEntry } from '../../src/image/tables.ts';
+import { encodeImageEntry, type ImageEntry, readImageTable } from '../../src/image/tables.ts';
 import { jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
 import { readCallSites, staticCallSites } from '../../src/kinds/static-call/table.ts';
 import { locateImage } from '../../src/memory/locate.ts';
@@ -168,11 +168,8 @@ test('every branch and every call site is looked at: a breakpoint there is found
 test('an entry that is a byte late in the file is one finding, of the file alone', () => {
   const broken = kernel.slice();
   const image = imageOf(kernel);
-  for (const [row, site] of [
-    [jumpTable, readBranchSites(image)[0]],
-    [staticCallSites, readCallSites(image)[0]],
-  ] as const) {
-    const { address, fields } = (site as { readonly entry: ImageEntry }).entry;
+  for (const row of [jumpTable, staticCallSites]) {
+    const [{ address, fields }] = [...readImageTable(image, row)] as [ImageEntry];
     const late = [(fields[0] as number) + 1, ...fields.slice(1)];
     const bytes = encodeImageEntry(image, row, address, late);
     const offset = image.fileOffset(address, bytes.length) as number;

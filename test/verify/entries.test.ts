@@ -7,8 +7,8 @@ import type { Section } from '../../src/elf/file.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { Image } from '../../src/image/image.ts';
 import { encodeImageEntry } from '../../src/image/tables.ts';
-import { jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
-import { readCallSites, staticCallSites } from '../../src/kinds/static-call/table.ts';
+import { branchFields, jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
+import { callFields, readCallSites, staticCallSites } from '../../src/kinds/static-call/table.ts';
 import { linkObjects } from '../../src/link/link.ts';
 import { noteSection, readUnitNotes } from '../../src/object/unit-notes.ts';
 import { checkImage as verifyImage } from '../../src/verify/passes.ts';
@@ -43,7 +43,7 @@ function forgetNotes(image: Image): void {
 test('identical entries are TP019, unless the function has two names, as folded code has', () => {
   const image = good();
   const [first, second] = readBranchSites(image);
-  const fields = [...first!.entry.fields];
+  const fields = branchFields(first!);
   image
     .read(second!.entry.address, 16)
     .set(encodeImageEntry(image, jumpTable, second!.entry.address, fields));
@@ -68,8 +68,8 @@ test('identical entries are TP019, unless the function has two names, as folded 
 test('entries of one site that contradict each other are TP003', () => {
   const image = good();
   const [first, second] = readBranchSites(image);
-  const [code, target] = first!.entry.fields as [number, number];
-  const fields = [code, target, second!.entry.fields[2] as number];
+  const [code, target] = branchFields(first!) as [number, number];
+  const fields = [code, target, branchFields(second!)[2] as number];
   assert.notEqual(first!.key + Number(first!.branch), second!.key + Number(second!.branch));
   image
     .read(second!.entry.address, 16)
@@ -81,7 +81,7 @@ test('a static call site inside a static branch site is inside an instruction: T
   const image = good();
   const branch = readBranchSites(image)[0]!;
   const call = readCallSites(image)[0]!;
-  const fields = [branch.address + 2, call.entry.fields[1] as number];
+  const fields = [branch.address + 2, callFields(call)[1] as number];
   image.read(call.entry.address, 8).set(encodeImageEntry(image, staticCallSites, call.entry.address, fields));
   assert.deepEqual(rulesOf(image), ['TP002']);
 });
@@ -93,7 +93,7 @@ test('a key that is not aligned to 4 bytes is TP005', () => {
   const site = readBranchSites(image).find((s) => s.key === image.symbols.addressOf('off_key'))!;
   // The symbol moves by two bytes, as a packed structure would have it; the entry follows.
   for (let i = 1; i < table!.count; i++) if (table!.name(i) === 'off_key') table!.value[i] = site.key + 2;
-  const fields = [...site.entry.fields];
+  const fields = [...branchFields(site)];
   fields[2] = (fields[2] as number) + 2;
   image.read(site.entry.address, 16).set(encodeImageEntry(image, jumpTable, site.entry.address, fields));
   assert.deepEqual(rulesOf(image), ['TP005']);

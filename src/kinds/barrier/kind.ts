@@ -51,7 +51,10 @@ export const barrier: Kind<Site, DumpedBarrier> = {
   identify: ({ site }) => ({ place: site }),
 
   read: (image) =>
-    readImageTable(image, smpBarriers).map((entry) => ({ entry, address: entry.fields[0] as number })),
+    Array.from(readImageTable(image, smpBarriers), ({ address: at, fields }) => ({
+      entry: { address: at },
+      address: fields[0] as number,
+    })),
   sizeOf: (image, { address }) => image.instructionAt(address).size,
   longest: ({ maxSite }) => maxSite,
   places: (_, { address }) => [{ address, what: 'an entry for one CPU names a site', starts: 'instruction' }],

@@ -22,7 +22,10 @@ export const keptLocks = placesTable('.smp_locks.kept', 'lock', ['__smp_locks_ke
  * kernel's own code passes it over. Error `table-malformed`.
  */
 export function readLockSites(image: Image, row: TableRow): Site[] {
-  return readImageTable(image, row)
-    .filter(({ address, fields }) => fields[0] !== address)
-    .map((entry) => ({ entry, address: entry.fields[0] as number }));
+  const sites: Site[] = [];
+  for (const { address: at, fields } of readImageTable(image, row)) {
+    const address = fields[0] as number;
+    if (address !== at) sites.push({ entry: { address: at }, address });
+  }
+  return sites;
 }

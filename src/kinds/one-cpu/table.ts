@@ -22,9 +22,9 @@ export const replacementSize = 4;
 /** Every site of the table in an image. Error `table-malformed`. */
 export function readOneCpuSites(image: Image): OneCpuSite[] {
   const [, replacement] = entryLayout(altSmp, image.arch.wordSize).fields;
-  return readImageTable(image, altSmp).map((entry) => ({
-    entry,
-    address: entry.fields[0] as number,
-    replacement: image.read(entry.address + (replacement?.offset ?? 0), replacementSize).slice(),
+  return Array.from(readImageTable(image, altSmp), ({ address: at, fields }) => ({
+    entry: { address: at },
+    address: fields[0] as number,
+    replacement: image.read(at + (replacement?.offset ?? 0), replacementSize).slice(),
   }));
 }

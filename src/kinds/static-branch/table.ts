@@ -33,11 +33,11 @@ export interface BranchSite extends KeyedSite {
 
 /** Every static branch that an image lists. Error `table-malformed`. */
 export function readBranchSites(image: Image): BranchSite[] {
-  return readImageTable(image, jumpTable).map((entry) => {
-    const [address, target, value] = entry.fields as [number, number, number];
+  return Array.from(readImageTable(image, jumpTable), ({ address: at, fields }) => {
+    const [address, target, value] = fields as [number, number, number];
     const { key, flags } = splitKey(value);
     return {
-      entry,
+      entry: { address: at },
       address,
       target,
       key,

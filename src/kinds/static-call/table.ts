@@ -26,9 +26,10 @@ export interface CallSite extends KeyedSite {
 
 /** Every static call site that an image lists. Error `table-malformed`. */
 export function readCallSites(image: Image): CallSite[] {
-  return readImageTable(image, staticCallSites).map((entry) => {
-    const [address, value] = entry.fields as [number, number];
+  return Array.from(readImageTable(image, staticCallSites), ({ address: at, fields }) => {
+    const [address, value] = fields as [number, number];
     const { key, flags } = splitKey(value);
+    const entry = { address: at };
     return { entry, address, key, tail: (flags & callTail) !== 0, init: (flags & callInit) !== 0 };
   });
 }
