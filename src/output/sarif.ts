@@ -48,7 +48,8 @@ function baseOf({ file }: Image): number {
  * The place in the image. Kernel addresses do not fit SARIF's numbers, which readers take for 64 bits with a sign at
  * most: they are counted from the image's start, and stand in full in the name.
  */
-function binaryLocation(report: Report, { address, offset, place, found }: Located, base: number): Location {
+function binaryLocation(report: Report, { address, place, found }: Located, base: number): Location {
+  const offset = address === undefined ? undefined : report.image.fileOffset(address, 1);
   const physicalLocation: PhysicalLocation = { artifactLocation: { uri: uriOf(report.file), index: 0 } };
   if (offset !== undefined) {
     physicalLocation.region = { byteOffset: offset, byteLength: Math.max(found?.length ?? 1, 1) };

@@ -20,8 +20,6 @@ export interface Finding {
 
 /** A finding, and where its place comes from. */
 export interface Located extends Finding {
-  /** In the image's file. */
-  readonly offset?: number | undefined;
   readonly source?: SourceLine | undefined;
 }
 
@@ -33,20 +31,18 @@ class LaterFinding implements Located {
   readonly rule: RuleId;
   readonly address: Address | undefined;
   readonly entry: EntryAddress | undefined;
-  readonly offset: number | undefined;
   readonly source: SourceLine | undefined;
   readonly judge: Judge;
   readonly which: number;
 
   constructor(
-    { rule, address, entry, offset, source }: Omit<Located, 'place' | 'message'>,
+    { rule, address, entry, source }: Omit<Located, 'place' | 'message'>,
     judge: Judge,
     which: number,
   ) {
     this.rule = rule;
     this.address = address;
     this.entry = entry;
-    this.offset = offset;
     this.source = source;
     this.judge = judge;
     this.which = which;
@@ -89,15 +85,12 @@ export function* judged(count: number, judge: Judge): Generator<Finding> {
   }
 }
 
-/** The finding with where its place comes from. */
-export function locatedAt(
-  finding: Finding,
-  offset: number | undefined,
-  source: SourceLine | undefined,
-): Located {
-  if (!(finding instanceof LaterFinding)) return { ...finding, offset, source };
+/** The finding with the source line of its place. */
+export function locatedAt(finding: Finding, source: SourceLine | undefined): Located {
+  if (source === undefined) return finding;
+  if (!(finding instanceof LaterFinding)) return { ...finding, source };
   const { rule, address, entry, judge, which } = finding;
-  return new LaterFinding({ rule, address, entry, offset, source }, judge, which);
+  return new LaterFinding({ rule, address, entry, source }, judge, which);
 }
 
 /** The finding with another name for its place. */
@@ -116,15 +109,5 @@ export function told(finding: Located): Located {
   if (!(finding instanceof LaterFinding)) return finding;
   // Each field by its name: a spread makes V8 keep half a kilobyte for each object until all memory is gone through.
   const { rule, address, place, message, entry, found, expected } = finding.said();
-  return {
-    rule,
-    address,
-    place,
-    message,
-    entry,
-    found,
-    expected,
-    offset: finding.offset,
-    source: finding.source,
-  };
+  return { rule, address, place, message, entry, found, expected, source: finding.source };
 }

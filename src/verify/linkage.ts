@@ -55,9 +55,9 @@ function* checkPairs(image: MemoryImage, linked: Image): Generator<Finding> {
   const row: TableRow = trampolineKeys;
   const [range] = tableRanges(linked, row);
   if (!range || !image.has(range.start, range.end - range.start)) return;
-  const now = readImageTable(image, row);
-  for (const [i, { address, fields }] of readImageTable(linked, row).entries()) {
-    const found = now[i]?.fields ?? [];
+  const now = readImageTable(image, row)[Symbol.iterator]();
+  for (const { address, fields } of readImageTable(linked, row)) {
+    const found: readonly number[] = now.next().value?.fields ?? [];
     if (fields.every((field, k) => field === found[k])) continue;
     const tell = ([trampoline = 0, key = 0]: readonly number[]) =>
       `${image.describe(trampoline)} with the key ${image.describe(key)}`;

@@ -8,13 +8,13 @@ import { lostSites, recordedKinds, sitesOutsideFunctions } from '../kinds/lost-s
 import type { Finding } from './finding.ts';
 
 /**
- * TP030 to TP032; `sound` is the program without the entries at fault, and of the places `told` another rule has
- * spoken.
+ * TP030 to TP032; `sound` is the program without the entries at fault, and of the places that are `told` another rule
+ * has spoken.
  */
 export function* checkLostSites(
   program: Program,
   sound: Program,
-  told: ReadonlySet<Address | undefined>,
+  told: readonly Finding[],
 ): Generator<Finding> {
   const { image } = program;
   const outside = sitesOutsideFunctions(sound);
@@ -27,8 +27,10 @@ export function* checkLostSites(
   }
   // Each of those was made for a site, and so was each entry at fault that names none: one defect, which is said.
   let excuses = outside.length + countAstray(program, sound);
-  for (const { kind, address, isMoved } of lostSites(program)) {
-    if (told.has(address) || excuses-- > 0) continue;
+  const lost = [...lostSites(program)];
+  const spoken = new Set(lost.length > 0 ? told.map(({ address }) => address) : []);
+  for (const { kind, address, isMoved } of lost) {
+    if (spoken.has(address) || excuses-- > 0) continue;
     const place = image.describe(address);
     const message = isMoved
       ? `${place} had a ${kind.noun} when it was annotated, was changed since, and has no entry in ${kind.table.name}`
@@ -45,6 +47,7 @@ export function* checkLostSites(
 /** How many entries at fault stand for a site that they do not name. */
 function countAstray(program: Program, sound: Program): number {
   return recordedKinds.reduce((sum, kind) => {
+    if (program.sites.of(kind).length === sound.sites.of(kind).length) return sum;
     const right = new Set(sound.sites.of(kind).map(({ entry }) => entry.address));
     const faulty = program.sites.of(kind).filter(({ entry }) => !right.has(entry.address));
     const named = new Set(faulty.map(({ address }) => address));

@@ -92,8 +92,7 @@ export function verifyMemory(
     ...checkBarriers(sound, options),
   ].filter(({ address }) => address === undefined || !sieve.leftOut.has(address));
   // So is what notes tell of sites without entry: in memory such a site looks like any other code.
-  const told = new Set(found.map(({ address }) => address));
-  for (const finding of checkLostSites(inFile, soundInFile, told))
+  for (const finding of checkLostSites(inFile, soundInFile, found))
     if (finding.address === undefined || !isFreed(linked, finding.address)) found.push(finding);
   const compared = modules.map((of) => compareModule(all, of, running));
   for (const finding of ofModules(compared, found)) found.push(finding);

@@ -18,7 +18,14 @@ const unlisted: ReadonlySet<RuleId> = new Set(['TP009', 'TP010', 'TP022', 'TP032
 /** The findings that are no consequence of another. */
 export function withoutConsequences(findings: readonly Finding[]): Finding[] {
   const isError = ({ rule }: Finding) => rules[rule].severity === 'error' && !comparisons.has(rule);
-  const wrong = new Set(findings.filter(isError).map(({ address }) => address));
+  const compared = new Set(
+    findings.filter(({ rule }) => comparisons.has(rule)).map(({ address }) => address),
+  );
+  const wrong = new Set(
+    findings
+      .filter((finding) => compared.has(finding.address) && isError(finding))
+      .map(({ address }) => address),
+  );
   // An entry that was turned to another site leaves that one listed twice and its own not at all.
   const isLost = findings.some(({ rule }) => unlisted.has(rule));
   // Markers name the branches themselves, where the linker has kept them.

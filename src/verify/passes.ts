@@ -36,8 +36,7 @@ export function checkImage(image: Image, options: VerifyOptions = {}): Verified 
     ...checkLocks(sound, program, options),
     ...checkBarriers(sound, options),
   ];
-  const told = new Set(findings.map(({ address }) => address));
-  for (const finding of checkLostSites(program, sound, told)) findings.push(finding);
+  for (const finding of checkLostSites(program, sound, findings)) findings.push(finding);
   if (original) {
     const faulty = new Set(findings.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
     for (const finding of checkOriginal(program, programOf(original), faulty)) findings.push(finding);

@@ -46,11 +46,7 @@ export function makeReport(
     findings.map(({ address = Number.NaN }) => address),
     debug,
   );
-  const located = findings.map((finding, i) => {
-    const { address } = finding;
-    const offset = address === undefined ? undefined : image.fileOffset(address, 1);
-    return locatedAt(finding, offset, lines[i]);
-  });
+  const located = findings.map((finding, i) => locatedAt(finding, lines[i]));
   const { suppressions = [], path = '' } = configuration ?? {};
   const { kept, suppressed } = suppress(located, suppressions, path);
   const rank = ({ rule }: Located) => (rules[rule].severity === 'error' ? 0 : 1);

@@ -8,7 +8,7 @@ import { TextpokeError } from '../../src/errors.ts';
 import { type ByteSource, memorySource } from '../../src/files/source.ts';
 import { kernelBannerAt } from '../../src/image/kernel.ts';
 import { encodeImageEntry } from '../../src/image/tables.ts';
-import { jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
+import { branchFields, jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
 import { locateImage } from '../../src/memory/locate.ts';
 import { bytesAt, type ImagePlace } from '../../src/memory/memory.ts';
 import { readSnapshot } from '../../src/memory/open.ts';
@@ -320,7 +320,7 @@ test('the memory of the running machine is read by its virtual addresses, and no
 test('a static branch that lost its entry is found in memory, as in the image', () => {
   const [first, second] = readBranchSites(image);
   const broken = kernel.slice();
-  const bytes = encodeImageEntry(image, jumpTable, second!.entry.address, [...first!.entry.fields]);
+  const bytes = encodeImageEntry(image, jumpTable, second!.entry.address, branchFields(first!));
   broken.set(bytes, image.fileOffset(second!.entry.address, bytes.length) as number);
   const of = imageOf(broken);
   const { findings } = verifyMemory(of, locate(lime(pages), undefined, undefined, of), undefined);
