@@ -1,21 +1,19 @@
 // The sample programs, annotated and linked once a process: which objects, which linkers, what they print, and what
 // their tables list. Everything is read back with binutils, so that nothing here depends on the project's readers.
 import assert from 'node:assert/strict';
-import type { SpawnSyncReturns } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
-import { hasTool, run, tryRun } from '../tools.ts';
+import { hasTool, run } from '../tools.ts';
+import { runBuilt } from './warm.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const committed = join(root, 'samples', 'objects');
 
 /** Runs the command line as it was built. */
-export function textpoke(args: readonly string[], cwd?: string): SpawnSyncReturns<string> {
-  return tryRun(process.execPath, [builtProgram(), ...args], cwd);
-}
+export const textpoke = runBuilt;
 
 /** Runs the command line, which must succeed and have nothing to say on stderr; returns stdout. */
 export function done(args: readonly string[], cwd?: string): string {
@@ -208,14 +206,29 @@ export function boot(image: string, args: readonly string[] = []): string {
   return booted;
 }
 
+const read = new Map<string, string>();
+const mostRead = 64; // of static programs each is some 200 KB
+
+/** What readelf prints of an image, read once for the same file. */
+export function readelf(option: string, file: string): string {
+  const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+  const key = [option, file, dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  let text = read.get(key);
+  if (text === undefined) {
+    text = run('readelf', [option, file]);
+    if (read.size >= mostRead) read.clear();
+    read.set(key, text);
+  }
+  return text;
+}
+
 /** For images with code that nobody annotated: every lock of a static C library is one that no entry lists. */
 export const onlyListed = ['--locks', 'listed'];
 
 /** Every lock of a program has an entry, but not those of a C library linked into it. */
 export function lockPolicyFor(image: string): readonly string[] {
   if (!hasTool('readelf')) return []; // then nothing was linked with a C library either
-  return run('readelf', ['-lW', image]).includes('INTERP') ||
-    !run('readelf', ['-sW', image]).includes('__libc_start_main')
+  return readelf('-lW', image).includes('INTERP') || !readelf('-sW', image).includes('__libc_start_main')
     ? []
     : onlyListed;
 }
@@ -313,7 +326,7 @@ export interface ImageSection {
 export function imageSections(file: string): ImageSection[] {
   const row =
     /^ *\[ *\d+\] (\S+) +([A-Z_]\S*) +([0-9a-f]{8,16}) ([0-9a-f]+) ([0-9a-f]+) [0-9a-f]{2} +([A-Za-z]*) /gm;
-  return [...run('readelf', ['-SW', file]).matchAll(row)].map((m) => ({
+  return [...readelf('-SW', file).matchAll(row)].map((m) => ({
     name: m[1]!,
     type: m[2]!,
     address: Number.parseInt(m[3]!, 16),
@@ -402,7 +415,7 @@ export function imageSymbols(file: string): ImageSymbol[] {
   const row = /^ *\d+: ([0-9a-f]+) +(\d+|0x[0-9a-f]+) (\S+) +(\S+) +\S+ +(\S+) ?(\S*)$/gm;
   const symbols: ImageSymbol[] = [];
   let source = '';
-  for (const m of run('readelf', ['-sW', file]).matchAll(row)) {
+  for (const m of readelf('-sW', file).matchAll(row)) {
     if (m[3] === 'FILE') source = m[6]!;
     else if (m[5] !== 'UND')
       symbols.push({
