@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
+import { decodeZstd } from '../src/bytes/zstd.ts';
 import { linesOfAddresses, linesOfPlaces, type SourceLines } from '../src/dwarf/source-lines.ts';
 import { readArchive } from '../src/elf/archive.ts';
 import { SHT_RELA } from '../src/elf/constants.ts';
@@ -26,6 +27,17 @@ test('work is counted: of loops, of methods that are no JavaScript, and nearly t
   // The engine loses the counts of a block here and there when it optimises.
   assert.ok(Math.abs(twice[0] - twice[1]) < 0.05 * twice[0], `${twice[0]}, then ${twice[1]}`);
   assert.ok(workOf(() => new Uint8Array(5000).indexOf(1)) >= 5000, 'a search is counted');
+});
+
+test('a zstd block of few bytes does not keep its reader busy', () => {
+  // 98,303 sequences, each of which says a match of 131,074 bytes, from tables of one state each.
+  const sequences = [0xff, 0xff, 0xff, 0x54, 0, 0, 52];
+  const body = [0x00, ...sequences, ...Array<number>(1000).fill(0xff)];
+  const size = body.length;
+  const frame = Uint8Array.from(
+    [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38, (5 | (size << 3)) & 255, (size >> 5) & 255, 0].concat(body),
+  );
+  assert.ok(workOf(() => assert.throws(() => decodeZstd(frame, 1 << 30))) < 10_000, 'it is refused at once');
 });
 
 test('an archive whose members all name one megabyte of its name table costs a look at each byte', () => {
