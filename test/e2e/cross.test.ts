@@ -48,7 +48,7 @@ const compilers = ['gcc', 'clang'];
 for (const machine of machines) {
   for (const set of rowsOf(
     machine.sets.filter((name) => namesOf(name).includes('main')),
-    5,
+    9,
   )) {
     const other: Kind = /fPIC|O0|sections/.test(set) ? '-pie' : '-no-pie';
     toolTest(`${set}: -static and ${other} programs run, boot, change and change back`, machine.tools, () => {
@@ -189,7 +189,7 @@ for (const machine of machines) {
     () => {
       for (const set of rowsOf(
         machine.sets.filter((name) => namesOf(name).includes('comdat-main')),
-        3,
+        6,
       )) {
         for (const linker of linkers.filter((name) => set.includes('gcc') === (name === 'bfd'))) {
           for (const via of set.endsWith('-O2') ? linkers : [undefined]) {
