@@ -8,14 +8,11 @@ const { bundle, port, flag } = workerData;
 
 const said = { stdout: '', stderr: '' };
 for (const name of ['stdout', 'stderr']) {
-  const stream = {
-    on() {},
-    write(text) {
-      said[name] += text;
-      return true;
-    },
+  // The streams stay, for Node has messages for them.
+  process[name].write = (text) => {
+    said[name] += text;
+    return true;
   };
-  Object.defineProperty(process, name, { get: () => stream, configurable: true });
 }
 
 function answer(message) {

@@ -39,10 +39,10 @@ function startThread(): (args: readonly string[]) => Said {
     Atomics.store(flag, 0, 0);
     port1.postMessage(args);
     if (Atomics.wait(flag, 0, 0, patience) === 'timed-out') throw new Error(`stalls: ${args.join(' ')}`);
-    const { message } = receiveMessageOnPort(port1) as { message: Said | { ended: number } };
-    if (!('ended' in message)) return message;
+    const message = receiveMessageOnPort(port1)?.message as Said | { ended: number } | undefined;
+    if (message && !('ended' in message)) return message;
     thread = undefined;
-    throw new Error(`ends its thread with ${message.ended}: ${args.join(' ')}`);
+    throw new Error(`ends its thread${message ? ` with ${message.ended}` : ''}: ${args.join(' ')}`);
   };
 }
 
