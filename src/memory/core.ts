@@ -7,10 +7,10 @@ import type { ElfHeader } from '../elf/header.ts';
 import { type Note, notesIn } from '../elf/notes.ts';
 import { type ProgramHeaders, readProgramHeaders } from '../elf/read.ts';
 import { TextpokeError } from '../errors.ts';
-import { type ByteSource, copyFrom } from '../files/source.ts';
+import type { ByteSource } from '../files/source.ts';
 import type { AddressKind, Memory, Snapshot } from './memory.ts';
 import { processNotes } from './process.ts';
-import { forEachPiece, layOut, runsOf } from './stretches.ts';
+import { layOut, memoryIn } from './stretches.ts';
 
 /** Bytes of notes that are read: those of the process and of the kernel precede those of thousands of threads. */
 const mostNotes = 16 << 20;
@@ -110,16 +110,7 @@ function memoryOf(source: ByteSource, addresses: AddressKind, loads: Loads): Mem
       ? loads.sizes
       : loads.sizes.map((size, i) => ((paddr[i] as number) < 0 ? 0 : size));
   const stretches = layOut({ starts: addresses === 'virtual' ? vaddr : paddr, sizes, offsets });
-  return {
-    format: `an ELF core by ${addresses} addresses`,
-    addresses,
-    fileSize: source.size,
-    runs: runsOf(stretches),
-    read: (address, into) =>
-      forEachPiece(stretches, address, into.length, (offset, at, length) =>
-        copyFrom(source, offset, into.subarray(at, at + length)),
-      ),
-  };
+  return memoryIn(source, stretches, { format: `an ELF core by ${addresses} addresses`, addresses });
 }
 
 function vmcoreinfoIn(notes: readonly Note[]): string | undefined {

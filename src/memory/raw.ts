@@ -6,12 +6,12 @@ import { hex } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
 import { EM_X86_64 } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
-import { type ByteSource, copyFrom } from '../files/source.ts';
+import type { ByteSource } from '../files/source.ts';
 import type { Image } from '../image/image.ts';
 import { kernelBannerAt } from '../image/kernel.ts';
 import { bytesAt, type Memory, type Snapshot } from './memory.ts';
 import { findBytes } from './search.ts';
-import { forEachPiece, layOut, runsOf } from './stretches.ts';
+import { layOut, memoryIn } from './stretches.ts';
 
 /** A part of a raw image: the bytes from `offset` on, up to the next part, are the physical memory from `address` on. */
 export interface PhysicalRange {
@@ -91,17 +91,7 @@ function memoryOf(
     const option = addresses === 'virtual' ? '--base' : '--physical';
     throw new TextpokeError('usage', `${option} is ${hex(farthest)}; no machine has memory there`);
   }
-  const stretches = layOut({ starts, sizes, offsets });
-  return {
-    format,
-    addresses,
-    fileSize: source.size,
-    runs: runsOf(stretches),
-    read: (address, into) =>
-      forEachPiece(stretches, address, into.length, (offset, at, length) =>
-        copyFrom(source, offset, into.subarray(at, at + length)),
-      ),
-  };
+  return memoryIn(source, layOut({ starts, sizes, offsets }), { format, addresses });
 }
 
 /** Where the hole of an x86 machine begins if the file leaves it out; undefined where it does not, or nothing tells. */

@@ -1,7 +1,8 @@
 // Which bytes of a file stand for which addresses. Files may have millions of stretches, and damaged ones may have
 // them overlap in any way.
 import { countUpTo } from '../bytes/search.ts';
-import type { Runs } from './memory.ts';
+import { type ByteSource, copyFrom } from '../files/source.ts';
+import type { AddressKind, Memory, Runs } from './memory.ts';
 
 /** Stretches of a file by the address of their first byte, as columns. */
 export interface Columns {
@@ -128,4 +129,22 @@ export function forEachPiece(
     at = first - address + size;
   }
   return whole && at >= length;
+}
+
+/** The memory that has its bytes where stretches of a file say. */
+export function memoryIn(
+  source: ByteSource,
+  stretches: Stretches,
+  { format, addresses }: { readonly format: string; readonly addresses: AddressKind },
+): Memory {
+  return {
+    format,
+    addresses,
+    fileSize: source.size,
+    runs: runsOf(stretches),
+    read: (address, into) =>
+      forEachPiece(stretches, address, into.length, (offset, at, length) =>
+        copyFrom(source, offset, into.subarray(at, at + length)),
+      ),
+  };
 }

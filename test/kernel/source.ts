@@ -1,12 +1,13 @@
 // The source of the kernel that is built: the newest linux-source that is installed, a directory, or a package that apt
 // downloads into a directory of its own, so that nothing of the machine's changes.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { privateApt } from './private-apt.ts';
 
-const keys = '/usr/share/keyrings/debian-archive-keyring.gpg';
+const mirror = 'http://deb.debian.org/debian';
 /** Suites that have a linux-source: that of Debian 13, and newer ones. */
-const suites = ['trixie', 'trixie-backports'];
+const suites = [`${mirror} trixie`, `${mirror} trixie-backports`];
 
 /** The newest linux-source among the archives of a directory. */
 function archiveIn(directory: string): string | undefined {
@@ -25,32 +26,12 @@ function archiveIn(directory: string): string | undefined {
 function download(name: string, directory: string): string {
   const root = join(directory, 'apt-source');
   const place = (path: string) => join(root, path);
-  for (const path of ['state/lists/partial', 'cache/archives/partial', 'none', 'unpacked'])
-    mkdirSync(place(path), { recursive: true });
-  const settings = {
-    Dir: root,
-    'Dir::State': place('state'),
-    'Dir::State::status': place('status'),
-    'Dir::Cache': place('cache'),
-    'Dir::Etc::sourcelist': place('sources.list'),
-    ...Object.fromEntries(
-      ['sourceparts', 'parts', 'main', 'preferences', 'preferencesparts', 'trusted', 'trustedparts'].map(
-        (part) => [`Dir::Etc::${part}`, place('none')],
-      ),
-    ),
-    'APT::Sandbox::User': '',
-    'Acquire::Languages': 'none',
-  };
-  const lines = Object.entries(settings).map(([setting, value]) => `${setting} "${value}";\n`);
-  writeFileSync(place('apt.conf'), lines.join(''));
-  writeFileSync(place('status'), '');
-  const mirror = 'http://deb.debian.org/debian';
-  const sources = suites.map((suite) => `deb [signed-by=${keys}] ${mirror} ${suite} main\n`);
-  writeFileSync(place('sources.list'), sources.join(''));
+  mkdirSync(place('unpacked'), { recursive: true });
+  const env = privateApt(root, suites);
   const apt = (...args: string[]) =>
     execFileSync('apt-get', args, {
       cwd: root,
-      env: { ...process.env, APT_CONFIG: place('apt.conf') },
+      env,
       stdio: ['ignore', 'ignore', 'inherit'],
     });
   apt('update', '-qq');

@@ -1,13 +1,12 @@
-// Packages of Debian's kernels, through an apt of their own: nothing of the machine's is read but the keys of
-// debian-archive-keyring, and nothing of it is changed.
+// Packages of Debian's kernels, through an apt of their own.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { privateApt } from '../private-apt.ts';
 import { type Architecture, type DistroKernel, suites } from './kernels.ts';
 
 /** How long the suites' lists are used again, in milliseconds. */
 const aDay = 24 * 60 * 60 * 1000;
-const keys = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 /** A kernel that was unpacked. */
 export interface Unpacked {
@@ -27,32 +26,7 @@ export class Apt {
 
   constructor(directory: string, arch: Architecture) {
     this.root = join(directory, 'apt', arch);
-    for (const name of ['state/lists/partial', 'cache/archives/partial', 'none'])
-      mkdirSync(join(this.root, name), { recursive: true });
-    const place = (name: string) => join(this.root, name);
-    const settings: Record<string, string> = {
-      Dir: this.root,
-      'Dir::State': place('state'),
-      'Dir::State::status': place('status'),
-      'Dir::Cache': place('cache'),
-      'Dir::Etc::sourcelist': place('sources.list'),
-      ...Object.fromEntries(
-        ['sourceparts', 'parts', 'main', 'preferences', 'preferencesparts', 'trusted', 'trustedparts'].map(
-          (name) => [`Dir::Etc::${name}`, place('none')],
-        ),
-      ),
-      'APT::Architecture': arch,
-      'APT::Sandbox::User': '',
-      'Acquire::Languages': 'none',
-    };
-    const lines = Object.entries(settings).map(([name, value]) => `${name} "${value}";\n`);
-    writeFileSync(place('apt.conf'), `${lines.join('')}APT::Architectures { "${arch}"; };\n`);
-    writeFileSync(place('status'), '');
-    writeFileSync(
-      place('sources.list'),
-      suites.map((suite) => `deb [signed-by=${keys}] ${suite} main\n`).join(''),
-    );
-    this.env = { ...process.env, APT_CONFIG: place('apt.conf'), LC_ALL: 'C' };
+    this.env = privateApt(this.root, suites, arch);
   }
 
   /** Names of packages of kernels. A suite that cannot be had now, or has not this architecture, is left out. */
