@@ -192,7 +192,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       [],
     )
     .option('--scenario <file>', 'run the steps of a JSON file at the end')
-    .addOption(expandLimit('what is compressed'))
+    .addOption(expandLimit('packed input'))
     .option('--raw', 'also store the pointers of keys to their entries, as in memory')
     .option('--states', 'print every byte string that each place can hold')
     .option('--trace', 'show each write: before, after, reason')
@@ -210,7 +210,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .argument('[image]', 'with --running: file of the kernel, if not in /boot')
     .option('--original <image>', 'the image before patching: only patches may differ')
     .option('--baseline <file>', 'an earlier build: none of its sites may be missing')
-    .addOption(expandLimit('what is compressed'))
+    .addOption(expandLimit('packed input'))
     .option('--cpus <n>', 'number of CPUs, for locks and barriers', positive)
     .addOption(
       new Option('--locks <which>', 'which locks need an entry: all, listed or none').choices([
@@ -221,7 +221,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     )
     .option('--linked', 'the image is linked, but not booted yet')
     .addOption(
-      new Option('--memory <dump>', 'check a dump of a running system: core, kdump, LiME, raw').conflicts([
+      new Option('--memory <dump>', 'a dump of a running system: core, kdump, LiME, raw').conflicts([
         ...imageOptions,
         'running',
       ]),
@@ -233,18 +233,18 @@ function makeProgram(finish: (exitCode: number) => void): Command {
         'physical',
       ]),
     )
-    .option('--slide <n>', 'how far the system moved the image, if not in the dump', address)
-    .option('--modules <dir>', 'where the modules of a kernel are: /lib/modules/VERSION')
+    .option('--slide <n>', 'how far the system moved the image, in bytes', address)
+    .option('--modules <dir>', 'files of modules, such as /lib/modules/VERSION')
     .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
     .addOption(
-      new Option('--physical [address@byte]', 'raw dump of physical memory (repeatable: parts of it)')
+      new Option('--physical [address@byte]', 'raw dump of physical memory (repeatable: parts)')
         .argParser(physicalPart)
         .conflicts('base'),
     )
     .addOption(debugDirectory())
     .option('--config <file>', 'file with the accepted findings (JSON)')
     .addOption(
-      new Option('--fail-on <severity>', 'findings that give status 1: error (default) or warning')
+      new Option('--fail-on <severity>', 'findings of status 1: error (default) or warning')
         .choices(['error', 'warning'])
         .default('error'),
     )

@@ -51,12 +51,14 @@ export function isFreed(image: Image, address: Address): boolean {
 
 /**
  * True for a kernel's data that is written to during start-up alone, which its vmlinux has in a read-only segment. Where
- * nothing but names of code is known (kallsyms without CONFIG_KALLSYMS_ALL), any of its data may be.
+ * nothing but names of code is known (kallsyms without CONFIG_KALLSYMS_ALL), one bound or both may be missing; then any of
+ * its data on the right side of the other may be.
  */
 export function isReadOnlyAfterInit(image: Image, address: Address): boolean {
-  if (image.symbols.addressOf('__start_ro_after_init') === undefined)
-    return kernelBanner(image) !== undefined;
-  return between(image, address, '__start_ro_after_init', '__end_ro_after_init');
+  if (kernelBanner(image) === undefined) return false;
+  const start = image.symbols.addressOf('__start_ro_after_init') ?? Number.NEGATIVE_INFINITY;
+  const end = image.symbols.addressOf('__end_ro_after_init') ?? Number.POSITIVE_INFINITY;
+  return address >= start && address < end;
 }
 
 function between(image: Image, address: Address, first: string, last: string): boolean {

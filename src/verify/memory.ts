@@ -137,7 +137,7 @@ function ofModules(
 
 /** The program of the sites that can be compared. */
 function sift(program: Program, image: MemoryImage): { program: Program; sieve: Sieve } {
-  const sieve = new Sieve(image, (address) => isFreed(image, address));
+  const sieve = new Sieve(image, (address) => isFreed(image, address) || isInitData(image, address));
   let present = program;
   for (const kind of kinds) {
     const sites = sieve.compare(kind.table.name, program.sites.of(kind), kind.longest(image.arch), keyOf);
@@ -211,4 +211,16 @@ function countCpus(program: Program): number | undefined {
   ];
   if (isForOne.length === 0) return undefined;
   return isForOne.filter(Boolean).length > isForOne.length / 2 ? 1 : 2;
+}
+
+/**
+ * True for a site in data of a kernel that does not say where its init memory ends (kallsyms without
+ * CONFIG_KALLSYMS_ALL). Only init data of 32-bit ARM has sites (arch/arm/mm/proc-v7.S, ALT_SMP of words).
+ */
+function isInitData(image: Image, address: number): boolean {
+  return (
+    kernelBanner(image) !== undefined &&
+    image.symbols.addressOf('__init_end') === undefined &&
+    image.codeAt(address) === undefined
+  );
 }

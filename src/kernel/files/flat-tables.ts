@@ -106,7 +106,7 @@ export function findAltSmp(memory: FlatMemory): FoundTable | undefined {
     const other = view.getUint32(place, little);
     // The first words of other pairs may be distances, or addresses, and so are then the second ones.
     if (word === other || (word >= start && word < end)) return 'no';
-    if (!isCode(site)) return word >>> 20 === 0 && other >>> 20 === 0 ? 'entry' : 'maybe'; // a word of data
+    if (!isCode(site)) return 'maybe'; // a word of data
     if (word >>> 20 === 0 && other >>> 20 === 0) return 'entry'; // data among code (proc-v7.S)
     return word >>> 28 !== 0 && word >>> 24 < 0xf8 ? 'entry' : 'no';
   };
