@@ -85,10 +85,18 @@ test('keys that are sealed after start-up may lie in any read-only data where no
     bytes: [...places, [table + 8, word(sealed - table - 8, 8)], [textAt + 0x20, '0f 1f 44 00 00']],
   };
   assert.deepEqual(rules(verifyRunning(made)), []);
-  const bounds = { __start_ro_after_init: rodataAt + 0x800, __end_ro_after_init: rodataAt + 0x900 };
-  assert.deepEqual(rules(verifyRunning({ ...made, symbols: { ...made.symbols, ...bounds } })), [
-    `TP006 ${sealed - textAt}`,
-  ]);
+  const withBounds = (bounds: Readonly<Record<string, number>>) =>
+    rules(verifyRunning({ ...made, symbols: { ...made.symbols, ...bounds } }));
+  const [below, above] = [rodataAt + 0x200, rodataAt + 0x800];
+  const wrong = [`TP006 ${sealed - textAt}`];
+  assert.deepEqual(
+    withBounds({ __start_ro_after_init: above, __end_ro_after_init: rodataAt + 0x900 }),
+    wrong,
+  );
+  assert.deepEqual(withBounds({ __start_ro_after_init: below }), []);
+  assert.deepEqual(withBounds({ __start_ro_after_init: above }), wrong);
+  assert.deepEqual(withBounds({ __end_ro_after_init: above }), []);
+  assert.deepEqual(withBounds({ __end_ro_after_init: below }), wrong);
 });
 
 const lockedWord = '66 f0 41 0f b1 6d 00'; // lock cmpxchg %bp, 0(%r13), as assemblers order its prefixes
