@@ -1,7 +1,7 @@
 // LiME, and what AVML writes: ranges of physical memory, each behind a header that says where it lies. LiME's are plain
 // (504ensicsLabs/LiME, src/lime.h); AVML's are snappy frames of 64 KiB, behind which their size stands (microsoft/avml,
 // src/image.rs; google/snappy, framing_format.txt). A file may have both.
-import { crc32c } from '../bytes/crc32c.ts';
+import { crc32c } from '../bytes/crc32.ts';
 import { countUpTo } from '../bytes/search.ts';
 import { snappySize, unsnappy } from '../bytes/snappy.ts';
 import { ByteView } from '../bytes/view.ts';

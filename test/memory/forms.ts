@@ -1,5 +1,5 @@
 // Dumps in other forms, for tests that need only Node: pages by LZO and snappy, LiME, AVML, raw images, page tables.
-import { crc32c } from '../../src/bytes/crc32c.ts';
+import { crc32c } from '../../src/bytes/crc32.ts';
 import type { Level, PageTables } from '../../src/memory/page-tables/format.ts';
 import { x86Tables } from '../../src/memory/page-tables/x86-64.ts';
 import { type Packed, type Page, pageSize } from './dumps.ts';
