@@ -2,7 +2,7 @@
 import { ByteView } from '../bytes/view.ts';
 import { NT_GNU_BUILD_ID, PT_NOTE, SHT_NOTE } from './constants.ts';
 import type { ElfFile } from './file.ts';
-import { notesIn } from './notes.ts';
+import { type Note, notesIn } from './notes.ts';
 
 /** More than the notes beside a build id have. */
 const longestNotes = 1 << 16;
@@ -29,10 +29,23 @@ export function buildIdOf(file: ElfFile): Uint8Array | undefined {
     const length = Math.min(size, longestNotes, source.size - offset);
     if (length <= 0) continue;
     const notes = new ByteView(source.read(offset, length), file.header.little);
-    for (const { name, type, body } of notesIn(notes, align)) {
-      const fits = body.length >= shortestId && body.length <= longestId;
-      if (name === 'GNU' && type === NT_GNU_BUILD_ID && fits) return body;
-    }
+    const found = buildIdNote(notes, align, shortestId, longestId);
+    if (found) return found.body;
+  }
+  return undefined;
+}
+
+/** The first note among `notes` that is a build id of `shortest` to `longest` bytes. */
+export function buildIdNote(
+  notes: ByteView,
+  align: number,
+  shortest = 1,
+  longest = Number.POSITIVE_INFINITY,
+): Note | undefined {
+  for (const note of notesIn(notes, align)) {
+    const { length } = note.body;
+    const isBuildId = note.name === 'GNU' && note.type === NT_GNU_BUILD_ID;
+    if (isBuildId && length >= shortest && length <= longest) return note;
   }
   return undefined;
 }

@@ -1,10 +1,10 @@
 // What tells an image from all others in memory: its build id, or without one its ELF header and program headers.
 import { hexBytes, sameBytes, toAddress } from '../bytes/integer.ts';
 import { ByteView } from '../bytes/view.ts';
-import { NT_GNU_BUILD_ID, PT_LOAD, PT_NOTE } from '../elf/constants.ts';
+import { buildIdNote } from '../elf/build-id.ts';
+import { PT_LOAD, PT_NOTE } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { isElf } from '../elf/magic.ts';
-import { notesIn } from '../elf/notes.ts';
 import { Ehdr, identSize, Phdr } from '../elf/records.ts';
 import { bytesAt, type Memory } from './memory.ts';
 
@@ -55,15 +55,9 @@ function buildIdIn(file: ElfFile): Mark | undefined {
   for (const { type, offset, vaddr, filesz, align } of file.segments) {
     if (type !== PT_NOTE) continue;
     const bytes = file.source.read(offset, Math.min(filesz, longestNotes, file.source.size - offset));
-    const id = buildIdOf(new ByteView(bytes, file.header.little), align);
+    const id = buildIdNote(new ByteView(bytes, file.header.little), align);
     if (id) return { address: vaddr + id.at, bytes: id.body };
   }
-  return undefined;
-}
-
-function buildIdOf(notes: ByteView, align: number) {
-  for (const note of notesIn(notes, align))
-    if (note.name === 'GNU' && note.type === NT_GNU_BUILD_ID && note.body.length > 0) return note;
   return undefined;
 }
 
@@ -105,7 +99,7 @@ export function buildIdAt(
     if (type !== PT_NOTE) continue;
     const address = start + toAddress(vaddr) - toAddress(first.vaddr);
     const bytes = bytesAt(memory, address, Math.min(Number(filesz), longestNotes));
-    const id = bytes && buildIdOf(new ByteView(bytes, little), Number(align));
+    const id = bytes && buildIdNote(new ByteView(bytes, little), Number(align));
     if (id) return hexBytes(id.body);
   }
   return undefined;
