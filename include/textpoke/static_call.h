@@ -243,6 +243,9 @@ __SCT__\name:
 .macro TEXTPOKE_END_TRAMPOLINE name:req
 	.size __SCT__\name, . - __SCT__\name
 	.popsection
+	/* once more, and empty: see TEXTPOKE_ARCH_FORGET_CODE in arch/aarch64.h */
+	.pushsection .static_call.text, "ax", TEXTPOKE_ARCH_PROGBITS
+	.popsection
 .endm
 .macro DEFINE_STATIC_CALL name:req, func:req
 	TEXTPOKE_DEFINE_CALL_KEY \name, \func

@@ -168,6 +168,16 @@ for (const machine of machines) {
               const there = relocations.find((r) => r.offset === place + offset);
               assert.equal(there?.type, i === 1 && !throughKey ? undefined : type);
             });
+            // A linker tells code from data by mapping symbols: one has to stand where each section begins.
+            const symbols = readSymbols(object);
+            const code = readSections(object).filter((s) => s.flags.includes('X') && s.size > 0);
+            for (const { index, name } of code)
+              assert.ok(
+                symbols.some(
+                  (s) => s.section === String(index) && s.value === 0 && /^\$[xat](\.|$)/.test(s.name),
+                ),
+                `${name} of ${file} begins with a mapping symbol: ${flags.join(' ')}`,
+              );
           }
         }
       },

@@ -48,6 +48,15 @@
                           : /* clobbers nothing */                                                           \
                           : l_yes)
 
+/* clang 14 takes the section it comes back to for code that has begun, when the section it leaves ended in code:
+ * .text then has no mapping symbol $x at its start (AAELF64 5.5.4), and GNU ld with --fix-cortex-a53-843419 reads
+ * behind its end. Leaving the section once more, with nothing in it, makes it forget. clang 19 needs no such help. */
+#if defined(__clang__) && __clang_major__ < 19
+#define TEXTPOKE_ARCH_FORGET_CODE "\t.pushsection .static_call.text, \"ax\", @progbits\n\t.popsection\n"
+#else
+#define TEXTPOKE_ARCH_FORGET_CODE
+#endif
+
 /* A trampoline is one instruction that may be patched and a word that says what it is: udf #0x4353, "SC" in
  * memory, undefined for ever (Arm ARM C6.2.387). `b` reaches 128 MiB to either side. For a function farther
  * away, or in another shared object, the linker puts a veneer or a PLT entry between, which use x16 and x17, as
@@ -59,7 +68,7 @@
   ".balign 8\n\t" scope ".type " name ", STT_FUNC\n" name ":\n\t" body "\n\t"                                \
   ".inst 0x00004353\n\t" /* udf #0x4353: "a trampoline" */                                                   \
   ".size " name ", . - " name "\n\t"                                                                         \
-  ".popsection\n"
+  ".popsection\n" TEXTPOKE_ARCH_FORGET_CODE
 
 #define TEXTPOKE_ARCH_FUNCTION_OPERAND(operand) "%c" operand
 
