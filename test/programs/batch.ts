@@ -20,6 +20,10 @@ import { expectedTrace, initialState } from './model.ts';
 /** What a program must not do. */
 export class Failure extends Error {}
 
+/** A compiler that broke down by itself, so that there is no program. */
+export class BrokenCompiler extends Error {}
+const brokeDown = /internal compiler error|PLEASE submit a bug report/;
+
 /** One executable in a directory of its own. */
 export class Batch {
   private readonly machine: Machine;
@@ -38,7 +42,9 @@ export class Batch {
       cwd,
       encoding: 'latin1',
     });
-    if (status !== 0) throw new Failure(`${command.join(' ')}: ${error ?? stderr.slice(0, 2000)}`);
+    if (status === 0) return;
+    const why = `${command.join(' ')}: ${error ?? stderr.slice(0, 2000)}`;
+    throw brokeDown.test(stderr) ? new BrokenCompiler(why) : new Failure(why);
   }
 
   /** What a program prints. */

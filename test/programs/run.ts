@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { TextpokeError } from '../../src/errors.ts';
 import { Random } from '../seeded.ts';
-import { Batch, Failure } from './batch.ts';
+import { Batch, BrokenCompiler, Failure } from './batch.ts';
 import { type Machine, machinesHere } from './build.ts';
 
 const { values: options } = parseArgs({
@@ -37,6 +37,7 @@ const machines = machinesHere(options.linkers?.split(',')).filter(
 );
 const count = Number(options.count);
 const found: string[] = [];
+let broken = 0;
 const done = new Map<string, number>();
 const refused = new Map<string, number>();
 const began = Date.now();
@@ -52,6 +53,9 @@ for (let i = 0; i * batch < count; i++) {
     if (error instanceof TextpokeError && error.code === 'site-unpatchable') {
       refused.set(machine.name, (refused.get(machine.name) ?? 0) + 1);
       process.stdout.write(`executable ${i} (${machine.name}) is refused: ${error.describe()}\n`);
+    } else if (error instanceof BrokenCompiler) {
+      broken++;
+      process.stdout.write(`executable ${i} (${machine.name}) has no program: ${error.message}\n`);
     } else {
       const why =
         error instanceof TextpokeError
@@ -76,6 +80,6 @@ for (const [name, programs] of done)
   );
 const total = [...done.values()].reduce((a, b) => a + b, 0);
 process.stdout.write(
-  `${total} programs in ${Math.round((Date.now() - began) / 1000)} s, ${found.length} failures\n`,
+  `${total} programs in ${Math.round((Date.now() - began) / 1000)} s, ${found.length} failures, ${broken} times a compiler broke down\n`,
 );
 if (found.length > 0 || total === 0) process.exitCode = 1;
