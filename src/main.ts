@@ -1,9 +1,18 @@
-// The command line: options and their help; what a command does is in commands/, its outcome becomes the exit
-// status here.
-import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+// The command line: options and their help. What they take is in arguments.ts, what a command does is in commands/; its
+// outcome becomes the exit status here.
+import { Argument, Command, CommanderError, Option } from 'commander';
 import type { AnnotateOptions } from './annotate/options.ts';
+import {
+  address,
+  debugDirectory,
+  expandLimit,
+  partsOfRaw,
+  physicalPart,
+  positive,
+  ruleArgument,
+  updateStep,
+} from './arguments.ts';
 import type { BootStep } from './boot/steps.ts';
-import { parseAddress } from './bytes/integer.ts';
 import { runAnnotate } from './commands/annotate.ts';
 import { type AnnotateArguments, workerFlag } from './commands/annotate-file.ts';
 import { type BootArguments, runBoot } from './commands/boot.ts';
@@ -18,75 +27,15 @@ import { ExitCode } from './errors.ts';
 import { abandon } from './files/publish.ts';
 import { listedKinds } from './kinds/registry.ts';
 import { diffFormats } from './library/diff.ts';
-import type { PhysicalPart } from './library/verify-memory.ts';
 import { verifyFormats } from './library/verify-report.ts';
 import { commandLineError, print, tellError } from './output/console.ts';
 import { partsOf } from './output/help/command-line.ts';
 import { completionScript, type Shell, shells } from './output/help/completion.ts';
 import { manPage } from './output/help/man.ts';
-import { ruleIds } from './verify/rules.ts';
 import { version } from './version.ts';
-
-function positive(text: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('An integer of 1 or more is required.');
-  return Number(text);
-}
-
-/** An address or a distance: hexadecimal with 0x, or decimal. */
-function address(text: string): number {
-  if (!/^(0x[0-9a-f]{1,16}|\d{1,15})$/i.test(text)) throw new InvalidArgumentError('An address is required.');
-  return parseAddress(text) ?? Number(text);
-}
-
-/** A number of bytes: 300M, 2G. */
-function byteCount(text: string): number {
-  const [, digits, unit] = /^(\d{1,9})([KMG]?)$/i.exec(text) ?? [];
-  if (digits === undefined) throw new InvalidArgumentError('A size such as 300M or 2G is required.');
-  return Number(digits) * 1024 ** ['', 'K', 'M', 'G'].indexOf((unit as string).toUpperCase());
-}
-
-/** Where debug files lie, for source lines of stripped files. */
-function debugDirectory(): Option {
-  const description = 'debug files, instead of /usr/lib/debug (repeatable)';
-  return new Option('--debug-dir <directory>', description).argParser((directory, all: string[] = []) => [
-    ...all,
-    directory,
-  ]);
-}
-
-/** How large what is compressed may become. */
-function expandLimit(what: string): Option {
-  return new Option('--expand-limit <size>', `bytes that ${what} may expand to (300M, 2G)`).argParser(
-    byteCount,
-  );
-}
-
-/** Parts of a raw image of physical memory: ADDRESS, or ADDRESS@BYTE for what lies further on in the file. */
-function physicalPart(text: string, before: unknown): PhysicalPart[] {
-  const [, at, byte] = /^([^@]+)(?:@(.+))?$/.exec(text) ?? [];
-  if (at === undefined) throw new InvalidArgumentError('An address is required.');
-  return [...partsOfRaw(before), { address: address(at), offset: byte === undefined ? 0 : address(byte) }];
-}
-
-/** Without an address (true) there are no parts. */
-function partsOfRaw(value: unknown): readonly PhysicalPart[] {
-  return Array.isArray(value) ? value : [];
-}
 
 /** Options of verify that are about files. */
 const imageOptions = ['original', 'baseline', 'linked', 'locks'];
-
-function updateStep(text: string): BootStep {
-  const at = text.indexOf('=');
-  if (at <= 0 || at === text.length - 1)
-    throw new InvalidArgumentError('CALL=FUNCTION, CALL=NULL or CALL=RET0 is required.');
-  return { do: 'update', call: text.slice(0, at), value: text.slice(at + 1) };
-}
-
-/** Ids for completion; the command itself suggests what a misspelt one means. */
-function ruleArgument(): Argument {
-  return new Argument('[rule]', 'id or name').choices(ruleIds).argParser((text: string) => text);
-}
 
 /** Options that say which sites are listed, and how. */
 function siteOptions(command: Command): Command {

@@ -31,7 +31,7 @@ const rooms = [
   ['output/'],
   ['library/'],
   ['commands/'],
-  ['main.ts', 'index.ts'],
+  ['arguments.ts', 'main.ts', 'index.ts'],
   ['cli.ts'],
 ];
 
@@ -43,7 +43,7 @@ const adapters: Record<string, RegExp> = {
   'xz-decompress': /^bytes\/decompress\.ts$/,
   diff: /^diff\/compare\.ts$/,
   chalk: /^(output\/.*|main\.ts)$/,
-  commander: /^(main|output\/help\/command-line)\.ts$/,
+  commander: /^(arguments|main|output\/help\/command-line)\.ts$/,
   sarif: /^output\/sarif\.ts$/, // types alone
 };
 

@@ -1,0 +1,64 @@
+// What the arguments and options of the command line take, and options that several commands have.
+import { Argument, InvalidArgumentError, Option } from 'commander';
+import type { BootStep } from './boot/steps.ts';
+import { parseAddress } from './bytes/integer.ts';
+import type { PhysicalPart } from './library/verify-memory.ts';
+import { ruleIds } from './verify/rules.ts';
+
+export function positive(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('An integer of 1 or more is required.');
+  return Number(text);
+}
+
+/** An address or a distance: hexadecimal with 0x, or decimal. */
+export function address(text: string): number {
+  if (!/^(0x[0-9a-f]{1,16}|\d{1,15})$/i.test(text)) throw new InvalidArgumentError('An address is required.');
+  return parseAddress(text) ?? Number(text);
+}
+
+/** A number of bytes: 300M, 2G. */
+export function byteCount(text: string): number {
+  const [, digits, unit] = /^(\d{1,9})([KMG]?)$/i.exec(text) ?? [];
+  if (digits === undefined) throw new InvalidArgumentError('A size such as 300M or 2G is required.');
+  return Number(digits) * 1024 ** ['', 'K', 'M', 'G'].indexOf((unit as string).toUpperCase());
+}
+
+/** Where debug files lie, for source lines of stripped files. */
+export function debugDirectory(): Option {
+  const description = 'debug files, instead of /usr/lib/debug (repeatable)';
+  return new Option('--debug-dir <directory>', description).argParser((directory, all: string[] = []) => [
+    ...all,
+    directory,
+  ]);
+}
+
+/** How large what is compressed may become. */
+export function expandLimit(what: string): Option {
+  return new Option('--expand-limit <size>', `bytes that ${what} may expand to (300M, 2G)`).argParser(
+    byteCount,
+  );
+}
+
+/** Parts of a raw image of physical memory: ADDRESS, or ADDRESS@BYTE for what lies further on in the file. */
+export function physicalPart(text: string, before: unknown): PhysicalPart[] {
+  const [, at, byte] = /^([^@]+)(?:@(.+))?$/.exec(text) ?? [];
+  if (at === undefined) throw new InvalidArgumentError('An address is required.');
+  return [...partsOfRaw(before), { address: address(at), offset: byte === undefined ? 0 : address(byte) }];
+}
+
+/** Without an address (true) there are no parts. */
+export function partsOfRaw(value: unknown): readonly PhysicalPart[] {
+  return Array.isArray(value) ? value : [];
+}
+
+export function updateStep(text: string): BootStep {
+  const at = text.indexOf('=');
+  if (at <= 0 || at === text.length - 1)
+    throw new InvalidArgumentError('CALL=FUNCTION, CALL=NULL or CALL=RET0 is required.');
+  return { do: 'update', call: text.slice(0, at), value: text.slice(at + 1) };
+}
+
+/** Ids for completion; the command itself suggests what a misspelt one means. */
+export function ruleArgument(): Argument {
+  return new Argument('[rule]', 'id or name').choices(ruleIds).argParser((text: string) => text);
+}
