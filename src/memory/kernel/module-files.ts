@@ -2,9 +2,9 @@
 // sections lie, so that their tables name what is in memory.
 import { hexBytes, sameBytes } from '../../bytes/integer.ts';
 import { ByteView } from '../../bytes/view.ts';
-import { ET_REL, NT_GNU_BUILD_ID, SHT_NOTE } from '../../elf/constants.ts';
+import { buildIdNote } from '../../elf/build-id.ts';
+import { ET_REL, SHT_NOTE } from '../../elf/constants.ts';
 import type { ElfFile, Section } from '../../elf/file.ts';
-import { notesIn } from '../../elf/notes.ts';
 import { readElf, readElfFrom } from '../../elf/read.ts';
 import { inFile, TextpokeError } from '../../errors.ts';
 import { openInput } from '../../files/input.ts';
@@ -168,20 +168,17 @@ function requireBuild(
     ({ type, name, size }) => type === SHT_NOTE && name === '.note.gnu.build-id' && size <= longestNotes,
   );
   if (!section) return undefined;
-  const view = new ByteView(file.data(section), file.header.little);
-  for (const { name, type, at, body } of notesIn(view)) {
-    if (name !== 'GNU' || type !== NT_GNU_BUILD_ID) continue;
-    const address = places.get(section.index);
-    if (address === undefined) return refuse('the file has a build id, and the loaded module has none');
-    const loaded = reader.bytes(address + at, body.length);
-    if (!loaded) return refuse('the build id of the loaded module is not in the dump');
-    if (!sameBytes(loaded, body))
-      refuse(
-        `the file is another build: its build id is ${hexBytes(body)}, the loaded module has ${hexBytes(loaded)}`,
-      );
-    return hexBytes(body);
-  }
-  return undefined;
+  const note = buildIdNote(new ByteView(file.data(section), file.header.little), section.addralign);
+  if (!note) return undefined;
+  const address = places.get(section.index);
+  if (address === undefined) return refuse('the file has a build id, and the loaded module has none');
+  const loaded = reader.bytes(address + note.at, note.body.length);
+  if (!loaded) return refuse('the build id of the loaded module is not in the dump');
+  if (!sameBytes(loaded, note.body))
+    refuse(
+      `the file is another build: its build id is ${hexBytes(note.body)}, the loaded module has ${hexBytes(loaded)}`,
+    );
+  return hexBytes(note.body);
 }
 
 /** What is said of sections may lead anywhere; a module has its memory. */
