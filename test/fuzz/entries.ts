@@ -2,19 +2,19 @@
 // a TextpokeError; any other error, and any broken promise, is a finding.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parseScenario } from '../../src/boot/scenario.ts';
 import type { BootStep } from '../../src/boot/steps.ts';
 import { readCompilerLine } from '../../src/commands/compiler-line.ts';
 import { profileNames } from '../../src/demand/profiles.ts';
 import { linesOfAddresses } from '../../src/dwarf/source-lines.ts';
 import type { Section } from '../../src/elf/file.ts';
-import { readElf } from '../../src/elf/read.ts';
+import { readElf, readElfFrom } from '../../src/elf/read.ts';
 import { recheck } from '../../src/elf/recheck.ts';
 import { expandWords } from '../../src/files/response-file.ts';
-import { memorySource } from '../../src/files/source.ts';
+import { fileSource, memorySource } from '../../src/files/source.ts';
 import { Image } from '../../src/image/image.ts';
 import {
   type AnnotateOptions,
@@ -30,6 +30,8 @@ import { dumpInput } from '../../src/library/dump.ts';
 import { locateImage } from '../../src/memory/locate.ts';
 import { readSnapshot } from '../../src/memory/open.ts';
 import { dumpText } from '../../src/output/dump.ts';
+import { textOf } from '../../src/output/text.ts';
+import { byId, debugFile, withoutId } from '../dwarf/made-debug-files.ts';
 import { fileOf } from '../dwarf/tables.ts';
 import type { Random } from '../seeded.ts';
 import { dumpNames, kernelOfDump, objects, seedBytes, seedsNamed } from './seeds.ts';
@@ -323,6 +325,32 @@ function runLines({ bytes, seed, random }: Given): void {
   assert.equal(found.length, addresses.length);
 }
 
+/** A program and the debug files that it may lead to, one of them edited. */
+function runDebugFiles({ bytes, seed }: Given): void {
+  const directory = scratch();
+  const isProgram = seed.startsWith('debug program');
+  const files = {
+    p: isProgram ? bytes : seedBytes('debug program with a build id'),
+    q: withoutId,
+    [byId]: isProgram ? debugFile : bytes,
+  };
+  for (const [name, contents] of Object.entries(files)) {
+    mkdirSync(dirname(join(directory, name)), { recursive: true });
+    writeFileSync(join(directory, name), contents);
+  }
+  const path = join(directory, 'p');
+  const source = fileSource(path);
+  try {
+    const places = { directories: [directory], path };
+    const { lines: found, problem } = linesOfAddresses(readElfFrom(path, source), [0x1000], places);
+    assert.equal(found.length, 1);
+    // As commands print it.
+    assertPrintable(textOf([problem ?? '']), 'the problem of a debug file');
+  } finally {
+    source.close();
+  }
+}
+
 async function runScenario({ bytes, seed, random }: Given): Promise<void> {
   const text = Buffer.from(bytes).toString('utf8');
   if (seed.startsWith('config')) {
@@ -366,6 +394,7 @@ export const entries: readonly Entry[] = [
   { name: 'memory', share: 10, seeds: [...dumpNames, ...seedsNamed('kernel ')], run: runMemory },
   { name: 'diff', share: 4, seeds: [...annotatedObjects, ...images], run: runDiff },
   { name: 'lines', share: 4, seeds: lines, run: runLines },
+  { name: 'debug files', share: 2, seeds: seedsNamed('debug '), run: runDebugFiles },
   {
     name: 'decompression',
     share: 3,

@@ -9,6 +9,7 @@ import { readElf } from '../../src/elf/read.ts';
 import { Ehdr, identSize, Phdr } from '../../src/elf/records.ts';
 import { Image } from '../../src/image/image.ts';
 import { readStaticCalls } from '../../src/image/static-calls.ts';
+import { debugFile, id, imageWith, link, withoutId } from '../dwarf/made-debug-files.ts';
 import { fileOf, program, type Shape, table, uleb } from '../dwarf/tables.ts';
 import { header } from '../elf/archives.ts';
 import { bzImageOf, lz4Of, lzoOf, unifiedOf, zbootOf, zImageOf } from '../kernel-room/made-files.ts';
@@ -234,6 +235,9 @@ const makers: Readonly<Record<string, () => Uint8Array>> = {
       () => table(shape, program(shape, 0x1000, lineCode)),
     ]),
   ),
+  'debug file': () => debugFile,
+  'debug program with a build id': () => imageWith({ id }),
+  'debug program with a link': () => imageWith({ link: link('q', withoutId) }),
   'gzip of an object': () => new Uint8Array(gzipSync(readSample('gcc-O2/branch'))),
   'zstd of an object': () => zstdOf(readSample('gcc-O2/branch')),
   'xz of an object': () => xzOf(readSample('gcc-O2/branch')),
