@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bootAndSwitch } from './boot.ts';
 import { buildKernel, buildObjects, type Kernel, kernels, slices } from './build.ts';
-import { distro } from './distro/distro.ts';
+import { distro, running } from './distro/distro.ts';
 import { compareKallsyms } from './kallsyms.ts';
 import { compareMemory } from './memory.ts';
 import { dumpPackage } from './package.ts';
@@ -24,7 +24,9 @@ const { values, positionals } = parseArgs({
     kernels: { type: 'string' },
     cpus: { type: 'string' },
     options: { type: 'string' },
+    pairs: { type: 'boolean' },
     all: { type: 'boolean' },
+    keep: { type: 'boolean' },
   },
   allowPositionals: true,
 });
@@ -66,6 +68,7 @@ const runs: Record<string, () => void | Promise<void>> = {
   ),
   package: () => dumpPackage(report, directory),
   distro: () => distro(report, directory, values),
+  running: () => running(report, directory),
   kallsyms: () => compareKallsyms(report, directory),
   // What .ci/run has the time for: some directories of the first kernel, every object against objtool.
   ...Object.fromEntries(
@@ -83,7 +86,8 @@ const runs: Record<string, () => void | Promise<void>> = {
 };
 const names =
   values.only?.flatMap((given) => given.split(',')) ??
-  Object.keys(runs).filter((name) => !name.startsWith('slice'));
+  // `running` is a part of distro.
+  Object.keys(runs).filter((name) => !name.startsWith('slice') && name !== 'running');
 for (const name of names) {
   const run = runs[name];
   if (!run) throw new Error(`there is no ${name}; known: ${Object.keys(runs).join(', ')}`);

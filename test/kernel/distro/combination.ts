@@ -36,6 +36,17 @@ export function allCombinations(): Combination[] {
   );
 }
 
+/** Each kernel with each of its machine's CPUs; the options go round, so that each kernel and each CPU has all of them. */
+export function pairedCombinations(): Combination[] {
+  return distroKernels.flatMap((kernel, k) => {
+    const all = optionsOf(kernel.arch);
+    return machines[kernel.arch].cpus.map((cpu, c) => {
+      const options = all[(k + c) % all.length] as Options;
+      return { kernel, cpu, options };
+    });
+  });
+}
+
 /** The dumps of a combination: every form for a kernel's first one, for each of the others one in turn. */
 export function formsOf({ kernel, cpu, options }: Combination): readonly Form[] {
   const { cpus, paging } = machines[kernel.arch];

@@ -1,10 +1,18 @@
 // Boots Debian's kernels as their packages have them, on many CPUs and with many options, and has verify find nothing in
 // their memory. Writes a table of what was compared.
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Report } from '../report.ts';
 import { Apt, type Unpacked } from './apt.ts';
-import { allCombinations, type Combination, dumpGuest, type Form, formsOf, nameOf } from './combination.ts';
+import {
+  allCombinations,
+  type Combination,
+  dumpGuest,
+  type Form,
+  formsOf,
+  nameOf,
+  pairedCombinations,
+} from './combination.ts';
 import { type Architecture, type DistroKernel, distroKernels } from './kernels.ts';
 import { verifyRunning } from './running.ts';
 import { expectedFindings, functionOf, type Result, verifyDump } from './verify.ts';
@@ -14,7 +22,11 @@ export interface Pick {
   readonly kernels?: string | undefined;
   readonly cpus?: string | undefined;
   readonly options?: string | undefined;
+  /** Each kernel with each CPU, each time with the next options. */
+  readonly pairs?: boolean | undefined;
   readonly all?: boolean | undefined;
+  /** Whether dumps stay, in `dumps` of the directory. */
+  readonly keep?: boolean | undefined;
 }
 
 /** One of each difference: how processors return and call, where the image lies, how many CPUs there are. */
@@ -34,13 +46,14 @@ const usual = [
 ];
 
 /** Whether nothing is asked for. */
-const isUsual = ({ kernels, cpus, options, all }: Pick): boolean => !all && !kernels && !cpus && !options;
+const isUsual = ({ kernels, cpus, options, pairs, all }: Pick): boolean =>
+  !all && !pairs && !kernels && !cpus && !options;
 
 /** The combinations that are asked for. Throws when a name is unknown, or nothing is left. */
-function pick({ kernels, cpus, options, all }: Pick): Combination[] {
-  const known = allCombinations();
-  if (isUsual({ kernels, cpus, options, all }))
-    return known.filter((combination) => usual.includes(nameOf(combination)));
+function pick(asked: Pick): Combination[] {
+  const { kernels, cpus, options } = asked;
+  const known = asked.pairs ? pairedCombinations() : allCombinations();
+  if (isUsual(asked)) return known.filter((combination) => usual.includes(nameOf(combination)));
   const wanted = (list: string | undefined, of: (combination: Combination) => string) => {
     const names = list?.split(',');
     const other = names?.find((name) => !known.some((combination) => of(combination) === name));
@@ -74,15 +87,21 @@ export async function distro(report: Report, directory: string, picked: Pick): P
   const rows: string[] = [];
   for (const combination of pick(picked)) {
     const kernel = unpacked(combination.kernel);
-    if (kernel) rows.push(...(await compareGuest(report, directory, combination, kernel)));
+    if (kernel) rows.push(...(await compareGuest(report, directory, combination, kernel, picked.keep)));
     // After each, so that a run that is ended early has told what it found.
     writeFileSync(join(directory, 'distro.md'), `${[...head, ...rows].join('\n')}\n`);
   }
-  const node = distroKernels.find(({ name }) => name === '6.12');
-  const guest = node && isUsual(picked) ? unpacked(node) : undefined;
-  if (guest) await verifyRunning(report, directory, guest);
+  if (isUsual(picked)) await running(report, directory);
   report.say('');
   for (const row of [...head, ...rows]) report.say(row);
+}
+
+/** A kernel verifies itself. */
+export async function running(report: Report, directory: string): Promise<void> {
+  const kernel = distroKernels.find(({ name }) => name === '6.12') as DistroKernel;
+  const unpacked = new Apt(directory, kernel.arch).unpack(directory, kernel);
+  report.expect(unpacked !== undefined, `${kernel.name}: there is a package`);
+  if (unpacked) await verifyRunning(report, directory, unpacked);
 }
 
 const columns = [
@@ -97,6 +116,7 @@ async function compareGuest(
   directory: string,
   combination: Combination,
   unpacked: Unpacked,
+  keep = false,
 ): Promise<string[]> {
   const what = nameOf(combination);
   const { kernel, cpu, options } = combination;
@@ -132,9 +152,18 @@ async function compareGuest(
     report.expect(false, `${what}: ${(error as Error).message}`);
     rows.push(`| ${[kernel.name, cpu, options.name, ...columns.slice(3).map(() => 'failed')].join(' | ')} |`);
   } finally {
-    for (const dump of dumps.values()) rmSync(dump, { force: true });
+    for (const [form, dump] of dumps) {
+      if (keep) keepDump(directory, `${what} ${form}`, dump);
+      else rmSync(dump, { force: true });
+    }
   }
   return rows;
+}
+
+function keepDump(directory: string, name: string, dump: string): void {
+  const kept = join(directory, 'dumps');
+  mkdirSync(kept, { recursive: true });
+  renameSync(dump, join(kept, name.replaceAll(' ', '_')));
 }
 
 /** Holds what was found against what is expected. Sites that were not compared prove nothing. */
