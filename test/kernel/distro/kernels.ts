@@ -114,5 +114,11 @@ const options: readonly Options[] = [
   { name: 'lfence', words: 'spectre_v2=retpoline,lfence', processors: 2, note: false },
 ];
 
-export const optionsOf = (arch: Architecture): readonly Options[] =>
-  arch === 'amd64' ? options : options.filter(({ name }) => /kaslr|off/.test(name));
+/** From 6.18 on apply_retpolines warns of what it writes with `lfence`, and the kernels of Debian do not start. */
+const startWithLfence = /^(5\.10|6\.1|6\.12)$/;
+
+/** Options that a kernel starts with. */
+export const optionsOf = ({ arch, name: kernel }: DistroKernel): readonly Options[] =>
+  arch === 'amd64'
+    ? options.filter(({ name }) => name !== 'lfence' || startWithLfence.test(kernel))
+    : options.filter(({ name }) => /kaslr|off/.test(name));
