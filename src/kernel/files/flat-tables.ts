@@ -110,11 +110,39 @@ export function findAltSmp(memory: FlatMemory): FoundTable | undefined {
     if (word >>> 20 === 0 && other >>> 20 === 0) return 'entry'; // data among code (proc-v7.S)
     return word >>> 28 !== 0 && word >>> 24 < 0xf8 ? 'entry' : 'no';
   };
-  const run = (siteOf: (at: number) => number) => longestRun(memory, 8, 4, (at) => read(at, siteOf(at)));
-  const byDistance = run((at) => start + at + view.getInt32(at, little));
-  const byAddress = run((at) => view.getUint32(at, little));
+  const distance = (at: number) => read(at, start + at + view.getInt32(at, little));
+  const address = (at: number) => read(at, view.getUint32(at, little));
+  const said = saidByHead(memory, [distance, address]);
+  if (said) return said;
+  const byDistance = longestRun(memory, 8, 4, distance);
+  const byAddress = longestRun(memory, 8, 4, address);
   const [less, more] = byDistance.count < byAddress.count ? [byDistance, byAddress] : [byAddress, byDistance];
   return clear('.alt.smp.init', { ...more, second: Math.max(more.second, less.count) }, start, 8);
+}
+
+/** Code in front of _stext, where the kernel starts. */
+const headSize = 0x10000;
+
+/**
+ * What the code at the kernel's start says of the table, up to 5.10 (arch/arm/kernel/head.S, __fixup_smp): three words,
+ * which are their own address and where the table begins and ends. Other tables are said so too; entries tell.
+ */
+function saidByHead(
+  { bytes, little, start, end, isCode }: FlatMemory,
+  readings: readonly ((at: number) => Reading)[],
+): FoundTable | undefined {
+  const view = new ByteView(bytes, little).table(0, bytes.length);
+  const found: FoundTable[] = [];
+  for (let at = 0; at + 12 <= Math.min(headSize, bytes.length); at += 4) {
+    if (view.getUint32(at, little) !== start + at) continue;
+    const table = { start: view.getUint32(at + 4, little), end: view.getUint32(at + 8, little) };
+    const size = table.end - table.start;
+    const isInside = table.start >= start && table.end <= Math.min(end, start + bytes.length);
+    if (!isInside || size < fewest * 8 || size % 8 !== 0 || isCode(table.start)) continue;
+    const places = Array.from({ length: size / 8 }, (_, i) => table.start - start + i * 8);
+    if (readings.some((read) => places.every((place) => read(place) !== 'no'))) found.push(table);
+  }
+  return found.length === 1 ? found[0] : undefined;
 }
 
 /** What some bytes read like; `maybe` counts only between entries. */
