@@ -31,7 +31,7 @@ const forms: readonly Form[] = ['physical', 'virtual', 'kdump', 'raw'];
 export function allCombinations(): Combination[] {
   return distroKernels.flatMap((kernel) =>
     machines[kernel.arch].cpus.flatMap((cpu) =>
-      optionsOf(kernel).map((options) => ({ kernel, cpu, options })),
+      optionsOf(kernel, cpu).map((options) => ({ kernel, cpu, options })),
     ),
   );
 }
@@ -39,8 +39,8 @@ export function allCombinations(): Combination[] {
 /** Each kernel with each of its machine's CPUs; the options go round, so that each kernel and each CPU has all of them. */
 export function pairedCombinations(): Combination[] {
   return distroKernels.flatMap((kernel, k) => {
-    const all = optionsOf(kernel);
     return machines[kernel.arch].cpus.map((cpu, c) => {
+      const all = optionsOf(kernel, cpu);
       const options = all[(k + c) % all.length] as Options;
       return { kernel, cpu, options };
     });
@@ -51,7 +51,7 @@ export function pairedCombinations(): Combination[] {
 export function formsOf({ kernel, cpu, options }: Combination): readonly Form[] {
   const { cpus, paging } = machines[kernel.arch];
   const possible = forms.filter((form) => form !== 'virtual' || paging);
-  const all = optionsOf(kernel);
+  const all = optionsOf(kernel, cpu);
   const index = distroKernels.indexOf(kernel) + cpus.indexOf(cpu) * all.length + all.indexOf(options);
   if (cpu === cpus[0] && options === all[0]) return possible;
   return [possible[index % possible.length] as Form];

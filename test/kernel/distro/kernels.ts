@@ -114,11 +114,20 @@ const options: readonly Options[] = [
   { name: 'lfence', words: 'spectre_v2=retpoline,lfence', processors: 2, note: false },
 ];
 
-/** From 6.18 on apply_retpolines warns of what it writes with `lfence`, and the kernels of Debian do not start. */
-const startWithLfence = /^(5\.10|6\.1|6\.12)$/;
+const upTo612 = /^(5\.10|6\.1|6\.12)$/;
 
-/** Options that a kernel starts with. */
-export const optionsOf = ({ arch, name: kernel }: DistroKernel): readonly Options[] =>
-  arch === 'amd64'
-    ? options.filter(({ name }) => name !== 'lfence' || startWithLfence.test(kernel))
-    : options.filter(({ name }) => /kaslr|off/.test(name));
+/**
+ * What kernels from 6.18 on do not start with, by faults of their own: apply_retpolines warns of what it writes with
+ * `lfence`; with call depth tracking is_callthunk reads in front of the text when a module is loaded.
+ */
+const doNotStart: readonly { readonly options: string; readonly cpus: RegExp }[] = [
+  { options: 'lfence', cpus: /./ },
+  { options: 'stuff', cpus: /^(Skylake|Cascadelake)-Server$/ },
+];
+
+/** Options that a kernel starts with on a CPU. */
+export function optionsOf({ arch, name: kernel }: DistroKernel, cpu: string): readonly Options[] {
+  if (arch !== 'amd64') return options.filter(({ name }) => /kaslr|off/.test(name));
+  if (upTo612.test(kernel)) return options;
+  return options.filter(({ name }) => !doNotStart.some((row) => row.options === name && row.cpus.test(cpu)));
+}

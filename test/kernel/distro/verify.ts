@@ -95,6 +95,13 @@ export const trueFindings: readonly True[] = [
     ],
   },
   {
+    // Where ITS is: not with retpolines of lfence.
+    release: /^5\.10\.0-/,
+    cpus: ['Skylake-Server', 'Cascadelake-Server', 'Icelake-Server'],
+    options: ['kaslr', 'nokaslr', 'stuff'],
+    findings: ['TP007 x86_pmu_del', 'TP007 x86_pmu_read'],
+  },
+  {
     release: /^6\.1\.0-/,
     cpus: amd,
     options: mitigated,
@@ -115,7 +122,7 @@ export const trueFindings: readonly True[] = [
   {
     // The thunk of ITS is used in the first half of a cache line alone, and not with retpolines of lfence.
     release: /^6\.1\.0-/,
-    cpus: ['Cascadelake-Server'],
+    cpus: ['Skylake-Server', 'Cascadelake-Server', 'Icelake-Server'],
     options: ['kaslr', 'nokaslr', 'stuff'],
     findings: [
       'TP007 amd_pmu_del_event',
