@@ -8,6 +8,8 @@ export class Qmp {
   private constructor(socket: Socket) {
     this.socket = socket;
     socket.setEncoding('utf8');
+    // A command that waits is told by `once`; behind the last one, QEMU may end before the socket does.
+    socket.on('error', () => {});
   }
 
   static async open(path: string): Promise<Qmp> {
