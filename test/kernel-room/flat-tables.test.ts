@@ -2,7 +2,7 @@
 // the kernel's start says of them.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { findAltSmp } from '../../src/kernel/files/flat-tables.ts';
+import { findAltSmp, findBtf } from '../../src/kernel/files/flat-tables.ts';
 
 const start = 0xc0208000;
 const codeStart = start + 0x1000;
@@ -87,5 +87,34 @@ for (const { name, made, found } of rows) {
     const memory = memoryOf(made);
     if (found instanceof RegExp) assert.throws(() => findAltSmp(memory), found);
     else assert.deepEqual(findAltSmp(memory), found && { start: start + found[0], end: start + found[1] });
+  });
+}
+
+/** The types of a kernel, of sizes that their header says, in front of which something else lies. */
+function typesAt(places: readonly number[], change?: (header: DataView) => void) {
+  const memory = memoryOf({ entries: 0, addresses: 0 });
+  for (const at of places) {
+    memory.bytes.set([0x9f, 0xeb, 1, 0], at);
+    const header = new DataView(memory.bytes.buffer, at, 24);
+    for (const [i, value] of [24, 0, 64, 64, 32].entries()) header.setUint32(4 + 4 * i, value, true);
+    memory.bytes.fill(0x61, at + 24 + 64 + 1, at + 24 + 64 + 31);
+    change?.(header);
+  }
+  return findBtf(memory);
+}
+
+const types: readonly { name: string; found: boolean; places?: number[]; change?: (h: DataView) => void }[] =
+  [
+    { name: 'are found by their header', found: true },
+    { name: 'are not guessed of two', found: false, places: [0x8000, 0x9000] },
+    { name: 'have a header of 24 bytes', found: false, change: (h) => h.setUint32(4, 32, true) },
+    { name: 'are followed by their names', found: false, change: (h) => h.setUint32(16, 60, true) },
+    { name: 'have names that end', found: false, change: (h) => h.setUint32(20, 31, true) },
+    { name: 'end in the kernel', found: false, change: (h) => h.setUint32(20, 0x10000, true) },
+  ];
+for (const { name, found, places = [0x8000], change } of types) {
+  test(`types ${name}`, () => {
+    const at = start + 0x8000;
+    assert.deepEqual(typesAt(places, change), found ? { start: at, end: at + 24 + 64 + 32 } : undefined);
   });
 }

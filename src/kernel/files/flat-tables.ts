@@ -145,6 +145,29 @@ function saidByHead(
   return found.length === 1 ? found[0] : undefined;
 }
 
+/** btf_header of version 1 without flags (include/uapi/linux/btf.h): 24 bytes, types and then names. */
+const btfHeader = 24;
+
+/** The kernel's types, which begin with a header that says how long they are; undefined where no or several are there. */
+export function findBtf({ bytes, little, start }: FlatMemory): FoundTable | undefined {
+  const magic = Uint8Array.from(little ? [0x9f, 0xeb, 1, 0] : [0xeb, 0x9f, 1, 0]);
+  const view = new ByteView(bytes, little).table(0, bytes.length);
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const found: FoundTable[] = [];
+  for (let at = buffer.indexOf(magic); at >= 0; at = buffer.indexOf(magic, at + 4)) {
+    if (at % 4 !== 0 || at + btfHeader > bytes.length) continue;
+    const [header, types, typesSize, names, namesSize] = [4, 8, 12, 16, 20].map((member) =>
+      view.getUint32(at + member, little),
+    ) as [number, number, number, number, number];
+    const size = btfHeader + names + namesSize;
+    if (header !== btfHeader || types !== 0 || typesSize !== names || at + size > bytes.length) continue;
+    const [first, last] = [bytes[at + btfHeader + names], bytes[at + size - 1]];
+    if (typesSize > 0 && namesSize > 0 && first === 0 && last === 0)
+      found.push({ start: start + at, end: start + at + size });
+  }
+  return found.length === 1 ? found[0] : undefined;
+}
+
 /** What some bytes read like; `maybe` counts only between entries. */
 type Reading = 'entry' | 'maybe' | 'no';
 

@@ -9,7 +9,14 @@ import type { AddedSymbol } from '../symbol-table.ts';
 import { baseOf } from './flat-base.ts';
 import { elfAround } from './flat-elf.ts';
 import { type FlatExtent, type FlatSection, layoutNames, sectionsOf } from './flat-layout.ts';
-import { exitCodeEnd, type FlatMemory, type FoundTable, findAltSmp, findJumpTable } from './flat-tables.ts';
+import {
+  exitCodeEnd,
+  type FlatMemory,
+  type FoundTable,
+  findAltSmp,
+  findBtf,
+  findJumpTable,
+} from './flat-tables.ts';
 import { applyRelativeRelocations } from './relative-relocations.ts';
 import type { UnpackedKernel } from './unpack.ts';
 
@@ -30,6 +37,8 @@ const otherNames = [
   '__stop___jump_table',
   '__smpalt_begin',
   '__smpalt_end',
+  '__start_BTF',
+  '__stop_BTF',
 ];
 /** Where the kernel's size with its .bss stands in an arm64 Image (Documentation/arch/arm64/booting.rst: image_size). */
 const imageSize = 16;
@@ -79,6 +88,12 @@ export function flatKernel(name: string, unpacked: UnpackedKernel): FlatKernel {
   const isThumb = bits === 32 && isThumbCode(bytes, start, sections);
   const added: AddedSymbol[] = [
     ...boundsOf(addressOf, '__start___jump_table', '__stop___jump_table', jumps),
+    ...boundsOf(
+      addressOf,
+      '__start_BTF',
+      '__stop_BTF',
+      tableOf(addressOf, '__start_BTF', '__stop_BTF', () => findBtf(memory)),
+    ),
     ...(bits === 32
       ? [
           ...boundsOf(

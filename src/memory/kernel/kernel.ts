@@ -4,6 +4,7 @@ import { kernelBanner } from '../../image/kernel.ts';
 import { type Btf, readBtf } from '../../kernel/btf.ts';
 import type { ImagePlace, Memory } from '../memory.ts';
 import { moduleLayout } from './layout.ts';
+import { findListHeads } from './list-head.ts';
 import { type ModuleList, readModules } from './modules.ts';
 import { KernelReader } from './reader.ts';
 
@@ -16,6 +17,9 @@ export interface RunningKernel {
   readonly list: ModuleList | undefined;
   readonly why: string | undefined;
 }
+
+/** A function that loads modules (kernel/module/main.c). */
+const loader = 'load_module';
 
 /** Undefined for what is no kernel. Errors: `memory-malformed`, `elf-malformed` for damaged BTF. */
 export function runningKernel(image: Image, place: ImagePlace): RunningKernel | undefined {
@@ -32,15 +36,21 @@ export function runningKernel(image: Image, place: ImagePlace): RunningKernel | 
   });
   const heads = image.symbols.addressesOf('modules');
   // A kernel without modules has no list of them.
-  if (heads.length === 0) return know({ modules: [], broken: undefined, missing: undefined });
+  if (heads.length === 0 && image.symbols.addressOf(loader) === undefined)
+    return know({ modules: [], broken: undefined, missing: undefined });
   if (!memory) return know(undefined, place.kernelMemoryFrom);
   if (!btf)
     return know(undefined, 'the kernel has no BTF (CONFIG_DEBUG_INFO_BTF), which says what a module is like');
   const layout = moduleLayout(btf);
   if (!layout) return know(undefined, 'the BTF of the kernel does not say what a module is like');
+  const named = heads.map((at) => image.addressAt(at, place.slide));
   // Others may call something of theirs the same: a head of a list leads to what leads back to it.
-  const head = heads.find((at) => isHead(reader, image.addressAt(at, place.slide))) ?? (heads[0] as number);
-  return know(readModules(reader, layout, image.addressAt(head, place.slide)));
+  const head = named.find((at) => isHead(reader, at)) ?? named[0];
+  if (head !== undefined) return know(readModules(reader, layout, head));
+  const found = findListHeads(image, reader, layout, place.slide);
+  if (found.length === 1) return know(readModules(reader, layout, found[0] as number));
+  const why = found.length === 0 ? 'nothing in its data leads to a module' : 'several lists have modules';
+  return know(undefined, `no symbol names the list of modules (CONFIG_KALLSYMS_ALL is not set), and ${why}`);
 }
 
 function isHead(reader: KernelReader, head: number): boolean {

@@ -84,7 +84,8 @@ function nameOf(modules: readonly LoadedModule[]): string {
   return modules.at(-1)?.name ?? 'its head';
 }
 
-function readModule(reader: KernelReader, layout: ModuleLayout, at: number): LoadedModule | undefined {
+/** The module whose `struct module` lies at an address; undefined where the dump does not have it. */
+export function readModule(reader: KernelReader, layout: ModuleLayout, at: number): LoadedModule | undefined {
   const name = reader.text(at + layout.name, Math.min(layout.nameSize, longestName));
   const state = reader.u32(at + layout.state);
   if (name === undefined || state === undefined) return undefined;
