@@ -11,7 +11,7 @@ import { writeElf } from '../../src/elf/layout.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { recheck } from '../../src/elf/recheck.ts';
 import { rewriteObject } from '../../src/elf/rewrite.ts';
-import { run, scratch, toolTest } from '../tools.ts';
+import { longTest, rowsOf, run, scratch, toolTest } from '../tools.ts';
 import { type Made, makeObject, noChange, words } from './objects.ts';
 import { readelf } from './readelf.ts';
 
@@ -106,25 +106,22 @@ const rows: readonly Row[] = [
     words: true,
   },
 ];
-for (const bits of [32, 64] as const) {
-  for (const { what, sections, change, ...expected } of rows) {
-    test(`${what}, ${bits} bits: counts stand where the gABI wants them`, () => {
-      const last = sections - 4;
-      const bytes = makeObject(
-        manySections(sections, last, { class: bits, little: bits === 64, machine: 20 }),
-      );
-      const result = rewriteObject(readElf('a.o', bytes), { ...noChange, ...change });
-      const file = recheck('a.o', result);
-      assert.equal(file.sections.length, expected.result);
-      const view = new ByteView(result, bits === 64);
-      assert.equal(view.u16(bits === 64 ? 60 : 48), expected.shnum);
-      assert.equal(view.u16(bits === 64 ? 62 : 50), expected.shstrndx);
-      assert.equal(file.sections[file.header.shstrndx]?.name, '.shstrtab');
-      assert.equal(symbolSection(file, 'last'), last + (change.groups?.length ?? 0));
-      assert.equal(file.ofType(SHT_SYMTAB_SHNDX).length, expected.words ? 1 : 0);
-      assert.deepEqual(rewriteObject(file, noChange), result, 'an empty change changes nothing');
-    });
-  }
+const both = rows.flatMap((row) => ([32, 64] as const).map((bits) => ({ bits, ...row })));
+for (const { bits, what, sections, change, ...expected } of rowsOf(both, 3)) {
+  test(`${what}, ${bits} bits: counts stand where the gABI wants them`, () => {
+    const last = sections - 4;
+    const bytes = makeObject(manySections(sections, last, { class: bits, little: bits === 64, machine: 20 }));
+    const result = rewriteObject(readElf('a.o', bytes), { ...noChange, ...change });
+    const file = recheck('a.o', result);
+    assert.equal(file.sections.length, expected.result);
+    const view = new ByteView(result, bits === 64);
+    assert.equal(view.u16(bits === 64 ? 60 : 48), expected.shnum);
+    assert.equal(view.u16(bits === 64 ? 62 : 50), expected.shstrndx);
+    assert.equal(file.sections[file.header.shstrndx]?.name, '.shstrtab');
+    assert.equal(symbolSection(file, 'last'), last + (change.groups?.length ?? 0));
+    assert.equal(file.ofType(SHT_SYMTAB_SHNDX).length, expected.words ? 1 : 0);
+    assert.deepEqual(rewriteObject(file, noChange), result, 'an empty change changes nothing');
+  });
 }
 
 test('a section symbol of a section numbered 0xff00 makes .symtab_shndx', () => {
@@ -188,7 +185,8 @@ for (const [compiler, args] of [
   ['as', []],
   ['clang', ['-c', '-x', 'assembler']],
 ] as const) {
-  toolTest(
+  // An object that takes seconds to read: clang's takes its turn under npm run test:all.
+  (compiler === 'as' ? toolTest : longTest)(
     `an object of 70,000 sections from ${compiler} takes symbols, sections and groups`,
     [compiler, 'readelf', 'ld.lld'],
     (t) => {
