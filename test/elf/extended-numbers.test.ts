@@ -13,7 +13,7 @@ import { recheck } from '../../src/elf/recheck.ts';
 import { rewriteObject } from '../../src/elf/rewrite.ts';
 import { longTest, rowsOf, run, scratch, toolTest } from '../tools.ts';
 import { type Made, makeObject, noChange, words } from './objects.ts';
-import { readelf } from './readelf.ts';
+import { type ReadelfView, readelfAll } from './readelf.ts';
 
 const section = {
   name: 'table',
@@ -222,8 +222,10 @@ for (const [compiler, args] of [
       }
       const after = join(dir, 'b.o');
       writeFileSync(after, result.source.read(0, result.source.size));
-      const was = readelf(path);
-      const is = readelf(after, 1);
+      const [was, is] = readelfAll([
+        [path, 0],
+        [after, 1],
+      ]) as [ReadelfView, ReadelfView];
       assert.deepEqual(is.relocations.slice(0, was.relocations.length), was.relocations);
       assert.match(is.relocations.at(-1)?.[1] as string, /R_X86_64_PC32 .* \.text\.f69998 \+ 1$/);
       assert.match(
