@@ -96,7 +96,7 @@ export function newComplaints(before: string, after: string): string[] {
   if (first === undefined || second === undefined || more.length > 0)
     throw new Error(`eu-elflint ${before} ${after}: ${stdout}`);
   const known = new Set(complaintsIn(first));
-  return complaintsIn(second).filter((line) => line !== 'No errors' && !known.has(line));
+  return complaintsIn(second).filter((line) => !/^(No errors)?$/.test(line) && !known.has(line));
 }
 
 function complaintsIn(text: string): string[] {
