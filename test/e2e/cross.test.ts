@@ -130,7 +130,7 @@ for (const { machine, name, prefix } of rowsOf(states, 3)) {
     [...machine.tools, machine.objdump],
     () => {
       const binutils = (tool: string) => machine.objdump.replace(/objdump$/, tool);
-      for (const [turn, compiler] of compilers.entries()) {
+      for (const [turn, compiler] of rowsOf([...compilers.entries()], 2)) {
         const set = `${prefix}-${compiler}-O2`;
         const objects = objectsOf(set);
         for (const linker of turnOf(linkers, turn)) {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { rowsOf, run, toolTest, tryRun } from '../tools.ts';
+import { rowsOf, run, toolTest, tryRun, turnOf } from '../tools.ts';
 import {
   addressOf,
   assertSameFile,
@@ -71,7 +71,7 @@ for (const compiler of compilers) {
       `annotated objects of ${compiler} -${set} link to a PIE that runs, boots and verifies`,
       tools,
       () => {
-        for (const row of rowsOf(linked, 3))
+        for (const row of turnOf(linked, 1 + compilers.indexOf(compiler)))
           prove({ set: `${compiler}-${set}`, kind: 'PIE', ...row }, expected(), entries);
       },
     );
@@ -80,7 +80,7 @@ for (const compiler of compilers) {
     `annotated objects of ${compiler} -O2-fPIC link to a shared object that the program runs with, booted too`,
     tools,
     () => {
-      for (const row of rowsOf(linked, 3))
+      for (const row of turnOf(linked, 3 * compilers.indexOf(compiler)))
         prove({ set: `${compiler}-O2-fPIC`, kind: 'shared', ...row }, expected(), entries);
     },
   );
@@ -121,7 +121,7 @@ for (const compiler of compilers) {
           ] as const
         ).map(([set, kind]) => ({ set, kind, script: 'none', linker }) as const),
       );
-      for (const { set, ...row } of [...rowsOf(ways, 5), ...rowsOf(sets, 3)])
+      for (const { set, ...row } of [...rowsOf(ways, 7), ...rowsOf(sets, 4)])
         prove({ set: `${compiler}-${set}`, names: comdatUnits, ...row }, comdatOutput, comdatEntries);
       for (const linker of linkers) {
         const { image } = link({
@@ -142,9 +142,12 @@ for (const compiler of compilers) {
   );
 }
 
+const collecting: readonly Script[] = [...scripts, 'ldscript --gc-sections'];
+
 /** With --gc-sections: the sample program and four dead functions with a static branch each, which nothing calls. */
 function collect(compiler: string, script: Script, counts: readonly number[], dead: number): void {
-  for (const row of rowsOf(joined, 4)) {
+  const turn = collecting.indexOf(script) + collecting.length * compilers.indexOf(compiler);
+  for (const row of turnOf(joined, turn)) {
     const request: Link = {
       set: `${compiler}-O2-ffunction-sections`,
       kind: 'PIE',
@@ -182,11 +185,9 @@ for (const compiler of compilers) {
     `--gc-sections over objects of ${compiler} without -ffunction-sections keeps every entry: both linkers, each script`,
     tools,
     () => {
-      const all = linkers.flatMap((linker) =>
-        ([...scripts, 'ldscript --gc-sections'] as const).map((script) => ({ linker, script })),
-      );
+      const all = linkers.flatMap((linker) => collecting.map((script) => ({ linker, script })));
       const flags = ['-Wl,--gc-sections'];
-      for (const row of rowsOf(all, 5))
+      for (const row of turnOf(all, 4 * compilers.indexOf(compiler)))
         prove({ set: `${compiler}-O2`, kind: 'no-pie', flags, ...row }, expected(), entries);
     },
   );
@@ -252,7 +253,7 @@ toolTest(
     });
     for (const compiler of compilers) {
       const all = joined.flatMap((row) => scripts.map((script) => ({ script, ...row })));
-      for (const row of rowsOf(all, 7)) {
+      for (const row of turnOf(all, 7 * compilers.indexOf(compiler))) {
         const set = `${compiler}-O2`;
         const { image } = link({ set, kind: 'no-pie', names: ['hand'], more: [main], ...row });
         assert.deepEqual(countEntries(image), [4, 11, 11]);

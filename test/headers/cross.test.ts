@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expected, units } from '../e2e/programs.ts';
-import { run, scratch, toolTest, turnOf } from '../tools.ts';
+import { longTest, run, scratch, toolTest, turnOf } from '../tools.ts';
 import {
   type Language,
   readMarkers,
@@ -187,7 +187,8 @@ for (const machine of machines) {
       },
     );
 
-    toolTest(
+    // Each machine and each compiler has its turn.
+    (turn % 3 === 0 ? toolTest : longTest)(
       `the sample program runs unannotated, static and as PIE: ${who}`,
       [language.compiler, machine.emulator, 'readelf', ...(isClang ? ['ld.lld'] : [])],
       (t) => {

@@ -2,7 +2,7 @@
 // trampolines of the right form, one mark on a lock that must stay.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { rowsOf, toolTest } from '../tools.ts';
+import { toolTest, turnOf } from '../tools.ts';
 import {
   everyCompiler,
   languages,
@@ -16,7 +16,7 @@ import {
 const nop = '0f1f440000'; // nopl 0(%rax,%rax,1)
 const jump = 'e9'; // jmp rel32
 
-const allFlagSets = [
+const flagSets = [
   ['-O2', '-fPIC'],
   ['-O0', '-fPIC'],
   ['-Os', '-fPIE'],
@@ -24,7 +24,6 @@ const allFlagSets = [
   ['-O2', '-fno-pie', '-ffunction-sections', '-fdata-sections'],
   ['-O3', '-fPIC', '-fno-plt', '-fcf-protection'],
 ];
-const flagSets = rowsOf(allFlagSets, 3);
 
 /** The sites of one sample: key, branch, initial value of the key; in any order. */
 const samples: readonly { source: string; sites: readonly string[] }[] = [
@@ -78,12 +77,12 @@ function sourceName(key: string): string {
   return key.replace(/^.*?((?:inner|local)_key|device\+8)(?:\.\d+)?$/, '$1');
 }
 
-for (const language of languages) {
+for (const [turn, language] of languages.entries()) {
   toolTest(
     `each site has its marker pair and the instruction of its key's initial value: ${language.name}`,
     [language.compiler, 'readelf'],
     () => {
-      for (const flags of flagSets) {
+      for (const flags of turnOf(flagSets, turn)) {
         const taken = samples.filter((s) => s.source.endsWith('.c') || language.flags.includes('c++'));
         const objects = sampleObjects(
           language,
@@ -103,7 +102,7 @@ for (const language of languages) {
   );
 
   toolTest(`keys stand in PROGBITS sections and are hidden: ${language.name}`, [language.compiler], () => {
-    for (const flags of flagSets) {
+    for (const flags of turnOf(flagSets, turn)) {
       const sources = ['branch.c', 'call.c', 'key-def.c', 'local.c'];
       let keys = 0;
       for (const [i, object] of sampleObjects(language, flags, sources).entries()) {
@@ -128,7 +127,7 @@ for (const language of languages) {
     `trampolines are eight bytes that end in their signature, local ones too: ${language.name}`,
     [language.compiler],
     () => {
-      for (const flags of flagSets) {
+      for (const flags of turnOf(flagSets, turn)) {
         const [call, local] = sampleObjects(language, flags, ['call.c', 'local.c']) as [string, string];
         for (const [object, binding, names] of [
           [call, 'GLOBAL', { math: 'add_one', notify: null, probe: '__static_call_return0' }],
@@ -164,7 +163,7 @@ for (const language of languages) {
     `a lock that must stay carries its mark on the F0 byte: ${language.name}`,
     [language.compiler],
     () => {
-      for (const flags of flagSets) {
+      for (const flags of turnOf(flagSets, turn)) {
         const [object] = sampleObjects(language, flags, ['lock.c']) as [string];
         const marks = readRelocations(object).filter((r) => r.symbol === '__textpoke_keep_lock');
         assert.equal(marks.length, 1);
