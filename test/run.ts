@@ -1,8 +1,8 @@
 // Runs tests with node:test, from the files under test/ whose names hold one of the arguments (all without any).
 //
 // npm test builds dist/ and runs them, then names and counts those that were left out because an outside tool is missing.
-// Long matrices are tried in part; npm run test:all tries every row. With TEXTPOKE_ALL_TOOLS=1 (as .ci/run sets it)
-// leaving any out for want of a tool is a failure.
+// Long matrices are tried in part (rowsOf, turnOf and longTest of tools.ts); npm run test:all tries every row. With
+// TEXTPOKE_ALL_TOOLS=1 (as .ci/run sets it) leaving any out for want of a tool is a failure.
 //
 // npm run test:unit runs those that need nothing but Node, and counts the others. Two kinds are left: tests that start
 // what is built, which all lie in the folders named here, and tests that need outside tools, which are toolTests.
