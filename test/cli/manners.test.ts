@@ -18,7 +18,7 @@ import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
 import { runBuilt } from '../e2e/warm.ts';
-import { scratch } from '../tools.ts';
+import { rowsOf, scratch, turnOf } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const sample = (path: string) => join(root, 'samples', path);
@@ -237,11 +237,9 @@ test('there are no escape codes in a pipe, and NO_COLOR is stronger than FORCE_C
     ['annotate', path],
     ['--help'],
   ];
-  for (const args of runs) {
-    for (const env of [{}, { NO_COLOR: '1' }, { NO_COLOR: '1', FORCE_COLOR: '1' }] as Record<
-      string,
-      string
-    >[]) {
+  const colours: Record<string, string>[] = [{ NO_COLOR: '1', FORCE_COLOR: '1' }, {}, { NO_COLOR: '1' }];
+  for (const [turn, args] of runs.entries()) {
+    for (const env of turnOf(colours, turn)) {
       const said = textpoke(args, env);
       assert.ok(
         !`${said.stdout}${said.stderr}`.includes(escapeCode),
@@ -257,14 +255,15 @@ test('a reader that goes away is no error', (t) => {
   const objects = ['gcc-O2', 'clang-O2', 'gcc-Os', 'clang-Os', 'gcc-O0'].map((set) =>
     sample(`objects/${set}/branch.o`),
   );
-  for (const args of [
+  const lines = [
     ['boot', path, '--trace', '--enable', 'tracing'],
     ['boot', path, '--json'],
     ['verify', path, '--cpus', '1'],
     ['annotate', '--dry-run', ...objects],
     ['ldscript'],
     ['--help'],
-  ]) {
+  ];
+  for (const args of rowsOf(lines, 3)) {
     const piped = spawnSync(
       'sh',
       ['-c', '"$@" | { read -r line; echo "$line"; }; true', 'sh', process.execPath, builtProgram(), ...args],
