@@ -1,17 +1,18 @@
 // Runs tests with node:test, from the files under test/ whose names hold one of the arguments (all without any).
 //
 // npm test builds dist/ and runs them, then names and counts those that were left out because an outside tool is missing.
-// Long matrices are tried in part; npm run test:all tries every row. With TEXTPOKE_ALL_TOOLS=1 (as .ci/run sets it)
-// leaving any out for want of a tool is a failure.
+// Long matrices are tried in part (rowsOf, turnOf and longTest of tools.ts); npm run test:all tries every row. With
+// TEXTPOKE_ALL_TOOLS=1 (as .ci/run sets it) leaving any out for want of a tool is a failure.
 //
 // npm run test:unit runs those that need nothing but Node, and counts the others. Two kinds are left: tests that start
 // what is built, which all lie in the folders named here, and tests that need outside tools, which are toolTests.
 import { execFile, execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { leftForAll, leftOut } from './tools.ts';
 
@@ -27,7 +28,35 @@ const names = readdirSync(here, { recursive: true, encoding: 'utf8' })
   )
   .sort();
 const left = names.filter((name) => unit && startsWhatIsBuilt.test(name));
-const files = names.filter((name) => !left.includes(name)).map((name) => join(here, name));
+const paths = names.filter((name) => !left.includes(name)).map((name) => join(here, name));
+
+/**
+ * What needs a process of its own: files that start others, as each start costs more in a large one, that change what
+ * belongs to the whole process, or that count its work. A hook in front of all tests would run too late in the second
+ * file of a process.
+ */
+const needsOwn =
+  /(tool|long|root)Test\(|child_process|worker_threads|chdir|process\.env|workOf|hasTool|^before\(/m;
+const sharedDirectory = mkdtempSync(join(tmpdir(), 'textpoke-test-'));
+process.on('exit', () => rmSync(sharedDirectory, { recursive: true, force: true }));
+
+/** To start a process costs more than most files do: many small ones share a few. */
+function inFewProcesses(all: readonly string[], processes: number): string[] {
+  const alone = all.filter((path) => needsOwn.test(readFileSync(path, 'utf8')));
+  const small = all.filter((path) => !alone.includes(path));
+  const shared = Array.from({ length: Math.min(processes, small.length) }, (_, i) => {
+    const path = join(sharedDirectory, `shared-${i + 1}.test.mjs`);
+    const imports = small
+      .filter((_, n) => n % processes === i)
+      .map((one) => `import ${JSON.stringify(pathToFileURL(one))};\n`);
+    writeFileSync(path, imports.join(''));
+    return path;
+  });
+  return [...alone, ...shared];
+}
+
+// Files that were asked for by name are few.
+const files = wanted.length === 0 ? inFewProcesses(paths, 4) : paths;
 
 /** How many tests some files hold, without running them. */
 async function countTests(files: readonly string[]): Promise<number> {

@@ -1,7 +1,7 @@
 // Tests that need a compiler, linker or reader from outside say so here: they run wherever the tools are
 // present, and test/run.ts lists by name what was left out where they are not.
 import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, type TestContext } from 'node:test';
@@ -23,6 +23,11 @@ export function rowsOf<Row>(all: readonly Row[], step: number): readonly Row[] {
   return isAll ? all : all.filter((_, i) => i % step === 0);
 }
 
+/** A short list that a row of a matrix tries: all of it under npm run test:all, else the one whose turn it is. */
+export function turnOf<Row>(all: readonly Row[], turn: number): readonly Row[] {
+  return isAll ? all : all.filter((_, i) => i === turn % all.length);
+}
+
 /** How many cases of `all` a long row of seeded cases tries: all under npm run test:all, else a tenth. */
 export function casesOf(all: number): number {
   return isAll ? all : all / 10;
@@ -30,12 +35,24 @@ export function casesOf(all: number): number {
 
 const present = new Map<string, boolean>();
 
+function isOnPath(tool: string): boolean {
+  return (process.env.PATH ?? '').split(':').some((directory) => {
+    const path = join(directory, tool);
+    try {
+      accessSync(path, constants.X_OK);
+      return statSync(path).isFile();
+    } catch {
+      return false;
+    }
+  });
+}
+
 /** True when `tool` can be started from PATH, or is a file that exists when it is a path; never for unit tests. */
 export function hasTool(tool: string): boolean {
   if (isUnit) return false;
   let known = present.get(tool);
   if (known === undefined) {
-    known = spawnSync('sh', ['-c', `command -v "$1" >/dev/null || test -e "$1"`, 'sh', tool]).status === 0;
+    known = tool.includes('/') ? existsSync(tool) : isOnPath(tool);
     present.set(tool, known);
   }
   return known;

@@ -7,7 +7,15 @@ import test, { type TestContext } from 'node:test';
 import { builtProgram } from '../built.ts';
 import { run, scratch, toolTest, tryRun } from '../tools.ts';
 
-const textpoke = (...args: string[]) => run(process.execPath, [builtProgram(), ...args]);
+const printed = new Map<string, string>();
+
+/** What the program prints, once for the same arguments. */
+function textpoke(...args: string[]): string {
+  const key = args.join(' ');
+  const text = printed.get(key) ?? run(process.execPath, [builtProgram(), ...args]);
+  printed.set(key, text);
+  return text;
+}
 
 /** A directory with a shell's script and files to complete. */
 function prepared(t: TestContext, shell: string): string {

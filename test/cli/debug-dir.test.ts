@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { builtProgram } from '../built.ts';
+import { runBuilt } from '../e2e/warm.ts';
 import { annotated, linkedBytes } from '../samples.ts';
 import { run, scratch, toolTest, tryRun } from '../tools.ts';
 
@@ -37,7 +38,7 @@ toolTest(
   tools,
   (t) => {
     const directory = stripped(t);
-    const textpoke = (...args: string[]) => tryRun(process.execPath, [builtProgram(), ...args], directory);
+    const textpoke = (...args: string[]) => runBuilt(args, directory);
     const commands = [
       ['dump', 'p'],
       ['boot', 'p', '--cpus', '1', '--trace'],

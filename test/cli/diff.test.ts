@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { builtProgram } from '../built.ts';
-import { run, scratch, toolTest, tryRun } from '../tools.ts';
+import { runBuilt } from '../e2e/warm.ts';
+import { run, scratch, toolTest } from '../tools.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const tools = ['gcc', 'ar'];
@@ -30,12 +30,12 @@ function build(directory: string, name: string, text: string, flags: readonly st
   const object = `${name}.o`;
   writeFileSync(join(directory, `${name}.c`), text);
   run('gcc', ['-O2', `-I${root}/include`, ...flags, '-c', `${name}.c`, '-o', object], directory);
-  run(process.execPath, [builtProgram(), 'annotate', object], directory);
+  assert.equal(runBuilt(['annotate', object], directory).status, 0);
   return object;
 }
 
 function diff(directory: string, ...args: string[]): { status: number | null; stdout: string } {
-  const { status, stdout, stderr } = tryRun(process.execPath, [builtProgram(), 'diff', ...args], directory);
+  const { status, stdout, stderr } = runBuilt(['diff', ...args], directory);
   assert.equal(stderr, '');
   return { status, stdout };
 }
@@ -120,15 +120,11 @@ toolTest('verify --baseline: a site that was lost is TP027, one that is new TP02
   const rest = 'int ten(void) { return 10; }\nint main(void) { return work() - 15; }\n';
   const image = (name: string, text: string) => {
     const object = build(directory, name, `${text}${rest}`);
-    run(process.execPath, [builtProgram(), 'boot', object, '-o', name], directory);
+    assert.equal(runBuilt(['boot', object, '-o', name], directory).status, 0);
     return name;
   };
   const verify = (file: string, baseline: string) =>
-    tryRun(
-      process.execPath,
-      [builtProgram(), 'verify', file, '--baseline', baseline, '--format', 'json'],
-      directory,
-    );
+    runBuilt(['verify', file, '--baseline', baseline, '--format', 'json'], directory);
   const old = image('old', source);
   const less = image('less', source.replace('if (static_branch_unlikely(&tracing))', 'if (count)'));
   const findings = (file: string, baseline: string) =>
@@ -149,7 +145,7 @@ toolTest('a file that is not there is status 4, one that is no ELF file status 3
     ['nothing', 4, 'read-failed'],
     ['text', 3, 'not-elf'],
   ] as const) {
-    const result = tryRun(process.execPath, [builtProgram(), 'diff', object, file], directory);
+    const result = runBuilt(['diff', object, file], directory);
     assert.deepEqual([result.status, result.stdout], [status, '']);
     assert.match(result.stderr, new RegExp(`\\[${code}\\]`));
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { builtProgram } from '../built.ts';
+import { runBuilt } from '../e2e/warm.ts';
 import { annotated } from '../samples.ts';
 import { run, scratch, toolTest, tryRun } from '../tools.ts';
 
@@ -48,11 +49,11 @@ toolTest('a kernel without its symbols says what it needs', ['gcc', 'ld', 'strip
     [image, 0],
     [stripped, 1],
   ] as const) {
-    const dumped = tryRun(process.execPath, [builtProgram(), 'dump', '--table', 'jump', file]);
+    const dumped = runBuilt(['dump', '--table', 'jump', file]);
     assert.equal(dumped.status, status);
     assert.equal(/use the vmlinux with its symbols/.test(dumped.stdout), status === 1);
   }
-  const booted = tryRun(process.execPath, [builtProgram(), 'boot', stripped]);
+  const booted = runBuilt(['boot', stripped]);
   assert.equal(booted.status, 3);
   assert.match(booted.stderr, /use the vmlinux with its symbols \[table-malformed\]/);
 });
@@ -61,7 +62,7 @@ test('what is compressed expands to 64 MiB, or to what --expand-limit says', (t)
   const directory = scratch(t);
   writeFileSync(join(directory, 'a.o'), plain);
   writeFileSync(join(directory, 'a.ko.gz'), gzipSync(Buffer.concat([plain, new Uint8Array(65 << 20)])));
-  const textpoke = (...args: string[]) => tryRun(process.execPath, [builtProgram(), ...args], directory);
+  const textpoke = (...args: string[]) => runBuilt(args, directory);
   for (const args of [
     ['dump', 'a.ko.gz'],
     ['diff', 'a.o', 'a.ko.gz'],

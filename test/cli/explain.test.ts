@@ -4,11 +4,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { ruleIds, rules } from '../../src/verify/rules.ts';
-import { builtProgram } from '../built.ts';
+import { runBuilt } from '../e2e/warm.ts';
 import { linkedBytes, programUnits } from '../samples.ts';
-import { scratch, tryRun } from '../tools.ts';
+import { scratch } from '../tools.ts';
 
-const textpoke = (...args: string[]) => tryRun(process.execPath, [builtProgram(), ...args]);
+const textpoke = (...args: string[]) => runBuilt(args);
 
 test('without a rule it lists them all, a line each', () => {
   const { status, stdout } = textpoke('explain');

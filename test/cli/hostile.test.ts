@@ -5,11 +5,11 @@ import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, w
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { builtProgram } from '../built.ts';
+import { runBuilt } from '../e2e/warm.ts';
 import { sampleBytes, samplePath } from '../samples.ts';
 import { run, scratch, toolTest, tryRun } from '../tools.ts';
 
-const textpoke = (args: readonly string[], cwd?: string) =>
-  tryRun(process.execPath, [builtProgram(), ...args], cwd);
+const textpoke = runBuilt;
 
 /** Every file below a directory with its contents. */
 function contents(directory: string): Map<string, string> {

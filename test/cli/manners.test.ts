@@ -17,7 +17,8 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
-import { scratch } from '../tools.ts';
+import { runBuilt } from '../e2e/warm.ts';
+import { rowsOf, scratch, turnOf } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const sample = (path: string) => join(root, 'samples', path);
@@ -36,18 +37,35 @@ function textpoke(args: readonly string[], env: Record<string, string> = {}): Sa
   });
 }
 
+let demo: Buffer | undefined;
+
 /** The demo, linked in memory and booted. */
 function image(t: TestContext): string {
   const directory = scratch(t);
+  const path = join(directory, 'image');
+  if (demo !== undefined) {
+    writeFileSync(path, demo, { mode: 0o755 });
+    return path;
+  }
   const objects = ['main.o', 'work.o'].map((name) => {
     const path = join(directory, name);
     copyFileSync(sample(`demo/${name}`), path);
     return path;
   });
   assert.equal(textpoke(['annotate', ...objects]).status, 0);
-  const path = join(directory, 'image');
   assert.equal(textpoke(['boot', ...objects, '-o', path]).status, 0);
+  demo = readFileSync(path);
   return path;
+}
+
+const helps = new Map<string, Said>();
+
+/** Help of the program or of a command, in a process of its own; each asked for once. */
+function help(...words: readonly string[]): Said {
+  const key = words.join(' ');
+  const said = helps.get(key) ?? textpoke(words);
+  helps.set(key, said);
+  return said;
 }
 
 const commands = ['annotate', 'dump', 'boot', 'verify', 'explain', 'ldscript'];
@@ -59,24 +77,24 @@ test('--version prints the version of package.json', () => {
 
 test('--help and -h print help to stdout, for the program and for each command, with an example', () => {
   for (const flag of ['--help', '-h']) {
-    const said = textpoke([flag]);
+    const said = help(flag);
     assert.deepEqual([said.status, said.stderr], [0, '']);
     for (const command of commands) assert.match(said.stdout, new RegExp(`^  ${command}\\b`, 'm'));
     for (const command of commands) {
-      const help = textpoke([command, flag]);
-      assert.deepEqual([help.status, help.stderr], [0, ''], command);
-      assert.match(help.stdout, new RegExp(`^Usage: textpoke ${command} `));
-      assert.match(help.stdout, /^Examples?:\n {2}\S*.*textpoke/m);
+      const { status, stdout, stderr } = help(command, flag);
+      assert.deepEqual([status, stderr], [0, ''], command);
+      assert.match(stdout, new RegExp(`^Usage: textpoke ${command} `));
+      assert.match(stdout, /^Examples?:\n {2}\S*.*textpoke/m);
     }
   }
 });
 
 test('each help fits a screen, and has an example', () => {
-  const all = textpoke(['--help']).stdout;
+  const all = help('--help').stdout;
   const names = [...all.matchAll(/^ {2}([a-z]+) /gm)].map((match) => match[1] as string);
   assert.ok(names.length > 9, `${names.length} commands`);
   for (const name of names.filter((command) => command !== 'help')) {
-    const lines = textpoke([name, '--help']).stdout.trimEnd().split('\n');
+    const lines = help(name, '--help').stdout.trimEnd().split('\n');
     assert.ok(lines.length <= 29, `${name}: ${lines.length} lines`);
     assert.ok(
       lines.some((line) => /^Examples?:$/.test(line)),
@@ -111,7 +129,7 @@ test('what is misspelt gets a suggestion, and the status is 2', () => {
     [['ldscript', '--machine', 'vax'], /unknown machine vax; known machines: .*x86-64/],
     [['boot', 'x', '-o'], /option '-o, --output <file>' argument missing/],
   ] as const) {
-    const said = textpoke(args);
+    const said = runBuilt(args);
     assert.deepEqual([said.status, said.stdout], [2, ''], args.join(' '));
     assert.match(said.stderr, message);
   }
@@ -119,13 +137,13 @@ test('what is misspelt gets a suggestion, and the status is 2', () => {
 
 test('status 1 is a finding or a refused patch', (t) => {
   const path = image(t);
-  assert.equal(textpoke(['verify', path]).status, 0);
-  const found = textpoke(['verify', path, '--cpus', '1']);
+  assert.equal(runBuilt(['verify', path]).status, 0);
+  const found = runBuilt(['verify', path, '--cpus', '1']);
   assert.deepEqual([found.status, found.stderr], [1, '']);
   assert.match(found.stdout, /error TP011 wrong-lock/);
   const short = join(scratch(t), 'short.o');
   copyFileSync(sample('objects/gcc-O2/short.o'), short);
-  const refused = textpoke(['annotate', short]);
+  const refused = runBuilt(['annotate', short]);
   assert.deepEqual([refused.status, refused.stdout], [1, '']);
   assert.match(refused.stderr, /^textpoke: error: .*short\.o: .*\[site-unpatchable\]\n$/);
 });
@@ -137,7 +155,7 @@ test('status 2 is the command line, also where it names what the image does not 
     ['boot', path, '--update', 'greet=nothing'],
     ['boot', path, '--update', 'greet'],
   ]) {
-    const said = textpoke(args);
+    const said = runBuilt(args);
     assert.deepEqual([said.status, said.stdout], [2, ''], args.join(' '));
   }
 });
@@ -166,7 +184,7 @@ test('status 3 is an input that is not what it must be, one line that names the 
     [['annotate', linked], 'not-relocatable'],
     [['verify', object], 'not-an-image'],
   ] as const) {
-    const said = textpoke(args);
+    const said = runBuilt(args);
     assert.deepEqual([said.status, said.stdout], [3, ''], `${args.join(' ')}: ${said.stderr}`);
     assert.match(said.stderr, new RegExp(`^textpoke: error: .*${args[1]}: .*\\[(${code})\\]\\n$`));
   }
@@ -183,14 +201,14 @@ test('status 4 is what cannot be read or written, and nothing is left behind', (
     ['annotate', sample('objects/gcc-O2/call.o'), '-o', join(directory, 'no', 'such', 'place.o')],
     ['boot', sample('objects/gcc-O2/hand.o'), '-o', join(directory, 'no', 'image')],
   ]) {
-    const said = textpoke(args);
+    const said = runBuilt(args);
     assert.deepEqual([said.status, said.stdout], [4, ''], `${args.join(' ')}: ${said.stderr}`);
     assert.match(said.stderr, /^textpoke: error: .*\[(read|write)-failed\]\n$/);
   }
   const locked = join(directory, 'locked.o');
   copyFileSync(sample('objects/gcc-O2/call.o'), locked);
   chmodSync(locked, 0o444);
-  const said = textpoke(['annotate', locked]);
+  const said = runBuilt(['annotate', locked]);
   assert.equal(said.status, 4);
   assert.match(said.stderr, /locked\.o: cannot write: the file is read-only \[write-failed\]/);
   assert.deepEqual(readdirSync(directory), ['locked.o']);
@@ -202,11 +220,11 @@ test('one bad file among good ones: the good ones in front of it are done, the b
   const [good, bad] = [join(directory, 'good.o'), join(directory, 'bad.o')];
   copyFileSync(sample('objects/gcc-O2/call.o'), good);
   writeFileSync(bad, 'bad');
-  const said = textpoke(['annotate', good, bad]);
+  const said = runBuilt(['annotate', good, bad]);
   assert.equal(said.status, 3);
   assert.match(said.stderr, /bad\.o: .*\[not-elf\]/);
   assert.equal(readFileSync(bad, 'utf8'), 'bad');
-  assert.match(textpoke(['annotate', '--stats', good]).stdout, /9 listed before/);
+  assert.match(runBuilt(['annotate', '--stats', good]).stdout, /9 listed before/);
 });
 
 const escapeCode = '\u001b';
@@ -219,11 +237,9 @@ test('there are no escape codes in a pipe, and NO_COLOR is stronger than FORCE_C
     ['annotate', path],
     ['--help'],
   ];
-  for (const args of runs) {
-    for (const env of [{}, { NO_COLOR: '1' }, { NO_COLOR: '1', FORCE_COLOR: '1' }] as Record<
-      string,
-      string
-    >[]) {
+  const colours: Record<string, string>[] = [{ NO_COLOR: '1', FORCE_COLOR: '1' }, {}, { NO_COLOR: '1' }];
+  for (const [turn, args] of runs.entries()) {
+    for (const env of turnOf(colours, turn)) {
       const said = textpoke(args, env);
       assert.ok(
         !`${said.stdout}${said.stderr}`.includes(escapeCode),
@@ -239,14 +255,15 @@ test('a reader that goes away is no error', (t) => {
   const objects = ['gcc-O2', 'clang-O2', 'gcc-Os', 'clang-Os', 'gcc-O0'].map((set) =>
     sample(`objects/${set}/branch.o`),
   );
-  for (const args of [
+  const lines = [
     ['boot', path, '--trace', '--enable', 'tracing'],
     ['boot', path, '--json'],
     ['verify', path, '--cpus', '1'],
     ['annotate', '--dry-run', ...objects],
     ['ldscript'],
     ['--help'],
-  ]) {
+  ];
+  for (const args of rowsOf(lines, 3)) {
     const piped = spawnSync(
       'sh',
       ['-c', '"$@" | { read -r line; echo "$line"; }; true', 'sh', process.execPath, builtProgram(), ...args],

@@ -4,10 +4,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { readBranchSites } from '../../src/kinds/static-branch/table.ts';
-import { builtProgram } from '../built.ts';
+import { runBuilt } from '../e2e/warm.ts';
 import { core, kernelBytes, type Page, run } from '../memory/dumps.ts';
 import { imageOf } from '../samples.ts';
-import { scratch, tryRun } from '../tools.ts';
+import { scratch } from '../tools.ts';
 
 const kernel = kernelBytes('gcc-O2');
 const pages = run(kernel, 0x200000);
@@ -16,12 +16,12 @@ function files(t: TestContext, memory: readonly Page[]): { directory: string; ar
   const directory = scratch(t);
   writeFileSync(join(directory, 'vmlinux'), kernel);
   writeFileSync(join(directory, 'core'), core(memory, { addresses: ['virtual'] }));
-  return { directory, args: [builtProgram(), 'verify', 'vmlinux', '--memory', 'core'] };
+  return { directory, args: ['verify', 'vmlinux', '--memory', 'core'] };
 }
 
 test('a good dump: where the kernel lies, a line for each table, status 0', (t) => {
   const { directory, args } = files(t, pages);
-  const { status, stdout, stderr } = tryRun(process.execPath, args, directory);
+  const { status, stdout, stderr } = runBuilt(args, directory);
   assert.equal(stderr, '');
   assert.match(
     stdout,
@@ -40,16 +40,15 @@ test('a site that was tampered with: a finding with its name, status 1', (t) => 
   const page = broken.find(({ virtual, bytes }) => at >= virtual && at < virtual + bytes.length) as Page;
   page.bytes[at - page.virtual] = 0x90;
   const { directory, args } = files(t, broken);
-  const text = tryRun(process.execPath, args, directory);
+  const text = runBuilt(args, directory);
   assert.equal(text.status, 1);
   assert.ok(text.stdout.includes(image.describe(site)), text.stdout);
-  const json = tryRun(process.execPath, [...args, '--format', 'json'], directory);
+  const json = runBuilt([...args, '--format', 'json'], directory);
   assert.equal(json.status, 1);
   const { schema, memory, findings } = JSON.parse(json.stdout);
   assert.deepEqual([schema, memory.slide, findings.length], ['textpoke.memory/1', '0x200000', 1]);
   assert.equal(findings[0].place, image.describe(site));
-  const printed = (format: string) =>
-    tryRun(process.execPath, [...args, '--format', format], directory).stdout;
+  const printed = (format: string) => runBuilt([...args, '--format', format], directory).stdout;
   const { results } = JSON.parse(printed('sarif')).runs[0];
   assert.deepEqual([results.length, results[0].ruleId], [1, findings[0].rule]);
   assert.match(printed('junit'), new RegExp(`<failure type="${findings[0].rule}"`));
@@ -64,7 +63,7 @@ for (const [what, extra, status, message] of [
 ] as const) {
   test(`${what} ends with status ${status}`, (t) => {
     const { directory, args } = files(t, pages);
-    const result = tryRun(process.execPath, [...args, ...extra], directory);
+    const result = runBuilt([...args, ...extra], directory);
     assert.equal(result.status, status, result.stderr);
     assert.match(result.stderr, message);
   });
@@ -72,7 +71,7 @@ for (const [what, extra, status, message] of [
 
 test('a dump that is not there is status 4', (t) => {
   const { directory, args } = files(t, pages);
-  const result = tryRun(process.execPath, [...args.slice(0, -1), 'nothing'], directory);
+  const result = runBuilt([...args.slice(0, -1), 'nothing'], directory);
   assert.equal(result.status, 4);
   assert.match(result.stderr, /nothing.*\[read-failed\]/);
 });
@@ -83,7 +82,7 @@ test('a dump of which nothing can be compared: status 1, and every format says s
   const without = pages.filter(({ virtual }) => Math.floor((code + 0x200000) / 4096) * 4096 !== virtual);
   const { directory, args } = files(t, without);
   const printed = (format: string) => {
-    const result = tryRun(process.execPath, [...args, '--format', format], directory);
+    const result = runBuilt([...args, '--format', format], directory);
     assert.equal(result.status, 1, format);
     return result.stdout;
   };
@@ -113,7 +112,7 @@ test('a dump that lacks a part: a note says what was not compared, status 0', (t
   dump.writeBigUInt64LE(BigInt(half - (pages[page] as Page).virtual), header + 32);
   writeFileSync(join(directory, 'core'), dump);
   for (const format of ['text', 'sarif']) {
-    const { status, stderr } = tryRun(process.execPath, [...args, '--format', format], directory);
+    const { status, stderr } = runBuilt([...args, '--format', format], directory);
     assert.match(
       stderr,
       /core: \d of \d+ entries of trampolines are not in the dump and were not compared\n/,

@@ -472,11 +472,18 @@ function everySample(): { set: string; name: string }[] {
 toolTest('readelf finds the same entries in every sample object', ['readelf'], async (t) => {
   const directory = scratch(t);
   const counts = { objects: 0, jumps: 0, calls: 0, locks: 0 };
-  for (const { set, name } of everySample()) {
+  const samples = everySample().map(({ set, name }) => {
+    const path = join(directory, `${set}-${name}.o`);
     const bytes = annotated(set, name);
-    const path = join(directory, 'a.o');
     writeFileSync(path, bytes);
-    const listing = run('readelf', ['-rW', path]);
+    return { set, name, bytes, path };
+  });
+  const listings = run('readelf', ['-rW', ...samples.map(({ path }) => path)])
+    .split(/^File: .*$/m)
+    .slice(1);
+  assert.equal(listings.length, samples.length);
+  for (const [i, { set, name, bytes }] of samples.entries()) {
+    const listing = listings[i] as string;
     const file = await dumpOne(bytes);
     const what = `${set}/${name}.o`;
     const jumpRows = readelfRows(listing, '__jump_table').flat();

@@ -8,7 +8,7 @@ import { buildIdOf } from '../../src/elf/build-id.ts';
 import { ET_REL, SHF_EXECINSTR } from '../../src/elf/constants.ts';
 import { readElfFrom } from '../../src/elf/read.ts';
 import { fileSource } from '../../src/files/source.ts';
-import { run, scratch, toolTest, tryRun } from '../tools.ts';
+import { rowsOf, run, scratch, toolTest, tryRun, turnOf } from '../tools.ts';
 import { askAddr2line, assertSame } from './addr2line.ts';
 
 const sources = {
@@ -101,8 +101,8 @@ const splits: Readonly<Record<string, { tools: readonly string[]; split: Split }
   },
 };
 
-for (const [way, { tools, split }] of Object.entries(splits)) {
-  for (const flags of [[], ['-gdwarf-4'], ['-fPIE', '-gdwarf-5']]) {
+for (const [turn, [way, { tools, split }]] of Object.entries(splits).entries()) {
+  for (const flags of turnOf([[], ['-gdwarf-4'], ['-fPIE', '-gdwarf-5']], turn)) {
     toolTest(
       `a program that ${way} has split (${flags.join(' ')}) keeps its lines`,
       ['gcc', ...tools],
@@ -204,7 +204,7 @@ toolTest(
 
 /** Where gdb looks for the debug file of `d/p`; `@` stands for its directory. */
 const gdbPlaces = ['d/p.debug', 'd/.debug/p.debug', 'debug/@/p.debug', 'debug/ID'];
-for (const at of gdbPlaces) {
+for (const at of rowsOf(gdbPlaces, 2)) {
   toolTest(
     `gdb finds a debug file at ${at}, and so does textpoke`,
     ['gcc', 'objcopy', 'strip', 'gdb'],

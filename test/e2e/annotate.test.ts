@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { elflint } from '../elf/readelf.ts';
-import { run, toolTest } from '../tools.ts';
+import { rowsOf, run, toolTest } from '../tools.ts';
 import {
   annotated,
   assertSameFile,
@@ -156,12 +156,13 @@ toolTest('one process each, one run for all, any order, and -j give the same byt
   const many = which.filter((_, i) => i % 3 === 0);
   assert.ok(many.length >= 40, `${many.length} objects`);
   const wanted = many.map(([set, name]) => annotated(set, name));
-  for (const [jobs, reverse] of [
-    [['-j', '1'], false],
-    [['-j', '2'], false],
-    [['-j', '2'], true],
+  const runs = [
     [['-j', '7'], false],
-  ] as const) {
+    [['-j', '1'], false],
+    [['-j', '2'], true],
+    [['-j', '2'], false],
+  ] as const;
+  for (const [jobs, reverse] of rowsOf(runs, 2)) {
     const { objects } = copies(many);
     const said = done(['annotate', ...jobs, '--stats', ...(reverse ? [...objects].reverse() : objects)]);
     const order = said

@@ -2,7 +2,7 @@
 // hand-written samples, and the branches of Thumb that cannot be patched.
 import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync } from 'node:fs';
-import { rowsOf, run, toolTest } from '../tools.ts';
+import { rowsOf, run, toolTest, turnOf } from '../tools.ts';
 import { arm, bootWithNotes, compileText, entriesIn, link, prove, start } from './cross.ts';
 import {
   annotated,
@@ -37,12 +37,15 @@ for (const first of rowsOf(prefixes, 2)) {
     `programs of ARM and Thumb units in turn run, boot, change and change back (${first} first)`,
     arm.tools,
     () => {
-      for (const linker of linkers) {
-        prove(arm, { objects: alternating(first, 'O2'), linker, kind: '-static' });
-        prove(arm, { objects: alternating(first, 'O2-fPIC'), linker, kind: '-pie', script: 'ldscript' });
-      }
-      prove(arm, { objects: alternating(first, 'O2'), linker: 'bfd', kind: '-no-pie', via: 'lld' });
-      prove(arm, { objects: alternating(first, 'Os'), linker: 'lld', kind: '-static', via: 'bfd' });
+      const all = [
+        ...linkers.flatMap((linker) => [
+          { objects: alternating(first, 'O2'), linker, kind: '-static' } as const,
+          { objects: alternating(first, 'O2-fPIC'), linker, kind: '-pie', script: 'ldscript' } as const,
+        ]),
+        { objects: alternating(first, 'O2'), linker: 'bfd', kind: '-no-pie', via: 'lld' } as const,
+        { objects: alternating(first, 'Os'), linker: 'lld', kind: '-static', via: 'bfd' } as const,
+      ];
+      for (const request of rowsOf(all, 3)) prove(arm, request);
     },
   );
 
@@ -99,13 +102,14 @@ toolTest(
   arm.tools,
   () => {
     const main = compileText(arm, 'hand-main.o', handMain, ['-fno-pie']);
-    for (const [compiler, linker] of [
+    const all = [
       ['arm-gcc', 'bfd'],
       ['arm-clang', 'lld'],
       ['arm-clang', 'bfd'],
       ['thumb-gcc', 'lld'],
       ['thumb-clang', 'bfd'],
-    ] as const) {
+    ] as const;
+    for (const [compiler, linker] of rowsOf(all, 3)) {
       const hand = annotated(`${compiler}-O2`, 'hand');
       assert.deepEqual(entriesIn([hand]), [8, 27, 0]);
       const image = link(arm, { objects: [hand, main], linker, kind: '-static' });
@@ -215,7 +219,7 @@ for (const prefix of rowsOf(prefixes, 2)) {
           done(['annotate', ...flags, again]);
           assertSameFile(again, relative);
         }
-        for (const linker of linkers) {
+        for (const linker of turnOf(linkers, compilers.indexOf(compiler))) {
           // Each linker both forms, one of each compiler.
           const form = (linker === 'bfd') === (compiler === 'gcc') ? 'absolute' : 'relative';
           const [object, word] = form === 'absolute' ? [absolute, ' absolute'] : [relative, ''];
@@ -296,14 +300,13 @@ toolTest(
 );
 
 toolTest('what annotate needs to know of keys stays out of every image', arm.tools, () => {
-  for (const prefix of prefixes) {
-    for (const compiler of compilers) {
-      for (const linker of linkers) {
-        const objects = units.map((unit) => annotated(`${prefix}-${compiler}-O2`, unit));
-        const image = link(arm, { objects, linker, kind: '-static' });
-        const names = imageSections(image).map(({ name }) => name);
-        assert.equal(names.includes('.textpoke.keys'), false, names.join(' '));
-      }
-    }
+  const all = prefixes.flatMap((prefix) =>
+    compilers.flatMap((compiler) => linkers.map((linker) => ({ prefix, compiler, linker }))),
+  );
+  for (const { prefix, compiler, linker } of rowsOf(all, 3)) {
+    const objects = units.map((unit) => annotated(`${prefix}-${compiler}-O2`, unit));
+    const image = link(arm, { objects, linker, kind: '-static' });
+    const names = imageSections(image).map(({ name }) => name);
+    assert.equal(names.includes('.textpoke.keys'), false, names.join(' '));
   }
 });

@@ -72,10 +72,14 @@ interface Example {
   readonly program: string;
   /** Where the objects are, if not all over the example. */
   readonly objects?: string;
+  /** What ends a server. */
+  readonly end?: readonly string[];
+  /** Its tool alone takes longer than all the others. */
+  readonly isLong?: boolean;
 }
 
-/** Without a server that stays, and with its outputs beside the workspace. */
-const bazel = ['bazel', '--batch', '--output_user_root=../../../outputs'];
+/** With a server that ends by itself soon, and with its outputs beside the workspace. */
+const bazel = ['bazel', '--max_idle_secs=20', '--output_user_root=../../../outputs'];
 const examples: readonly Example[] = [
   { name: 'make', tools: ['make'], build: ['make'], check: ['make', 'check'], program: 'program' },
   {
@@ -101,11 +105,13 @@ const examples: readonly Example[] = [
     build: [...bazel, 'build', '--config=debian', '//:program'],
     program: 'bazel-bin/program',
     objects: 'bazel-bin',
+    end: [...bazel, 'shutdown'],
+    isLong: true,
   },
 ];
 
-for (const { name, tools, prepare, build, check, program, objects = '.' } of examples) {
-  toolTest(
+for (const { name, tools, prepare, build, check, program, objects = '.', end, isLong } of examples) {
+  (isLong ? longTest : toolTest)(
     `${name}: builds, runs, verifies, and builds again only what has changed`,
     ['gcc', 'find', ...tools],
     async (t) => {
@@ -142,6 +148,7 @@ for (const { name, tools, prepare, build, check, program, objects = '.' } of exa
       assert.deepEqual([...second.keys()], [...first.keys()]);
       for (const [object, time] of second)
         assert.equal(time === first.get(object), object.includes('main'), object);
+      if (end) example(end);
     },
   );
 }
@@ -151,7 +158,7 @@ const headers = existsSync('/usr/src')
   ? readdirSync('/usr/src').find((name) => /^linux-headers-.*-amd64$/.test(name))
   : undefined;
 
-toolTest(
+longTest(
   'kbuild: a module outside the tree has the entries that objtool gives it, and is not built twice',
   ['make', 'gcc', headers ? `/usr/src/${headers}/tools/objtool/objtool` : 'linux-headers-amd64'],
   (t) => {

@@ -5,9 +5,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { builtProgram } from '../built.ts';
-import { hasTool, leftOut, run, toolTest, tryRun } from '../tools.ts';
-import { fresh } from './programs.ts';
+import { hasTool, leftOut, run, toolTest } from '../tools.ts';
+import { fresh, textpoke } from './programs.ts';
 
 const samples = fileURLToPath(new URL('../../samples/runtime', import.meta.url));
 const include = fileURLToPath(new URL('../../include', import.meta.url));
@@ -39,8 +38,6 @@ int main(int argc, char **argv)
 }
 `;
 
-const textpoke = (args: readonly string[], cwd: string) =>
-  tryRun(process.execPath, [builtProgram(), ...args], cwd);
 const flags = ['-O2', '-fPIC', '-fvisibility=hidden', `-I${include}`, `-I${samples}`];
 
 let made: string | undefined;

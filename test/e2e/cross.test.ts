@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { rowsOf, run, toolTest } from '../tools.ts';
+import { rowsOf, run, toolTest, turnOf } from '../tools.ts';
 import {
   bootWithNotes,
   changed,
@@ -45,14 +45,17 @@ import {
 
 const compilers = ['gcc', 'clang'];
 
+/** Each compiler with each linker. */
+const built = compilers.flatMap((compiler) => linkers.map((linker) => ({ compiler, linker })));
+
 for (const machine of machines) {
-  for (const set of rowsOf(
+  for (const [turn, set] of rowsOf(
     machine.sets.filter((name) => namesOf(name).includes('main')),
     9,
-  )) {
+  ).entries()) {
     const other: Kind = /fPIC|O0|sections/.test(set) ? '-pie' : '-no-pie';
     toolTest(`${set}: -static and ${other} programs run, boot, change and change back`, machine.tools, () => {
-      for (const linker of linkers) {
+      for (const linker of turnOf(linkers, turn)) {
         const isStatic = set.includes('gcc') === (linker === 'bfd');
         const kind = isStatic ? '-static' : other;
         prove(machine, { objects: objectsOf(set), linker, kind, script: isStatic ? 'none' : 'ldscript' });
@@ -66,7 +69,7 @@ for (const { machine, name, prefix, ret, nop, clear } of rowsOf(states, 3)) {
     `NULL and RET0 in place of a function, and a function in place of them: ${name}`,
     machine.tools,
     () => {
-      for (const linker of linkers) {
+      for (const linker of rowsOf(linkers, 2)) {
         const objects = objectsOf(`${prefix}-gcc-O2`);
         const booted = boot(link(machine, { objects, linker, kind: '-static' }));
         const tail = addressOf(booted, 'call_cond_tail') & ~1;
@@ -101,24 +104,22 @@ for (const { machine, name, prefix } of rowsOf(states, 3)) {
     `objects that ld -r put together keep every entry; dead code goes with its entries: ${name}`,
     machine.tools,
     () => {
-      for (const compiler of compilers) {
-        for (const linker of linkers) {
-          // Each pair of linkers once, with objects of one compiler or the other.
-          for (const via of linkers.filter((v) => (v === linker) === (compiler === 'gcc'))) {
-            const objects = objectsOf(`${prefix}-${compiler}-O2`);
-            prove(machine, { objects, linker, kind: '-static', via });
-            const live = objectsOf(`${prefix}-${compiler}-O2-ffunction-sections`);
-            const dead = annotated(`${prefix}-${compiler}-O2-ffunction-sections`, 'icf');
-            const image = link(machine, {
-              ...{ objects: [...live, dead], linker, kind: '-pie', via },
-              ...{ flags: ['-Wl,--gc-sections'], script: 'ldscript --gc-sections' },
-            });
-            assert.equal(start(machine, image), expected());
-            assert.deepEqual(countEntries(image), entriesIn(live));
-            const booted = boot(image);
-            assert.equal(start(machine, booted), expected());
-            assertVerified(booted, ['--original', image]);
-          }
+      for (const { compiler, linker } of rowsOf(built, 3)) {
+        // Each pair of linkers once, with objects of one compiler or the other.
+        for (const via of linkers.filter((v) => (v === linker) === (compiler === 'gcc'))) {
+          const objects = objectsOf(`${prefix}-${compiler}-O2`);
+          prove(machine, { objects, linker, kind: '-static', via });
+          const live = objectsOf(`${prefix}-${compiler}-O2-ffunction-sections`);
+          const dead = annotated(`${prefix}-${compiler}-O2-ffunction-sections`, 'icf');
+          const image = link(machine, {
+            ...{ objects: [...live, dead], linker, kind: '-pie', via },
+            ...{ flags: ['-Wl,--gc-sections'], script: 'ldscript --gc-sections' },
+          });
+          assert.equal(start(machine, image), expected());
+          assert.deepEqual(countEntries(image), entriesIn(live));
+          const booted = boot(image);
+          assert.equal(start(machine, booted), expected());
+          assertVerified(booted, ['--original', image]);
         }
       }
     },
@@ -129,10 +130,10 @@ for (const { machine, name, prefix } of rowsOf(states, 3)) {
     [...machine.tools, machine.objdump],
     () => {
       const binutils = (tool: string) => machine.objdump.replace(/objdump$/, tool);
-      for (const compiler of compilers) {
+      for (const [turn, compiler] of rowsOf([...compilers.entries()], 2)) {
         const set = `${prefix}-${compiler}-O2`;
         const objects = objectsOf(set);
-        for (const linker of linkers) {
+        for (const linker of turnOf(linkers, turn)) {
           const together = fresh('together.o');
           run(machine.drivers[linker].ld, ['-r', ...units.map((unit) => plain(set, unit)), '-o', together]);
           done(['annotate', together]);
@@ -148,12 +149,13 @@ for (const { machine, name, prefix } of rowsOf(states, 3)) {
           done(['annotate', again]);
           assertSameFile(again, together);
         }
-        for (const object of objects) {
+        const copies = objects.map((object) => {
           const again = fresh('again.o');
           copyFileSync(object, again);
-          done(['annotate', again]);
-          assertSameFile(again, object, object);
-        }
+          return again;
+        });
+        done(['annotate', ...copies]);
+        for (const [i, object] of objects.entries()) assertSameFile(copies[i] as string, object, object);
         // Debugging information goes, the tables stay.
         const debug = `${prefix}-${compiler}-O2-g`;
         const unstripped = namesOf(debug).map((unit) => annotated(debug, unit));
@@ -171,7 +173,7 @@ for (const { machine, name, prefix } of rowsOf(states, 3)) {
         copyFileSync(archive, once);
         done(['annotate', archive]);
         assertSameFile(archive, once);
-        for (const linker of linkers) {
+        for (const linker of turnOf(linkers, turn)) {
           const image = link(machine, { objects: [objects[0]!, archive], linker, kind: '-static' });
           assert.equal(start(machine, image), expected());
           assert.deepEqual(countEntries(image), entriesIn(objects));
@@ -216,32 +218,30 @@ for (const machine of machines) {
 
 for (const { machine, name, prefix } of rowsOf(states, 3)) {
   toolTest(`a shared object with sites of its own runs, booted too: ${name}`, machine.tools, () => {
-    for (const linker of linkers) {
-      for (const compiler of compilers) {
-        const [main, ...objects] = objectsOf(`${prefix}-${compiler}-O2-fPIC`) as [string, ...string[]];
-        const [driver, ...target] = machine.drivers[linker].c as [string, ...string[]];
-        const library = fresh('library');
-        mkdirSync(library);
-        const image = join(library, 'library.so');
-        run(driver, [...target, '-shared', ...objects, '-o', image]);
-        const program = join(library, 'program');
-        run(driver, [...target, '-pie', main, `-L${library}`, '-l:library.so', '-o', program]);
-        const runWith = (at: string) => start(machine, program, [`LD_LIBRARY_PATH=${at}`]);
-        assert.equal(runWith(library), expected());
-        assert.deepEqual(countEntries(image), entriesIn(objects));
-        assertVerified(image, ['--linked']);
-        const booted = boot(image);
-        const other = boot(booted, changes(machine));
-        const aside = fresh('aside');
-        mkdirSync(aside);
-        for (const [file, prints] of [
-          [booted, expected()],
-          [other, changed],
-        ] as const) {
-          copyFileSync(file, join(aside, 'library.so'));
-          assert.equal(runWith(aside), prints);
-          assertVerified(file, ['--original', image]);
-        }
+    for (const { compiler, linker } of rowsOf(built, 3)) {
+      const [main, ...objects] = objectsOf(`${prefix}-${compiler}-O2-fPIC`) as [string, ...string[]];
+      const [driver, ...target] = machine.drivers[linker].c as [string, ...string[]];
+      const library = fresh('library');
+      mkdirSync(library);
+      const image = join(library, 'library.so');
+      run(driver, [...target, '-shared', ...objects, '-o', image]);
+      const program = join(library, 'program');
+      run(driver, [...target, '-pie', main, `-L${library}`, '-l:library.so', '-o', program]);
+      const runWith = (at: string) => start(machine, program, [`LD_LIBRARY_PATH=${at}`]);
+      assert.equal(runWith(library), expected());
+      assert.deepEqual(countEntries(image), entriesIn(objects));
+      assertVerified(image, ['--linked']);
+      const booted = boot(image);
+      const other = boot(booted, changes(machine));
+      const aside = fresh('aside');
+      mkdirSync(aside);
+      for (const [file, prints] of [
+        [booted, expected()],
+        [other, changed],
+      ] as const) {
+        copyFileSync(file, join(aside, 'library.so'));
+        assert.equal(runWith(aside), prints);
+        assertVerified(file, ['--original', image]);
       }
     }
   });
@@ -259,7 +259,8 @@ for (const { machine, name, prefix } of rowsOf(states, 3)) {
     () => {
       const main = compileText(machine, 'folded-main.o', foldedMain, ['-fPIE']);
       for (const compiler of compilers) {
-        for (const via of [undefined, compiler === 'gcc' ? 'bfd' : 'lld'] as const) {
+        const vias = [undefined, compiler === 'gcc' ? 'bfd' : 'lld'] as const;
+        for (const via of turnOf(vias, compilers.indexOf(compiler))) {
           const image = link(machine, {
             objects: [annotated(`${prefix}-${compiler}-O2-ffunction-sections`, 'icf'), main],
             ...{ linker: 'lld', kind: '-pie', flags: ['-Wl,--icf=all'] },
@@ -338,7 +339,7 @@ toolTest(
         .map((set) => ({ machine, set, names: ['demo-main', 'demo-work'] })),
     ]);
     assert.equal(demos.length, 8);
-    for (const { machine, set, names } of demos) {
+    for (const { machine, set, names } of rowsOf(demos, 3)) {
       const { booted: first, notes } = bootWithNotes(objectsOf(set, names)[0]!, [objectsOf(set, names)[1]!]);
       assert.equal(notes, '', set);
       assert.equal(start(machine, first), before);

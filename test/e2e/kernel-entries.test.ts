@@ -24,11 +24,16 @@ interface Row {
   readonly relocations: string[];
 }
 
+const listings = new Map<string, string>();
+
 /** The instructions of one function, each with the relocations on it. */
 function instructionsOf(file: string, symbol: string): Row[] {
   const rows: Row[] = [];
-  const text = run('objdump', ['-drw', `--disassemble=${symbol}`, file]);
-  for (const line of text.split('\n')) {
+  const whole = listings.get(file) ?? run('objdump', ['-drw', file]);
+  listings.set(file, whole);
+  // Each symbol has a heading, and a section behind an empty line.
+  const [, text = ''] = whole.split(new RegExp(`^[0-9a-f]+ <${symbol}>:$`, 'm'));
+  for (const line of (text.split(/\n(?=\n|[0-9a-f]+ <)/)[0] as string).split('\n')) {
     const row = /^ *[0-9a-f]+:\t([0-9a-f ]+?) *\t(.*)$/.exec(line);
     const [instruction, ...relocations] = row ? row[2]!.split('\t').filter((s) => s !== '') : [];
     if (row) rows.push({ bytes: row[1]!.trim().replaceAll(' ', ''), text: instruction!.trim(), relocations });

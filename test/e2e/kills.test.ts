@@ -17,11 +17,11 @@ import test, { type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { builtProgram } from '../built.ts';
 import { seeded } from '../seeded.ts';
-import { rowsOf, scratch } from '../tools.ts';
+import { isAll, rowsOf, scratch } from '../tools.ts';
 import { done, namesOf, plain, sets, textpoke } from './programs.ts';
 
 /** Kills of each kind; TEXTPOKE_KILLS asks for more. */
-const kills = Number(process.env.TEXTPOKE_KILLS) || 10;
+const kills = Number(process.env.TEXTPOKE_KILLS) || (isAll ? 10 : 6);
 
 interface Objects {
   readonly directory: string;
@@ -29,6 +29,8 @@ interface Objects {
   readonly before: ReadonlyMap<string, Buffer>;
   readonly after: ReadonlyMap<string, Buffer>;
 }
+
+let known: Pick<Objects, 'before' | 'after'> | undefined;
 
 /** The samples for x86-64 in one directory, with a list of them, and what annotate makes of each. */
 function objectsOf(t: TestContext): Objects {
@@ -40,9 +42,12 @@ function objectsOf(t: TestContext): Objects {
   for (const [name, path] of names) copyFileSync(path, join(directory, name));
   const read = (from: string) => new Map(names.map(([name]) => [name, readFileSync(join(from, name))]));
   writeFileSync(`${directory}.list`, names.map(([name]) => `${join(directory, name)}\n`).join(''));
-  const before = read(directory);
-  done(['annotate', '--files-from', `${directory}.list`]);
-  return { directory, names: names.map(([name]) => name), before, after: read(directory) };
+  if (known === undefined) {
+    const before = read(directory);
+    done(['annotate', '--files-from', `${directory}.list`]);
+    known = { before, after: read(directory) };
+  }
+  return { directory, names: names.map(([name]) => name), ...known };
 }
 
 function restore({ directory, names, before }: Objects): void {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { rowsOf, run, toolTest, tryRun } from '../tools.ts';
+import { rowsOf, run, toolTest, tryRun, turnOf } from '../tools.ts';
 import {
   addressOf,
   assertSameFile,
@@ -31,6 +31,12 @@ const tools = ['gcc', 'clang', 'ld.bfd', 'ld.lld', 'readelf'];
 const cxx = [...tools, 'g++', 'clang++'];
 const compilers = ['gcc', 'clang'];
 const scripts: readonly Script[] = ['none', 'ldscript'];
+/** Each linker without and with a script. */
+const linked = linkers.flatMap((linker) => scripts.map((script) => ({ linker, script })));
+/** Each linker, directly and behind either's -r. */
+const joined = linkers.flatMap((linker) =>
+  [undefined, ...linkers].map((via) => ({ linker, ...(via ? { via } : {}) })),
+);
 
 /** Sites of the sample program: 21 static branches, 16 static calls (clang -Os writes one that gcc writes too), 6 locks. */
 const entries: [number, number, number] = [21, 16, 6];
@@ -53,10 +59,10 @@ for (const compiler of compilers) {
       `annotated objects of ${compiler} -${level} link to a dynamic and to a static program that runs, boots and verifies: both linkers, with and without script`,
       tools,
       () => {
-        for (const linker of linkers)
-          for (const kind of ['no-pie', 'static'] as const)
-            for (const script of rowsOf(scripts, 2))
-              prove({ set: `${compiler}-${level}`, linker, kind, script }, expected(), entries);
+        const all = linked.flatMap((row) =>
+          (['no-pie', 'static'] as const).map((kind) => ({ ...row, kind })),
+        );
+        for (const row of rowsOf(all, 3)) prove({ set: `${compiler}-${level}`, ...row }, expected(), entries);
       },
     );
   }
@@ -65,9 +71,8 @@ for (const compiler of compilers) {
       `annotated objects of ${compiler} -${set} link to a PIE that runs, boots and verifies`,
       tools,
       () => {
-        for (const linker of linkers)
-          for (const script of rowsOf(scripts, 2))
-            prove({ set: `${compiler}-${set}`, linker, kind: 'PIE', script }, expected(), entries);
+        for (const row of turnOf(linked, 1 + compilers.indexOf(compiler)))
+          prove({ set: `${compiler}-${set}`, kind: 'PIE', ...row }, expected(), entries);
       },
     );
   }
@@ -75,9 +80,8 @@ for (const compiler of compilers) {
     `annotated objects of ${compiler} -O2-fPIC link to a shared object that the program runs with, booted too`,
     tools,
     () => {
-      for (const linker of linkers)
-        for (const script of rowsOf(scripts, 2))
-          prove({ set: `${compiler}-O2-fPIC`, linker, kind: 'shared', script }, expected(), entries);
+      for (const row of turnOf(linked, 3 * compilers.indexOf(compiler)))
+        prove({ set: `${compiler}-O2-fPIC`, kind: 'shared', ...row }, expected(), entries);
     },
   );
   for (const via of rowsOf(linkers, 2)) {
@@ -85,16 +89,11 @@ for (const compiler of compilers) {
       `annotated objects of ${compiler} that ld.${via} -r put together first keep every entry`,
       tools,
       () => {
-        for (const linker of linkers) {
-          for (const script of rowsOf(scripts, 2)) {
-            prove({ set: `${compiler}-O2`, linker, kind: 'no-pie', script, via }, expected(), entries);
-            prove(
-              { set: `${compiler}-O2-ffunction-sections`, linker, kind: 'PIE', script, via },
-              expected(),
-              entries,
-            );
-          }
-        }
+        const all = linked.flatMap((row) => [
+          { set: `${compiler}-O2`, kind: 'no-pie', via, ...row } as const,
+          { set: `${compiler}-O2-ffunction-sections`, kind: 'PIE', via, ...row } as const,
+        ]);
+        for (const row of rowsOf(all, 5)) prove(row, expected(), entries);
       },
     );
   }
@@ -108,33 +107,23 @@ for (const compiler of compilers) {
     `an inline function that two objects of ${compiler} hold is linked once, with one entry a site: both linkers, directly and after ld -r`,
     cxx,
     () => {
+      const ways = joined.flatMap((row) =>
+        scripts.map((script) => ({ set: 'O2', kind: 'no-pie', script, ...row }) as const),
+      );
+      const sets = linkers.flatMap((linker) =>
+        (
+          [
+            ['O0', 'static'],
+            ['Os', 'no-pie'],
+            ['O0-fPIE', 'PIE'],
+            ['O2-ffunction-sections', 'PIE'],
+            ['O2-fPIC', 'shared'],
+          ] as const
+        ).map(([set, kind]) => ({ set, kind, script: 'none', linker }) as const),
+      );
+      for (const { set, ...row } of [...rowsOf(ways, 7), ...rowsOf(sets, 4)])
+        prove({ set: `${compiler}-${set}`, names: comdatUnits, ...row }, comdatOutput, comdatEntries);
       for (const linker of linkers) {
-        for (const via of rowsOf([undefined, ...linkers], 3)) {
-          const more = via ? { via } : {};
-          for (const script of rowsOf(scripts, 2)) {
-            prove(
-              { set: `${compiler}-O2`, linker, kind: 'no-pie', script, names: comdatUnits, ...more },
-              comdatOutput,
-              comdatEntries,
-            );
-          }
-        }
-        for (const [set, kind] of [
-          ['O0', 'static'],
-          ['Os', 'no-pie'],
-          ['O0-fPIE', 'PIE'],
-          ['O2-ffunction-sections', 'PIE'],
-          ['O2-fPIC', 'shared'],
-        ] as const) {
-          const request: Link = {
-            set: `${compiler}-${set}`,
-            linker,
-            kind,
-            script: 'none',
-            names: comdatUnits,
-          };
-          prove(request, comdatOutput, comdatEntries);
-        }
         const { image } = link({
           set: `${compiler}-O2`,
           linker,
@@ -153,25 +142,25 @@ for (const compiler of compilers) {
   );
 }
 
+const collecting: readonly Script[] = [...scripts, 'ldscript --gc-sections'];
+
 /** With --gc-sections: the sample program and four dead functions with a static branch each, which nothing calls. */
 function collect(compiler: string, script: Script, counts: readonly number[], dead: number): void {
-  for (const linker of linkers) {
-    for (const via of rowsOf([undefined, ...linkers], 3)) {
-      const request: Link = {
-        set: `${compiler}-O2-ffunction-sections`,
-        linker,
-        kind: 'PIE',
-        script,
-        names: [...units, 'icf'],
-        flags: ['-Wl,--gc-sections'],
-        ...(via ? { via } : {}),
-      };
-      prove(request, expected(), counts);
-      const kept = imageSymbols(link(request).image).filter((s) =>
-        /^icf_(first|second|same|same_again)$/.test(s.name),
-      );
-      assert.equal(kept.length, dead, JSON.stringify(request));
-    }
+  const turn = collecting.indexOf(script) + collecting.length * compilers.indexOf(compiler);
+  for (const row of turnOf(joined, turn)) {
+    const request: Link = {
+      set: `${compiler}-O2-ffunction-sections`,
+      kind: 'PIE',
+      script,
+      names: [...units, 'icf'],
+      flags: ['-Wl,--gc-sections'],
+      ...row,
+    };
+    prove(request, expected(), counts);
+    const kept = imageSymbols(link(request).image).filter((s) =>
+      /^icf_(first|second|same|same_again)$/.test(s.name),
+    );
+    assert.equal(kept.length, dead, JSON.stringify(request));
   }
 }
 
@@ -196,12 +185,10 @@ for (const compiler of compilers) {
     `--gc-sections over objects of ${compiler} without -ffunction-sections keeps every entry: both linkers, each script`,
     tools,
     () => {
-      for (const linker of linkers) {
-        for (const script of [...scripts, 'ldscript --gc-sections'] as const) {
-          const flags = ['-Wl,--gc-sections'];
-          prove({ set: `${compiler}-O2`, linker, kind: 'no-pie', script, flags }, expected(), entries);
-        }
-      }
+      const all = linkers.flatMap((linker) => collecting.map((script) => ({ linker, script })));
+      const flags = ['-Wl,--gc-sections'];
+      for (const row of turnOf(all, 4 * compilers.indexOf(compiler)))
+        prove({ set: `${compiler}-O2`, kind: 'no-pie', flags, ...row }, expected(), entries);
     },
   );
 }
@@ -265,23 +252,13 @@ toolTest(
       run('gcc', ['-c', '-O2', '-fno-pie', `${path}.c`, '-o', path]);
     });
     for (const compiler of compilers) {
-      for (const linker of linkers) {
-        for (const script of rowsOf(scripts, 2)) {
-          for (const via of rowsOf([undefined, ...linkers], 3)) {
-            const more = { more: [main], ...(via ? { via } : {}) };
-            const { image } = link({
-              set: `${compiler}-O2`,
-              linker,
-              kind: 'no-pie',
-              script,
-              names: ['hand'],
-              ...more,
-            });
-            assert.deepEqual(countEntries(image), [4, 11, 11]);
-            assertVerified(image, ['--linked']);
-            assertVerified(boot(image), ['--original', image]);
-          }
-        }
+      const all = joined.flatMap((row) => scripts.map((script) => ({ script, ...row })));
+      for (const row of turnOf(all, 7 * compilers.indexOf(compiler))) {
+        const set = `${compiler}-O2`;
+        const { image } = link({ set, kind: 'no-pie', names: ['hand'], more: [main], ...row });
+        assert.deepEqual(countEntries(image), [4, 11, 11]);
+        assertVerified(image, ['--linked']);
+        assertVerified(boot(image), ['--original', image]);
       }
     }
   },
@@ -327,11 +304,11 @@ for (const { compiler, compile, link: flags } of unusual) {
       const directory = fresh('unusual');
       mkdirSync(directory);
       const path = (name: string) => join(directory, name);
-      for (const unit of units) {
-        const from = fileURLToPath(new URL(`../../samples/src/${unit}.c`, import.meta.url));
-        const include = fileURLToPath(new URL('../../include', import.meta.url));
-        run(compiler, [...compile, `-I${include}`, '-c', from, '-o', path(`${unit}.o`)]);
-      }
+      const include = fileURLToPath(new URL('../../include', import.meta.url));
+      const sources = units.map((unit) =>
+        fileURLToPath(new URL(`../../samples/src/${unit}.c`, import.meta.url)),
+      );
+      run(compiler, [...compile, `-I${include}`, '-c', ...sources], directory);
       const objects = units.map((unit) => path(`${unit}.o`));
       done(['annotate', ...objects]);
       const sanitize = compile.filter((flag) => flag.startsWith('-fsanitize'));

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { rowsOf, run, scratch, toolTest } from '../tools.ts';
+import { run, scratch, toolTest, turnOf } from '../tools.ts';
 import {
   type Cell,
   cellsOf,
@@ -34,15 +34,15 @@ const program: Readonly<Record<MatrixLinker, string>> = {
   mold: 'mold',
 };
 
-for (const linker of matrixLinkers) {
-  for (const kind of kinds) {
+for (const [first, linker] of matrixLinkers.entries()) {
+  for (const [second, kind] of kinds.entries()) {
     toolTest(
       `${program[linker]} -${kind}: a program is right before boot and after, or verify finds what the link lost`,
       ['gcc', program[linker]],
       async (t) => {
         const directory = scratch(t);
         const cells = cellsOf(linker).filter((one) => one.kind === kind);
-        for (const cell of rowsOf(cells, 5)) {
+        for (const cell of turnOf(cells, 5 * (first + second))) {
           assert.deepEqual(await proveCell(cell, directory), lostIn(cell), JSON.stringify(cell));
         }
       },
@@ -63,8 +63,8 @@ int show(const char *what, int value) { return printf("%s %d\\n", what, value); 
 `,
 };
 
-for (const linker of ['bfd', 'gold', 'mold'] as const) {
-  for (const fat of [[], ['-ffat-lto-objects']]) {
+for (const [turn, linker] of (['bfd', 'gold', 'mold'] as const).entries()) {
+  for (const fat of turnOf([[], ['-ffat-lto-objects']], turn)) {
     toolTest(
       `${program[linker]}: textpoke cc annotates what gcc -flto ${fat.join(' ')} compiles during the link`,
       ['gcc', program[linker]],

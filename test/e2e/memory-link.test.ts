@@ -2,7 +2,7 @@
 // libc runs; the rest links, with stubs for what is undefined, and verifies.
 import assert from 'node:assert/strict';
 import { statSync, writeFileSync } from 'node:fs';
-import { run, toolTest, tryRun } from '../tools.ts';
+import { rowsOf, run, toolTest, tryRun } from '../tools.ts';
 import {
   alone,
   annotated,
@@ -138,24 +138,18 @@ toolTest(
   'sample objects, linked in memory with a start of their own, run: at first, and with keys, calls and locks changed',
   ['gcc', 'readelf'],
   () => {
-    for (const set of sets) {
-      const names = units.filter((name) => name !== 'main');
-      if (!names.every((name) => namesOf(set).includes(name))) continue;
+    const names = units.filter((name) => name !== 'main');
+    const whole = sets.filter((set) => names.every((name) => namesOf(set).includes(name)));
+    for (const set of rowsOf(whole, 5)) {
       const objects = names.map((name) => annotated(set, name));
       const first = bootObjects([startObject('first', atFirst), ...objects]);
       assert.equal(first.said, '');
-      assert.equal(
-        tryRun(first.image, []).status,
-        0,
-        `${set}: ${atFirst[(tryRun(first.image, []).status ?? 0) - 1]}`,
-      );
+      const { status } = tryRun(first.image, []);
+      assert.equal(status, 0, `${set}: ${atFirst[(status ?? 0) - 1]}`);
       assert.deepEqual(countEntries(first.image), [21, 16, 6]);
       const other = bootObjects([startObject('changed', changed), ...objects], changes);
-      assert.equal(
-        tryRun(other.image, []).status,
-        0,
-        `${set}: ${changed[(tryRun(other.image, []).status ?? 0) - 1]}`,
-      );
+      const failed = tryRun(other.image, []).status;
+      assert.equal(failed, 0, `${set}: ${changed[(failed ?? 0) - 1]}`);
       assertVerified(other.image, ['--cpus', '1']);
       // In another order, and as one object.
       const reversed = bootObjects([...objects].reverse().concat(startObject('changed', changed)), changes);
@@ -173,18 +167,17 @@ toolTest(
   'programs that need libc link in memory with stubs for what is undefined, and verify',
   ['readelf'],
   () => {
-    for (const set of sets) {
-      for (const names of [units, comdatUnits]) {
-        if (!names.every((name) => namesOf(set).includes(name))) continue;
-        const { image, said } = bootObjects(names.map((name) => annotated(set, name)));
-        assert.match(
-          said,
-          /^textpoke: \d+ symbols are undefined, and a call of an undefined symbol traps: .*printf/,
-        );
-        assertVerified(image, [], set);
-        assert.deepEqual(countEntries(image), names === units ? [21, 16, 6] : [4, 3, 1]);
-        assert.equal(statSync(image).mode & 0o111, 0o111 & ~process.umask());
-      }
+    const all = sets.flatMap((set) => [units, comdatUnits].map((names) => ({ set, names })));
+    const whole = all.filter(({ set, names }) => names.every((name) => namesOf(set).includes(name)));
+    for (const { set, names } of rowsOf(whole, 5)) {
+      const { image, said } = bootObjects(names.map((name) => annotated(set, name)));
+      assert.match(
+        said,
+        /^textpoke: \d+ symbols are undefined, and a call of an undefined symbol traps: .*printf/,
+      );
+      assertVerified(image, [], set);
+      assert.deepEqual(countEntries(image), names === units ? [21, 16, 6] : [4, 3, 1]);
+      assert.equal(statSync(image).mode & 0o111, 0o111 & ~process.umask());
     }
   },
 );
@@ -193,7 +186,8 @@ toolTest(
   'every sample object links in memory by itself when it defines its keys, and verifies',
   ['readelf'],
   () => {
-    for (const set of ['gcc-O2', 'clang-Os', 'clang-O2-ffunction-sections', 'gcc-O2-g', 'clang-O2-g-gz']) {
+    const all = ['gcc-O2', 'clang-Os', 'clang-O2-ffunction-sections', 'gcc-O2-g', 'clang-O2-g-gz'];
+    for (const set of rowsOf(all, 2)) {
       for (const name of namesOf(set)) {
         const object = annotated(set, name);
         const image = fresh('memory');
@@ -219,8 +213,10 @@ toolTest(
   'an inline function that two objects hold is linked in memory once, with one entry a site',
   ['readelf'],
   () => {
-    for (const set of sets) {
-      if (!namesOf(set).includes('comdat2')) continue;
+    for (const set of rowsOf(
+      sets.filter((name) => namesOf(name).includes('comdat2')),
+      5,
+    )) {
       for (const order of [
         ['comdat', 'comdat2'],
         ['comdat2', 'comdat'],

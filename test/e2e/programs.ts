@@ -71,21 +71,19 @@ export function plain(set: string, name: string): string {
   return set.startsWith('demo') ? join(root, 'samples', set, `${name}.o`) : join(committed, set, `${name}.o`);
 }
 
-/** An object after annotate; the first call annotates all of them in one run. */
+/** An object after annotate; the first call annotates all objects of its set in one run. */
 export function annotated(set: string, name: string): string {
-  const directory = once('annotated', (path) => {
+  const directory = once(`annotated ${set}`, (path) => {
+    mkdirSync(path);
     const objects: string[] = [];
-    for (const one of [...allSets, 'demo', 'demo/aarch64', 'demo/arm']) {
-      mkdirSync(join(path, one), { recursive: true });
-      for (const unit of one.startsWith('demo') ? ['main', 'work'] : namesOf(one)) {
-        const object = join(path, one, `${unit}.o`);
-        copyFileSync(plain(one, unit), object);
-        objects.push(object);
-      }
+    for (const unit of set.startsWith('demo') ? ['main', 'work'] : namesOf(set)) {
+      const object = join(path, `${unit}.o`);
+      copyFileSync(plain(set, unit), object);
+      objects.push(object);
     }
     assert.equal(done(['annotate', ...objects]), '');
   });
-  return join(directory, set, `${name}.o`);
+  return join(directory, `${name}.o`);
 }
 
 /** The units of the sample program. */
@@ -206,20 +204,37 @@ export function boot(image: string, args: readonly string[] = []): string {
   return booted;
 }
 
-const read = new Map<string, string>();
+/** Parts of what readelf prints of an image. */
+export type Part = 'sections' | 'segments' | 'symbols';
+
+const read = new Map<string, Readonly<Record<Part, string>>>();
 const mostRead = 64; // of static programs each is some 200 KB
 
-/** What readelf prints of an image, read once for the same file. */
-export function readelf(option: string, file: string): string {
+/** A part of what readelf prints of an image, which is asked once for all parts of the same file. */
+export function readelf(part: Part, file: string): string {
   const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
-  const key = [option, file, dev, ino, size, mtimeNs, ctimeNs].join(' ');
-  let text = read.get(key);
-  if (text === undefined) {
-    text = run('readelf', [option, file]);
+  const key = [file, dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  let parts = read.get(key);
+  if (parts === undefined) {
+    const text = run('readelf', ['-SlsW', file]);
+    const at = (heading: RegExp) => {
+      const found = text.search(heading);
+      return found < 0 ? text.length : found;
+    };
+    const symbols = at(/^Symbol table '/m);
+    const segments = Math.min(
+      at(/^(Elf file type is|Program Headers:|There are no program headers)/m),
+      symbols,
+    );
+    parts = {
+      sections: text.slice(0, segments),
+      segments: text.slice(segments, symbols),
+      symbols: text.slice(symbols),
+    };
     if (read.size >= mostRead) read.clear();
-    read.set(key, text);
+    read.set(key, parts);
   }
-  return text;
+  return parts[part];
 }
 
 /** For images with code that nobody annotated: every lock of a static C library is one that no entry lists. */
@@ -228,7 +243,8 @@ export const onlyListed = ['--locks', 'listed'];
 /** Every lock of a program has an entry, but not those of a C library linked into it. */
 export function lockPolicyFor(image: string): readonly string[] {
   if (!hasTool('readelf')) return []; // then nothing was linked with a C library either
-  return readelf('-lW', image).includes('INTERP') || !readelf('-sW', image).includes('__libc_start_main')
+  return readelf('segments', image).includes('INTERP') ||
+    !readelf('symbols', image).includes('__libc_start_main')
     ? []
     : onlyListed;
 }
@@ -326,7 +342,7 @@ export interface ImageSection {
 export function imageSections(file: string): ImageSection[] {
   const row =
     /^ *\[ *\d+\] (\S+) +([A-Z_]\S*) +([0-9a-f]{8,16}) ([0-9a-f]+) ([0-9a-f]+) [0-9a-f]{2} +([A-Za-z]*) /gm;
-  return [...readelf('-SW', file).matchAll(row)].map((m) => ({
+  return [...readelf('sections', file).matchAll(row)].map((m) => ({
     name: m[1]!,
     type: m[2]!,
     address: Number.parseInt(m[3]!, 16),
@@ -415,7 +431,7 @@ export function imageSymbols(file: string): ImageSymbol[] {
   const row = /^ *\d+: ([0-9a-f]+) +(\d+|0x[0-9a-f]+) (\S+) +(\S+) +\S+ +(\S+) ?(\S*)$/gm;
   const symbols: ImageSymbol[] = [];
   let source = '';
-  for (const m of readelf('-sW', file).matchAll(row)) {
+  for (const m of readelf('symbols', file).matchAll(row)) {
     if (m[3] === 'FILE') source = m[6]!;
     else if (m[5] !== 'UND')
       symbols.push({

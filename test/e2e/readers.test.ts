@@ -20,10 +20,18 @@ import {
 
 const tools = ['gcc', 'clang', 'ld.bfd', 'ld.lld', 'readelf', 'objdump'];
 
-/** What a reader complains of: lines without file names and numbers, each once. */
-function complaints(tool: string, args: readonly string[], file: string): Set<string> {
-  const result = tryRun(tool, [...args, file]);
-  const text = tool === 'readelf' ? result.stderr : `${result.stdout}${result.stderr}`;
+interface Reader {
+  readonly tool: string;
+  readonly args: readonly string[];
+}
+
+const readers: readonly Reader[] = [
+  { tool: 'readelf', args: ['-aW'] },
+  { tool: 'eu-elflint', args: ['--gnu-ld'] },
+];
+
+/** Complaints in what a reader said of a file: lines without file names and numbers, each once. */
+function complaintsIn(text: string, file: string): Set<string> {
   const lines = text
     .split('\n')
     .filter((line) => line !== '' && !/^No errors$/.test(line) && !unknownNote.test(line));
@@ -37,10 +45,43 @@ function complaints(tool: string, args: readonly string[], file: string): Set<st
   );
 }
 
-function assertNoNewComplaints(tool: string, args: readonly string[], before: string, after: string): void {
-  const known = complaints(tool, args, before);
-  const fresh = [...complaints(tool, args, after)].filter((line) => !known.has(line));
-  assert.deepEqual(fresh, [], `${tool} ${after}`);
+/** What a reader complains of in each of some files, asked in one call where its answer says which file it means. */
+function complaints({ tool, args }: Reader, files: readonly string[]): Set<string>[] {
+  const { stdout, stderr } = tryRun(tool, [...args, ...files]);
+  const apart = () =>
+    files.map((file) => {
+      const said = tryRun(tool, [...args, file]);
+      return complaintsIn(tool === 'readelf' ? said.stderr : `${said.stdout}${said.stderr}`, file);
+    });
+  if (tool === 'readelf') {
+    assert.equal(stdout.match(/^File: /gm)?.length, files.length);
+    // Its complaints name no file.
+    return stderr === '' ? files.map(() => new Set()) : apart();
+  }
+  if (stderr !== '') return apart();
+  const parts = `\n${stdout}`.split(/\n\n(?=\/\S+:\n)/).slice(1);
+  return files.map((file, i) => {
+    const part = parts[i] ?? '';
+    assert.ok(part.startsWith(`${file}:\n`), `${tool} says ${part.slice(0, 200)} where ${file} is due`);
+    return complaintsIn(part.slice(file.length + 1), file);
+  });
+}
+
+/** Of no second file of a pair a reader says what it does not say of the first; two pairs at least. */
+function assertNoNewComplaints(
+  reader: Reader,
+  pairs: readonly (readonly [before: string, after: string])[],
+): void {
+  const [known, now] = [0, 1].map((side) =>
+    complaints(
+      reader,
+      pairs.map((pair) => pair[side] as string),
+    ),
+  ) as [Set<string>[], Set<string>[]];
+  for (const [i, [, after]] of pairs.entries()) {
+    const fresh = [...(now[i] as Set<string>)].filter((line) => !known[i]?.has(line));
+    assert.deepEqual(fresh, [], `${reader.tool} ${after}`);
+  }
 }
 
 const images: readonly Link[] = [
@@ -82,31 +123,45 @@ const machines: readonly { name: string; tools: readonly string[]; make: () => C
 ];
 const steps = ['--cpus', '1', '--enable', 'off_key', '--disable', 'on_key', '--update', 'math=add_ten'];
 
-const readers: readonly { tool: string; args: readonly string[] }[] = [
-  { tool: 'readelf', args: ['-aW'] },
-  { tool: 'eu-elflint', args: ['--gnu-ld'] },
-];
-for (const { tool, args } of readers) {
+/** Each image of a machine, and what boot makes of it. */
+const pairsOf = new Map<string, (readonly [image: string, booted: string, objdump: string])[]>();
+function bootedOf(name: string): (readonly [image: string, booted: string, objdump: string])[] {
+  let pairs = pairsOf.get(name);
+  if (pairs === undefined) {
+    const cases = machines.find((machine) => machine.name === name)!.make();
+    pairs = cases.map(({ image, objdump }) => [image, boot(image, steps), objdump] as const);
+    pairsOf.set(name, pairs);
+  }
+  return pairs;
+}
+
+for (const reader of readers) {
+  const { tool } = reader;
   toolTest(`${tool} finds nothing in annotated objects that it did not find before`, [tool], () => {
-    for (const set of allSets) {
-      for (const name of namesOf(set))
-        assertNoNewComplaints(tool, args, plain(set, name), annotated(set, name));
-    }
+    const objects = allSets.flatMap((set) => namesOf(set).map((name) => [set, name] as const));
+    assertNoNewComplaints(
+      reader,
+      objects.map(([set, name]) => [plain(set, name), annotated(set, name)] as const),
+    );
   });
-  for (const { name, tools, make } of machines) {
+  for (const { name, tools } of machines) {
     toolTest(
       `${tool} finds nothing in booted images that it did not find before: ${name}`,
       [...tools, tool],
-      () => {
-        for (const { image } of make()) assertNoNewComplaints(tool, args, image, boot(image, steps));
-      },
+      () =>
+        assertNoNewComplaints(
+          reader,
+          bootedOf(name).map(([image, booted]) => [image, booted] as const),
+        ),
     );
   }
 }
 
-/** Disassembly with relocations, without the line that names the file. */
-function disassembly(objdump: string, file: string): string {
-  return run(objdump, ['-dr', file]).replace(/^.*file format.*$/m, '');
+/** Disassembly of each of some files with relocations, without the line that names the file. */
+function disassemblies(objdump: string, files: readonly string[]): string[] {
+  const parts = run(objdump, ['-dr', ...files]).split(/^.*: +file format .*$/m);
+  assert.equal(parts.length, files.length + 1);
+  return parts.slice(1).map((part) => part.trim());
 }
 
 /** Sample sets by the objdump that reads them. */
@@ -120,17 +175,20 @@ for (const [objdump, ofSet] of objdumps) {
     `${objdump} reads the code of annotated objects, and its relocations, as before`,
     [objdump],
     () => {
-      for (const set of allSets.filter((name) => ofSet.test(name))) {
-        for (const name of namesOf(set)) {
-          // Whose jumps become NOPs, and on ARM absolute entries stay what they are.
-          if (name === 'kernel-entries' && objdump === 'objdump') continue;
-          assert.equal(
-            disassembly(objdump, annotated(set, name)),
-            disassembly(objdump, plain(set, name)),
-            `${set}/${name}`,
-          );
-        }
-      }
+      const objects = allSets
+        .filter((set) => ofSet.test(set))
+        .flatMap((set) => namesOf(set).map((name) => [set, name] as const))
+        // Whose jumps become NOPs, and on ARM absolute entries stay what they are.
+        .filter(([, name]) => name !== 'kernel-entries' || objdump !== 'objdump');
+      const before = disassemblies(
+        objdump,
+        objects.map(([set, name]) => plain(set, name)),
+      );
+      const after = disassemblies(
+        objdump,
+        objects.map(([set, name]) => annotated(set, name)),
+      );
+      for (const [i, [set, name]] of objects.entries()) assert.equal(after[i], before[i], `${set}/${name}`);
     },
   );
 }
@@ -145,13 +203,12 @@ function instructions(objdump: string, file: string): Map<number, string> {
   return map;
 }
 
-for (const { name, tools, make } of machines) {
+for (const { name, tools } of machines) {
   toolTest(
     `objdump reads other code in booted images at listed sites and trampolines alone: ${name}`,
     tools,
     () => {
-      for (const { image, objdump } of make()) {
-        const booted = boot(image, steps);
+      for (const [image, booted, objdump] of bootedOf(name)) {
         const { branches, calls, locks } = readTables(image);
         const places = [
           ...branches.map((b) => b.code),

@@ -15,14 +15,14 @@ import { tableRanges } from '../../src/image/tables.ts';
 import { jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
 import { readCallSites, staticCallSites } from '../../src/kinds/static-call/table.ts';
 import { seeded } from '../seeded.ts';
-import { run, toolTest } from '../tools.ts';
+import { casesOf, run, toolTest } from '../tools.ts';
 import { done, fresh, hex, plain, units } from './programs.ts';
 
 const runtime = fileURLToPath(new URL('../../samples/runtime', import.meta.url));
 const include = fileURLToPath(new URL('../../include', import.meta.url));
 /** Sequences of steps a machine; an emulator takes its time for each. TEXTPOKE_SEQUENCES asks for more or fewer. */
 const asked = Number(process.env.TEXTPOKE_SEQUENCES) || undefined;
-const sequences = { native: asked ?? 1000, emulated: asked ?? 250 };
+const sequences = { native: asked ?? casesOf(1000), emulated: asked ?? casesOf(250) };
 
 interface Row {
   readonly name: string;

@@ -1,7 +1,7 @@
 // Calls and branches at the ends of what an instruction reaches, and the veneers that linkers put in between.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { rowsOf, run, toolTest, tryRun } from '../tools.ts';
+import { rowsOf, run, toolTest, tryRun, turnOf } from '../tools.ts';
 import { bootWithNotes, compileText, type Machine, states, withBytesAt } from './cross.ts';
 import {
   addressOf,
@@ -171,13 +171,15 @@ for (const { machine, name, prefix, nop } of rowsOf(states, 3)) {
       done(['annotate', object]);
       const { forwards, backwards, step } = reach[name];
       const start = 0x1000_0000; // where the static branch is
-      for (const linker of linkers) {
-        for (const [distance, inReach] of [
+      for (const [turn, [distance, inReach]] of (
+        [
           [forwards, true],
           [forwards + step, false],
           [backwards, true],
           [backwards - step, false],
-        ] as const) {
+        ] as const
+      ).entries()) {
+        for (const linker of turnOf(linkers, turn)) {
           const what = `${linker} ${distance.toString(16)}`;
           // Once with the branch's site that far from the target, once with the call's.
           for (const kind of ['branch', 'call'] as const) {

@@ -187,10 +187,8 @@ for (const [format, tool, args, index] of [
     [tool, index[0], 'clang', 'ld.lld', 'llvm-ar', 'cmp'],
     (t) => {
       const dir = scratch(t);
-      for (const [name, text] of Object.entries(sources)) {
-        writeFileSync(join(dir, name), text);
-        run('clang', ['-O2', '-c', name], dir);
-      }
+      for (const [name, text] of Object.entries(sources)) writeFileSync(join(dir, name), text);
+      run('clang', ['-O2', '-c', ...Object.keys(sources)], dir);
       const objects = Object.keys(sources)
         .filter((n) => n !== 'main.c')
         .map((n) => n.replace('.c', '.o'));

@@ -9,7 +9,7 @@ import { recheck } from '../../src/elf/recheck.ts';
 import { rewriteObject } from '../../src/elf/rewrite.ts';
 import { run, scratch, toolTest } from '../tools.ts';
 import { changeEverything, named } from './objects.ts';
-import { elflint, readelf } from './readelf.ts';
+import { newComplaints, type ReadelfView, readelfAll } from './readelf.ts';
 
 const c = `
 extern int ext(int); static int counter;
@@ -153,8 +153,10 @@ for (const { what, make, opaque } of rows) {
       const rewritten = rewriteObject(file, changeEverything(file));
       const result = recheck(after, rewritten);
       writeFileSync(after, rewritten);
-      const was = readelf(before);
-      const is = readelf(after, 1);
+      const [was, is] = readelfAll([
+        [before, 0],
+        [after, 1],
+      ]) as [ReadelfView, ReadelfView];
       assert.deepEqual(is.relocations.slice(0, was.relocations.length), was.relocations);
       const known = new Set(is.symbols);
       assert.deepEqual(
@@ -164,9 +166,8 @@ for (const { what, make, opaque } of rows) {
       assert.equal(is.symbols.length, was.symbols.length + 4);
       for (const [i, group] of was.groups.entries())
         assert.ok(is.groups[i + 1]?.startsWith(group), is.groups[i + 1]);
-      const lint = new Set(elflint(before));
       assert.deepEqual(
-        elflint(after).filter((line) => !lint.has(line) && !line.includes('__tp_')),
+        newComplaints(before, after).filter((line) => !line.includes('__tp_')),
         [],
       );
       assert.deepEqual(holders(result), holders(file), 'every holder of a number names what it named');
@@ -178,12 +179,12 @@ for (const { what, make, opaque } of rows) {
       }
       assert.ok(!opaque || checked > 0, 'there is such a section');
       const emulation = file.header.class === 32 ? ['-m', 'elf_i386'] : [];
-      for (const ld of ['ld', 'ld.lld']) {
-        const out = join(dir, 'out.o');
-        const args = [...emulation, '-r', after, '-o', out];
-        run(ld, args, dir);
-        readelf(out);
-      }
+      const linked = ['ld', 'ld.lld'].map((ld) => {
+        const out = join(dir, `${ld}.o`);
+        run(ld, [...emulation, '-r', after, '-o', out], dir);
+        return [out, 0] as const;
+      });
+      readelfAll(linked);
     },
   );
 }

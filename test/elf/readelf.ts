@@ -13,16 +13,27 @@ export interface ReadelfView {
   readonly groups: readonly string[];
 }
 
-/** Reads `file`; with `shift` new groups in front, section numbers are given as they stood without them. */
-export function readelf(file: string, shift = 0): ReadelfView {
-  const result = tryRun('readelf', ['-WSsrg', file]);
-  const warnings = result.stderr.split('\n').filter((line) => line !== '');
+/**
+ * Reads several files by one call, for a process each costs more than the reading. With `shift` new groups in front, section numbers of a file are given as they
+ * stood without them.
+ */
+export function readelfAll(files: readonly (readonly [path: string, shift: number])[]): ReadelfView[] {
+  const paths = files.map(([path]) => path);
+  const { stdout, stderr } = tryRun('readelf', ['-WSsrg', ...paths]);
+  const warnings = stderr.split('\n').filter((line) => line !== '');
+  if (warnings.length > 0) throw new Error(`readelf ${paths.join(' ')}: ${warnings.slice(0, 5).join('; ')}`);
+  const texts = stdout.split(/^File: .*$/m).slice(1);
+  if (texts.length !== files.length) throw new Error(`readelf read ${texts.length} of ${paths.join(' ')}`);
+  return files.map(([, shift], i) => viewOf(texts[i] as string, shift));
+}
+
+function viewOf(text: string, shift: number): ReadelfView {
   const sections: string[] = [];
   const symbols: string[] = [];
   const relocations: string[][] = [];
   const groups: string[] = [];
   const old = (index: string | number) => (Number(index) > shift ? Number(index) - shift : Number(index));
-  for (const line of result.stdout.split('\n')) {
+  for (const line of text.split('\n')) {
     let match =
       /^ +\[ *(\d+)\] (.*?) +([A-Z0-9_+a-fx<>: ]+?) +([0-9a-f]{8,16}) ([0-9a-f]{6,}) ([0-9a-f]{6,}) ([0-9a-f]{2,}) (.*)$/.exec(
         line,
@@ -64,7 +75,6 @@ export function readelf(file: string, shift = 0): ReadelfView {
     match = /^ {3}\[ *(\d+)\] {3}(.*)$/.exec(line);
     if (match && groups.length > 0) groups[groups.length - 1] += ` ${old(match[1] as string)}:${match[2]}`;
   }
-  if (warnings.length > 0) throw new Error(`readelf ${file}: ${warnings.slice(0, 5).join('; ')}`);
   return { sections, symbols, relocations, groups };
 }
 
@@ -76,8 +86,22 @@ export const unknownNote = /unknown object file note type 1[6-8] with owner name
  * relocation's type, as on m68k, it takes symbol numbers for types; what it says of those means nothing.)
  */
 export function elflint(file: string): string[] {
-  const lines = tryRun('eu-elflint', ['--gnu-ld', file])
-    .stdout.split('\n')
+  return complaintsIn(tryRun('eu-elflint', ['--gnu-ld', file]).stdout);
+}
+
+/** What eu-elflint says of a second file alone; both are read by one call. */
+export function newComplaints(before: string, after: string): string[] {
+  const { stdout } = tryRun('eu-elflint', ['--gnu-ld', before, after]);
+  const [first, second, ...more] = `\n${stdout}`.split(/\n\n\/.*:\n/).slice(1);
+  if (first === undefined || second === undefined || more.length > 0)
+    throw new Error(`eu-elflint ${before} ${after}: ${stdout}`);
+  const known = new Set(complaintsIn(first));
+  return complaintsIn(second).filter((line) => !/^(No errors)?$/.test(line) && !known.has(line));
+}
+
+function complaintsIn(text: string): string[] {
+  const lines = text
+    .split('\n')
     .filter((line) => !line.includes('<INVALID RELOC>') && !unknownNote.test(line))
     .map((line) => line.replace(/\[ *\d+\]/g, '[]').replace(/\d+/g, 'N'));
   return [...new Set(lines)].sort();

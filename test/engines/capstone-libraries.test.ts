@@ -8,7 +8,7 @@ import { isElf } from '../../src/elf/magic.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { loadDisassemblers } from '../../src/engines/disassembler.ts';
 import { objectCode } from '../samples.ts';
-import { toolTest } from '../tools.ts';
+import { isAll, rowsOf, toolTest } from '../tools.ts';
 
 /** A direct branch in capstone's words, at the end its target; conditions, widths and registers in between. */
 const conditions = 'eq|ne|hs|cs|lo|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le|al';
@@ -25,14 +25,14 @@ function kindOf(mnemonic: string, condition: string | undefined): BranchKind {
 for (const triple of ['arm-linux-gnueabihf', 'aarch64-linux-gnu']) {
   const folder = `/usr/${triple}/lib`;
   toolTest(
-    `${triple}: every branch of the C library's archives is capstone's: place, size, kind and target`,
+    `${triple}: every branch of the C library's archives${isAll ? '' : ', of each fourth member,'} is capstone's: place, size, kind and target`,
     [join(folder, 'libc.a')],
     async (t) => {
       let [branches, instructions] = [0, 0];
       for (const name of existsSync(folder) ? readdirSync(folder).filter((n) => n.endsWith('.a')) : []) {
         const bytes = new Uint8Array(readFileSync(join(folder, name)));
         if (Buffer.from(bytes.subarray(0, 7)).toString() !== '!<arch>') continue; // libm.a may be a linker script
-        for (const member of readArchive(bytes)) {
+        for (const member of rowsOf(readArchive(bytes), 4)) {
           const content = bytes.subarray(member.offset, member.offset + member.size);
           if (member.special || !isElf(content) || !readElf(member.name, content).symtab) continue;
           const object = objectCode(content);
@@ -78,7 +78,7 @@ for (const triple of ['arm-linux-gnueabihf', 'aarch64-linux-gnu']) {
           }
         }
       }
-      assert.ok(branches > 60_000, String(branches));
+      assert.ok(branches > (isAll ? 60_000 : 12_000), String(branches));
       t.diagnostic(`${branches} branches of ${instructions} instructions`);
     },
   );

@@ -5,7 +5,7 @@ import test from 'node:test';
 import { annotate } from '../../src/annotate/passes.ts';
 import { TextpokeError } from '../../src/errors.ts';
 import { everything } from '../samples.ts';
-import { casesOf, isUnit } from '../tools.ts';
+import { casesOf, isAll } from '../tools.ts';
 import { makeCase, minimised, runCase } from './case.ts';
 import { corpus } from './corpus.ts';
 import { edited } from './edits.ts';
@@ -84,7 +84,7 @@ test('what fails is made smaller: edits that have no part in it go, long ones be
   assert.deepEqual(small.edits, [{ at: 2, insert: 'ff', times: 125 }]);
 });
 
-const cutStep = isUnit ? 640 : 64;
+const cutStep = isAll ? 64 : 640;
 
 test(`objects cut every ${cutStep} bytes are refused by annotate, and stay as they are`, () => {
   for (const name of objects) {

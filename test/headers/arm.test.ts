@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run, scratch, toolTest, tryRun } from '../tools.ts';
+import { rowsOf, run, scratch, toolTest, tryRun } from '../tools.ts';
 import { readMarkers, readRelocations, readSections, readSymbols, root } from './compilers.ts';
 
 const include = `-I${join(root, 'include')}`;
@@ -214,33 +214,45 @@ toolTest(
   'calls and tail calls of trampolines in the other state run, of functions in either state',
   [...compilers.map((compiler) => drivers[compiler][0]), 'ld.lld', 'qemu-arm'],
   (t) => {
-    for (const { flag, other } of states)
-      for (const [callee, trampoline] of [
-        [flag, other],
-        [other, other],
-        [other, flag],
-      ] as const)
-        for (const compiler of compilers)
-          for (const [code, kind] of [
-            ['-fno-pie', '-static'],
-            ['-fPIE', '-pie'],
-          ] as const) {
-            const directory = scratch(t);
-            const units = [
-              make(directory, compiler, ['-O2', code, flag], 'calls.c', calls),
-              make(directory, compiler, ['-O2', code, flag], 'tails.c', tails),
-              make(directory, compiler, ['-O2', code, trampoline], 'define.c', define),
-              make(directory, compiler, ['-O2', code, callee], 'plain.c', plain),
-            ];
-            const [driver, ...target] = drivers[compiler];
-            run(driver, [...target, kind, ...units, '-o', 'program'], directory);
-            const { status } = tryRun(
-              'qemu-arm',
-              ['-L', `/usr/${triple}`, join(directory, 'program')],
-              directory,
-            );
-            assert.equal(status, 11 + 21 + 3 + 3, [compiler, flag, trampoline, callee, kind].join(' '));
-          }
+    const all = states.flatMap(({ flag, other }) =>
+      (
+        [
+          [flag, other],
+          [other, other],
+          [other, flag],
+        ] as const
+      ).flatMap(([callee, trampoline]) =>
+        compilers.flatMap((compiler) =>
+          (
+            [
+              ['-fno-pie', '-static'],
+              ['-fPIE', '-pie'],
+            ] as const
+          ).map(([code, kind]) => ({ flag, callee, trampoline, compiler, code, kind })),
+        ),
+      ),
+    );
+    const made = new Map<string, string>();
+    for (const { flag, callee, trampoline, compiler, code, kind } of rowsOf(all, 5)) {
+      /** An object, compiled once for the same flags. */
+      const unit = (state: string, name: string, text: string) => {
+        const key = [compiler, code, state, name].join(' ');
+        const object = made.get(key) ?? make(scratch(t), compiler, ['-O2', code, state], name, text);
+        made.set(key, object);
+        return object;
+      };
+      const units = [
+        unit(flag, 'calls.c', calls),
+        unit(flag, 'tails.c', tails),
+        unit(trampoline, 'define.c', define),
+        unit(callee, 'plain.c', plain),
+      ];
+      const directory = scratch(t);
+      const [driver, ...target] = drivers[compiler];
+      run(driver, [...target, kind, ...units, '-o', 'program'], directory);
+      const { status } = tryRun('qemu-arm', ['-L', `/usr/${triple}`, join(directory, 'program')], directory);
+      assert.equal(status, 11 + 21 + 3 + 3, [compiler, flag, trampoline, callee, kind].join(' '));
+    }
   },
 );
 

@@ -1,8 +1,9 @@
 // How the tests of the headers call the compilers, and what they read back from objects: through readelf, so that
 // nothing here depends on the project's own reader.
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { once } from '../e2e/programs.ts';
 import { run, tryRun } from '../tools.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -41,6 +42,25 @@ export function compile(
   );
 }
 
+/**
+ * The objects of some samples (names of sources), with no warning allowed: each is compiled once in a file of tests,
+ * those that are new by one call.
+ */
+export function sampleObjects(
+  language: Language,
+  flags: readonly string[],
+  sources: readonly string[],
+): string[] {
+  const directory = once(JSON.stringify([language, flags]), mkdirSync);
+  const objectOf = (source: string) => join(directory, source.replace(/\.c(pp)?$/, '.o'));
+  const missing = sources.filter((source) => !existsSync(objectOf(source)));
+  if (missing.length > 0) {
+    const paths = missing.map((source) => join(sampleSources, source));
+    compile(language, flags, paths, directory);
+  }
+  return sources.map(objectOf);
+}
+
 /** The compiler's diagnostics for a piece of source that includes every header; null when it is accepted. */
 export function complaint(
   language: Language,
@@ -56,6 +76,27 @@ export function complaint(
   return result.status === 0 ? null : result.stderr;
 }
 
+const read = { file: '', sections: '', relocations: '', symbols: '' };
+
+/** What readelf prints of a file, in parts; the last file's is kept, for it is asked for all of them. */
+function readelf(file: string): typeof read {
+  const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+  const key = [file, dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  if (read.file !== key) {
+    const text = run('readelf', ['-SrsW', file]);
+    const at = (heading: RegExp) => {
+      const found = text.search(heading);
+      return found < 0 ? text.length : found;
+    };
+    const symbols = at(/^Symbol table '/m);
+    const relocations = Math.min(at(/^Relocation section '/m), symbols);
+    const parts = [text.slice(0, relocations), text.slice(relocations, symbols), text.slice(symbols)];
+    [read.sections, read.relocations, read.symbols] = parts as [string, string, string];
+    read.file = key;
+  }
+  return read;
+}
+
 export interface Section {
   readonly index: number;
   readonly name: string;
@@ -69,7 +110,7 @@ export interface Section {
 export function readSections(file: string): Section[] {
   const row =
     /^ *\[ *(\d+)\] (\S*) +([A-Z_]\S*) +[0-9a-f]{8,16} ([0-9a-f]+) ([0-9a-f]+) [0-9a-f]{2} +([A-Za-z]*) /gm;
-  return [...run('readelf', ['-SW', file]).matchAll(row)].map((m) => ({
+  return [...readelf(file).sections.matchAll(row)].map((m) => ({
     index: Number(m[1]),
     name: m[2]!,
     type: m[3]!,
@@ -94,7 +135,8 @@ export interface Symbol {
 export function readSymbols(file: string, dynamic = false): Symbol[] {
   const row =
     /^ *\d+: ([0-9a-f]+) +(\d+|0x[0-9a-f]+) (\S+) +(\S+) +(\S+) +(?:\[[^\]]*\] )?(\S+) (\S*)(?:@\S+)?(?: \(\d+\))?$/gm;
-  return [...run('readelf', [dynamic ? '--dyn-syms' : '-s', '-W', file]).matchAll(row)].map((m) => ({
+  const table = dynamic ? run('readelf', ['--dyn-syms', '-W', file]) : readelf(file).symbols;
+  return [...table.matchAll(row)].map((m) => ({
     value: Number.parseInt(m[1]!, 16),
     size: Number(m[2]),
     type: m[3]!,
@@ -119,7 +161,7 @@ export interface Relocation {
 export function readRelocations(file: string): Relocation[] {
   const relocations: Relocation[] = [];
   let section = '';
-  for (const line of run('readelf', ['-rW', file]).split('\n')) {
+  for (const line of readelf(file).relocations.split('\n')) {
     const heading = /^Relocation section '\.rela?(\.\S+)'/.exec(line);
     if (heading) section = heading[1]!;
     const row = /^([0-9a-f]{16}) +[0-9a-f]+ (R_\S+) +(?:[0-9a-f]{16} (\S+) ([+-]) )?([0-9a-f]+)$/.exec(line);

@@ -4,15 +4,14 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expected, units } from '../e2e/programs.ts';
-import { run, scratch, toolTest } from '../tools.ts';
+import { longTest, run, scratch, toolTest, turnOf } from '../tools.ts';
 import {
-  compile,
   type Language,
   readMarkers,
   readRelocations,
   readSections,
   readSymbols,
-  sampleSources,
+  sampleObjects,
 } from './compilers.ts';
 
 interface Machine {
@@ -85,6 +84,11 @@ const flagSets = [
   ['-Os', '-fPIE', '-ffunction-sections', '-fdata-sections'],
   ['-O3', '-fPIC', '-fno-plt'],
 ];
+const programs = [
+  ['-O0', '-fPIE', '-pie'],
+  ['-O2', '-fno-pie', '-static'],
+  ['-Os', '-fPIE', '-pie'],
+] as const;
 /** What the sample's keys start with: likely and unlikely of a true and of a false key. */
 const sites: Record<string, string> = {
   on_key: 'likely nop,unlikely jump',
@@ -94,9 +98,12 @@ const sites: Record<string, string> = {
 const elements = (machine: Machine, word: number) =>
   [machine.member, 'off_keys', `off_keys+${4 * word}`, `on_keys+${2 * word}`].sort();
 
+/** Counts compilers of machines. */
+let turns = 0;
 for (const machine of machines) {
   const word = machine.name === 'AArch64' ? 8 : 4;
   for (const language of languagesOf(machine)) {
+    const turn = turns++;
     const isClang = language.compiler.startsWith('clang');
     const isGccOfArm = word === 4 && !isClang;
     /** gcc may know a key by a section anchor, which is no constant (static_key.h). */
@@ -109,11 +116,10 @@ for (const machine of machines) {
     toolTest(
       `each site has its marker pair inside one instruction, which is that of its key's initial value: ${who}`,
       [language.compiler, 'readelf'],
-      (t) => {
-        for (const flags of flagSets) {
-          const directory = scratch(t);
-          compile(language, flagsFor(flags), [join(sampleSources, 'branch.c')], directory);
-          const markers = readMarkers(join(directory, 'branch.o'));
+      () => {
+        for (const flags of turnOf(flagSets, turn)) {
+          const [object] = sampleObjects(language, flagsFor(flags), ['branch.c']) as [string];
+          const markers = readMarkers(object);
           assert.ok(markers.length >= 13, flags.join(' '));
           const found: Record<string, Set<string>> = {};
           for (const { key, branch, bytes, site } of markers) {
@@ -138,17 +144,15 @@ for (const machine of machines) {
     toolTest(
       `trampolines jump or return and carry their signature, local ones too: ${who}`,
       [language.compiler, 'readelf'],
-      (t) => {
+      () => {
         const { size, jumps, returns, rest, relocation, throughKey } = machine.trampoline;
-        for (const flags of flagSets) {
-          const directory = scratch(t);
-          const sources = ['call.c', 'local.c'].map((source) => join(sampleSources, source));
-          compile(language, flagsFor(flags), sources, directory);
-          for (const [file, names] of [
-            ['call.o', ['math', 'notify', 'probe']],
-            ['local.o', ['local_work', 'local_hook', 'local_zero']],
+        for (const flags of turnOf(flagSets, turn + 2)) {
+          const objects = sampleObjects(language, flagsFor(flags), ['call.c', 'local.c']);
+          const [call, local] = objects as [string, string];
+          for (const [object, names] of [
+            [call, ['math', 'notify', 'probe']],
+            [local, ['local_work', 'local_hook', 'local_zero']],
           ] as const) {
-            const object = join(directory, file);
             const text = readSections(object).find((s) => s.name === '.static_call.text')!;
             const contents = readFileSync(object).subarray(text.offset, text.offset + text.size);
             const relocations = readRelocations(object).filter((r) => r.section === '.static_call.text');
@@ -176,27 +180,23 @@ for (const machine of machines) {
                 symbols.some(
                   (s) => s.section === String(index) && s.value === 0 && /^\$[xat](\.|$)/.test(s.name),
                 ),
-                `${name} of ${file} begins with a mapping symbol: ${flags.join(' ')}`,
+                `${name} of ${object} begins with a mapping symbol: ${flags.join(' ')}`,
               );
           }
         }
       },
     );
 
-    toolTest(
+    // Each machine and each compiler has its turn.
+    (turn % 3 === 0 ? toolTest : longTest)(
       `the sample program runs unannotated, static and as PIE: ${who}`,
       [language.compiler, machine.emulator, 'readelf', ...(isClang ? ['ld.lld'] : [])],
       (t) => {
-        for (const [level, code, kind] of [
-          ['-O0', '-fPIE', '-pie'],
-          ['-O2', '-fno-pie', '-static'],
-          ['-Os', '-fPIE', '-pie'],
-        ] as const) {
+        for (const [level, code, kind] of turnOf(programs, turn)) {
           const directory = scratch(t);
-          const sources = units.map((unit) => join(sampleSources, `${unit}.c`));
-          compile(language, flagsFor([level, code]), sources, directory);
+          const sources = units.map((unit) => `${unit}.c`);
+          const objects = sampleObjects(language, flagsFor([level, code]), sources);
           const linker = isClang ? [`--target=${machine.triple}`, '-fuse-ld=lld'] : [];
-          const objects = units.map((unit) => `${unit}.o`);
           run(language.compiler, [...linker, kind, ...objects, '-o', 'program'], directory);
           const output = run(machine.emulator, [
             ...['-L', `/usr/${machine.triple}`],

@@ -2,28 +2,26 @@
 // trampolines of the right form, one mark on a lock that must stay.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { scratch, toolTest } from '../tools.ts';
+import { toolTest, turnOf } from '../tools.ts';
 import {
-  compile,
   everyCompiler,
   languages,
   readMarkers,
   readRelocations,
   readSections,
   readSymbols,
-  sampleSources,
+  sampleObjects,
 } from './compilers.ts';
 
 const nop = '0f1f440000'; // nopl 0(%rax,%rax,1)
 const jump = 'e9'; // jmp rel32
 
 const flagSets = [
-  ['-O0', '-fno-pie'],
-  ['-O0', '-fPIC'],
   ['-O2', '-fPIC'],
-  ['-O2', '-fno-pie', '-ffunction-sections', '-fdata-sections'],
+  ['-O0', '-fPIC'],
   ['-Os', '-fPIE'],
+  ['-O0', '-fno-pie'],
+  ['-O2', '-fno-pie', '-ffunction-sections', '-fdata-sections'],
   ['-O3', '-fPIC', '-fno-plt', '-fcf-protection'],
 ];
 
@@ -79,23 +77,20 @@ function sourceName(key: string): string {
   return key.replace(/^.*?((?:inner|local)_key|device\+8)(?:\.\d+)?$/, '$1');
 }
 
-for (const language of languages) {
+for (const [turn, language] of languages.entries()) {
   toolTest(
     `each site has its marker pair and the instruction of its key's initial value: ${language.name}`,
     [language.compiler, 'readelf'],
-    (t) => {
-      for (const flags of flagSets) {
-        const directory = scratch(t);
+    () => {
+      for (const flags of turnOf(flagSets, turn)) {
         const taken = samples.filter((s) => s.source.endsWith('.c') || language.flags.includes('c++'));
-        compile(
+        const objects = sampleObjects(
           language,
           flags,
-          taken.map((s) => join(sampleSources, s.source)),
-          directory,
+          taken.map((s) => s.source),
         );
-        for (const { source, sites } of taken) {
-          const object = join(directory, source.replace(/\.c(pp)?$/, '.o'));
-          const found = readMarkers(object).map((m) => {
+        for (const [i, { source, sites }] of taken.entries()) {
+          const found = readMarkers(objects[i] as string).map((m) => {
             const bytes = m.bytes.toString('hex');
             const kind = bytes === nop ? 'nop' : bytes.startsWith(jump) ? 'jump' : bytes;
             return `${sourceName(m.key)} ${m.branch} ${kind}`;
@@ -106,19 +101,12 @@ for (const language of languages) {
     },
   );
 
-  toolTest(`keys stand in PROGBITS sections and are hidden: ${language.name}`, [language.compiler], (t) => {
-    for (const flags of flagSets) {
-      const directory = scratch(t);
+  toolTest(`keys stand in PROGBITS sections and are hidden: ${language.name}`, [language.compiler], () => {
+    for (const flags of turnOf(flagSets, turn)) {
       const sources = ['branch.c', 'call.c', 'key-def.c', 'local.c'];
-      compile(
-        language,
-        flags,
-        sources.map((s) => join(sampleSources, s)),
-        directory,
-      );
       let keys = 0;
-      for (const source of sources) {
-        const object = join(directory, source.replace('.c', '.o'));
+      for (const [i, object] of sampleObjects(language, flags, sources).entries()) {
+        const source = sources[i];
         const sections = readSections(object);
         for (const symbol of readSymbols(object)) {
           if (!/_keys?\b|shared_(true|false)|__SCK__/.test(symbol.name) || symbol.type !== 'OBJECT') continue;
@@ -138,15 +126,13 @@ for (const language of languages) {
   toolTest(
     `trampolines are eight bytes that end in their signature, local ones too: ${language.name}`,
     [language.compiler],
-    (t) => {
-      for (const flags of flagSets) {
-        const directory = scratch(t);
-        compile(language, flags, [join(sampleSources, 'call.c'), join(sampleSources, 'local.c')], directory);
-        for (const [file, binding, names] of [
-          ['call.o', 'GLOBAL', { math: 'add_one', notify: null, probe: '__static_call_return0' }],
-          ['local.o', 'LOCAL', { local_work: 'work', local_hook: null, local_zero: '__static_call_return0' }],
+    () => {
+      for (const flags of turnOf(flagSets, turn)) {
+        const [call, local] = sampleObjects(language, flags, ['call.c', 'local.c']) as [string, string];
+        for (const [object, binding, names] of [
+          [call, 'GLOBAL', { math: 'add_one', notify: null, probe: '__static_call_return0' }],
+          [local, 'LOCAL', { local_work: 'work', local_hook: null, local_zero: '__static_call_return0' }],
         ] as const) {
-          const object = join(directory, file);
           const text = readSections(object).find((s) => s.name === '.static_call.text')!;
           const contents = readFileSync(object).subarray(text.offset, text.offset + text.size);
           const relocations = readRelocations(object).filter((r) => r.section === '.static_call.text');
@@ -176,11 +162,9 @@ for (const language of languages) {
   toolTest(
     `a lock that must stay carries its mark on the F0 byte: ${language.name}`,
     [language.compiler],
-    (t) => {
-      for (const flags of flagSets) {
-        const directory = scratch(t);
-        compile(language, flags, [join(sampleSources, 'lock.c')], directory);
-        const object = join(directory, 'lock.o');
+    () => {
+      for (const flags of turnOf(flagSets, turn)) {
+        const [object] = sampleObjects(language, flags, ['lock.c']) as [string];
         const marks = readRelocations(object).filter((r) => r.symbol === '__textpoke_keep_lock');
         assert.equal(marks.length, 1);
         const home = readSections(object).find((s) => s.name === marks[0]!.section)!;
@@ -192,11 +176,10 @@ for (const language of languages) {
   );
 }
 
-toolTest('a key that only another unit defines keeps its symbol', everyCompiler, (t) => {
+toolTest('a key that only another unit defines keeps its symbol', everyCompiler, () => {
   for (const language of languages) {
-    const directory = scratch(t);
-    compile(language, ['-O2', '-fPIC'], [join(sampleSources, 'key-use.c')], directory);
-    const undefinedNames = readSymbols(join(directory, 'key-use.o'))
+    const [object] = sampleObjects(language, ['-O2', '-fPIC'], ['key-use.c']) as [string];
+    const undefinedNames = readSymbols(object)
       .filter((s) => s.section === 'UND' && s.name !== '')
       .map((s) => s.name)
       .sort();

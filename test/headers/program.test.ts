@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { run, scratch, toolTest } from '../tools.ts';
+import { run, scratch, toolTest, turnOf } from '../tools.ts';
 import { compile, everyCompiler, languages, readSections, root, sampleSources } from './compilers.ts';
 
 const units = ['main', 'branch', 'call', 'lock', 'local', 'local2', 'key-def', 'key-use'];
@@ -70,14 +70,14 @@ const builds: readonly Build[] = [
   },
 ];
 
-for (const language of languages) {
-  for (const build of builds) {
+for (const [first, language] of languages.entries()) {
+  for (const [second, build] of builds.entries()) {
     toolTest(
       `the sample program runs unannotated: ${language.name}, ${build.name}`,
       [language.compiler, 'ld.bfd', 'ld.lld'],
       (t) => {
         const directory = scratch(t);
-        for (const level of levels) {
+        for (const level of turnOf(levels, first + second)) {
           const sub = join(directory, level);
           mkdirSync(sub);
           compile(
@@ -87,7 +87,7 @@ for (const language of languages) {
             sub,
           );
           const objects = units.map((unit) => join(sub, `${unit}.o`));
-          for (const linker of linkers) {
+          for (const linker of turnOf(linkers, second)) {
             const program = join(sub, linker);
             const link = (args: string[]) => run(language.compiler, [`-fuse-ld=${linker}`, ...args]);
             build.link(link, objects, program);

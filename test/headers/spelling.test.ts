@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run, scratch, toolTest, tryRun } from '../tools.ts';
+import { run, scratch, toolTest, tryRun, turnOf } from '../tools.ts';
 import { compile, complaint, everyCompiler, type Language, languages, readSymbols } from './compilers.ts';
 
 const includes = `#include "textpoke/lock.h"
@@ -108,11 +108,11 @@ for (const language of languages) {
     [language.compiler],
     (t) => {
       const directory = scratch(t);
-      for (const { name, source, only, flags } of accepted) {
+      for (const [turn, { name, source, only, flags }] of accepted.entries()) {
         if (only !== undefined && (only === 'C') !== isC(language)) continue;
         const file = join(directory, 'accepted.c');
         writeFileSync(file, `${includes}${source}\n`);
-        for (const set of flags ?? pic) {
+        for (const set of turnOf(flags ?? pic, turn + languages.indexOf(language))) {
           assert.doesNotThrow(() => compile(language, set, [file], directory), `${name} ${set.join(' ')}`);
         }
       }
@@ -189,9 +189,9 @@ for (const language of languages) {
   toolTest(`misuse is a compile-time error: ${language.name}`, [language.compiler], (t) => {
     const directory = scratch(t);
     const file = join(directory, 'refused.c');
-    for (const { name, source, says, flags } of refused) {
+    for (const [turn, { name, source, says, flags }] of refused.entries()) {
       writeFileSync(file, `${includes}${source}\n`);
-      for (const level of ['-O0', '-O2']) {
+      for (const level of turnOf(['-O0', '-O2'], turn + languages.indexOf(language))) {
         const said = complaint(language, [level, ...(flags ?? [])], file, directory);
         assert.match(said ?? 'accepted', says, `${name} ${level}`);
       }
@@ -243,7 +243,7 @@ toolTest(
         writeFileSync(join(directory, `${name}.c`), source);
         compile(language, ['-O2', '-fPIC'], [join(directory, `${name}.c`)], directory);
       }
-      for (const linker of ['bfd', 'lld']) {
+      for (const linker of turnOf(['bfd', 'lld'], languages.indexOf(language))) {
         const library = join(directory, 'library.so');
         const link = [`-fuse-ld=${linker}`];
         run(language.compiler, [...link, '-shared', join(directory, 'exporter.o'), '-o', library]);

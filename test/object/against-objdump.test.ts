@@ -92,6 +92,22 @@ function objdumpOf(sample: string): string {
   return /^(arm|thumb)/.test(sample) ? 'arm-linux-gnueabihf-objdump' : 'objdump';
 }
 
+const listings = new Map<string, string>();
+
+/** What objdump prints of a sample; it is asked once for all that it reads. */
+function listingOf(sample: string): string {
+  if (!listings.has(sample)) {
+    const objdump = objdumpOf(sample);
+    const read = samples.filter((one) => objdumpOf(one) === objdump);
+    const texts = run(objdump, ['-drwz', ...read.map((one) => join(objects, one))]).split(
+      /^.*: +file format .*$/m,
+    );
+    assert.equal(texts.length, read.length + 1);
+    for (const [i, one] of read.entries()) listings.set(one, texts[i + 1] as string);
+  }
+  return listings.get(sample) as string;
+}
+
 let calls = 0;
 let branches = 0;
 let locks = 0;
@@ -101,7 +117,7 @@ for (const sample of samples) {
     const path = join(objects, sample);
     const bytes = new Uint8Array(readFileSync(path));
     const result = annotate(sample, bytes, everything).bytes ?? bytes;
-    const seen = readListing(run(objdump, ['-drwz', path]));
+    const seen = readListing(listingOf(sample));
     assert.deepEqual(listed(result, staticCallSites).sort(), seen.calls.sort());
     assert.deepEqual(listed(result, smpLocks).sort(), seen.locks.sort());
     // The kernel's objects bring their entries, and no markers.

@@ -36,7 +36,7 @@ import { banner, core, kdump, kernelBytes, run } from '../memory/dumps.ts';
 import { makeKernel } from '../memory/kernel/made.ts';
 import { annotated, imageOf, linkedBytes, programUnits, samplePath } from '../samples.ts';
 import { flipped, seeded } from '../seeded.ts';
-import { casesOf, isUnit } from '../tools.ts';
+import { casesOf, isAll } from '../tools.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const docs = join(root, 'docs');
@@ -152,8 +152,8 @@ async function askAll(t: TestContext, image: string): Promise<void> {
   await document(t, 'diff', 'diff', '--format', 'json', image, up);
 }
 
-// In the loop of unit tests those of the common options.
-for (const set of sets.filter((name) => !isUnit || /-O2(-g)?$/.test(name))) {
+// All of them under npm run test:all, else those of the common options.
+for (const set of sets.filter((name) => isAll || /-O2(-g)?$/.test(name))) {
   test(`what annotate, dump, boot, verify and diff print of ${set} is as the schemas have it`, async (t) => {
     const paths = copies(set);
     await document(t, 'annotate', 'annotate', '--dry-run', '--relative', '--json', ...paths);
