@@ -1,0 +1,41 @@
+// A pass: one step of a kernel's patching, replayed over the expected text.
+import type { Image } from '../image/image.ts';
+import type { Texts } from './expected.ts';
+import type { TextKind } from './kind.ts';
+
+/** What a pass is told: an image or a module, relocated to where it runs or not, and what is known of the machine. */
+export interface TextSubject<State> {
+  /** The linked image (its tables, its symbols): the file's bytes. */
+  readonly image: Image;
+  /** What is linked at A runs at A + slide. */
+  readonly slide: number;
+  /** As linked; a pass may write to other stretches than .text: replacements (.altinstr_replacement) are patched too. */
+  readonly texts: Texts;
+  /** What the machine of these texts tells of itself (src/text/x86-64/state.ts and so on). */
+  readonly state: State;
+}
+
+/** Something that a pass cannot replay, or that is wrong: never passed over without a word. */
+export interface PassNote {
+  /** As linked; undefined for a whole table. */
+  readonly address?: number;
+  /** `wrong`: the table or an input is not what it must be. `left`: it is right, and not replayed. */
+  readonly severity: 'wrong' | 'left';
+  readonly message: string;
+  /** The input that it depends on, such as `x86_return_thunk`. */
+  readonly input?: string;
+}
+
+export interface PassResult {
+  /** Entries of the table that were looked at. */
+  readonly sites: number;
+  readonly notes: readonly PassNote[];
+}
+
+export interface TextPass<State> {
+  readonly kind: TextKind;
+  /** What a person calls the step: `returns`. */
+  readonly name: string;
+  /** Replays it; undefined where this kernel has no such table. Errors: `table-malformed` for a table that no kernel has. */
+  run(subject: TextSubject<State>): PassResult | undefined;
+}
