@@ -25,6 +25,7 @@ const rooms = [
   ['link/'],
   ['boot/'],
   ['memory/'],
+  ['text/'],
   ['verify/'],
   ['dump/'],
   ['diff/'],
