@@ -1,0 +1,72 @@
+// Replays what an x86-64 kernel made of its text, and compares the memory with it.
+import type { Image } from '../../image/image.ts';
+import type { RelocationLists } from '../../kernel/relocation-lists.ts';
+import type { RunningKernel } from '../../memory/kernel/kernel.ts';
+import { type ComparedText, compareText } from '../compare.ts';
+import type { ExpectedText } from '../expected.ts';
+import type { TextKind } from '../kind.ts';
+import type { PassNote, TextPass } from '../pass.ts';
+import { ReplayImage } from '../replay-image.ts';
+import { keptText, textsOf } from '../texts.ts';
+import { keyedPasses } from './keyed.ts';
+import { x86Passes } from './passes.ts';
+import { relocation } from './relocation.ts';
+import { readX86State, type X86State } from './state.ts';
+
+/** A pass that was made. */
+export interface PassDone {
+  readonly kind: TextKind;
+  readonly name: string;
+  readonly sites: number;
+}
+
+export interface ReplayedText {
+  readonly compared: ComparedText;
+  readonly text: ExpectedText;
+  readonly passes: readonly PassDone[];
+  readonly notes: readonly PassNote[];
+}
+
+/**
+ * The text of a running kernel against what must have become of the file's; undefined for a kernel without the bounds of its
+ * text. Errors: `table-malformed`, `memory-malformed`.
+ */
+export function replayX86Text(
+  image: Image,
+  running: RunningKernel,
+  lists: RelocationLists | undefined,
+): ReplayedText | undefined {
+  const { place } = running;
+  const texts = textsOf(image);
+  const kept = keptText(image, texts);
+  if (!kept) return undefined;
+  const state = readX86State(image, running);
+  const replay = new ReplayImage(image, place, texts);
+  const keyed = keyedPasses(image, { replay, isFunction: functionsOf(image, running) });
+  const subject = { image, slide: place.slide, texts, state };
+  const notes: PassNote[] = [...state.notes];
+  const done: PassDone[] = [];
+  const passes: readonly TextPass<X86State>[] = [relocation(lists), ...x86Passes(state, keyed)];
+  for (const { kind, name, run } of passes) {
+    const result = run(subject);
+    if (!result) continue;
+    for (const note of result.notes) notes.push(note);
+    const at = done.findIndex((one) => one.name === name);
+    if (at < 0) done.push({ kind, name, sites: result.sites });
+  }
+  const compared = compareText(kept.text, kept.length, place.memory, place.offset);
+  return { compared, text: kept.text, passes: done, notes };
+}
+
+/** Functions of the image, and what lies in memory of a module. */
+function functionsOf(image: Image, { place, list }: RunningKernel): (address: number) => boolean {
+  return (address) => {
+    if (image.codeAt(address)) return image.symbolAt(address)?.offset === 0;
+    const runs = address + place.slide;
+    return (
+      list?.modules.some(({ memory }) =>
+        memory.some(({ start, size }) => runs >= start && runs < start + size),
+      ) ?? false
+    );
+  };
+}
