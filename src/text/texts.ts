@@ -1,13 +1,20 @@
 // The stretches of an image that hold code, and those among them that a kernel keeps.
-import { SHF_ALLOC, SHF_EXECINSTR, SHT_NOBITS } from '../elf/constants.ts';
+import { SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS } from '../elf/constants.ts';
 import type { Image } from '../image/image.ts';
 import { ExpectedText, Texts } from './expected.ts';
 
-/** A text for each section of code: what replaces other code is there too, and what is freed after start-up. */
+/**
+ * A text for each section of code: what replaces other code is there too, and what is freed after start-up. A section that may
+ * be written to holds data (.data since 6.18, in which kexec has code that it copies before it runs).
+ */
 export function textsOf(image: Image): Texts {
   const stretches: ExpectedText[] = [];
   for (const { name, addr, size, flags, type } of image.file.sections) {
-    const isCode = (flags & SHF_ALLOC) !== 0 && (flags & SHF_EXECINSTR) !== 0 && type !== SHT_NOBITS;
+    const isCode =
+      (flags & SHF_ALLOC) !== 0 &&
+      (flags & SHF_EXECINSTR) !== 0 &&
+      (flags & SHF_WRITE) === 0 &&
+      type !== SHT_NOBITS;
     if (!isCode || size === 0 || image.fileOffset(addr, size) === undefined) continue;
     if (stretches.some((text) => addr < text.end && text.start < addr + size)) continue;
     stretches.push(new ExpectedText(name, addr, image.read(addr, size)));

@@ -1,7 +1,8 @@
 // Constants that a kernel writes into its own code at start-up (arch/x86/include/asm/runtime-const.h, since 6.11): sections
 // runtime_ptr_NAME, runtime_shift_NAME and runtime_mask_NAME list the fields that hold what the variable NAME holds.
 import { ByteView } from '../../bytes/view.ts';
-import type { PassNote, PassResult, TextPass } from '../pass.ts';
+import type { PassNote, PassResult, TextPass, TextSubject } from '../pass.ts';
+import { leadsRight } from './nameless.ts';
 import type { X86State } from './state.ts';
 
 /** Bytes of the variable, and of the field in the code. */
@@ -18,7 +19,8 @@ const mostShift = 63;
 export const constants: TextPass<X86State> = {
   kind: 'constant',
   name: 'run-time constants',
-  run({ image, texts, state }): PassResult | undefined {
+  run(subject): PassResult | undefined {
+    const { image, texts, state } = subject;
     const notes: PassNote[] = [];
     let sites = 0;
     let isThere = false;
@@ -27,14 +29,18 @@ export const constants: TextPass<X86State> = {
       if (type === undefined || size < 4) continue;
       isThere = true;
       const form = forms[type as keyof typeof forms];
-      const value = state.bytes(variable, form.variable)?.subarray(0, form.field);
+      const view = new ByteView(image.read(addr, size), true);
+      const value =
+        image.symbols.addressOf(variable) === undefined && type === 'ptr'
+          ? namelessValue(subject, variable, addr + view.s32(0))
+          : state.bytes(variable, form.variable)?.subarray(0, form.field);
       if (!value) {
-        notes.push({ severity: 'left', message: `the variable ${variable} is not known`, input: variable });
+        const message = `what ${variable} holds is not known, so ${size >> 2} places are not replayed`;
+        notes.push({ severity: 'left', message, input: variable });
         continue;
       }
       if (type === 'shift' && (value[0] as number) > mostShift)
         notes.push({ severity: 'wrong', message: `${variable} shifts by ${value[0]} bits`, input: variable });
-      const view = new ByteView(image.read(addr, size), true);
       for (let at = 0; at + 4 <= size; at += 4) {
         const place = addr + at + view.s32(at);
         const text = texts.holding(place, form.field);
@@ -46,3 +52,18 @@ export const constants: TextPass<X86State> = {
     return isThere ? { sites, notes } : undefined;
   },
 };
+
+/** What stands at a place in memory, if it leads to what the variable must lead to. */
+function namelessValue(
+  { image, state, slide }: TextSubject<X86State>,
+  variable: string,
+  place: number,
+): Uint8Array | undefined {
+  const pointer = state.reader.word(place + slide);
+  if (pointer === undefined) return undefined;
+  const at = (symbol: string) => {
+    const address = image.symbols.addressOf(symbol);
+    return address === undefined ? undefined : address + slide;
+  };
+  return leadsRight(state, at, variable, pointer) ? state.reader.bytes(place + slide, 8)?.slice() : undefined;
+}

@@ -21,6 +21,13 @@ import type { X86State } from './state.ts';
 
 type Subject = TextSubject<X86State>;
 
+/** ret; int3; int3; int3; int3: what a kernel writes that returns through no thunk, or does not yet. */
+const bareReturn = Uint8Array.of(0xc3, 0xcc, 0xcc, 0xcc, 0xcc);
+const earlyForms =
+  'it was patched before the kernel had chosen what it returns through or whether it counts calls, and not again';
+const nullForms =
+  'a call of NULL returns as the linker left it, or as the kernel returned when the call became NULL: before it chose a thunk, or later';
+
 /** What the passes of keys are told besides. */
 export interface Keyed {
   /** Code as it must be, data of the memory. */
@@ -57,8 +64,12 @@ export function keyedPasses(image: Image, { replay, isFunction }: Keyed): KeyedP
       name: 'static calls',
       run: (subject) => {
         const now = program(subject);
-        return keyedSites(subject, 'static-call', now.sites.of(staticCall), (site) =>
-          staticCall.demand?.(now, site, { state: 'booted' }),
+        return keyedSites(
+          subject,
+          'static-call',
+          now.sites.of(staticCall),
+          (site) => staticCall.demand?.(now, site, { state: 'booted' }),
+          (site, bytes) => earlyReturn(now, site, bytes),
         );
       },
     },
@@ -86,6 +97,7 @@ function keyedSites<S extends KeyedSite>(
   kind: TextKind,
   sites: readonly S[],
   demandOf: (site: S) => Demand | undefined,
+  early: (site: S, bytes: Uint8Array) => readonly Uint8Array[] = () => [],
 ): PassResult {
   const notes: PassNote[] = [];
   let count = 0;
@@ -103,22 +115,26 @@ function keyedSites<S extends KeyedSite>(
       const [bytes, ...others] = demand.right;
       const text = texts.holding(address, bytes.length);
       if (!text) continue;
-      const before = text.at(address, bytes.length).slice();
       text.write(address, bytes, kind);
-      for (const other of others)
-        text.accept({
-          address,
-          bytes: other.slice(),
-          kind,
-          why: 'it was patched before the kernel was done with its start-up',
-        });
-      void before;
+      for (const other of [...others, ...early(site, bytes)])
+        text.accept({ address, bytes: other.slice(), kind, why: earlyForms });
     } catch (error) {
       if (!(error instanceof TextpokeError) || error.code === 'defect') throw error;
       notes.push({ severity: 'left', address, message: error.message, input: image.describe(key) });
     }
   }
   return { sites: count, notes };
+}
+
+/** Without a second pass over static calls, a tail call of NULL stays the bare return that it became at first. */
+function earlyReturn(
+  { image, profile, support }: Program,
+  { key }: KeyedSite,
+  bytes: Uint8Array,
+): readonly Uint8Array[] {
+  const isThunk = bytes[0] === 0xe9 && support.returnThunk !== undefined;
+  const isNull = isThunk && image.readPointer(key).kind === 'address' && image.readWord(key) === 0;
+  return isNull && !profile.forceReinit ? [bareReturn] : [];
 }
 
 function trampolines(
@@ -157,21 +173,29 @@ function replayTrampoline(
   value: CallValue,
   address: number,
   bytes: Uint8Array,
-  { image }: Program,
+  program: Program,
 ): void {
   const text = texts.holding(address, bytes.length);
   if (!text) return;
   const before = text.at(address, bytes.length).slice();
   if (sameBytes(before, bytes)) return;
-  const wasNull = value.kind === 'null' && image.instructionAt(address).kind === 'return';
-  if (wasNull)
-    text.accept({
-      address,
-      bytes,
-      kind: 'trampoline',
-      why: 'the call was NULL from the start, or became so',
-    });
-  else text.write(address, bytes, 'trampoline');
+  if (value.kind !== 'null') {
+    text.write(address, bytes, 'trampoline');
+    return;
+  }
+  if (!isReturn(program, before, address)) text.write(address, bytes, 'trampoline');
+  for (const other of [bytes, bareReturn])
+    if (!sameBytes(other, text.at(address, other.length)))
+      text.accept({ address, bytes: other, kind: 'trampoline', why: nullForms });
+}
+
+/** What a trampoline that was NULL from the start begins with. */
+function isReturn({ image, support }: Program, bytes: Uint8Array, address: number): boolean {
+  const { kind, displacement } = image.instructionsAt(address).readInstruction(bytes, 0, address);
+  if (kind === 'return') return true;
+  const to = address + displacement;
+  const thunks = [support.returnThunk, support.returnStub, image.symbols.addressOf('__x86_return_thunk')];
+  return kind === 'jump' && thunks.includes(to);
 }
 
 function locks({ state, texts, image }: Subject, program: Program): PassResult | undefined {

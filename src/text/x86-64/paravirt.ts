@@ -9,6 +9,8 @@ import type { X86State } from './state.ts';
 
 /** struct paravirt_patch_site: a pointer, the number of the operation, the length of the code. */
 const entrySize = 16;
+/** Bytes of it that say something: there is no fill behind the last one. */
+const usedSize = 10;
 const CALL_REL32 = 0xe8;
 const JMP_REL32 = 0xe9;
 
@@ -50,7 +52,7 @@ export const paravirt: TextPass<X86State> = {
     const held = new ByteView(operations, true);
     const patch = patcher(subject);
     let sites = 0;
-    for (let at = 0; at + entrySize <= size; at += entrySize) {
+    for (let at = 0; at + usedSize <= size; at += entrySize) {
       const address = view.s64(at);
       const type = view.u8(at + 8);
       const length = view.u8(at + 9);
