@@ -1,6 +1,7 @@
 // Constants that a kernel writes into its own code at start-up (arch/x86/include/asm/runtime-const.h, since 6.11): sections
 // runtime_ptr_NAME, runtime_shift_NAME and runtime_mask_NAME list the fields that hold what the variable NAME holds.
 import { ByteView } from '../../bytes/view.ts';
+import type { Image } from '../../image/image.ts';
 import type { PassNote, PassResult, TextPass, TextSubject } from '../pass.ts';
 import { leadsRight } from './nameless.ts';
 import type { X86State } from './state.ts';
@@ -32,7 +33,7 @@ export const constants: TextPass<X86State> = {
       const view = new ByteView(image.read(addr, size), true);
       const value =
         image.symbols.addressOf(variable) === undefined && type === 'ptr'
-          ? namelessValue(subject, variable, addr + view.s32(0))
+          ? namelessValue(subject, variable, keptPlace(image, addr, view))
           : state.bytes(variable, form.variable)?.subarray(0, form.field);
       if (!value) {
         const message = `what ${variable} holds is not known, so ${size >> 2} places are not replayed`;
@@ -53,14 +54,23 @@ export const constants: TextPass<X86State> = {
   },
 };
 
+/** The first place that the kernel keeps. */
+function keptPlace(image: Image, table: number, view: ByteView): number | undefined {
+  for (let at = 0; at + 4 <= view.bytes.length; at += 4) {
+    const place = table + at + view.s32(at);
+    if (!image.isInitText(place)) return place;
+  }
+  return undefined;
+}
+
 /** What stands at a place in memory, if it leads to what the variable must lead to. */
 function namelessValue(
   { image, state, slide }: TextSubject<X86State>,
   variable: string,
-  place: number,
+  place: number | undefined,
 ): Uint8Array | undefined {
-  const pointer = state.reader.word(place + slide);
-  if (pointer === undefined) return undefined;
+  const pointer = place === undefined ? undefined : state.reader.word(place + slide);
+  if (place === undefined || pointer === undefined) return undefined;
   const at = (symbol: string) => {
     const address = image.symbols.addressOf(symbol);
     return address === undefined ? undefined : address + slide;
