@@ -7,6 +7,8 @@ import type { TextKind } from './kind.ts';
 export interface TextSubject<State> {
   /** The linked image (its tables, its symbols): the file's bytes. */
   readonly image: Image;
+  /** The kernel that a module is loaded into, whose code its sites lead to; undefined where the image is the kernel. */
+  readonly kernel?: Image | undefined;
   /** What is linked at A runs at A + slide. */
   readonly slide: number;
   /** As linked; a pass may write to other stretches than .text: replacements (.altinstr_replacement) are patched too. */
@@ -26,10 +28,26 @@ export interface PassNote {
   readonly input?: string;
 }
 
+/** A page of code that the kernel makes beside its image, and what must stand there. */
+export interface GeneratedPage {
+  /** In the running kernel. */
+  readonly address: number;
+  readonly bytes: Uint8Array;
+  /** What a person calls it: `ITS thunks`. */
+  readonly what: string;
+}
+
 export interface PassResult {
   /** Entries of the table that were looked at. */
   readonly sites: number;
   readonly notes: readonly PassNote[];
+  /** Pages that the pass made beside the texts. */
+  readonly pages?: readonly GeneratedPage[];
+}
+
+/** The kernel of a subject: the image itself, or what a module is loaded into. */
+export function kernelOf({ image, kernel }: Pick<TextSubject<unknown>, 'image' | 'kernel'>): Image {
+  return kernel ?? image;
 }
 
 export interface TextPass<State> {
