@@ -53,6 +53,20 @@ export function countsBehindAlternatives({ btf, version }: X86State): boolean {
   return version[0] < 7;
 }
 
+/**
+ * Where the kernel makes a static call of a function go when it patches one (callthunks_translate_call_dest): the code in front
+ * of the function, which is written then if it is not there. Undefined where calls are not counted.
+ */
+export function countedEntryOf(subject: TextSubject<X86State>): ((target: number) => number) | undefined {
+  const number = subject.state.feature('CALL_DEPTH');
+  if (number === undefined || !subject.state.has(number) || !readSites(subject.image, 'call'))
+    return undefined;
+  const pads = padsOf(subject, new Notes());
+  const isCore = coreOf(subject);
+  const isSkipped = skippedOf(kernelOf(subject));
+  return (target) => (isSkipped(target) || !isCore(target) ? target : (pads?.of(target) ?? target));
+}
+
 function patchCalls(subject: TextSubject<X86State>, sites: Float64Array): PassResult {
   const notes = new Notes();
   const pads = padsOf(subject, notes);
@@ -142,8 +156,8 @@ function padsOf(subject: TextSubject<X86State>, notes: Notes): Pads | undefined 
   return {
     of(target) {
       const pad = target - size;
-      let ready = known.get(pad);
-      if (ready === undefined) known.set(pad, (ready = write(pad)));
+      const ready = known.get(pad) ?? write(pad);
+      known.set(pad, ready);
       return ready ? pad : undefined;
     },
     acceptOthers() {
@@ -177,7 +191,11 @@ function templateOf(
   const kernel = kernelOf(subject);
   const input = 'skl_call_thunk_template';
   if (!(size > 0 && size <= longestCode) || !kernel.contains(start, size)) {
-    notes.add({ severity: 'wrong', message: 'the code that counts calls has no size that a kernel has', input });
+    notes.add({
+      severity: 'wrong',
+      message: 'the code that counts calls has no size that a kernel has',
+      input,
+    });
     return undefined;
   }
   const file = kernel.read(start, size).slice();
@@ -185,6 +203,10 @@ function templateOf(
   const moved = moveCode(file, start, start + subject.slide);
   const known = memory ? [file, moved].find((code) => code && sameBytes(code, memory)) : undefined;
   if (!known)
-    notes.add({ severity: memory ? 'wrong' : 'left', message: 'the code that counts calls is not the kernel’s', input });
+    notes.add({
+      severity: memory ? 'wrong' : 'left',
+      message: 'the code that counts calls is not the kernel’s',
+      input,
+    });
   return known ?? moved;
 }

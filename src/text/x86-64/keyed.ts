@@ -17,6 +17,7 @@ import { type CallValue, describeValue, readCallValue } from '../../kinds/static
 import type { TextKind } from '../kind.ts';
 import type { PassNote, PassResult, TextPass, TextSubject } from '../pass.ts';
 import type { ReplayImage } from '../replay-image.ts';
+import { countedEntryOf } from './call-thunks.ts';
 import type { X86State } from './state.ts';
 
 type Subject = TextSubject<X86State>;
@@ -46,9 +47,15 @@ export interface KeyedPasses {
 
 export function keyedPasses(image: Image, { replay, isFunction }: Keyed): KeyedPasses {
   const read = programOf(replay, { tables: image });
-  const program = ({ state }: Subject): Program => {
+  const program = (subject: Subject): Program => {
+    const { state } = subject;
     const { profile } = read;
-    return { ...read, support: { ...callSupport(replay, profile, image), ...returnsOf(image, state) } };
+    const support = {
+      ...callSupport(replay, profile, image),
+      ...returnsOf(image, state),
+      countedEntry: countedEntryOf(subject),
+    };
+    return { ...read, support };
   };
   return {
     branches: {

@@ -5,7 +5,7 @@ import type { RunningKernel } from '../../memory/kernel/kernel.ts';
 import { type ComparedText, compareText } from '../compare.ts';
 import type { ExpectedText } from '../expected.ts';
 import type { TextKind } from '../kind.ts';
-import type { PassNote, TextPass } from '../pass.ts';
+import type { GeneratedPage, PassNote, TextPass } from '../pass.ts';
 import { ReplayImage } from '../replay-image.ts';
 import { keptText, textsOf } from '../texts.ts';
 import { keyedPasses } from './keyed.ts';
@@ -25,6 +25,8 @@ export interface ReplayedText {
   readonly text: ExpectedText;
   readonly passes: readonly PassDone[];
   readonly notes: readonly PassNote[];
+  /** Pages of code that the kernel made beside its image. */
+  readonly pages: readonly GeneratedPage[];
 }
 
 /**
@@ -46,16 +48,18 @@ export function replayX86Text(
   const subject = { image, slide: place.slide, texts, state };
   const notes: PassNote[] = [...state.notes];
   const done: PassDone[] = [];
+  const pages: GeneratedPage[] = [];
   const passes: readonly TextPass<X86State>[] = [relocation(lists), ...x86Passes(state, keyed)];
   for (const { kind, name, run } of passes) {
     const result = run(subject);
     if (!result) continue;
     for (const note of result.notes) notes.push(note);
+    for (const page of result.pages ?? []) pages.push(page);
     const at = done.findIndex((one) => one.name === name);
     if (at < 0) done.push({ kind, name, sites: result.sites });
   }
   const compared = compareText(kept.text, kept.length, place.memory, place.offset);
-  return { compared, text: kept.text, passes: done, notes };
+  return { compared, text: kept.text, passes: done, notes, pages };
 }
 
 /** Functions of the image, and what lies in memory of a module. */

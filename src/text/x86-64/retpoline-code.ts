@@ -62,7 +62,8 @@ export function indirectBranch(
   if (form === 'filled' && !isJump && room <= mostPrefixes) for (; room > 0; room--) bytes.push(csPrefix);
   if (register >= 8) bytes.push(0x41);
   bytes.push(0xff, (isJump ? 0xe0 : 0xd0) + (register & 7));
-  if (isJump && form !== 'nops') for (let left = form === 'filled' ? room : 1; left > 0 && room > 0; left--, room--) bytes.push(int3);
+  if (isJump && form !== 'nops')
+    for (let left = form === 'filled' ? room : 1; left > 0 && room > 0; left--, room--) bytes.push(int3);
   bytes.push(...nopOf(nops, room));
   return Uint8Array.from(bytes);
 }

@@ -75,8 +75,15 @@ function findSites(subject: TextSubject<X86State>, sites: Float64Array, notes: N
     if (!text || taken.has(address)) continue;
     const branch = branchAt(text, address);
     const register = branch && thunks ? (branch.target - thunks.start) / thunks.size : Number.NaN;
-    if (!branch || !(register >= 0 && register < 16 && Number.isInteger(register)) || register === stackPointer) {
-      notes.wrong(address, `.retpoline_sites names ${kernel.describe(address)}, which is no branch to a retpoline thunk`);
+    if (
+      !branch ||
+      !(register >= 0 && register < 16 && Number.isInteger(register)) ||
+      register === stackPointer
+    ) {
+      notes.wrong(
+        address,
+        `.retpoline_sites names ${kernel.describe(address)}, which is no branch to a retpoline thunk`,
+      );
       continue;
     }
     const { opcode, isConditional, length } = branch;
@@ -100,7 +107,11 @@ function writeCounting(subject: TextSubject<X86State>, found: readonly Found[], 
   for (const site of found) {
     const thunks = site.opcode === callOpcode ? calls : jumps;
     if (!thunks) {
-      notes.add({ severity: 'wrong', message: 'the kernel has no thunks that count calls', input: 'boot_cpu_data' });
+      notes.add({
+        severity: 'wrong',
+        message: 'the kernel has no thunks that count calls',
+        input: 'boot_cpu_data',
+      });
       return;
     }
     const bytes = thunkBranch(site, site.address, thunks.start + thunks.size * site.register);

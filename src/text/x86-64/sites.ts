@@ -44,7 +44,9 @@ export function readSites(image: Image, name: SiteTableName): Float64Array | und
 }
 
 function rangeOf(image: Image, section: string, first: string, last: string) {
-  const found = image.file.sections.find(({ name, addr, size }) => name === section && addr !== 0 && size > 0);
+  const found = image.file.sections.find(
+    ({ name, addr, size }) => name === section && addr !== 0 && size > 0,
+  );
   if (found) return { start: found.addr, size: found.size };
   const [start, end] = [image.symbols.addressOf(first), image.symbols.addressOf(last)];
   return start === undefined || end === undefined ? undefined : { start, size: end - start };
