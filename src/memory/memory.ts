@@ -1,5 +1,6 @@
 // The memory of a running system as a dump has it: bytes by address, as far as they are there. Formats are in
 // core.ts and kdump.ts; what is searched for is in locate.ts.
+import type { TableRoot } from './page-tables/walk.ts';
 import type { ProcessNotes } from './process.ts';
 
 /** Whose addresses a dump is made by. */
@@ -52,6 +53,8 @@ export interface ImagePlace {
   readonly kernelMemory: Memory | undefined;
   /** How that is read, or why it cannot be had: words for a note. */
   readonly kernelMemoryFrom: string;
+  /** The page tables through which it is had; undefined where it is had in another way. */
+  readonly kernelTables?: TableRoot | undefined;
 }
 
 /** The bytes at an address; undefined where not all of them are there. */

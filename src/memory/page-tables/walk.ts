@@ -66,6 +66,8 @@ function remainder(value: number, power: number): number {
 
 /** A memory that can say where it is. */
 export interface WalkedMemory extends Memory {
+  /** The tables that lead to it. */
+  readonly from: TableRoot;
   /** The physical address of a virtual one. */
   translate(address: number): number | undefined;
 }
@@ -74,6 +76,7 @@ export interface WalkedMemory extends Memory {
 export function walkedMemory(from: TableRoot, format: string): WalkedMemory {
   const walk = new PageWalk(from);
   return {
+    from,
     translate: (address) => walk.translate(address),
     format,
     addresses: 'virtual',
