@@ -67,8 +67,7 @@ export function readKprobes(kernel: KernelVariables): Kprobes | undefined {
   const probes: Probe[] = [];
   for (let i = 0; i < buckets; i++) {
     const first = reader.word(table + i * reader.wordSize);
-    const chain =
-      first === undefined ? undefined : walkList(reader, first, 0, mostProbes - probes.length);
+    const chain = first === undefined ? undefined : walkList(reader, first, 0, mostProbes - probes.length);
     if (!chain || chain.broken !== undefined)
       broken.push(`a list of kprobe_table ${chain?.broken ?? 'is not in the dump'}`);
     for (const link of chain?.elements ?? []) {
@@ -98,7 +97,11 @@ type OptimizedLayout = Readonly<
   Record<'kp' | 'list' | 'optinsn.copied_insn' | 'optinsn.insn' | 'optinsn.size', number>
 >;
 
-function jumpOf({ reader }: KernelVariables, layout: OptimizedLayout, probe: number): Pick<Probe, 'optimized'> {
+function jumpOf(
+  { reader }: KernelVariables,
+  layout: OptimizedLayout,
+  probe: number,
+): Pick<Probe, 'optimized'> {
   const at = probe - layout.kp;
   const detour = reader.word(at + layout['optinsn.insn']);
   const size = reader.u32(at + layout['optinsn.size']);
