@@ -1,6 +1,6 @@
 // What a running kernel says of its function tracing: a record for each place that may be hooked, the ops that hook them,
 // and direct calls (kernel/trace/ftrace.c; include/linux/ftrace.h). Structures are had by BTF.
-import { type KernelVariables, walkList } from './variables.ts';
+import { type KernelVariables, type Walked, walkList } from './variables.ts';
 
 /** Bits of dyn_ftrace.flags, which are the same from 5.10 to 7.3. `_EN` says what is written, the others what will be. */
 export const recordFlags = {
@@ -36,7 +36,10 @@ export interface FtraceTables {
   /** Places of all records, ascending, and the lower half of each one's flags. */
   readonly ips: Float64Array;
   readonly flags: Int32Array;
+  /** Those that hook something. */
   readonly ops: readonly FtraceOps[];
+  /** Those for which a trampoline was made, which some keep when they hook nothing any more. */
+  readonly withTrampoline: readonly FtraceOps[];
   /** Where direct calls lead, by the place; bit 0: a jump leads there (7.3). */
   readonly direct: ReadonlyMap<number, number>;
   /** What is wrong with the lists: the rest is what could be read. */
@@ -58,7 +61,7 @@ export function readFtrace(kernel: KernelVariables): FtraceTables | undefined {
   const filters = new Filters(kernel, broken);
   return {
     ...records,
-    ops: readOps(kernel, filters, broken),
+    ...readOps(kernel, filters, broken),
     direct: filters.entries(kernel.pointer('direct_functions')) ?? new Map(),
     broken,
   };
@@ -126,7 +129,11 @@ function sorted(
   };
 }
 
-function readOps(kernel: KernelVariables, filters: Filters, broken: string[]): FtraceOps[] {
+function readOps(
+  kernel: KernelVariables,
+  filters: Filters,
+  broken: string[],
+): Pick<FtraceTables, 'ops' | 'withTrampoline'> {
   const { reader } = kernel;
   const layout = kernel.offsets(
     'ftrace_ops',
@@ -134,44 +141,52 @@ function readOps(kernel: KernelVariables, filters: Filters, broken: string[]): F
   );
   const hashes = kernel.offsets('ftrace_ops_hash', 'notrace_hash', 'filter_hash');
   const end = kernel.at('ftrace_list_end');
-  if (!layout || !hashes || end === undefined) return [];
-  const ops: FtraceOps[] = [];
-  const list = walkList(
-    { word: (at: number) => reader.word(at + layout.next) } as typeof reader,
-    kernel.pointer('ftrace_ops_list'),
-    end,
-    mostOps,
-  );
-  if (list.broken !== undefined) broken.push(`the list of ftrace_ops_list ${list.broken}`);
-  for (const at of list.elements) {
+  if (!layout || !hashes || end === undefined) return { ops: [], withTrampoline: [] };
+  const filter = (pointer: number | undefined) => {
+    if (!pointer) return () => true;
+    const [only, never] = [hashes.filter_hash, hashes.notrace_hash].map((member) =>
+      filters.entries(reader.word(pointer + member)),
+    );
+    return (ip: number) => (!only || only.has(ip)) && !never?.has(ip);
+  };
+  const read = (at: number): FtraceOps | undefined => {
     const flags = reader.u32(at + layout.flags);
-    const func = reader.word(at + layout.func);
-    const trampoline = reader.word(at + layout.trampoline);
-    const trampolineSize = reader.word(at + layout.trampoline_size);
-    const hash = reader.word(at + layout.func_hash);
-    if (
-      flags === undefined ||
-      func === undefined ||
-      trampoline === undefined ||
-      trampolineSize === undefined
-    ) {
-      broken.push('an element of ftrace_ops_list is not in the dump');
-      continue;
-    }
-    const filter = (pointer: number | undefined) => {
-      if (!pointer) return () => true;
-      const [only, never] = [hashes.filter_hash, hashes.notrace_hash].map((member) =>
-        filters.entries(reader.word(pointer + member)),
-      );
-      return (ip: number) => (!only || only.has(ip)) && !never?.has(ip);
-    };
+    const [func, trampoline, trampolineSize, hash] = (
+      ['func', 'trampoline', 'trampoline_size', 'func_hash'] as const
+    ).map((name) => reader.word(at + layout[name]));
+    if (flags === undefined || func === undefined || trampoline === undefined || trampolineSize === undefined)
+      return undefined;
     const isNow = filter(hash);
     const wasBefore = (flags & opsFlags.modifying) !== 0 ? filter(at + layout.old_hash) : () => false;
     const hooks = (ip: number) =>
       trampoline !== 0 && (flags & opsFlags.adding) === 0 && (wasBefore(ip) || isNow(ip));
-    ops.push({ at, flags, func, trampoline, trampolineSize, hooks });
-  }
-  return ops;
+    return { at, flags, func, trampoline, trampolineSize, hooks };
+  };
+  const known = new Map<number, FtraceOps | undefined>();
+  const readAll = (list: Walked, name: string, member: number): FtraceOps[] => {
+    if (list.broken !== undefined) broken.push(`the list of ${name} ${list.broken}`);
+    return list.elements.flatMap((link) => {
+      const at = link - member;
+      if (!known.has(at)) known.set(at, read(at));
+      const one = known.get(at);
+      if (!one) broken.push(`an element of ${name} is not in the dump`);
+      return one ? [one] : [];
+    });
+  };
+  // The end has a `next` of its own, which leads nowhere.
+  const first = kernel.pointer('ftrace_ops_list');
+  const hooking = walkList(reader, first, end, mostOps, layout.next);
+  const ops = readAll(hooking, 'ftrace_ops_list', 0);
+  const link = kernel.offset('ftrace_ops', 'list');
+  const head = kernel.at('ftrace_ops_trampoline_list');
+  const listed =
+    link === undefined || head === undefined
+      ? []
+      : readAll(walkList(reader, reader.word(head), head, mostOps), 'ftrace_ops_trampoline_list', link);
+  const withTrampoline = [...new Set([...ops, ...listed])].filter(
+    ({ flags }) => (flags & opsFlags.allocatedTrampoline) !== 0,
+  );
+  return { ops, withTrampoline };
 }
 
 /** Reads `struct ftrace_hash`: places, and what is said of each. */

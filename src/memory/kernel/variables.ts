@@ -60,10 +60,16 @@ export interface Walked {
 }
 
 /**
- * Walks a list whose elements begin with a pointer to the next one: `struct list_head` (`end` is its head) or the chain of
- * a hash table (`end` is 0). At most `most` elements, each of them once.
+ * Walks a list whose elements have a pointer to the next one at an offset: `struct list_head` (`end` is its head) or the
+ * chain of a hash table (`end` is 0). At most `most` elements, each of them once.
  */
-export function walkList(reader: KernelReader, first: number | undefined, end: number, most: number): Walked {
+export function walkList(
+  reader: KernelReader,
+  first: number | undefined,
+  end: number,
+  most: number,
+  offset = 0,
+): Walked {
   const elements: number[] = [];
   const seen = new Set<number>();
   let at = first;
@@ -74,7 +80,7 @@ export function walkList(reader: KernelReader, first: number | undefined, end: n
     if (elements.length >= most) return { elements, broken: `has more than ${most} elements` };
     seen.add(at);
     elements.push(at);
-    at = reader.word(at);
+    at = reader.word(at + offset);
   }
   return { elements, broken: undefined };
 }
