@@ -9,8 +9,10 @@ import type { GeneratedPage, PassNote, TextPass } from '../pass.ts';
 import { ReplayImage } from '../replay-image.ts';
 import { keptText, textsOf } from '../texts.ts';
 import { keyedPasses } from './keyed.ts';
+import { type LiveText, readLiveText } from './live.ts';
 import { x86Passes } from './passes.ts';
 import { relocation } from './relocation.ts';
+import { returnsOf } from './return-thunk.ts';
 import { readX86State, type X86State } from './state.ts';
 
 /** A pass that was made. */
@@ -27,6 +29,8 @@ export interface ReplayedText {
   readonly notes: readonly PassNote[];
   /** Pages of code that the kernel made beside its image. */
   readonly pages: readonly GeneratedPage[];
+  /** What goes on changing it, and what its executable pages are; undefined where nothing says. */
+  readonly live: LiveText | undefined;
 }
 
 /**
@@ -49,7 +53,20 @@ export function replayX86Text(
   const notes: PassNote[] = [...state.notes];
   const done: PassDone[] = [];
   const pages: GeneratedPage[] = [];
-  const passes: readonly TextPass<X86State>[] = [relocation(lists), ...x86Passes(state, keyed)];
+  const returns = returnsOf(subject);
+  const live = readLiveText(image, running, state, {
+    returnAt: (address) => returns.at(address - place.slide),
+  });
+  if (!live)
+    notes.push({
+      severity: 'left',
+      message: 'what is traced and probed is not known: the kernel has no BTF',
+    });
+  const passes: readonly TextPass<X86State>[] = [
+    relocation(lists),
+    ...x86Passes(image, state, keyed),
+    ...(live?.passes ?? []),
+  ];
   for (const { kind, name, run } of passes) {
     const result = run(subject);
     if (!result) continue;
@@ -59,7 +76,7 @@ export function replayX86Text(
     if (at < 0) done.push({ kind, name, sites: result.sites });
   }
   const compared = compareText(kept.text, kept.length, place.memory, place.offset);
-  return { compared, text: kept.text, passes: done, notes, pages };
+  return { compared, text: kept.text, passes: done, notes, pages, live };
 }
 
 /** Functions of the image, and what lies in memory of a module. */
