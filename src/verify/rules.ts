@@ -4,6 +4,7 @@ import { coverageRules } from './rules/coverage.ts';
 import { entryRules } from './rules/entries.ts';
 import { linkageRules } from './rules/linkage.ts';
 import { siteRules } from './rules/sites.ts';
+import { textRules } from './rules/text.ts';
 
 /** Every rule. An id never changes its meaning. */
 export const rules = {
@@ -12,6 +13,7 @@ export const rules = {
   ...coverageRules,
   ...comparisonRules,
   ...linkageRules,
+  ...textRules,
 } as const;
 
 /** Id of a rule: `TP007`. */

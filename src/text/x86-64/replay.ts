@@ -2,36 +2,17 @@
 import type { Image } from '../../image/image.ts';
 import type { RelocationLists } from '../../kernel/relocation-lists.ts';
 import type { RunningKernel } from '../../memory/kernel/kernel.ts';
-import { type ComparedText, compareText } from '../compare.ts';
-import type { ExpectedText } from '../expected.ts';
-import type { TextKind } from '../kind.ts';
+import { compareText } from '../compare.ts';
 import type { GeneratedPage, PassNote, TextPass } from '../pass.ts';
 import { ReplayImage } from '../replay-image.ts';
+import type { PassDone, ReplayedText } from '../result.ts';
 import { keptText, textsOf } from '../texts.ts';
 import { keyedPasses } from './keyed.ts';
-import { type LiveText, readLiveText } from './live.ts';
+import { readLiveText } from './live.ts';
 import { x86Passes } from './passes.ts';
 import { relocation } from './relocation.ts';
 import { returnsOf } from './return-thunk.ts';
 import { readX86State, type X86State } from './state.ts';
-
-/** A pass that was made. */
-export interface PassDone {
-  readonly kind: TextKind;
-  readonly name: string;
-  readonly sites: number;
-}
-
-export interface ReplayedText {
-  readonly compared: ComparedText;
-  readonly text: ExpectedText;
-  readonly passes: readonly PassDone[];
-  readonly notes: readonly PassNote[];
-  /** Pages of code that the kernel made beside its image. */
-  readonly pages: readonly GeneratedPage[];
-  /** What goes on changing it, and what its executable pages are; undefined where nothing says. */
-  readonly live: LiveText | undefined;
-}
 
 /**
  * The text of a running kernel against what must have become of the file's; undefined for a kernel without the bounds of its
