@@ -3,11 +3,11 @@
 // right one the kernel's banner is where it runs.
 import { EM_AARCH64, EM_ARM, EM_X86_64 } from '../elf/constants.ts';
 import type { Image } from '../image/image.ts';
-import type { Memory } from './memory.ts';
+import type { Memory, TableRoot } from './memory.ts';
 import { armTables } from './page-tables/arm.ts';
 import { arm64Tables } from './page-tables/arm64.ts';
 import type { PageTables } from './page-tables/format.ts';
-import { type TableRoot, walkedMemory } from './page-tables/walk.ts';
+import { walkedMemory } from './page-tables/walk.ts';
 import { x86Tables } from './page-tables/x86-64.ts';
 import type { KernelSays } from './vmcoreinfo.ts';
 

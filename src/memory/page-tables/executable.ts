@@ -1,8 +1,9 @@
 // The memory that page tables let a processor execute: all of it, whoever made it. Tables that are damaged or made to
 // deceive may lead anywhere, themselves included; the work follows from the size of the dump all the same.
+
+import type { TableRoot } from '../memory.ts';
 import type { Level, PageTables } from './format.ts';
 import { rights } from './format.ts';
-import type { TableRoot } from './walk.ts';
 
 /** Adjacent pages that may be executed, and what else may be done with them. Addresses are virtual. */
 export interface ExecutableStretch {

@@ -18,8 +18,16 @@ const nop5 = Uint8Array.of(0x0f, 0x1f, 0x44, 0x00, 0x00); // nopl 0(%rax,%rax,1)
 /** K8_NOP5_ATOMIC: for some processors of kernels before 5.13. */
 const k8Nop5 = Uint8Array.of(0x66, 0x66, 0x66, 0x66, 0x90);
 
+const known = new WeakMap<Image, Float64Array>();
+
 /** The sites that an image lists, ascending and as linked; undefined where it has no such table. */
 export function mcountSites(image: Image): Float64Array | undefined {
+  const sites = known.get(image) ?? readSites(image);
+  if (sites) known.set(image, sites);
+  return sites;
+}
+
+function readSites(image: Image): Float64Array | undefined {
   const start = image.symbols.addressOf('__start_mcount_loc');
   const stop = image.symbols.addressOf('__stop_mcount_loc');
   const section = image.file.sections.find(({ name, size }) => name === '__mcount_loc' && size > 0);
@@ -142,7 +150,7 @@ class Hooks {
     const { image, slide, texts } = this.subject;
     const { ips, flags } = this.tables;
     let hooked = 0;
-    let at = firstFrom(ips, (sites[0] ?? 0) + slide);
+    let at = firstFrom(ips, (texts.all[0]?.start ?? 0) + slide);
     for (let i = 0; i < sites.length; i++) {
       const site = sites[i] as number;
       if (i > 0 && site === sites[i - 1]) continue;
@@ -163,6 +171,8 @@ class Hooks {
       const code = this.codeOf(site, ip, flag);
       if (code) text.write(site, code, 'ftrace');
     }
+    const end = (texts.all.at(-1)?.end ?? 0) + slide;
+    for (; at < ips.length && (ips[at] as number) < end; at++) this.requireOutside(ips[at] as number);
     if (kernelBanner(image) !== undefined) this.callbacks();
     for (const message of this.tables.broken)
       this.notes.push({ severity: 'wrong', message, input: 'ftrace_pages_start' });
