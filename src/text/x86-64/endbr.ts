@@ -4,6 +4,7 @@
 //
 // Order: the last step of alternative_instructions in front of locks, behind alternatives and call thunks.
 import { kernelOf, type TextPass, type TextSubject } from '../pass.ts';
+import { sealOf } from './cfi.ts';
 import { endbrSize, isEndbr, poisonOf } from './endbr-code.ts';
 import { Notes, readSites, TextFinder } from './sites.ts';
 import type { X86State } from './state.ts';
@@ -21,6 +22,7 @@ function seal(subject: TextSubject<X86State>, sites: Float64Array) {
   const notes = new Notes();
   const finder = new TextFinder(subject);
   const poison = poisonOf(subject, sites);
+  const sealCfi = sealOf(subject);
   for (const address of sites) {
     const text = finder.site(address, endbrSize, notes);
     if (!text) continue;
@@ -29,6 +31,7 @@ function seal(subject: TextSubject<X86State>, sites: Float64Array) {
       const name = kernelOf(subject).describe(address);
       notes.wrong(address, `.ibt_endbr_seal names ${name}, which does not begin with endbr`);
     }
+    sealCfi?.(address);
   }
   return { sites: sites.length, notes: notes.all };
 }

@@ -66,9 +66,14 @@ export class ItsPages {
 
   /**
    * Where the thunks of some sites lie, as linked, in the order of the sites: most of the first sites of a page say where it
-   * is. Without any that could be a page of thunks: in the image, where they are when the kernel got no page.
+   * is. Without any that could be a page of thunks: in the image, where they are when the kernel got no page; `before` is
+   * how many bytes in front of these thunks the sites enter them.
    */
-  targets(subject: TextSubject<X86State>, uses: readonly ItsUse[]): readonly (number | undefined)[] {
+  targets(
+    subject: TextSubject<X86State>,
+    uses: readonly ItsUse[],
+    before = 0,
+  ): readonly (number | undefined)[] {
     const votes: Map<number, number>[] = [];
     const counts: number[] = [];
     for (const use of uses) {
@@ -76,7 +81,8 @@ export class ItsPages {
       if (this.bases[page] !== undefined || (counts[page] ?? 0) >= mostVotes) continue;
       const base = baseOf(subject, use);
       if (base === undefined) continue;
-      const of = (votes[page] ??= new Map());
+      const of = votes[page] ?? new Map<number, number>();
+      votes[page] = of;
       counts[page] = (counts[page] ?? 0) + 1;
       of.set(base, (of.get(base) ?? 0) + 1);
     }
@@ -85,7 +91,7 @@ export class ItsPages {
     return uses.map(({ thunk, register }) => {
       const base = this.bases[Math.floor(thunk / pageSize)];
       if (base !== undefined) return base + (thunk % pageSize) - subject.slide;
-      return spare === undefined ? undefined : spare + itsThunkSize * register;
+      return spare === undefined ? undefined : spare + itsThunkSize * register - before;
     });
   }
 

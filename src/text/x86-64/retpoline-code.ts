@@ -54,18 +54,21 @@ export function indirectBranch(
 ): Uint8Array | undefined {
   const { opcode, isConditional, length, register } = site;
   const isJump = isConditional || opcode === jumpOpcode;
-  const bytes: number[] = [];
-  if (isConditional) bytes.push(0x70 + ((opcode & 0xf) ^ 1), length - 2);
-  if (fenced) bytes.push(...lfence);
-  let room = length - bytes.length - indirectSize(register);
+  const size = indirectSize(register);
+  const room = length - indirectOffset(site, fenced) - size;
   if (room < 0) return undefined;
-  if (form === 'filled' && !isJump && room <= mostPrefixes) for (; room > 0; room--) bytes.push(csPrefix);
-  if (register >= 8) bytes.push(0x41);
-  bytes.push(0xff, (isJump ? 0xe0 : 0xd0) + (register & 7));
-  if (isJump && form !== 'nops')
-    for (let left = form === 'filled' ? room : 1; left > 0 && room > 0; left--, room--) bytes.push(int3);
-  bytes.push(...nopOf(nops, room));
-  return Uint8Array.from(bytes);
+  const prefixes = form === 'filled' && !isJump && room <= mostPrefixes ? room : 0;
+  const traps = !isJump || form === 'nops' ? 0 : form === 'filled' ? room : Math.min(room, 1);
+  return Uint8Array.of(
+    ...(isConditional ? [0x70 + ((opcode & 0xf) ^ 1), length - 2] : []),
+    ...(fenced ? lfence : []),
+    ...Array<number>(prefixes).fill(csPrefix),
+    ...(register >= 8 ? [0x41] : []),
+    0xff,
+    (isJump ? 0xe0 : 0xd0) + (register & 7),
+    ...Array<number>(traps).fill(int3),
+    ...nopOf(nops, room - prefixes - traps),
+  );
 }
 
 /** The branch to another thunk in place of a site (__emit_trampoline); undefined where the kernel would leave the site. */
