@@ -204,7 +204,7 @@ class CfiPatch {
         length: bytes.length - branchFrom,
         register: callRegister,
       };
-      const indirect = indirectBranch(site, false, 'filled', 'p6');
+      const indirect = indirectBranch(site, false, 'filled', []);
       if (indirect) bytes.set(indirect, branchFrom);
       this.write(address, bytes);
     }

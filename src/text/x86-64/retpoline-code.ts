@@ -21,18 +21,8 @@ export interface RetpolineSite {
 }
 
 const lfence = [0x0f, 0xae, 0xe8] as const;
-const nop = 0x90;
 /** Up to so many prefixes stand in front of a call; more would be slower to decode than a NOP. */
 const mostPrefixes = 3;
-
-/** NOPs of 2 to 4 bytes (arch/x86/include/asm/nops.h): `p6` for all kernels since 5.13, `k8` for older AMD processors before. */
-export type NopSet = 'p6' | 'k8';
-const p6Nops = [[], [nop], [0x66, nop], [0x0f, 0x1f, 0], [0x0f, 0x1f, 0x40, 0]] as const;
-
-export function nopOf(set: NopSet, length: number): readonly number[] {
-  if (set === 'p6') return p6Nops[length] ?? [];
-  return Array.from({ length }, (_, i) => (i === length - 1 ? nop : 0x66));
-}
 
 /** Bytes in front of the indirect branch itself: the jump over it, and the fence. */
 export function indirectOffset({ isConditional }: RetpolineSite, fenced: boolean): number {
@@ -44,13 +34,13 @@ const indirectSize = (register: number): number => (register < 8 ? 2 : 3);
 
 /**
  * The indirect branch in place of a site; undefined where it has no room, so that the kernel leaves the site as it is.
- * `fenced`: behind lfence (RETPOLINE_LFENCE).
+ * `fenced`: behind lfence (RETPOLINE_LFENCE). `nops`: those of the kernel, by their length less 1.
  */
 export function indirectBranch(
   site: RetpolineSite,
   fenced: boolean,
   form: RetpolineForm,
-  nops: NopSet,
+  nops: readonly Uint8Array[],
 ): Uint8Array | undefined {
   const { opcode, isConditional, length, register } = site;
   const isJump = isConditional || opcode === jumpOpcode;
@@ -67,7 +57,7 @@ export function indirectBranch(
     0xff,
     (isJump ? 0xe0 : 0xd0) + (register & 7),
     ...Array<number>(traps).fill(int3),
-    ...nopOf(nops, room - prefixes - traps),
+    ...(nops[room - prefixes - traps - 1] ?? []),
   );
 }
 

@@ -9,11 +9,10 @@ import type { ExpectedText } from '../expected.ts';
 import { kernelOf, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
 import { branchAt, callOpcode, isInLowHalf } from './branches.ts';
 import { type ItsUse, itsPagesOf } from './its.ts';
+import { nopStyleOf } from './nops.ts';
 import {
   indirectBranch,
   indirectOffset,
-  type NopSet,
-  nopOf,
   type RetpolineForm,
   type RetpolineSite,
   retpolineForms,
@@ -30,9 +29,6 @@ interface Found extends RetpolineSite {
 
 /** How many sites say which form the kernel has. */
 const mostVotes = 256;
-/** Length of the NOP that tells the sets apart. */
-const nopAsked = 3;
-const nopSets: readonly NopSet[] = ['p6', 'k8'];
 /** %rsp, which nothing calls. */
 const stackPointer = 4;
 
@@ -126,7 +122,13 @@ function writeIndirect(
   its: boolean,
   notes: Notes,
 ): void {
-  const nops = nopSetOf(subject, notes);
+  const style = nopStyleOf(kernelOf(subject), subject.state);
+  if (!style) {
+    const message = 'ideal_nops leads to no list of NOPs that the kernel has: retpolines are left';
+    notes.add({ severity: 'wrong', message, input: 'ideal_nops' });
+    return;
+  }
+  const { nops } = style;
   const pages = itsPagesOf(subject);
   const uses: ItsUse[] = [];
   const through: Found[] = [];
@@ -160,7 +162,7 @@ function formOf(
   { state, slide }: TextSubject<X86State>,
   sites: readonly Found[],
   fenced: boolean,
-  nops: NopSet,
+  nops: readonly Uint8Array[],
 ): RetpolineForm {
   const votes = new Map<RetpolineForm, number>();
   let asked = 0;
@@ -183,18 +185,4 @@ function formOf(
 function formOfVersion([major, minor]: readonly [number, number]): RetpolineForm {
   const version = 1000 * major + minor;
   return version < 6001 ? 'nops' : version < 6018 ? 'int3' : 'filled';
-}
-
-/** Kernels before 5.13 choose NOPs for the processor: `ideal_nops` leads to pointers to NOPs of 1, 2 and more bytes. */
-function nopSetOf({ state, slide }: TextSubject<X86State>, notes: Notes): NopSet {
-  const chosen = state.word('ideal_nops');
-  if (chosen === undefined) return 'p6';
-  const pointer = state.reader.word(chosen + slide + 8 * nopAsked);
-  const nop = pointer === undefined ? undefined : state.reader.bytes(pointer, nopAsked);
-  const set = nopSets.find((one) => nop && sameBytes(Uint8Array.from(nopOf(one, nopAsked)), nop));
-  if (!set) {
-    const message = 'ideal_nops leads to no NOPs that a 64-bit kernel has';
-    notes.add({ severity: nop ? 'wrong' : 'left', message, input: 'ideal_nops' });
-  }
-  return set ?? 'p6';
 }
