@@ -1,0 +1,147 @@
+// Call depth tracking: the code in front of functions, and the calls that go there.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { callThunks } from '../../../src/text/x86-64/call-thunks.ts';
+import {
+  branchHex,
+  dataStart,
+  expectedAt,
+  hexOf,
+  type MadeMachine,
+  madeKernel,
+  madeSubject,
+  textStart,
+} from './made.ts';
+
+/** sarq $5, %gs:distance(%rip), whose counter lies at an address of its own. */
+const counter = textStart + 0x30_0000;
+const size = 9;
+const counting = (at: number) => {
+  const field = Buffer.alloc(4);
+  field.writeInt32LE(counter - (at + size));
+  return `6548c13d${field.toString('hex')}05`;
+};
+const template = counting(dataStart);
+const nops = '90'.repeat(16);
+
+const functions = {
+  _text: 0,
+  counted: 0x210,
+  alsoCounted: 0x230,
+  packed: 0x250,
+  __fentry__: 0x270,
+  byStaticCall: 0x290,
+  _etext: 0x300,
+  initial: 0x410,
+};
+const padded = [
+  functions.counted,
+  functions.alsoCounted,
+  functions.__fentry__,
+  functions.byStaticCall,
+  functions.initial,
+];
+const calls = {
+  first: 0x100,
+  second: 0x110,
+  again: 0x120,
+  packed: 0x130,
+  fentry: 0x140,
+  gone: 0x150,
+  init: 0x160,
+  late: 0x3e0,
+};
+const code: Record<number, string> = {
+  [calls.first]: branchHex('e8', calls.first, functions.counted),
+  [calls.second]: branchHex('e8', calls.second, functions.alsoCounted),
+  [calls.again]: branchHex('e8', calls.again, functions.counted),
+  [calls.packed]: branchHex('e8', calls.packed, functions.packed),
+  [calls.fentry]: branchHex('e8', calls.fentry, functions.__fentry__),
+  [calls.gone]: '0f1f440000',
+  [calls.init]: branchHex('e8', calls.init, functions.initial),
+  [calls.late]: branchHex('e8', calls.late, functions.counted),
+  [functions.packed - 9]: '554889e55dc3cccccc',
+};
+for (const at of padded) code[at - 16] = nops;
+const data = { skl_call_thunk_template: template, skl_call_thunk_tail: '' };
+
+/** The tail symbol lies right behind the template; tables of symbols have it so. */
+function kernelOf(extra: Readonly<Record<number, string>> = {}) {
+  const image = madeKernel({
+    code: { ...code, ...extra },
+    functions,
+    data,
+    tables: { '.call_sites': Object.values(calls) },
+  });
+  const { symbols } = image;
+  const addressOf = symbols.addressOf.bind(symbols);
+  symbols.addressOf = (name) => (name === 'skl_call_thunk_tail' ? dataStart + size : addressOf(name));
+  return image;
+}
+
+const on = { CALL_DEPTH: true };
+const run = (machine: MadeMachine, image = kernelOf()) => {
+  const subject = madeSubject(image, machine);
+  return { subject, result: callThunks.run(subject) };
+};
+
+test('calls go to the code in front of their function, which is moved there; other calls stay', () => {
+  const { subject, result } = run({ features: on });
+  assert.deepEqual([result?.notes, result?.sites], [[], 8]);
+  const at = (offset: number, length: number) => expectedAt(subject, offset, length);
+  for (const name of ['counted', 'alsoCounted'] as const)
+    assert.equal(at(functions[name] - size, size), counting(textStart + functions[name] - size), name);
+  for (const [call, to] of [
+    ['first', 'counted'],
+    ['second', 'alsoCounted'],
+    ['again', 'counted'],
+  ] as const)
+    assert.equal(at(calls[call], 5), branchHex('e8', calls[call], functions[to] - size), call);
+  // No room in front of the function; the tracer's entry; a call that an alternative took; from and to init text.
+  for (const call of ['packed', 'fentry', 'gone', 'init', 'late'] as const)
+    assert.equal(at(calls[call], 5), code[calls[call]], call);
+  for (const at of [functions.__fentry__, functions.initial])
+    assert.equal(expectedAt(subject, at - size, size), nops.slice(0, 2 * size));
+});
+
+test('without CALL_DEPTH nothing is written', () => {
+  const { subject, result } = run({ features: { CALL_DEPTH: false } });
+  assert.deepEqual([result?.notes, result?.sites], [[], 8]);
+  const [text] = subject.texts.all;
+  assert.deepEqual(text?.bytes, text?.file);
+});
+
+test('a template whose distance follows the slide is taken from memory; another one is told', () => {
+  const slide = 0x100_0000;
+  const field = Buffer.alloc(4);
+  field.writeInt32LE(counter - (dataStart + size) - slide);
+  const moved = `6548c13d${field.toString('hex')}05`;
+  const { subject, result } = run({ features: on, slide, variables: { skl_call_thunk_template: moved } });
+  assert.deepEqual(result?.notes, []);
+  const at = textStart + functions.counted - size;
+  const inPad = Buffer.alloc(4);
+  inPad.writeInt32LE(counter - (at + size) - slide);
+  assert.equal(expectedAt(subject, functions.counted - size, size), `6548c13d${inPad.toString('hex')}05`);
+  const other = run({ features: on, variables: { skl_call_thunk_template: `${template.slice(0, -2)}06` } });
+  assert.deepEqual(
+    other.result?.notes.map(({ severity, input }) => [severity, input]),
+    [['wrong', 'skl_call_thunk_template']],
+  );
+});
+
+test('the code in front of a function that only a static call leads to is accepted where memory has it', () => {
+  const pad = textStart + functions.byStaticCall - size;
+  const { subject } = run({ features: on, memory: [[pad, counting(pad)]] });
+  const others = subject.texts.all.flatMap(({ others }) => others);
+  assert.deepEqual(
+    others.map(({ address, bytes, kind }) => [address, hexOf(bytes), kind]),
+    [[pad, counting(pad), 'call-thunk']],
+  );
+  assert.equal(expectedAt(subject, functions.byStaticCall - size, size), nops.slice(0, 2 * size));
+  // Anything else in the padding is not.
+  const changed = run({ features: on, memory: [[pad, `${counting(pad).slice(0, -2)}06`]] });
+  assert.deepEqual(
+    changed.subject.texts.all.flatMap(({ others }) => others),
+    [],
+  );
+});
