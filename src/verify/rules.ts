@@ -14,6 +14,7 @@ export const rules = {
   ...coverageRules,
   ...comparisonRules,
   ...linkageRules,
+  ...textRules,
   ...executableRules,
 } as const;
 

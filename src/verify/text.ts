@@ -5,6 +5,7 @@ import type { Image } from '../image/image.ts';
 import type { RunningKernel } from '../memory/kernel/kernel.ts';
 import type { PassNote } from '../text/pass.ts';
 import type { ReplayedText } from '../text/result.ts';
+import { checkExecutable } from './executable.ts';
 import { type Finding, type Judge, judged } from './finding.ts';
 import { describeChange, stretchOf } from './text-change.ts';
 
@@ -14,7 +15,7 @@ const mostNotes = 200;
 /** Bytes from a finding's address on within which another rule has said what is wrong. */
 const nearby = 8;
 
-/** TP036 to TP040; nothing of places that findings in front of these are about. */
+/** TP036, TP037, TP039 to TP041; nothing of places that findings in front of these are about. */
 export function* checkText(
   linked: Image,
   replayed: ReplayedText,
@@ -24,7 +25,7 @@ export function* checkText(
   yield* checkRuns(linked, replayed, running, before);
   yield* checkInputs(linked, replayed.notes);
   yield* checkGenerated(replayed, running);
-  yield* checkPages(replayed);
+  if (replayed.live) yield* checkExecutable(replayed.live, running.place.slide);
 }
 
 function checkRuns(
@@ -88,42 +89,20 @@ function* checkInputs(linked: Image, notes: readonly PassNote[]): Generator<Find
   }
 }
 
-/** Pages that passes made, and what is wrong with other code that the kernel made. */
-function* checkGenerated(
-  { pages, live }: ReplayedText,
-  { reader, place }: RunningKernel,
-): Generator<Finding> {
+/** Pages that passes made. */
+function* checkGenerated({ pages }: ReplayedText, { reader, place }: RunningKernel): Generator<Finding> {
   for (const { address, bytes, what } of pages) {
     const found = reader.bytes(address, bytes.length);
     if (!found || sameBytes(found, bytes)) continue;
     const at = bytes.findIndex((byte, i) => byte !== found[i]);
     const size = Math.min(16, bytes.length - at);
     yield {
-      rule: 'TP040',
+      rule: 'TP041',
       address: address + at - place.slide,
       place: `${what}+0x${at.toString(16)}`,
       message: `the page of ${what} at ${hex(address)} is not what the kernel makes`,
       found: found.slice(at, at + size),
       expected: bytes.slice(at, at + size),
     };
-  }
-  for (const { address, kind, message } of live?.wrong ?? [])
-    yield { rule: 'TP040', address: address - place.slide, place: `${kind} ${hex(address)}`, message };
-}
-
-/** Executable pages; addresses are those at which the kernel runs. */
-function* checkPages({ live }: ReplayedText): Generator<Finding> {
-  for (const { kind, name, start, end, isWritable } of live?.executable?.pages ?? []) {
-    const place = `${hex(start)}${name === '' ? '' : ` (${name})`}`;
-    const size = `${end - start} bytes from ${hex(start)} on`;
-    if (kind === undefined)
-      yield {
-        rule: 'TP038',
-        address: undefined,
-        place,
-        message: `${size} may be executed and belong to nothing`,
-      };
-    if (isWritable)
-      yield { rule: 'TP039', address: undefined, place, message: `${size} may be executed and written to` };
   }
 }

@@ -3,6 +3,7 @@ import type { Image } from '../../image/image.ts';
 import type { TextPass } from '../pass.ts';
 import { alternatives } from './alternatives.ts';
 import { callThunks, countsBehindAlternatives } from './call-thunks.ts';
+import { cfi } from './cfi.ts';
 import { constants } from './constants.ts';
 import { endbrSeal } from './endbr.ts';
 import { ftraceNop, ftraceNops } from './ftrace.ts';
@@ -26,5 +27,5 @@ export function x86Passes(image: Image, state: X86State, keyed: KeyedPasses): re
   if (state.version[0] < 6)
     return [...early, retpolines, returns, alternatives, endbrSeal, ...later, paravirt];
   const middle = countsBehindAlternatives(state) ? [alternatives, callThunks] : [callThunks, alternatives];
-  return [...early, paravirt, retpolines, returns, ...middle, endbrSeal, ...later];
+  return [...early, paravirt, cfi, retpolines, returns, ...middle, endbrSeal, ...later];
 }

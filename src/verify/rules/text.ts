@@ -24,31 +24,4 @@ export const textRules = {
       'must be there, a record must be of a listed function. The finding names the input. Whoever changes such ' +
       'an input has the kernel, or textpoke, take a changed text for the right one.',
   },
-  TP038: {
-    name: 'foreign-code',
-    severity: 'error',
-    summary: 'memory that a kernel may execute belongs to nothing that is known',
-    help:
-      'The page tables of the kernel let it execute this memory. It is neither text of the image nor of a module ' +
-      'that is on the list, nor code that the kernel makes itself (programs of BPF, trampolines of function ' +
-      'tracing, slots of probes, thunks). Usual cause: a module that hides, or code that was loaded past the ' +
-      'kernel.',
-  },
-  TP039: {
-    name: 'writable-code',
-    severity: 'error',
-    summary: 'memory that a kernel may execute may be written to as well',
-    help:
-      'The page tables of the kernel let it write to and execute this memory at once. A kernel maps its code ' +
-      'read-only once it has started (CONFIG_STRICT_KERNEL_RWX); whoever can write to memory can change this code.',
-  },
-  TP040: {
-    name: 'wrong-generated-code',
-    severity: 'error',
-    summary: 'code that a kernel generates is not what it generates',
-    help:
-      'A kernel makes code beside its image: trampolines of function tracing, slots of probes, thunks against ' +
-      'ITS, packs of BPF. What it makes follows from what it makes it for. Here stands something else. Usual ' +
-      'cause: a trampoline that was changed to lead somewhere else.',
-  },
 } as const satisfies Record<string, Rule>;
