@@ -1,12 +1,13 @@
 // .call_sites (since 6.2): call depth tracking (retbleed=stuff) counts calls by code in the padding in front of functions, and
 // makes calls go there (arch/x86/kernel/callthunks.c).
 //
-// Order: kernels whose `struct callthunk_sites` has the alternatives, too, patch calls behind alternatives, and those that
-// alternatives made with them; later ones (7.3) patch them between returns and alternatives (`countsBehindAlternatives`). Both
-// come in front of the endbr seal. Static calls that are patched later go to the padding as well.
+// Order: kernels whose `struct callthunk_sites` has alternatives (6.8) or paravirt calls (6.2) as well patch calls behind
+// alternatives, and with them what these made calls; later ones (6.18) patch them between returns and alternatives
+// (`countsBehindAlternatives`). All come in front of the endbr seal. Static calls that are patched later go to the padding too.
 import { moveCode } from '../../arch/x86-64/moved-code.ts';
 import { sameBytes } from '../../bytes/integer.ts';
 import { STT_FUNC } from '../../elf/constants.ts';
+import { readAlternatives } from '../../image/alternatives.ts';
 import type { Image } from '../../image/image.ts';
 import type { ExpectedText } from '../expected.ts';
 import { kernelOf, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
@@ -46,11 +47,18 @@ export const callThunks: TextPass<X86State> = {
   },
 };
 
-/** Whether calls are patched behind alternatives, and what alternatives made of calls with them. */
-export function countsBehindAlternatives({ btf, version }: X86State): boolean {
-  const known = btf?.structSize('callthunk_sites');
-  if (btf && known !== undefined) return btf.member('callthunk_sites', 'alt_start') !== undefined;
-  return version[0] < 7;
+/** Tables besides .call_sites that say where calls may stand: members of `struct callthunk_sites`. */
+const besides = ['alt_start', 'pv_start'] as const;
+
+/** Whether calls are patched behind alternatives, with what alternatives or paravirt calls made calls. */
+export function countsBehindAlternatives(state: X86State): boolean {
+  const { btf, version } = state;
+  if (btf?.hasType('callthunk_sites')) return besides.some((name) => isBesides(state, name));
+  return 1000 * version[0] + version[1] < 6016;
+}
+
+function isBesides({ btf }: X86State, name: (typeof besides)[number]): boolean {
+  return btf?.member('callthunk_sites', name) !== undefined;
 }
 
 /**
@@ -86,10 +94,24 @@ function patchCalls(subject: TextSubject<X86State>, sites: Float64Array): PassRe
     if (bytes) text.write(address, bytes, 'call-thunk');
   };
   for (const address of sites) patch(address);
-  if (countsBehindAlternatives(subject.state))
-    for (const { address } of subject.state.alternatives?.listed ?? []) patch(address as number);
+  if (countsBehindAlternatives(subject.state)) {
+    const alternatives = subject.kernel ? readAlternatives(subject.image) : subject.state.alternatives;
+    for (const { address } of alternatives?.listed ?? []) patch(address as number);
+    for (const address of paravirtPlaces(subject.image)) patch(address);
+  }
   pads.acceptOthers();
   return { sites: sites.length, notes: notes.all };
+}
+
+/** struct paravirt_patch_site: a pointer to the code, and 8 bytes. */
+const paravirtSize = 16;
+
+/** The places of .parainstructions, which kernels up to 6.7 have (arch/x86/include/asm/paravirt_types.h). */
+function paravirtPlaces(image: Image): Float64Array {
+  const table = image.file.sections.find(({ name, addr }) => name === '.parainstructions' && addr !== 0);
+  const count = Math.floor((table?.size ?? 0) / paravirtSize);
+  if (!table || image.fileOffset(table.addr, count * paravirtSize) === undefined) return new Float64Array(0);
+  return Float64Array.from({ length: count }, (_, i) => image.readWord(table.addr + i * paravirtSize));
 }
 
 /** Whether a place lies in the text whose calls are counted: the kernel's up to _etext, a module's that is no init text. */

@@ -1,5 +1,6 @@
 // What a kernel has decided about the checks of indirect calls: cfi_mode and what belongs to it.
 import { readS32 } from '../../arch/x86-64/length.ts';
+import type { Image } from '../../image/image.ts';
 import { kernelOf, type TextSubject } from '../pass.ts';
 import { rehash, type Template, templateOf } from './cfi-code.ts';
 import { endbrSize, poisonOf } from './endbr-code.ts';
@@ -37,6 +38,11 @@ export interface CfiState {
 
 /** Since 6.15 kernels ask first whether a function begins with endbr; they have the paranoid form, too. */
 export const isCareful = ({ paranoid }: CfiState): boolean => paranoid !== undefined;
+
+/** Kernels before 6.6 take away less: the hash in front of a sealed function stays, and with FineIBT the function's endbr. */
+export function takesLess(kernel: Image): boolean {
+  return kernel.symbols.addressOf('apply_ibt_endbr') !== undefined;
+}
 
 /** Undefined where the kernel has no FineIBT, so that it leaves the checks as they are. */
 export function cfiStateOf(subject: TextSubject<X86State>, notes: Notes): CfiState | undefined {

@@ -15,7 +15,7 @@ import {
   templateOf,
   withHash,
 } from './cfi-code.ts';
-import { type CfiState, cfiStateOf, isCareful } from './cfi-state.ts';
+import { type CfiState, cfiStateOf, isCareful, takesLess } from './cfi-state.ts';
 import { endbrSize, isEndbr } from './endbr-code.ts';
 import { type ItsUse, itsPagesOf } from './its.ts';
 import { indirectBranch, thunkBranch } from './retpoline-code.ts';
@@ -79,6 +79,7 @@ class CfiPatch {
     if (mode !== 'fineibt') return;
     for (const address of this.functions) this.rewriteFunction(address);
     this.rewriteCallers();
+    if (takesLess(kernelOf(this.subject))) return;
     for (const address of this.functions) this.poisonFunction(address);
   }
 
@@ -233,14 +234,14 @@ class CfiPatch {
 
 /**
  * What sealing a function does to the hash in front of it (poison_cfi), for the pass over .ibt_endbr_seal; undefined where a
- * kernel has no FineIBT. Kernels before 6.6 (apply_ibt_endbr) poison FineIBT's endbr alone.
+ * kernel has no FineIBT.
  */
 export function sealOf(subject: TextSubject<X86State>): ((address: number) => void) | undefined {
   const state = cfiStateOf(subject, new Notes());
   if (!state || state.mode === 'off') return undefined;
   const finder = new TextFinder(subject);
   const zero = new Uint8Array(4);
-  const clearsHash = kernelOf(subject).symbols.addressOf('apply_ibt_endbr') === undefined;
+  const clearsHash = !takesLess(kernelOf(subject));
   const { mode, offset, prefix, poison, preamble } = state;
   return (begin) => {
     const address = mode === 'fineibt' && isCareful(state) ? begin - prefix : begin - offset;

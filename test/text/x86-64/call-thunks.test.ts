@@ -1,7 +1,10 @@
 // Call depth tracking: the code in front of functions, and the calls that go there.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { callThunks } from '../../../src/text/x86-64/call-thunks.ts';
+import { type Alternative, Alternatives } from '../../../src/image/alternatives.ts';
+import { readBtf } from '../../../src/kernel/btf.ts';
+import { callThunks, countsBehindAlternatives } from '../../../src/text/x86-64/call-thunks.ts';
+import { makeBtf } from '../../memory/kernel/btf.ts';
 import {
   branchHex,
   dataStart,
@@ -144,4 +147,51 @@ test('the code in front of a function that only a static call leads to is accept
     changed.subject.texts.all.flatMap(({ others }) => others),
     [],
   );
+});
+
+const btfWith = (...members: readonly string[]) =>
+  readBtf(
+    makeBtf({
+      structs: {
+        callthunk_sites: {
+          size: 8 * members.length,
+          members: members.map((name, i) => [name, 'ptr', 8 * i] as const),
+        },
+      },
+    }),
+    true,
+  );
+const btfs = {
+  paravirt: btfWith('call_start', 'call_end', 'pv_start', 'pv_end'),
+  alternatives: btfWith('call_start', 'call_end', 'alt_start', 'alt_end'),
+  alone: btfWith('call_start', 'call_end'),
+};
+
+test('the tables that a kernel goes through say whether it counts behind alternatives; versions decide without types', () => {
+  const order = (machine: MadeMachine) => countsBehindAlternatives(madeSubject(kernelOf(), machine).state);
+  assert.deepEqual(
+    [order({ btf: btfs.paravirt }), order({ btf: btfs.alternatives }), order({ btf: btfs.alone })],
+    [true, true, false],
+  );
+  assert.deepEqual(
+    [order({ version: [6, 2] }), order({ version: [6, 18] }), order({ version: [7, 3] })],
+    [true, false, false],
+  );
+});
+
+test('behind alternatives, calls that these made are counted, too', () => {
+  const made = 0x180;
+  const call = branchHex('e8', made, functions.alsoCounted);
+  const alternatives = new Alternatives([
+    { address: textStart + made, length: 5 } as Alternative,
+    { address: textStart + calls.gone, length: 5 } as Alternative,
+  ]);
+  const written = (btf: (typeof btfs)[keyof typeof btfs]) => {
+    const { subject, result } = run({ features: on, btf, alternatives }, kernelOf({ [made]: call }));
+    assert.deepEqual(result?.notes, []);
+    assert.equal(expectedAt(subject, calls.gone, 5), code[calls.gone]);
+    return expectedAt(subject, made, 5);
+  };
+  assert.equal(written(btfs.alternatives), branchHex('e8', made, functions.alsoCounted - size));
+  assert.equal(written(btfs.alone), call);
 });

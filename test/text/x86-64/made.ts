@@ -1,7 +1,9 @@
 // A kernel of a few bytes, for tests of passes: sections at addresses of their own, symbols, and the state of a machine.
 import { SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, STT_FUNC, STT_OBJECT } from '../../../src/elf/constants.ts';
 import { readElf } from '../../../src/elf/read.ts';
+import type { Alternatives } from '../../../src/image/alternatives.ts';
 import { Image } from '../../../src/image/image.ts';
+import type { Btf } from '../../../src/kernel/btf.ts';
 import { linkLoaded } from '../../../src/link/link.ts';
 import { KernelReader } from '../../../src/memory/kernel/reader.ts';
 import { ExpectedText, Texts } from '../../../src/text/expected.ts';
@@ -96,12 +98,23 @@ export interface MadeMachine {
   /** What memory has beside the image, or in place of it: hex digits by address in the running kernel. */
   readonly memory?: readonly (readonly [address: number, hex: string])[];
   readonly slide?: number;
+  readonly btf?: Btf;
+  readonly alternatives?: Alternatives;
 }
 
 /** A kernel that runs on a machine: what passes are told. Memory is the file's where nothing else is said. */
 export function madeSubject(
   image: Image,
-  { version = [6, 12], features = {}, returnThunk, variables = {}, memory = [], slide = 0 }: MadeMachine = {},
+  {
+    version = [6, 12],
+    features = {},
+    returnThunk,
+    variables = {},
+    memory = [],
+    slide = 0,
+    btf,
+    alternatives,
+  }: MadeMachine = {},
 ): TextSubject<X86State> {
   const names = Object.keys(features);
   const parts = memory.map(([address, hex]) => ({ address, bytes: bytesOf(hex) }));
@@ -148,8 +161,8 @@ export function madeSubject(
     },
     bytes,
     reader,
-    btf: undefined,
-    alternatives: undefined,
+    btf,
+    alternatives,
     notes: [],
   };
   const texts = new Texts(image.code.map(({ name, address, code }) => new ExpectedText(name, address, code)));
