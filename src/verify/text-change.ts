@@ -1,4 +1,5 @@
 // A changed stretch of text, for people: whole instructions of both, and the nearest thing that could have made it.
+import { blankCodeMap } from '../arch/code-map.ts';
 import { hex, sameBytes } from '../bytes/integer.ts';
 import type { Image } from '../image/image.ts';
 import type { LoadedModule } from '../memory/kernel/modules.ts';
@@ -21,37 +22,25 @@ export interface Stretch {
   readonly expected: Uint8Array;
 }
 
-/** Most bytes that are shown, and that are gone through for where an instruction begins. */
+/** Most bytes that are shown. */
 const mostShown = 32;
+/** Most bytes of a function that are gone through for where an instruction begins. */
 const longestFunction = 1 << 16;
+const longestInstruction = 15;
 
 /** The instructions that a changed stretch lies in, as they must be. */
 export function stretchOf({ linked, compared, text }: TextContext, address: number, length: number): Stretch {
   const near = linked.symbolAt(address);
-  const begin =
-    near && near.offset < longestFunction && near.offset > 0
-      ? Math.max(address - near.offset, text.start)
-      : address;
-  let start = begin;
-  const sizeAt = (at: number) => {
-    const room = Math.min(16, text.end - at);
-    return linked.instructionsAt(at).readInstruction(text.at(at, room), 0, at).size;
-  };
-  for (let at = begin; at <= address; ) {
-    start = at;
-    const size = sizeAt(at);
-    if (size === 0) {
-      start = address;
-      break;
-    }
-    at += size;
-  }
-  let end = start;
+  const isNear = near !== undefined && near.offset < longestFunction;
+  const begin = isNear ? Math.max(address - near.offset, text.start) : address;
   const last = Math.min(address + length, compared.start + compared.memory.length);
-  while (end < last && end - start < mostShown) {
-    const size = sizeAt(end);
-    end = size === 0 ? last : end + size;
-  }
+  const limit = Math.min(last + longestInstruction, text.end);
+  const code = text.at(begin, limit - begin);
+  const isStart = (at: number) => linked.arch.startsInstruction(code, blankCodeMap, at - begin);
+  let start = address;
+  while (start > begin && !isStart(start)) start--;
+  let end = last;
+  while (end < limit && !isStart(end)) end++;
   const from = start - text.start;
   const to = Math.max(
     Math.min(end, start + mostShown, compared.start + compared.memory.length) - text.start,

@@ -65,7 +65,7 @@ function checkRuns(
   let last: number | undefined;
   for (const [i, { address, length }] of runs.entries()) {
     const near = linked.symbolAt(address);
-    const start = near ? address - near.offset : address;
+    const start = near ? address - near.offset : text.start;
     const group = groups.at(-1);
     if (group && start === last) {
       group[1]++;
