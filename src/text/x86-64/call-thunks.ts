@@ -131,7 +131,7 @@ function isCounted(
 ): boolean {
   if (isCore(target)) return true;
   if (!kernel) return image.codeAt(target) !== undefined && !image.segmentAt(target);
-  return kernel.codeAt(target) !== undefined && !kernel.isInitText(target);
+  return kernel.contains(target) ? kernel.codeAt(target) !== undefined && !kernel.isInitText(target) : true;
 }
 
 function skippedOf({ symbols }: Image): (target: number) => boolean {
@@ -166,8 +166,13 @@ function padsOf(subject: TextSubject<X86State>, notes: Notes): Pads | undefined 
   const isEmpty = (bytes: Uint8Array) => bytes.every((byte) => byte === nop);
   const write = (pad: number): boolean => {
     const text = texts.holding(pad, size);
-    if (!text) return kernel.contains(pad, size) && isEmpty(kernel.read(pad, size));
     const code = codeAt(pad);
+    if (!text) {
+      if (kernel.contains(pad, size)) return isEmpty(kernel.read(pad, size));
+      // Another module, whose own text is compared elsewhere: the kernel has written there if it could.
+      const memory = state.reader.bytes(pad + slide, size);
+      return memory !== undefined && code !== undefined && sameBytes(memory, code);
+    }
     const found = text.at(pad, size);
     if (!code || sameBytes(found, code)) return code !== undefined;
     if (!isEmpty(found)) return false;

@@ -1,6 +1,7 @@
 // Tables of places that objtool makes (tools/objtool/check.c): 32-bit distances from the entry to an instruction. And the
 // walk of a pass over such places.
 import { ByteView } from '../../bytes/view.ts';
+import { SHF_EXECINSTR } from '../../elf/constants.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
 import type { ExpectedText } from '../expected.ts';
@@ -96,7 +97,15 @@ export class TextFinder {
    */
   site(address: number, length: number, notes: Notes): ExpectedText | undefined {
     const text = this.holding(address, length);
-    if (!text && !this.subject.image.codeAt(address)) notes.wrong(address, 'the table names what is no code');
+    if (!text && !isCode(this.subject.image, address))
+      notes.wrong(address, 'the table names what is no code');
     return text;
   }
+}
+
+/** Code as its section says it, of which a module may have given the memory back. */
+function isCode(image: Image, address: number): boolean {
+  return (
+    image.codeAt(address) !== undefined || ((image.sectionAt(address)?.flags ?? 0) & SHF_EXECINSTR) !== 0
+  );
 }

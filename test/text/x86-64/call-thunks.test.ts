@@ -195,3 +195,39 @@ test('behind alternatives, calls that these made are counted, too', () => {
   assert.equal(written(btfs.alternatives), branchHex('e8', made, functions.alsoCounted - size));
   assert.equal(written(btfs.alone), call);
 });
+
+test('calls of a module into the kernel and into another module are counted, where these have the room', () => {
+  const start = textStart + 0x100_0000;
+  const other = start + 0x10_0000 - textStart;
+  const to = (from: number, target: number) => branchHex('e8', start - textStart + from, target);
+  const places = { counted: 0x100, packed: 0x110, initial: 0x120, other: 0x130, bare: 0x140, own: 0x150 };
+  const own = 0x210;
+  const module = madeKernel({
+    start,
+    code: {
+      [places.counted]: to(places.counted, functions.counted),
+      [places.packed]: to(places.packed, functions.packed),
+      [places.initial]: to(places.initial, functions.initial),
+      [places.other]: to(places.other, other),
+      [places.bare]: to(places.bare, other + 0x100),
+      [places.own]: branchHex('e8', places.own, own),
+      [own - 16]: nops,
+    },
+    tables: { '.call_sites': Object.values(places) },
+  });
+  const kernel = kernelOf();
+  const pad = textStart + other - size;
+  const { state, slide } = madeSubject(kernel, { features: on, memory: [[pad, counting(pad)]] });
+  const subject = { ...madeSubject(module), kernel, state, slide };
+  const isInit = kernel.isInitText.bind(kernel);
+  kernel.isInitText = (address) => address === textStart + functions.initial || isInit(address);
+  assert.deepEqual(callThunks.run(subject)?.notes, []);
+  const at = (place: number) =>
+    hexOf(subject.texts.holding(start + place)?.at(start + place, 5) ?? new Uint8Array());
+  assert.equal(at(places.counted), to(places.counted, functions.counted - size));
+  assert.equal(at(places.packed), to(places.packed, functions.packed));
+  assert.equal(at(places.initial), to(places.initial, functions.initial));
+  assert.equal(at(places.other), to(places.other, other - size));
+  assert.equal(at(places.bare), to(places.bare, other + 0x100));
+  assert.equal(at(places.own), branchHex('e8', places.own, own - size));
+});

@@ -38,6 +38,8 @@ export interface MadeKernel {
   readonly tables?: Readonly<Record<string, readonly number[]>>;
   /** Bytes of .text. */
   readonly size?: number;
+  /** Where .text lies; the rest follows at the same distance. */
+  readonly start?: number;
 }
 
 /** The image of a kernel. Data stand one behind the other in .rodata, each at a multiple of 16. */
@@ -47,10 +49,12 @@ export function madeKernel({
   data = {},
   tables = {},
   size = 0x4000,
+  start = textStart,
 }: MadeKernel): Image {
   const text = new Uint8Array(size).fill(0xcc);
   for (const [offset, hex] of Object.entries(code)) text.set(bytesOf(hex), Number(offset));
-  const places: number[] = [textStart, dataStart];
+  const away = start - textStart;
+  const places: number[] = [start, dataStart + away];
   const constants: Uint8Array = new Uint8Array(16 * 512);
   const symbols = Object.entries(functions).map(([name, value]) => ({
     name,
@@ -70,11 +74,11 @@ export function madeKernel({
     { name: '.rodata', type: SHT_PROGBITS, flags: SHF_ALLOC, data: constants },
   ];
   for (const [name, sites] of Object.entries(tables)) {
-    const start = dataStart + 0x1_0000 * places.length;
+    const table = dataStart + away + 0x1_0000 * places.length;
     const entries = Buffer.alloc(4 * sites.length);
-    for (const [i, site] of sites.entries()) entries.writeInt32LE(textStart + site - (start + 4 * i), 4 * i);
+    for (const [i, site] of sites.entries()) entries.writeInt32LE(start + site - (table + 4 * i), 4 * i);
     sections.push({ name, type: SHT_PROGBITS, flags: SHF_ALLOC, data: Uint8Array.from(entries) });
-    places.push(start);
+    places.push(table);
   }
   const object = readElf('made', makeObject({ sections, symbols }));
   const { bytes } = linkLoaded(object, {
