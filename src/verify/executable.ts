@@ -15,14 +15,14 @@ export function* checkExecutable({ wrong, executable }: LiveText, slide: number)
     yield { rule: 'TP039', address: undefined, place: 'page tables', message };
   }
   for (const { kind, name, start, end, isWritable } of pages) {
-    const place = placeOf(start);
+    const place = name === '' ? placeOf(start) : name;
     const size = `${end - start} bytes`;
     if (kind === undefined) {
       const message = `${size} are executable${isWritable ? ' and writable' : ''}, and nobody's code`;
       yield { rule: 'TP039', address: start - slide, place, message };
     } else if (isWritable) {
       const whose = name === '' || name === kind ? kind : `${kind}: ${name}`;
-      const message = `${size} are executable and writable (${whose})`;
+      const message = `${size} at ${placeOf(start)} are executable and writable (${whose})`;
       yield { rule: 'TP040', address: start - slide, place, message };
     }
   }

@@ -46,7 +46,7 @@ export interface LiveOptions {
 const pageSize = 4096;
 /** VSYSCALL_ADDR. */
 const vsyscall = -10 << 20;
-/** A half of a page: kernels before 5.12 change between two halves of a BPF trampoline's page. */
+/** A half of a page: older kernels (5.10) change between two halves of a BPF trampoline's page. */
 const half = pageSize / 2;
 
 /** Undefined for a kernel without BTF, whose structures are not known. Error `memory-malformed`. */

@@ -19,7 +19,7 @@ export const executableRules = {
     summary: 'a page of a running kernel can be written to and executed',
     help:
       'Kernels write their own code through other mappings, so no page of theirs has to be both. Whoever can write to ' +
-      'this page can have the kernel run what he likes. Kernels before 5.12 keep the trampolines of BPF (fentry, ' +
+      'this page can have the kernel run what he likes. Older kernels, such as 5.10, keep the trampolines of BPF (fentry, ' +
       'fexit, struct_ops) writable: this is how they are, and it stays a finding. Other causes: rodata=off, and ' +
       'modules in kernels without CONFIG_STRICT_MODULE_RWX.',
   },

@@ -24,6 +24,7 @@ const usual = [
   '6.12 qemu64 kaslr',
   '6.12 Cascadelake-Server kaslr',
   '6.12 Cascadelake-Server stuff',
+  '6.12 qemu64 traced',
   '6.18 max lfence',
   '7.0 Skylake-Server kaslr',
   '7.3 Icelake-Server off',
