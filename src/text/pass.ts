@@ -9,6 +9,8 @@ export interface TextSubject<State> {
   readonly image: Image;
   /** The kernel that a module is loaded into, whose code its sites lead to; undefined where the image is the kernel. */
   readonly kernel?: Image | undefined;
+  /** Where code of a module was that it gave back: start and end, as linked (`ModuleFile.init`). */
+  readonly gone?: readonly (readonly [start: number, end: number])[] | undefined;
   /** What is linked at A runs at A + slide. */
   readonly slide: number;
   /** As linked; a pass may write to other stretches than .text: replacements (.altinstr_replacement) are patched too. */

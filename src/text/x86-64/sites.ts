@@ -1,7 +1,6 @@
 // Tables of places that objtool makes (tools/objtool/check.c): 32-bit distances from the entry to an instruction. And the
 // walk of a pass over such places.
 import { ByteView } from '../../bytes/view.ts';
-import { SHF_EXECINSTR } from '../../elf/constants.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
 import type { ExpectedText } from '../expected.ts';
@@ -97,15 +96,14 @@ export class TextFinder {
    */
   site(address: number, length: number, notes: Notes): ExpectedText | undefined {
     const text = this.holding(address, length);
-    if (!text && !isCode(this.subject.image, address))
-      notes.wrong(address, 'the table names what is no code');
+    if (!text && !isCode(this.subject, address)) notes.wrong(address, 'the table names what is no code');
     return text;
   }
 }
 
-/** Code as its section says it, of which a module may have given the memory back. */
-function isCode(image: Image, address: number): boolean {
+/** Code of the image, or where some was that a module gave back. */
+function isCode({ image, gone = [] }: TextSubject<unknown>, address: number): boolean {
   return (
-    image.codeAt(address) !== undefined || ((image.sectionAt(address)?.flags ?? 0) & SHF_EXECINSTR) !== 0
+    image.codeAt(address) !== undefined || gone.some(([start, end]) => address >= start && address < end)
   );
 }

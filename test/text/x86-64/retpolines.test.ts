@@ -265,6 +265,16 @@ test('a site that is no branch to a thunk is told and stays, and one outside of 
   assert.equal(expectedAt(subject, placeOf('call *%rax'), 5), 'ffd00f1f00');
 });
 
+test('a site in code that a module gave back is passed over', () => {
+  const image = madeKernel({ code, functions, tables: { '.retpoline_sites': [0x4_0000, 0x5_0000] } });
+  const gone = [[textStart + 0x4_0000, textStart + 0x4_1000]] as const;
+  const result = retpolines.run({ ...madeSubject(image, { features: off }), gone });
+  assert.deepEqual(
+    result?.notes.map(({ address = 0 }) => address - textStart),
+    [0x5_0000],
+  );
+});
+
 test('a kernel without the table has no such pass, and a table with half an entry is no table', () => {
   assert.equal(retpolines.run(madeSubject(madeKernel({ code, functions }))), undefined);
   const odd = madeKernel({ code, functions, tables: { '.retpoline_sites': [0x100] } });
