@@ -25,6 +25,7 @@ const rooms = [
   ['link/'],
   ['boot/'],
   ['memory/'],
+  ['text/'],
   ['verify/'],
   ['dump/'],
   ['diff/'],
@@ -48,7 +49,7 @@ const adapters: Record<string, RegExp> = {
 };
 
 /** Files that may name one kind of site, outside of its own folder. */
-const mostNaming = 8;
+const mostNaming = 9;
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
   .filter((f) => f.endsWith('.ts') && !f.endsWith('.d.ts'))

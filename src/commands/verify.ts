@@ -29,7 +29,7 @@ export async function runVerify(
   const file = given ?? (running ? runningKernelFile() : undefined);
   if (file === undefined) throw new TextpokeError('usage', 'an image is required, or --running');
   requireDump(memory, running, args);
-  return withImage(file, args, async (image, unpacked) => {
+  return withImage(file, args, async (image, unpacked, relocations) => {
     const suppressions =
       config === undefined ? {} : { suppressions: readText(config), suppressionsName: config };
     const options = { ...args, ...suppressions, debugDirectories: debugDir, color: isOutputColoured() };
@@ -39,8 +39,9 @@ export async function runVerify(
       for (const note of [...unpacked, ...notes]) warn(note);
       return status;
     };
-    if (running) return verifyImageRunning(image, file, options, tell);
-    if (memory !== undefined) return verifyImageMemory(image, file, memory, options, tell);
+    const opened = { image, input: file, relocations };
+    if (running) return verifyImageRunning(opened, options, tell);
+    if (memory !== undefined) return verifyImageMemory(opened, memory, options, tell);
     return tell(await verifyImage(image, file, options));
   });
 }

@@ -35,16 +35,24 @@ type Form = (typeof forms)[number];
 
 /** Alternatives in the order of their places. */
 export class Alternatives {
+  /** In the order of the table, in which a kernel goes through them. */
+  readonly listed: readonly Alternative[];
   private readonly entries: readonly Alternative[];
   private readonly places: Float64Array;
 
   constructor(entries: readonly Alternative[]) {
+    this.listed = entries;
     this.entries = [...entries].sort((a, b) => a.address - b.address || a.entry - b.entry);
     this.places = Float64Array.from(this.entries, ({ address }) => address as number);
   }
 
   get count(): number {
     return this.entries.length;
+  }
+
+  /** Those whose code begins in [start, end), in order of their places. */
+  between(start: Address, end: Address): readonly Alternative[] {
+    return this.entries.slice(countUpTo(this.places, start - 1), countUpTo(this.places, end - 1));
   }
 
   /** Those whose code has the byte at an address. */

@@ -13,6 +13,8 @@ export interface PlainInput {
   readonly source: ByteSource;
   /** What was unpacked, where a kernel was: `bzImage, zstd, 57,575,404 bytes; 148,055 symbols of kallsyms`. */
   readonly form?: string;
+  /** The relocation lists behind the payload of x86 (relocation-lists.ts). */
+  readonly relocations?: Uint8Array;
 }
 
 const placeOfType = 16; // e_type, behind e_ident

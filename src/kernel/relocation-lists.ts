@@ -27,12 +27,23 @@ const kernelMap = -0x8000_0000;
  * __START_KERNEL_map. Only the per-CPU segment, which is linked at 0 up to 6.14, has others by p_vaddr. Errors: as below.
  */
 export function relocationListsOf(elf: ElfFile, bytes: Uint8Array): RelocationLists | undefined {
+  return readRelocationLists(bytes, endOf(elf), inside(elf));
+}
+
+/** The same for what lies behind the ELF file alone, as `openKernel` gives it; undefined where there is nothing. */
+export function relocationListsIn(
+  elf: ElfFile,
+  relocations: Uint8Array | undefined,
+): RelocationLists | undefined {
+  return relocations && readRelocationLists(relocations, 0, inside(elf));
+}
+
+/** Whether so many bytes at an address are the kernel's. */
+function inside(elf: ElfFile): (address: number, size: number) => boolean {
   const loaded = elf.segments
     .filter(({ type }) => type === PT_LOAD)
     .map(({ paddr, filesz }) => ({ low: kernelMap + paddr, high: kernelMap + paddr + filesz }));
-  return readRelocationLists(bytes, endOf(elf), (address, size) =>
-    loaded.some(({ low, high }) => address >= low && address + size <= high),
-  );
+  return (address, size) => loaded.some(({ low, high }) => address >= low && address + size <= high);
 }
 
 /** Where the last of the file's parts ends, in bytes. */

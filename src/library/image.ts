@@ -11,18 +11,18 @@ export interface ExpandOptions {
 
 /**
  * Opens a linked image, or a kernel file, for as long as `body` runs; of an ELF file only what is looked at is read. `notes`
- * tell what was unpacked. Errors: `read-failed`, `not-elf`, `lto-object`, `elf-truncated`, `elf-malformed`,
+ * tell what was unpacked; `relocations` are the lists behind an x86 kernel. Errors: `read-failed`, `not-elf`, `lto-object`, `elf-truncated`, `elf-malformed`,
  * `elf-unsupported`, `compressed-malformed`, `compressed-too-large`, `machine-unsupported`, `not-an-image`, those of
  * `body`.
  */
 export function withImage<T>(
   input: Input,
   { expandLimit }: ExpandOptions,
-  body: (image: Image, notes: readonly string[]) => T | Promise<T>,
+  body: (image: Image, notes: readonly string[], relocations: Uint8Array | undefined) => T | Promise<T>,
 ): Promise<T> {
   const name = nameOf(input);
   return withSource(input, async (given) => {
-    const { source, form } = await withoutContainers(name, given, expandLimit);
-    return body(new Image(readElfFrom(name, source)), unpackedNotes(name, form));
+    const { source, form, relocations } = await withoutContainers(name, given, expandLimit);
+    return body(new Image(readElfFrom(name, source)), unpackedNotes(name, form), relocations);
   });
 }

@@ -68,25 +68,35 @@ export function verifyMemory(
   snapshot: Input,
   options: VerifyMemoryOptions = {},
 ): Promise<VerifyMemoryResult> {
-  return withImage(input, options, (image, notes) =>
-    verifyImageMemory(image, input, snapshot, options, (verified) => tell(verified, options, notes)),
+  return withImage(input, options, (image, notes, relocations) =>
+    verifyImageMemory({ image, input, relocations }, snapshot, options, (verified) =>
+      tell(verified, options, notes),
+    ),
   );
 }
 
 /** Tells what was found while the memory is open. */
 export type Tell<T> = (verified: Verified<MemoryDocument>) => Promise<T>;
 
-/** The same for an image that is open; `input` is what it was opened from. Errors as `verifyMemory`. */
+/** An image that is open. */
+export interface OpenImage {
+  readonly image: Image;
+  /** What it was opened from. */
+  readonly input: Input;
+  /** The relocation lists behind an x86 kernel. */
+  readonly relocations: Uint8Array | undefined;
+}
+
+/** The same for an image that is open. Errors as `verifyMemory`. */
 export async function verifyImageMemory<T>(
-  image: Image,
-  input: Input,
+  opened: OpenImage,
   snapshot: Input,
   options: VerifyMemoryOptions,
   body: Tell<T>,
 ): Promise<T> {
   const name = nameOf(snapshot);
-  const open = () => openSnapshot(snapshot, image, rawLayoutOf(options));
-  return verifyOpenMemory(image, input, { name, open }, options, body);
+  const open = () => openSnapshot(snapshot, opened.image, rawLayoutOf(options));
+  return verifyOpenMemory(opened, { name, open }, options, body);
 }
 
 /** Memory that is compared, `times` over where it changes meanwhile. */
@@ -98,12 +108,12 @@ interface Comparable {
 
 /** The same for memory that is opened in another way. */
 export async function verifyOpenMemory<T>(
-  image: Image,
-  input: Input,
+  opened: OpenImage,
   { name, open, times = 1 }: Comparable,
   options: VerifyMemoryOptions,
   body: Tell<T>,
 ): Promise<T> {
+  const { image, input } = opened;
   const cpus = requireCpus(options.cpus);
   const configuration = configurationOf(options);
   const slide = addressOf('slide', options.slide);
@@ -111,7 +121,7 @@ export async function verifyOpenMemory<T>(
   try {
     const place = inFile(name, () => locateImage(image, memory, slide));
     const verified = await leastOf(times, async () => {
-      const kernel = await kernelBeyond(image, place, name, options);
+      const kernel = await kernelBeyond(opened, place, name, options);
       return inFile(name, () => compareMemory(image, place, cpus, kernel));
     });
     const report = makeReport(nameOf(input), verified.image, verified.findings, {
@@ -153,18 +163,21 @@ function rawLayoutOf({ base, physical }: VerifyMemoryOptions): RawLayout | undef
 
 /** What is known of a running kernel beyond its image. Error `memory-unsupported` where its modules cannot be known. */
 async function kernelBeyond(
-  image: Image,
+  { image, relocations }: OpenImage,
   place: ImagePlace,
   name: string,
   { modules, expandLimit }: VerifyMemoryOptions,
 ): Promise<KernelBeyond | undefined> {
   const running = inFile(name, () => runningKernel(image, place));
-  if (modules === undefined) return running && { running, files: undefined };
+  // What replays text is needed for kernels alone.
+  const replay = running && (await import('../text/replay.ts')).replayText;
+  const text = running && replay && inFile(name, () => replay(image, running, relocations));
+  if (modules === undefined) return running && { running, files: undefined, text };
   if (!running?.list) {
     const why = running ? running.why : 'the image is no kernel';
     throw new TextpokeError('memory-unsupported', `--modules: the modules cannot be found: ${why}`, {
       file: name,
     });
   }
-  return { running, files: await findModuleFiles(image, running, modules, expandLimit) };
+  return { running, files: await findModuleFiles(image, running, modules, expandLimit), text };
 }

@@ -1,10 +1,10 @@
 // The library's verifyRunning: holds the memory of the machine that it runs on against its kernel.
 import { release } from 'node:os';
 import type { Input } from '../files/input.ts';
-import type { Image } from '../image/image.ts';
 import { kcorePath, kernelFileOf, openRunning } from '../memory/running.ts';
 import { withImage } from './image.ts';
 import {
+  type OpenImage,
   type Tell,
   type VerifyMemoryResult,
   type VerifyRunningOptions,
@@ -25,8 +25,10 @@ export function verifyRunning(
   options: VerifyRunningOptions = {},
 ): Promise<VerifyMemoryResult> {
   const file = input ?? runningKernelFile();
-  return withImage(file, options, (image, notes) =>
-    verifyImageRunning(image, file, options, (verified) => tell(verified, options, notes)),
+  return withImage(file, options, (image, notes, relocations) =>
+    verifyImageRunning({ image, input: file, relocations }, options, (verified) =>
+      tell(verified, options, notes),
+    ),
   );
 }
 
@@ -35,13 +37,12 @@ export function runningKernelFile(): string {
   return kernelFileOf(release());
 }
 
-/** The same for an image that is open; `file` is what it was opened from. Errors as `verifyRunning`. */
+/** The same for an image that is open. Errors as `verifyRunning`. */
 export function verifyImageRunning<T>(
-  image: Image,
-  file: Input,
+  opened: OpenImage,
   options: VerifyRunningOptions,
   body: Tell<T>,
 ): Promise<T> {
-  const memory = { name: kcorePath, open: () => openRunning(image), times: looks };
-  return verifyOpenMemory(image, file, memory, options, body);
+  const memory = { name: kcorePath, open: () => openRunning(opened.image), times: looks };
+  return verifyOpenMemory(opened, memory, options, body);
 }

@@ -3,7 +3,7 @@
 // right one the kernel's banner is where it runs.
 import { EM_AARCH64, EM_ARM, EM_X86_64 } from '../elf/constants.ts';
 import type { Image } from '../image/image.ts';
-import type { Memory } from './memory.ts';
+import type { Memory, TableRoot } from './memory.ts';
 import { armTables } from './page-tables/arm.ts';
 import { arm64Tables } from './page-tables/arm64.ts';
 import type { PageTables } from './page-tables/format.ts';
@@ -24,6 +24,8 @@ export interface PhysicalPlace {
 export interface KernelMemory {
   readonly memory: Memory | undefined;
   readonly words: string;
+  /** The tables through which it is had. */
+  readonly tables?: TableRoot | undefined;
 }
 
 /** The forms of page tables that a machine's kernels have. */
@@ -60,7 +62,7 @@ export function walkKernel(
       const from = { physical: memory, tables, root: address + offset, little: header.little };
       const words = `page tables of ${tables.name}, from ${name}`;
       const walked = walkedMemory(from, `${memory.format}, through ${words}`);
-      if (walked.translate(known + slide) === known + offset) return { memory: walked, words };
+      if (walked.translate(known + slide) === known + offset) return { memory: walked, words, tables: from };
     }
   }
   const [first] = roots as [Root];

@@ -84,6 +84,9 @@ function placeOf(wanted: Wanted, snapshot: Snapshot, place: Found): ImagePlace {
     get kernelMemoryFrom() {
       return kernelMemory().words;
     },
+    get kernelTables() {
+      return kernelMemory().tables;
+    },
   };
 }
 

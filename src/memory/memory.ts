@@ -1,5 +1,6 @@
 // The memory of a running system as a dump has it: bytes by address, as far as they are there. Formats are in
 // core.ts and kdump.ts; what is searched for is in locate.ts.
+import type { PageTables } from './page-tables/format.ts';
 import type { ProcessNotes } from './process.ts';
 
 /** Whose addresses a dump is made by. */
@@ -24,6 +25,15 @@ export interface Memory {
   readonly isLive?: true;
   /** Copies what there is of [address, address + into.length), and leaves the rest; true when all is there. */
   read(address: number, into: Uint8Array): boolean;
+}
+
+/** The memory that tables lead to: physical addresses, by the bytes that a dump has of them. */
+export interface TableRoot {
+  readonly physical: Memory;
+  readonly tables: PageTables;
+  /** Physical address of the first table. */
+  readonly root: number;
+  readonly little: boolean;
 }
 
 /** What a dump holds: memory by each kind of address that it has, and what it says of itself. */
@@ -52,6 +62,8 @@ export interface ImagePlace {
   readonly kernelMemory: Memory | undefined;
   /** How that is read, or why it cannot be had: words for a note. */
   readonly kernelMemoryFrom: string;
+  /** The page tables through which it is had; undefined where it is had in another way. */
+  readonly kernelTables?: TableRoot | undefined;
 }
 
 /** The bytes at an address; undefined where not all of them are there. */

@@ -6,6 +6,7 @@ import type { VerifiedMemory } from '../verify/memory.ts';
 import { countOf, type Report } from '../verify/report.ts';
 import { count } from './count.ts';
 import { type MemoryModule, moduleLines, moduleNotes, modulesJson, tableText } from './memory-modules.ts';
+import { type MemoryText, memoryTextLines, memoryTextOf } from './memory-text.ts';
 import { textOf } from './text.ts';
 import { documentText, findingsJson, findingsLater, type VerifyDocument } from './verify.ts';
 
@@ -20,6 +21,7 @@ export function memoryText(dump: string, verified: VerifiedMemory): string {
   const cpus = verified.cpus === undefined ? '' : `; ${verified.cpus === 'one' ? 'one CPU' : 'several CPUs'}`;
   const lines = [
     `${dump}: ${memory.format}; slide ${distance(slide)}, from ${slideFrom}${cpus}`,
+    ...(verified.modules?.text ? memoryTextLines(memoryTextOf(verified.modules.text)) : []),
     ...verified.tables.map((table) => `  ${table.name}: ${tableText(table)}`),
     `  ${count(verified.keys.filter((key) => key.enabled > 0).length, 'key')} of ${verified.keys.length} enabled`,
     ...(verified.modules ? moduleLines(verified.modules) : []),
@@ -58,6 +60,8 @@ export interface MemoryDocument
   readonly linkage?: readonly LinkedKeys[];
   /** Modules that a kernel has loaded, newest first; absent where they cannot be known. */
   readonly modules?: readonly MemoryModule[];
+  /** The text of a kernel, byte for byte; absent where it cannot be replayed. */
+  readonly text?: MemoryText;
 }
 
 /** Where an image lies in a snapshot. Distances are `0x…`, with a sign in front below 0. */
@@ -131,6 +135,7 @@ function memoryDocument<Lists>(report: Report, dump: string, verified: VerifiedM
     calls: calls.map(({ name, address, value }) => ({ call: name, address: hex(address), function: value })),
     ...(verified.modules && { linkage: verified.modules.linkage }),
     ...(modules && { modules }),
+    ...(verified.modules?.text && { text: memoryTextOf(verified.modules.text) }),
     errors: countOf(report, 'error'),
     warnings: countOf(report, 'warning'),
     ...lists,

@@ -20,6 +20,7 @@ import { MemoryImage } from '../memory/image.ts';
 import type { RunningKernel } from '../memory/kernel/kernel.ts';
 import type { FoundModule } from '../memory/kernel/module-files.ts';
 import type { ImagePlace } from '../memory/memory.ts';
+import type { ReplayedText, TextNotCompared } from '../text/result.ts';
 import { checkBarriers } from './barriers.ts';
 import { type ComparedTable, type Counted, Sieve } from './compared.ts';
 import { checkEntries } from './entries.ts';
@@ -31,12 +32,15 @@ import { checkLocks } from './locks.ts';
 import { checkLostSites } from './lost-sites.ts';
 import { type ComparedModule, compareModule, mapModules, withModuleCalls } from './modules.ts';
 import { byRuleAndAddress, withoutConsequences } from './order-findings.ts';
+import { checkText } from './text.ts';
 
 /** What is known of a kernel beyond its image. */
 export interface KernelBeyond {
   readonly running: RunningKernel;
   /** The modules with their files, oldest first; undefined where nobody said where files are. */
   readonly files: readonly FoundModule[] | undefined;
+  /** What its text must be, against what it is; undefined where it cannot be replayed at all. */
+  readonly text?: ReplayedText | TextNotCompared | undefined;
 }
 
 export interface VerifiedModules extends KernelBeyond {
@@ -98,6 +102,8 @@ export function verifyMemory(
   for (const finding of ofModules(compared, found)) found.push(finding);
   const linkage = kernel && checkLinkage(all, linked, kernel.running, modules);
   for (const finding of linkage?.findings ?? []) found.push(finding);
+  if (kernel?.text && 'compared' in kernel.text)
+    for (const finding of checkText(linked, kernel.text, kernel.running, found)) found.push(finding);
   if (found.every(({ rule }) => rule !== 'TP016'))
     for (const finding of nothingCompared(sieve.counted, linked)) found.push(finding);
   const findings = withoutConsequences(found).sort(byRuleAndAddress);

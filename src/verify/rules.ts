@@ -2,8 +2,10 @@
 import { comparisonRules } from './rules/comparison.ts';
 import { coverageRules } from './rules/coverage.ts';
 import { entryRules } from './rules/entries.ts';
+import { executableRules } from './rules/executable.ts';
 import { linkageRules } from './rules/linkage.ts';
 import { siteRules } from './rules/sites.ts';
+import { textRules } from './rules/text.ts';
 
 /** Every rule. An id never changes its meaning. */
 export const rules = {
@@ -12,6 +14,8 @@ export const rules = {
   ...coverageRules,
   ...comparisonRules,
   ...linkageRules,
+  ...textRules,
+  ...executableRules,
 } as const;
 
 /** Id of a rule: `TP007`. */

@@ -12,6 +12,8 @@ export interface ModuleLayout {
   readonly nameSize: number;
   /** Where the memory that a module keeps is said to lie: core_layout until 6.3, then mem[] without the types of init. */
   readonly memory: readonly Area[];
+  /** Where its code is said to lie, init's as long as there is some. */
+  readonly text: readonly Area[];
   readonly sections: SectionsLayout | undefined;
   /** Where tables are, by the ids of the kinds that they list. */
   readonly tables: ReadonlyMap<string, Counted>;
@@ -62,6 +64,7 @@ export function moduleLayout(btf: Btf): ModuleLayout | undefined {
     name: name.offset,
     nameSize: name.size,
     memory: memoryAreas(btf, at),
+    text: textAreas(btf, at),
     sections: sectionsLayout(btf, at('sect_attrs')),
     tables: new Map(
       kinds.flatMap(({ id, link }) => {
@@ -86,6 +89,24 @@ function memoryAreas(btf: Btf, at: (path: string) => number | undefined): Area[]
   }
   return ['core_layout', 'data_layout'].flatMap((layout) => {
     const [from, long] = [at(`${layout}.base`), at(`${layout}.size`)];
+    return from === undefined || long === undefined ? [] : [{ base: from, size: long }];
+  });
+}
+
+/** Code comes first in what core_layout says; since 6.4 it has a type of its own, the first one, as init's has. */
+function textAreas(btf: Btf, at: (path: string) => number | undefined): Area[] {
+  const all = at('mem');
+  const size = btf.structSize('module_memory');
+  const base = btf.member('module_memory', 'base')?.offset;
+  const length = btf.member('module_memory', 'size')?.offset;
+  if (all !== undefined && size !== undefined && base !== undefined && length !== undefined) {
+    const types = [0, btf.enumValue('mod_mem_type', 'MOD_INIT_TEXT') ?? keptTypes];
+    return types
+      .filter((type) => type < 16)
+      .map((type) => ({ base: all + type * size + base, size: all + type * size + length }));
+  }
+  return ['core_layout', 'init_layout'].flatMap((layout) => {
+    const [from, long] = [at(`${layout}.base`), at(`${layout}.text_size`)];
     return from === undefined || long === undefined ? [] : [{ base: from, size: long }];
   });
 }

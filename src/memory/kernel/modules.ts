@@ -33,6 +33,8 @@ export interface LoadedModule {
   readonly state: ModuleState;
   /** Memory that it keeps: without init. */
   readonly memory: readonly Stretch[];
+  /** Its code, init's as long as there is some. */
+  readonly text: readonly Stretch[];
   /** In the order of the file's section headers; undefined where the kernel does not keep them, or the dump has them not. */
   readonly sections: readonly LoadedSection[] | undefined;
   /** By the ids of the kinds that they list. */
@@ -98,6 +100,7 @@ export function readModule(reader: KernelReader, layout: ModuleLayout, at: numbe
     at,
     state: moduleStates[state] ?? 'unformed',
     memory: layout.memory.flatMap((area) => stretch(reader, at, area)),
+    text: layout.text.flatMap((area) => stretch(reader, at, area)),
     sections: layout.sections && readSections(reader, layout.sections, at),
     tables: new Map(
       Array.from(layout.tables, ([id, counted]) => [id, table(counted)] as const).filter(

@@ -28,7 +28,15 @@ export interface PageTables {
   readonly end: number;
   /** Reads an entry of a level by its halves (32-bit entries: `high` is 0). */
   target(level: number, low: number, high: number): Target | undefined;
+  /**
+   * What an entry that leads somewhere lets be done: `rights` of it and of all entries above it are what a page lets be
+   * done. Forms that are not read for rights have none of this.
+   */
+  rights?(low: number, high: number): number;
 }
+
+/** Bits of `PageTables.rights`. */
+export const rights = { write: 1, execute: 2, user: 4 } as const;
 
 /** A physical address from the halves of an entry: bits [first, 52), where `high` has had other bits taken out. */
 export function addressIn(low: number, high: number, first: number): number {

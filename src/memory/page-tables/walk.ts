@@ -1,21 +1,12 @@
 // Walks page tables in physical memory: a virtual memory of the bytes that they lead to. Damaged tables may lead
 // anywhere, themselves included; a walk takes as many steps as there are levels, whatever they say.
-import type { Memory } from '../memory.ts';
-import type { Level, PageTables } from './format.ts';
+import type { Memory, TableRoot } from '../memory.ts';
+import type { Level } from './format.ts';
 
 /** Translations that are kept: a gibibyte in pages of 4 KiB. */
 const kept = 2 ** 18;
 /** Bytes of the smallest page. */
 const smallest = 4096;
-
-/** The memory that tables lead to: physical addresses, by the bytes that a dump has of them. */
-export interface TableRoot {
-  readonly physical: Memory;
-  readonly tables: PageTables;
-  /** Physical address of the first table. */
-  readonly root: number;
-  readonly little: boolean;
-}
 
 export class PageWalk {
   private readonly known = new Map<number, number | undefined>();
@@ -66,6 +57,8 @@ function remainder(value: number, power: number): number {
 
 /** A memory that can say where it is. */
 export interface WalkedMemory extends Memory {
+  /** The tables that lead to it. */
+  readonly from: TableRoot;
   /** The physical address of a virtual one. */
   translate(address: number): number | undefined;
 }
@@ -74,6 +67,7 @@ export interface WalkedMemory extends Memory {
 export function walkedMemory(from: TableRoot, format: string): WalkedMemory {
   const walk = new PageWalk(from);
   return {
+    from,
     translate: (address) => walk.translate(address),
     format,
     addresses: 'virtual',

@@ -1,7 +1,12 @@
 // Page tables of x86-64 (Intel SDM 3A, 4.5; arch/x86/include/asm/pgtable_64_types.h).
-import { addressIn, type PageTables, type Target } from './format.ts';
+import { addressIn, type PageTables, rights, type Target } from './format.ts';
 
 const present = 1 << 0;
+/** RW and US. */
+const writable = 1 << 1;
+const ofUsers = 1 << 2;
+/** NX, which is bit 63. */
+const noExecute = 1 << 31;
 /** PS: the entry is the memory itself. */
 const large = 1 << 7;
 /** Bits 12 to 51 hold the address; those above are the kernel's and NX. */
@@ -27,6 +32,10 @@ function tables(name: string, count: 4 | 5, encryption: number): PageTables {
       // Entries of 512 GiB and more have no such bit.
       return shift > 30 ? undefined : { kind: 'page', at: addressIn(low, high & kept, shift) };
     },
+    rights: (low, high) =>
+      ((low & writable) !== 0 ? rights.write : 0) |
+      ((high & noExecute) === 0 ? rights.execute : 0) |
+      ((low & ofUsers) !== 0 ? rights.user : 0),
   };
 }
 

@@ -1,6 +1,6 @@
 // One boot of one kernel: on which CPU, with which options, and which dumps are made of it.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Guest } from '../guest.ts';
 import type { Unpacked } from './apt.ts';
@@ -60,7 +60,7 @@ export function formsOf({ kernel, cpu, options }: Combination): readonly Form[] 
 export const nameOf = ({ kernel, cpu, options }: Combination): string =>
   `${kernel.name} ${cpu} ${options.name}`;
 
-/** Boots until init.c has switched keys, and has `look` see each dump, which is then removed. */
+/** Boots until init.c has switched keys, or has traced functions too, and has `look` see each dump, which is then removed. */
 export async function dumpGuest(
   directory: string,
   { kernel, cpu, options }: Combination,
@@ -74,6 +74,9 @@ export async function dumpGuest(
     compiledInit(directory, machine.compiler),
     unpacked.modules,
     options.note ? [...wantedModules, 'qemu_fw_cfg'] : wantedModules,
+    (root) => {
+      if (options.isTraced) writeFileSync(join(root, 'trace'), '');
+    },
   );
   const megabytes = size[kernel.arch];
   const guest = new Guest(directory, [
@@ -86,6 +89,10 @@ export async function dumpGuest(
     await guest.line('at rest: booted');
     guest.next();
     await guest.line('at rest: switched');
+    if (options.isTraced) {
+      guest.next();
+      await guest.line('at rest: traced');
+    }
     await guest.stopped(async (qmp) => {
       for (const form of wanted) {
         const dump = join(directory, `dump-${form}`);

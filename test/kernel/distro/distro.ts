@@ -36,6 +36,7 @@ const usual = [
   '6.12 qemu64 kaslr',
   '6.12 Cascadelake-Server kaslr',
   '6.12 Cascadelake-Server stuff',
+  '6.12 qemu64 traced',
   '6.12 Icelake-Server lfence',
   '6.18 max stuff',
   '7.0 Skylake-Server kaslr',

@@ -1,6 +1,6 @@
 /* What runs as init in a distribution's kernel: loads the modules that /modules names, in that order, stands still to
- * have its memory dumped, switches some static keys, and stands still again. Then it runs /verify, if that is there,
- * as often as it is let go on. */
+ * have its memory dumped, switches some static keys, and stands still again. If /trace is there, it traces functions and
+ * stands still once more. Then it runs /verify, if that is there, as often as it is let go on. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,13 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static void put(const char *path, const char *text) {
-  int fd = open(path, O_WRONLY);
-  if (fd < 0 || write(fd, text, strlen(text)) < 0)
-    perror(path);
-  close(fd);
-}
+#include "trace.h"
 
 static void rest(const char *state) {
   char line[8];
@@ -82,6 +76,10 @@ int main(void) {
   put("/sys/kernel/debug/sched/preempt", "full");
   put("/proc/sys/kernel/sched_schedstats", "1");
   rest("switched");
+  if (access("/trace", R_OK) == 0) {
+    trace();
+    rest("traced");
+  }
   while (access("/verify", R_OK) == 0) {
     verify();
     rest("verified");

@@ -111,6 +111,8 @@ export interface Options {
   readonly processors: number;
   /** Whether QEMU is given VMCOREINFO, which it puts into dumps. It is in the guest's memory in any case. */
   readonly note: boolean;
+  /** Whether init.c also traces functions, sets probes and loads programs of BPF before the dump. */
+  readonly isTraced?: true;
 }
 
 const options: readonly Options[] = [
@@ -118,6 +120,7 @@ const options: readonly Options[] = [
   { name: 'nokaslr', words: 'nokaslr', processors: 1, note: false },
   { name: 'off', words: 'mitigations=off', processors: 2, note: false },
   { name: 'stuff', words: 'retbleed=stuff', processors: 2, note: true },
+  { name: 'traced', words: '', processors: 2, note: true, isTraced: true },
   { name: 'lfence', words: 'spectre_v2=retpoline,lfence', processors: 2, note: false },
 ];
 

@@ -1,0 +1,29 @@
+// The text of a running kernel, replayed as its machine does it. Loaded when a kernel's memory is verified.
+import { EM_X86_64 } from '../elf/constants.ts';
+import type { Image } from '../image/image.ts';
+import { relocationListsIn } from '../kernel/relocation-lists.ts';
+import type { RunningKernel } from '../memory/kernel/kernel.ts';
+import type { ReplayedText, TextNotCompared } from './result.ts';
+import { replayX86Text } from './x86-64/replay.ts';
+
+/**
+ * Undefined for a machine whose text is not replayed, and for what does not say where its text begins and ends. `relocations`
+ * are the lists behind the payload of a bzImage. Errors: `table-malformed`, `memory-malformed`, `elf-malformed`.
+ */
+export function replayText(
+  image: Image,
+  running: RunningKernel,
+  relocations: Uint8Array | undefined,
+): ReplayedText | TextNotCompared | undefined {
+  if (image.file.header.machine !== EM_X86_64) return undefined;
+  const { addressOf } = image.symbols;
+  const bounds = ['_text', '_etext'].map((name) => addressOf.call(image.symbols, name));
+  if (bounds.includes(undefined)) return undefined;
+  const lists = relocationListsIn(image.file, relocations);
+  if (!lists && running.place.slide !== 0) {
+    const why =
+      'the kernel was moved (KASLR), and the file does not have the list of the places that the loader changes; the vmlinuz has it';
+    return { why };
+  }
+  return replayX86Text(image, running, lists);
+}

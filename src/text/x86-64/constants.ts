@@ -1,0 +1,79 @@
+// Constants that a kernel writes into its own code at start-up (arch/x86/include/asm/runtime-const.h, since 6.11): sections
+// runtime_ptr_NAME, runtime_shift_NAME and runtime_mask_NAME list the fields that hold what the variable NAME holds.
+import { ByteView } from '../../bytes/view.ts';
+import type { Image } from '../../image/image.ts';
+import type { PassNote, PassResult, TextPass, TextSubject } from '../pass.ts';
+import { leadsRight } from './nameless.ts';
+import type { X86State } from './state.ts';
+
+/** Bytes of the variable, and of the field in the code. */
+const forms = {
+  ptr: { variable: 8, field: 8 },
+  shift: { variable: 4, field: 1 },
+  mask: { variable: 4, field: 4 },
+} as const;
+
+const sectionName = /^runtime_(ptr|shift|mask)_(.+)$/;
+/** Bits of an address that a shift may leave out. */
+const mostShift = 63;
+
+export const constants: TextPass<X86State> = {
+  kind: 'constant',
+  name: 'run-time constants',
+  run(subject): PassResult | undefined {
+    const { image, texts, state } = subject;
+    const notes: PassNote[] = [];
+    let sites = 0;
+    let isThere = false;
+    for (const { name, addr, size } of image.file.sections) {
+      const [, type, variable = ''] = sectionName.exec(name) ?? [];
+      if (type === undefined || size < 4) continue;
+      isThere = true;
+      const form = forms[type as keyof typeof forms];
+      const view = new ByteView(image.read(addr, size), true);
+      const value =
+        image.symbols.addressOf(variable) === undefined && type === 'ptr'
+          ? namelessValue(subject, variable, keptPlace(image, addr, view))
+          : state.bytes(variable, form.variable)?.subarray(0, form.field);
+      if (!value) {
+        const message = `what ${variable} holds is not known, so ${size >> 2} places are not replayed`;
+        notes.push({ severity: 'left', message, input: variable });
+        continue;
+      }
+      if (type === 'shift' && (value[0] as number) > mostShift)
+        notes.push({ severity: 'wrong', message: `${variable} shifts by ${value[0]} bits`, input: variable });
+      for (let at = 0; at + 4 <= size; at += 4) {
+        const place = addr + at + view.s32(at);
+        const text = texts.holding(place, form.field);
+        sites++;
+        if (text) text.write(place, value, 'constant');
+        else notes.push({ severity: 'wrong', address: place, message: `a place of ${name} is in no text` });
+      }
+    }
+    return isThere ? { sites, notes } : undefined;
+  },
+};
+
+/** The first place that the kernel keeps. */
+function keptPlace(image: Image, table: number, view: ByteView): number | undefined {
+  for (let at = 0; at + 4 <= view.bytes.length; at += 4) {
+    const place = table + at + view.s32(at);
+    if (!image.isInitText(place)) return place;
+  }
+  return undefined;
+}
+
+/** What stands at a place in memory, if it leads to what the variable must lead to. */
+function namelessValue(
+  { image, state, slide }: TextSubject<X86State>,
+  variable: string,
+  place: number | undefined,
+): Uint8Array | undefined {
+  const pointer = place === undefined ? undefined : state.reader.word(place + slide);
+  if (place === undefined || pointer === undefined) return undefined;
+  const at = (symbol: string) => {
+    const address = image.symbols.addressOf(symbol);
+    return address === undefined ? undefined : address + slide;
+  };
+  return leadsRight(state, at, variable, pointer) ? state.reader.bytes(place + slide, 8)?.slice() : undefined;
+}

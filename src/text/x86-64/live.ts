@@ -1,0 +1,172 @@
+// What goes on changing the text of an x86-64 kernel while it runs, as its memory tells: functions that are traced, probes,
+// and the code that the kernel makes for them and for BPF. And what each of its executable pages is.
+import type { Image } from '../../image/image.ts';
+import { readFtrace } from '../../memory/kernel/ftrace.ts';
+import { type GeneratedCode, packChunk, readGenerated } from '../../memory/kernel/generated.ts';
+import type { RunningKernel } from '../../memory/kernel/kernel.ts';
+import { readKprobes } from '../../memory/kernel/kprobes.ts';
+import { KernelVariables } from '../../memory/kernel/variables.ts';
+import { type ExecutableMemory, executableMemory } from '../../memory/page-tables/executable.ts';
+import { type CodeKind, type KnownCode, type NamedPages, namePages } from '../executable.ts';
+import type { TextPass } from '../pass.ts';
+import { ftraceHooks, type HookTargets } from './ftrace.ts';
+import { wrongTrampoline } from './ftrace-trampoline.ts';
+import { isBpfPage, isThunkPage } from './generated-forms.ts';
+import { kprobes } from './kprobes.ts';
+import type { X86State } from './state.ts';
+
+/** Something about generated code that is wrong. Addresses are the running kernel's. */
+export interface WrongCode {
+  readonly address: number;
+  readonly kind: CodeKind;
+  readonly message: string;
+}
+
+export interface ExecutablePages {
+  readonly pages: readonly NamedPages[];
+  readonly walked: ExecutableMemory;
+}
+
+export interface LiveText {
+  /** What goes on behind start-up, in this order: for the image and for each module. */
+  readonly passes: readonly TextPass<unknown>[];
+  /** Code that the kernel made, and that is not what it makes. */
+  readonly wrong: readonly WrongCode[];
+  /** Code of which nothing but its place is known, such as a program of BPF. */
+  readonly counted: readonly KnownCode[];
+  /** What every executable page is; undefined where the dump does not lead to page tables. */
+  readonly executable: ExecutablePages | undefined;
+}
+
+export interface LiveOptions {
+  /** What the kernel writes for a return at an address of the running kernel; undefined: either form is right. */
+  readonly returnAt?: (address: number) => Uint8Array | undefined;
+}
+
+const pageSize = 4096;
+/** VSYSCALL_ADDR. */
+const vsyscall = -10 << 20;
+/** A half of a page: older kernels (5.10) change between two halves of a BPF trampoline's page. */
+const half = pageSize / 2;
+
+/** Undefined for a kernel without BTF, whose structures are not known. Error `memory-malformed`. */
+export function readLiveText(
+  image: Image,
+  running: RunningKernel,
+  state: Pick<X86State, 'has'>,
+  { returnAt }: LiveOptions = {},
+): LiveText | undefined {
+  const { place, reader, btf, list } = running;
+  if (!btf || !place.kernelMemory) return undefined;
+  const kernel = new KernelVariables(image, place.slide, reader, btf);
+  const modules = list?.modules ?? [];
+  const tracing = readFtrace(kernel);
+  const probes = readKprobes(kernel);
+  const generated = readGenerated(
+    kernel,
+    modules.map(({ at }) => at),
+  );
+  const texts = modules.flatMap(({ name, text }) =>
+    text.map(({ start, size }): KnownCode => ({ kind: 'module', name, start, size })),
+  );
+  const isFunction = (address: number) =>
+    beginsFunction(image, address - place.slide) ||
+    isIn(texts, address) ||
+    generated.bpf.some(({ start }) => start === address);
+  const made = tracing?.withTrampoline ?? [];
+  const targets: HookTargets = {
+    isFunction,
+    isTrampoline: (address) =>
+      made.some(({ trampoline }) => trampoline === address) ||
+      ['ftrace_caller', 'ftrace_regs_caller', 'ftrace_graph_caller'].some(
+        (name) => kernel.at(name) === address,
+      ),
+    isDirect: (address) =>
+      generated.bpf.some(({ start }) => address === start || address === start + half) || isFunction(address),
+  };
+  const wrong: WrongCode[] = [];
+  for (const ops of made) {
+    const why = wrongTrampoline(kernel, ops, isFunction, returnAt);
+    if (why === undefined) continue;
+    const message = `the trampoline for functions that are traced is not what the kernel makes: ${why}`;
+    wrong.push({ address: ops.trampoline, kind: 'ftrace', message });
+  }
+  for (const one of wrongPacks(kernel, generated)) wrong.push(one);
+  const known = [
+    ...imageText(kernel),
+    ...texts,
+    ...made.map(
+      ({ trampoline, trampolineSize }): KnownCode => ({
+        ...{ kind: 'ftrace', name: 'ftrace trampoline' },
+        ...{ start: trampoline, size: trampolineSize },
+      }),
+    ),
+    ...(probes?.pages ?? []).map(
+      ({ start }): KnownCode => ({ kind: 'kprobe', name: 'kprobe slots', start, size: pageSize }),
+    ),
+    ...generatedCode(kernel, generated),
+  ];
+  const passes = [ftraceHooks(kernel, tracing, targets), kprobes(kernel, probes, state.has)];
+  const counted = generated.bpf.map(
+    ({ name, start, size }): KnownCode => ({ kind: 'bpf', name, start, size }),
+  );
+  return { passes, wrong, counted, executable: namedPages(running, known) };
+}
+
+function namedPages({ place }: RunningKernel, known: readonly KnownCode[]): ExecutablePages | undefined {
+  const { kernelTables: tables, kernelMemory: memory } = place;
+  if (!tables || !memory) return undefined;
+  const walked = executableMemory(tables, tables.tables.start, tables.tables.end);
+  // Only kernels that keep no packs have programs of BPF on no list at all.
+  const hasPacks = known.some(({ kind, name }) => kind === 'bpf' && name === 'pack');
+  const formOf = (page: Uint8Array): CodeKind | undefined => {
+    if (isThunkPage(page)) return 'its';
+    return !hasPacks && isBpfPage(page) ? 'bpf' : undefined;
+  };
+  return { walked, pages: namePages(walked, known, memory, formOf) };
+}
+
+function beginsFunction(image: Image, address: number): boolean {
+  return image.codeAt(address) !== undefined && image.symbolAt(address)?.offset === 0;
+}
+
+function isIn(stretches: readonly KnownCode[], address: number): boolean {
+  return stretches.some(({ start, size }) => address >= start && address < start + size);
+}
+
+function imageText(kernel: KernelVariables): KnownCode[] {
+  const [start, end] = [kernel.at('_text') ?? kernel.at('_stext'), kernel.at('_etext')];
+  if (start === undefined || end === undefined || end <= start) return [];
+  return [{ kind: 'image', name: 'text', start, size: end - start }];
+}
+
+function generatedCode(
+  kernel: KernelVariables,
+  { bpf, packs, thunks, realMode }: GeneratedCode,
+): KnownCode[] {
+  const code: KnownCode[] = bpf.map(({ name, start, size }) => ({ kind: 'bpf', name, start, size }));
+  for (const { start, used } of packs)
+    code.push({ kind: 'bpf', name: 'pack', start, size: used.length * 8 * packChunk });
+  for (const { start, size } of thunks) code.push({ kind: 'its', name: 'ITS thunks', start, size });
+  if (realMode) code.push({ kind: 'real-mode', name: 'real-mode code', ...realMode });
+  const hypercall = kernel.pointer('hv_hypercall_pg');
+  if (hypercall) code.push({ kind: 'hypercall', name: 'hypercall page', start: hypercall, size: pageSize });
+  code.push({ kind: 'vsyscall', name: 'vsyscall', start: vsyscall, size: pageSize });
+  return code;
+}
+
+/** The parts of packs that no program has are filled by int3 (bpf_arch_text_invalidate). */
+function* wrongPacks({ reader }: KernelVariables, { packs }: GeneratedCode): Generator<WrongCode> {
+  for (const { start, used } of packs) {
+    const bytes = reader.bytes(start, used.length * 8 * packChunk);
+    if (!bytes) continue;
+    for (let chunk = 0; chunk < used.length * 8; chunk++) {
+      if (((used[chunk >>> 3] as number) >>> (chunk & 7)) & 1) continue;
+      const from = chunk * packChunk;
+      if (bytes.subarray(from, from + packChunk).every((byte) => byte === 0xcc)) continue;
+      const message = 'a part of a pack of BPF that no program has is not filled by int3';
+      yield { address: start + from, kind: 'bpf', message };
+      break;
+    }
+  }
+}

@@ -1,0 +1,74 @@
+// Replays what an x86-64 kernel made of its text, and compares the memory with it.
+import type { Image } from '../../image/image.ts';
+import type { RelocationLists } from '../../kernel/relocation-lists.ts';
+import type { RunningKernel } from '../../memory/kernel/kernel.ts';
+import { compareText } from '../compare.ts';
+import type { GeneratedPage, PassNote, TextPass } from '../pass.ts';
+import { ReplayImage } from '../replay-image.ts';
+import type { PassDone, ReplayedText } from '../result.ts';
+import { keptText, textsOf } from '../texts.ts';
+import { keyedPasses } from './keyed.ts';
+import { readLiveText } from './live.ts';
+import { x86Passes } from './passes.ts';
+import { relocation } from './relocation.ts';
+import { returnsOf } from './return-thunk.ts';
+import { readX86State, type X86State } from './state.ts';
+
+/**
+ * The text of a running kernel against what must have become of the file's; undefined for a kernel without the bounds of its
+ * text. Errors: `table-malformed`, `memory-malformed`.
+ */
+export function replayX86Text(
+  image: Image,
+  running: RunningKernel,
+  lists: RelocationLists | undefined,
+): ReplayedText | undefined {
+  const { place } = running;
+  const texts = textsOf(image);
+  const kept = keptText(image, texts);
+  if (!kept) return undefined;
+  const state = readX86State(image, running);
+  const replay = new ReplayImage(image, place, texts);
+  const keyed = keyedPasses(image, { replay, isFunction: functionsOf(image, running) });
+  const subject = { image, slide: place.slide, texts, state };
+  const notes: PassNote[] = [...state.notes];
+  const done: PassDone[] = [];
+  const pages: GeneratedPage[] = [];
+  const returns = returnsOf(subject);
+  const live = readLiveText(image, running, state, {
+    returnAt: (address) => returns.at(address - place.slide),
+  });
+  if (!live)
+    notes.push({
+      severity: 'left',
+      message: 'what is traced and probed is not known: the kernel has no BTF',
+    });
+  const passes: readonly TextPass<X86State>[] = [
+    relocation(lists),
+    ...x86Passes(image, state, keyed),
+    ...(live?.passes ?? []),
+  ];
+  for (const { kind, name, run } of passes) {
+    const result = run(subject);
+    if (!result) continue;
+    for (const note of result.notes) notes.push(note);
+    for (const page of result.pages ?? []) pages.push(page);
+    const at = done.findIndex((one) => one.name === name);
+    if (at < 0) done.push({ kind, name, sites: result.sites });
+  }
+  const compared = compareText(kept.text, kept.length, place.memory, place.offset);
+  return { compared, text: kept.text, passes: done, notes, pages, live };
+}
+
+/** Functions of the image, and what lies in memory of a module. */
+function functionsOf(image: Image, { place, list }: RunningKernel): (address: number) => boolean {
+  return (address) => {
+    if (image.codeAt(address)) return image.symbolAt(address)?.offset === 0;
+    const runs = address + place.slide;
+    return (
+      list?.modules.some(({ memory }) =>
+        memory.some(({ start, size }) => runs >= start && runs < start + size),
+      ) ?? false
+    );
+  };
+}

@@ -1,0 +1,101 @@
+// What an x86-64 kernel has decided for its machine, as its memory tells: features, thunks, operations. Nothing of it is
+// believed as it is: what cannot be so is said.
+import { type Alternatives, readAlternatives } from '../../image/alternatives.ts';
+import type { Image } from '../../image/image.ts';
+import { kernelBanner } from '../../image/kernel.ts';
+import type { Btf } from '../../kernel/btf.ts';
+import type { RunningKernel } from '../../memory/kernel/kernel.ts';
+import type { KernelReader } from '../../memory/kernel/reader.ts';
+import type { PassNote } from '../pass.ts';
+import { featureNumber, requiredFeatures } from './features.ts';
+
+export interface X86State {
+  /** Of the banner. */
+  readonly version: readonly [major: number, minor: number];
+  /** boot_cpu_data.x86_capability; the number is 32 times the word, plus the bit. */
+  has(feature: number): boolean;
+  /** The number of a feature by its name in this kernel (features.ts); undefined where it has no such feature. */
+  feature(name: string): number | undefined;
+  /** The value of x86_return_thunk, as linked; undefined where there is none. */
+  readonly returnThunk: number | undefined;
+  /** The value of a variable of 8 bytes; as linked where it leads into the image. */
+  word(name: string): number | undefined;
+  /** The first bytes of a variable. */
+  bytes(name: string, length: number): Uint8Array | undefined;
+  /** By addresses of the running kernel. */
+  readonly reader: KernelReader;
+  readonly btf: Btf | undefined;
+  /** The table of the file, in its order. */
+  readonly alternatives: Alternatives | undefined;
+  /** What of all this cannot be. */
+  readonly notes: readonly PassNote[];
+}
+
+/** More words of features than any kernel has (NCAPINTS and NBUGINTS: 24 in 7.3). */
+const mostWords = 64;
+
+/** Reads the state of a kernel that runs from an image. Error `memory-malformed`. */
+export function readX86State(image: Image, { place, reader, btf }: RunningKernel): X86State {
+  const { slide } = place;
+  const [, major = '0', minor = '0'] = /^Linux version (\d+)\.(\d+)/.exec(kernelBanner(image) ?? '') ?? [];
+  const bytes = (name: string, length: number) => {
+    const address = image.symbols.addressOf(name);
+    return address === undefined ? undefined : reader.bytes(address + slide, length)?.slice();
+  };
+  const word = (name: string) => {
+    const address = image.symbols.addressOf(name);
+    const value = address === undefined ? undefined : reader.word(address + slide);
+    return value !== undefined && image.contains(value - slide) ? value - slide : value;
+  };
+  const notes: PassNote[] = [];
+  const features = readFeatures(image, btf, bytes, notes);
+  const has = (feature: number) => (((features[feature >>> 5] ?? 0) >>> (feature & 31)) & 1) !== 0;
+  if (features.length > 0)
+    for (const feature of requiredFeatures) {
+      if (has(feature)) continue;
+      const message = `the feature ${feature >>> 5}*32+${feature & 31} is not set, which every processor has that this kernel runs on`;
+      notes.push({ severity: 'wrong', message, input: 'boot_cpu_data' });
+    }
+  const alternatives = readAlternatives(image);
+  const known = new Map<string, number | undefined>();
+  const feature = (name: string) => {
+    if (!known.has(name)) known.set(name, featureNumber(image, alternatives, name));
+    return known.get(name);
+  };
+  const returnThunk = word('x86_return_thunk');
+  if (returnThunk !== undefined && image.symbolAt(returnThunk)?.offset !== 0) {
+    const message = 'x86_return_thunk does not lead to the start of a function of the image';
+    notes.push({ severity: 'wrong', message, input: 'x86_return_thunk' });
+  }
+  const version = [Number(major), Number(minor)] as const;
+  return { version, has, feature, returnThunk, word, bytes, reader, btf, alternatives, notes };
+}
+
+/** The words of features; none where they cannot be read, which is noted. */
+function readFeatures(
+  image: Image,
+  btf: Btf | undefined,
+  bytes: (name: string, length: number) => Uint8Array | undefined,
+  notes: PassNote[],
+): Uint32Array {
+  const member = btf?.member('cpuinfo_x86', 'x86_capability');
+  const found =
+    member && member.size % 4 === 0 && member.size <= 4 * mostWords
+      ? bytes('boot_cpu_data', member.offset + member.size)?.subarray(member.offset)
+      : undefined;
+  if (!found) {
+    const why = member
+      ? 'the dump does not have boot_cpu_data'
+      : 'the kernel has no BTF that says where they stand';
+    notes.push({
+      severity: 'left',
+      message: `the features of the processor are not known: ${why}`,
+      input: 'boot_cpu_data',
+    });
+    return new Uint32Array(0);
+  }
+  const view = new DataView(found.buffer, found.byteOffset, found.length);
+  return Uint32Array.from({ length: found.length / 4 }, (_, i) =>
+    view.getUint32(4 * i, image.file.header.little),
+  );
+}
