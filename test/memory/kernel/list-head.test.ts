@@ -16,6 +16,7 @@ const slide = 0x100000;
 const layout: ModuleLayout = {
   ...{ state: 0, list: 8, name: 24, nameSize: 56 },
   memory: [{ base: 80, size: 88 }],
+  text: [],
   ...{ sections: undefined, tables: new Map() },
 };
 
