@@ -438,10 +438,17 @@ const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields>>> = {
     const verified = verifyMemory(image, locateImage(image, dump, undefined), undefined);
     const table = { name: '__jump_table', compared: 3, init: 1, missing: 0, mismatches: 0 };
     const linked = { table: '__jump_table', compared: 3, sealed: 1, lists: 1, init: 0, missing: 0, wrong: 0 };
+    const count = { bytes: 7, missing: 0, differ: 5, unexplained: 0 };
+    const text = {
+      ...count,
+      kinds: [{ kind: 'return', bytes: 4, others: 1, sites: 2 }],
+      left: [{ what: 'a program of BPF', count: 1 }],
+    };
     const module = { name: 'a', address: '0xffffffffc0000000', state: 'live', tables: [table] };
     return asJson({
       ...memoryJson(reportOf(verified.image), hostileFile, verified),
       linkage: [linked],
+      text,
       modules: [{ ...module, file: 'a.ko', buildId: '00ff', notCompared: 'no file of this name' }],
     });
   },
@@ -476,6 +483,7 @@ const optional: Readonly<Record<string, readonly string[]>> = {
     'cpus',
     'modules',
     'linkage',
+    'text',
     'file',
     'buildId',
     'notCompared',
