@@ -309,7 +309,7 @@ toolTest('--module: a missing key is its trampoline, and tables are plain sectio
 
 toolTest(
   'an archive is annotated member by member, keeps its symbol table, and links',
-  ['gcc', 'ar', 'nm', 'readelf'],
+  ['gcc', 'ld.lld', 'ar', 'nm', 'readelf'],
   () => {
     for (const flags of ['rcs', 'rcsU']) {
       const directory = mkdtempSync(join(workplace(), 'archive-'));

@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { buildSync } from 'esbuild';
 import { TextpokeError } from '../../src/errors.ts';
 import { destinationOf, identityOf, isSameFile, requireOtherFile } from '../../src/files/identity.ts';
 import { backUp, executable, publish } from '../../src/files/publish.ts';
@@ -196,9 +197,16 @@ rootTest(
     chmodSync(directory, 0o777);
     chownSync(old, 12345, 23456);
     chmodSync(old, 0o6774);
-    const script = `import { publish } from ${JSON.stringify(join(import.meta.dirname, '../../src/files/publish.ts'))};
+    // In one file that everybody may read, wherever the checkout is.
+    const program = join(directory, 'publish.mjs');
+    buildSync({
+      entryPoints: [join(import.meta.dirname, '../../src/files/publish.ts')],
+      ...{ outfile: program, bundle: true, platform: 'node', format: 'esm' },
+    });
+    chmodSync(program, 0o644);
+    const script = `import { publish } from ${JSON.stringify(program)};
       console.log(JSON.stringify(await publish(${JSON.stringify(old)}, new Uint8Array(1), ${JSON.stringify(old)})));`;
-    const node = [process.execPath, '--import', 'tsx', '--input-type=module', '-e', script];
+    const node = [process.execPath, '--input-type=module', '-e', script];
     const said = run('setpriv', ['--reuid=54321', '--regid=54321', '--clear-groups', ...node]);
     assert.deepEqual(JSON.parse(said), [
       'the owner 12345:23456 cannot be kept; the file belongs to 54321:54321 now, without set-user-ID and set-group-ID',
