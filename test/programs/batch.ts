@@ -98,6 +98,7 @@ export class Batch {
         hasCoroutines: isCpp && compiling.compiler.hasCoroutines && random.chance(0.5),
         // clang (14 to 19) joins such a jump with another one behind a static branch, and loses its target.
         hasComputedGoto: !compiling.compiler.isClang,
+        hasKeptLocks: compiling.compiler.keepsTiedOperands,
       };
     });
     const { memberOffset } = machine;

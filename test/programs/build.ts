@@ -12,6 +12,8 @@ export interface Compiler {
   readonly isClang: boolean;
   /** With std::coroutine_handle. */
   readonly hasCoroutines: boolean;
+  /** clang 14 may give inline assembly another register than the one with the value, in functions with asm goto. */
+  readonly keepsTiedOperands: boolean;
 }
 
 export interface Machine {
@@ -28,7 +30,13 @@ export interface Machine {
 }
 
 const gcc = (prefix: string): Compiler => ({
-  ...{ c: [`${prefix}gcc`], cpp: [`${prefix}g++`], isClang: false, hasCoroutines: true },
+  ...{
+    c: [`${prefix}gcc`],
+    cpp: [`${prefix}g++`],
+    isClang: false,
+    hasCoroutines: true,
+    keepsTiedOperands: true,
+  },
 });
 const clang = (version: string, target: readonly string[]): Compiler => ({
   c: [`clang${version}`, ...target],
@@ -36,6 +44,7 @@ const clang = (version: string, target: readonly string[]): Compiler => ({
   isClang: true,
   // libstdc++'s header wants what clang 14 does not say of itself.
   hasCoroutines: version === '-19',
+  keepsTiedOperands: version !== '-14',
 });
 const clangs = (...target: readonly string[]) => ['-14', '-19'].map((version) => clang(version, target));
 

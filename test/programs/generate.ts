@@ -41,6 +41,8 @@ export interface UnitKind {
   readonly hasCoroutines: boolean;
   /** clang's C++ lets none stand beside a try block: it might lead into it. */
   readonly hasComputedGoto: boolean;
+  /** Locks in inline assembly, beside static branches. */
+  readonly hasKeptLocks: boolean;
   /** How far a member lies behind an `int` in a structure. */
   readonly memberOffset: number;
 }
@@ -88,7 +90,7 @@ class Maker {
     if (pick < 2) return mix;
     if (pick < 4 && numeric.length > 0) return { op: 'call', call: random.pick(numeric) };
     if (pick < 6 && notes.length > 0) return { op: 'note', call: random.pick(notes) };
-    if (pick < 9 && counters.length > 0) return this.atomic(counters);
+    if (pick < 9 && counters.length > 0) return this.atomic(scope);
     if (pick === 9) return { op: 'fence' };
     if (pick === 10) return { op: 'enabled', key: random.pick(keys) };
     if (pick === 11 && numeric.length > 0) {
@@ -120,7 +122,7 @@ class Maker {
     );
   }
 
-  private atomic(counters: readonly Counter[]): Statement {
+  private atomic({ counters, hasKeptLocks }: Scope): Statement {
     const { random } = this;
     const counter = random.pick(counters);
     const operand = random.below(2 ** Math.min(counter.bits, 31));
@@ -128,7 +130,10 @@ class Maker {
     if (pick === 0) return { op: 'exchange', counter, operand };
     if (pick === 1) return { op: 'compare', counter, expected: random.below(3), operand };
     const wide = counters.filter(({ bits }) => bits === 32);
-    if (pick === 2 && wide.length > 0) return { op: 'kept', counter: random.pick(wide), operand };
+    if (pick === 2 && wide.length > 0) {
+      const one = { counter: random.pick(wide), operand };
+      return hasKeptLocks ? { op: 'kept', ...one } : { op: 'atomic', what: 'add', ...one, after: false };
+    }
     return { op: 'atomic', what: random.pick(atomics), counter, operand, after: random.chance(0.3) };
   }
 }
@@ -142,6 +147,7 @@ interface Scope {
   readonly helpers: readonly Function_[];
   readonly isCpp: boolean;
   readonly hasComputedGoto: boolean;
+  readonly hasKeptLocks: boolean;
   /** Computed goto and lambdas: not in inline functions, whose label addresses would differ, nor in coroutines. */
   readonly mayJump: boolean;
 }
@@ -215,12 +221,13 @@ export function generate(random: Random, kinds: readonly UnitKind[]): Generated 
   const allCalls = parts.flatMap(({ sharedCalls }) => sharedCalls);
   const visible = targets.filter(({ isStatic }) => !isStatic);
   const shared: Function_[] = [];
+  const withoutJumps = { hasComputedGoto: false, hasKeptLocks: false, mayJump: false };
   for (let i = 0; i < 3; i++) {
     const scope = { keys: allKeys, calls: allCalls, targets: visible, counters: [], helpers: [...shared] };
     shared.push({
       name: `shared${i}`,
       shape: 'inline',
-      body: maker.body({ ...scope, isCpp: true, hasComputedGoto: false, mayJump: false }, 2, 3),
+      body: maker.body({ ...scope, isCpp: true, ...withoutJumps }, 2, 3),
       attributes: random.pick(attributes),
       instance: 0,
     });
@@ -230,12 +237,11 @@ export function generate(random: Random, kinds: readonly UnitKind[]): Generated 
     counters: [],
     helpers: [],
     isCpp: false,
-    hasComputedGoto: false,
-    mayJump: false,
+    ...withoutJumps,
   };
   const probes: { of: Function_; argument: number }[] = [];
   const units = parts.map((part, u): Unit => {
-    const { isCpp, hasCoroutines, hasComputedGoto } = kinds[u] as UnitKind;
+    const { isCpp, hasCoroutines, hasComputedGoto, hasKeptLocks } = kinds[u] as UnitKind;
     const functions: Function_[] = [];
     for (let i = 0; i < 8 + random.below(8); i++) {
       const shapes: Shape[] = ['plain', 'plain', 'plain', 'static', 'static'];
@@ -251,6 +257,7 @@ export function generate(random: Random, kinds: readonly UnitKind[]): Generated 
         helpers: [...functions, ...(isCpp ? shared : [])],
         isCpp,
         hasComputedGoto,
+        hasKeptLocks,
         mayJump: shape !== 'template' && shape !== 'coroutine',
       };
       const isTail = shape !== 'coroutine' && random.chance(0.4);

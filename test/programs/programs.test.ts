@@ -10,7 +10,7 @@ import { generate, randomSteps, type UnitKind } from './generate.ts';
 import { expectedTrace, type Function_, initialState, type Model, type Statement } from './model.ts';
 
 const kinds: readonly UnitKind[] = [false, true, true].map((isCpp, i) => ({
-  ...{ isCpp, hasCoroutines: i === 2, hasComputedGoto: true, memberOffset: 8 },
+  ...{ isCpp, hasCoroutines: i === 2, hasComputedGoto: true, hasKeptLocks: true, memberOffset: 8 },
 }));
 
 test('the same seed gives the same program, and its parts have what they use', () => {
