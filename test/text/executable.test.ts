@@ -178,6 +178,8 @@ test('a program of BPF is told by its header, filling and beginning', () => {
   assert.ok(!isBpfPage(page), 'filling alone');
   page.set([0x0f, 0x1f, 0x44, 0x00, 0x00, 0x55], 0x80);
   assert.ok(isBpfPage(page), 'a program');
+  page.set([0x66, 0x66, 0x66, 0x66, 0x90, 0x55], 0x80);
+  assert.ok(isBpfPage(page), 'a program where the kernel has chosen K8 NOPs');
   page[0] = 0;
   assert.ok(!isBpfPage(page), 'no pages');
 });

@@ -36,6 +36,12 @@ function thunkSize(page: Uint8Array, at: number): number {
   return opcode === 0xff && (modrm & 0xf8) === 0xe0 ? size + 2 : 0;
 }
 
+/** NOPs of five bytes that can be patched at once, as the kernel chooses them for the processor (NOP_ATOMIC5). */
+const prologues: readonly (readonly number[])[] = [
+  [0x0f, 0x1f, 0x44, 0x00, 0x00],
+  [0x66, 0x66, 0x66, 0x66, 0x90],
+];
+
 /**
  * A program of BPF on pages of its own, as kernels before 5.18 have them: a header with the number of its pages, int3, the
  * beginning of a program (arch/x86/net/bpf_jit_comp.c, emit_prologue).
@@ -47,6 +53,5 @@ export function isBpfPage(page: Uint8Array): boolean {
   // The image begins at a random multiple of 4 behind the header, and int3 fills what is in front of it.
   let at = 4;
   while (at < page.length && page[at] === int3) at++;
-  const prologue = [0x0f, 0x1f, 0x44, 0x00, 0x00];
-  return prologue.every((byte, i) => page[at + i] === byte);
+  return prologues.some((prologue) => prologue.every((byte, i) => page[at + i] === byte));
 }
