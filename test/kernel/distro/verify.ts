@@ -45,8 +45,9 @@ const textpoke = builtProgram();
 /** Runs verify as a user does; throws what it says when it compares nothing. */
 export function verifyDump(unpacked: Unpacked, form: Form, dump: string, combination: Combination): Result {
   const start = performance.now();
-  const modules = unpacked.modules ? ['--modules', unpacked.modules] : [];
-  const { memory } = machines[combination.kernel.arch];
+  const { kernel } = combination;
+  const modules = unpacked.modules && kernel.modules !== 'unknown' ? ['--modules', unpacked.modules] : [];
+  const { memory } = machines[kernel.arch];
   const where = form === 'raw' ? [`--physical=0x${memory.toString(16)}`] : [];
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
