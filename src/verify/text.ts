@@ -2,7 +2,7 @@
 // image that is nobody's.
 import { hex, sameBytes } from '../bytes/integer.ts';
 import type { Image } from '../image/image.ts';
-import type { RunningKernel } from '../memory/kernel/kernel.ts';
+import { knowsModules, type RunningKernel } from '../memory/kernel/kernel.ts';
 import type { PassNote } from '../text/pass.ts';
 import type { ReplayedText } from '../text/result.ts';
 import { checkExecutable } from './executable.ts';
@@ -25,7 +25,8 @@ export function* checkText(
   yield* checkRuns(linked, replayed, running, before);
   yield* checkInputs(linked, replayed.notes);
   yield* checkGenerated(replayed, running);
-  if (replayed.live) yield* checkExecutable(replayed.live, running.place.slide);
+  // Without all modules, their pages would be nobody's.
+  if (replayed.live && knowsModules(running)) yield* checkExecutable(replayed.live, running.place.slide);
 }
 
 function checkRuns(

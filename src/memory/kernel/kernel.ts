@@ -18,6 +18,10 @@ export interface RunningKernel {
   readonly why: string | undefined;
 }
 
+/** Whether all modules are known, as far as their list is to be believed. */
+export const knowsModules = ({ list }: RunningKernel): boolean =>
+  list !== undefined && list.missing === undefined;
+
 /** A function that loads modules (kernel/module/main.c). */
 const loader = 'load_module';
 

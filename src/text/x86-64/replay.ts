@@ -1,11 +1,11 @@
 // Replays what an x86-64 kernel made of its text, and compares the memory with it.
 import type { Image } from '../../image/image.ts';
 import type { RelocationLists } from '../../kernel/relocation-lists.ts';
-import type { RunningKernel } from '../../memory/kernel/kernel.ts';
+import { knowsModules, type RunningKernel } from '../../memory/kernel/kernel.ts';
 import { compareText } from '../compare.ts';
 import type { GeneratedPage, PassNote, TextPass } from '../pass.ts';
 import { ReplayImage } from '../replay-image.ts';
-import type { PassDone, ReplayedText } from '../result.ts';
+import type { PassDone, ReplayedText, TextNotCompared } from '../result.ts';
 import { keptText, textsOf } from '../texts.ts';
 import { keyedPasses } from './keyed.ts';
 import { readLiveText } from './live.ts';
@@ -15,19 +15,20 @@ import { returnsOf } from './return-thunk.ts';
 import { readX86State, type X86State } from './state.ts';
 
 /**
- * The text of a running kernel against what must have become of the file's; undefined for a kernel without the bounds of its
- * text. Errors: `table-malformed`, `memory-malformed`.
+ * The text of a running kernel against what must have become of the file's, or why it cannot be replayed; undefined for a
+ * kernel without the bounds of its text. Errors: `table-malformed`, `memory-malformed`.
  */
 export function replayX86Text(
   image: Image,
   running: RunningKernel,
   lists: RelocationLists | undefined,
-): ReplayedText | undefined {
+): ReplayedText | TextNotCompared | undefined {
   const { place } = running;
   const texts = textsOf(image);
   const kept = keptText(image, texts);
   if (!kept) return undefined;
   const state = readX86State(image, running);
+  if (state.unknown !== undefined) return { why: state.unknown };
   const replay = new ReplayImage(image, place, texts);
   const keyed = keyedPasses(image, { replay, isFunction: functionsOf(image, running) });
   const subject = { image, slide: place.slide, texts, state };
@@ -38,15 +39,13 @@ export function replayX86Text(
   const live = readLiveText(image, running, state, {
     returnAt: (address) => returns.at(address - place.slide),
   });
-  if (!live)
-    notes.push({
-      severity: 'left',
-      message: 'what is traced and probed is not known: the kernel has no BTF',
-    });
+  if (!live) return { why: `what is traced and probed is not known: ${place.kernelMemoryFrom}` };
+  if (!knowsModules(running))
+    notes.push({ severity: 'left', message: 'executable pages: not all modules are known' });
   const passes: readonly TextPass<X86State>[] = [
     relocation(lists),
     ...x86Passes(image, state, keyed),
-    ...(live?.passes ?? []),
+    ...live.passes,
   ];
   for (const { kind, name, run } of passes) {
     const result = run(subject);
@@ -60,15 +59,15 @@ export function replayX86Text(
   return { compared, text: kept.text, passes: done, notes, pages, live };
 }
 
-/** Functions of the image, and what lies in memory of a module. */
-function functionsOf(image: Image, { place, list }: RunningKernel): (address: number) => boolean {
+/** Functions of the image, and what lies in memory of a module; where not all modules are known, whatever is not the image. */
+function functionsOf(image: Image, running: RunningKernel): (address: number) => boolean {
+  const { place, list } = running;
   return (address) => {
     if (image.codeAt(address)) return image.symbolAt(address)?.offset === 0;
+    if (!knowsModules(running)) return !image.contains(address);
     const runs = address + place.slide;
-    return (
-      list?.modules.some(({ memory }) =>
-        memory.some(({ start, size }) => runs >= start && runs < start + size),
-      ) ?? false
+    return (list?.modules ?? []).some(({ memory }) =>
+      memory.some(({ start, size }) => runs >= start && runs < start + size),
     );
   };
 }

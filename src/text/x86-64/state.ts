@@ -29,6 +29,8 @@ export interface X86State {
   readonly alternatives: Alternatives | undefined;
   /** What of all this cannot be. */
   readonly notes: readonly PassNote[];
+  /** Why the features are not known, without which no text can be replayed; undefined where they are. */
+  readonly unknown: string | undefined;
 }
 
 /** More words of features than any kernel has (NCAPINTS and NBUGINTS: 24 in 7.3). */
@@ -48,7 +50,8 @@ export function readX86State(image: Image, { place, reader, btf }: RunningKernel
     return value !== undefined && image.contains(value - slide) ? value - slide : value;
   };
   const notes: PassNote[] = [];
-  const features = readFeatures(image, btf, bytes, notes);
+  const read = readFeatures(image, btf, bytes);
+  const features = typeof read === 'string' ? new Uint32Array(0) : read;
   const has = (feature: number) => (((features[feature >>> 5] ?? 0) >>> (feature & 31)) & 1) !== 0;
   if (features.length > 0)
     for (const feature of requiredFeatures) {
@@ -68,16 +71,16 @@ export function readX86State(image: Image, { place, reader, btf }: RunningKernel
     notes.push({ severity: 'wrong', message, input: 'x86_return_thunk' });
   }
   const version = [Number(major), Number(minor)] as const;
-  return { version, has, feature, returnThunk, word, bytes, reader, btf, alternatives, notes };
+  const unknown = typeof read === 'string' ? read : undefined;
+  return { version, has, feature, returnThunk, word, bytes, reader, btf, alternatives, notes, unknown };
 }
 
-/** The words of features; none where they cannot be read, which is noted. */
+/** The words of features, or why they cannot be read. */
 function readFeatures(
   image: Image,
   btf: Btf | undefined,
   bytes: (name: string, length: number) => Uint8Array | undefined,
-  notes: PassNote[],
-): Uint32Array {
+): Uint32Array | string {
   const member = btf?.member('cpuinfo_x86', 'x86_capability');
   const found =
     member && member.size % 4 === 0 && member.size <= 4 * mostWords
@@ -86,13 +89,8 @@ function readFeatures(
   if (!found) {
     const why = member
       ? 'the dump does not have boot_cpu_data'
-      : 'the kernel has no BTF that says where they stand';
-    notes.push({
-      severity: 'left',
-      message: `the features of the processor are not known: ${why}`,
-      input: 'boot_cpu_data',
-    });
-    return new Uint32Array(0);
+      : 'the kernel has no BTF (CONFIG_DEBUG_INFO_BTF), which says where they stand';
+    return `the features of the processor are not known: ${why}`;
   }
   const view = new DataView(found.buffer, found.byteOffset, found.length);
   return Uint32Array.from({ length: found.length / 4 }, (_, i) =>

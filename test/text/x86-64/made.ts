@@ -168,6 +168,7 @@ export function madeSubject(
     btf,
     alternatives,
     notes: [],
+    unknown: undefined,
   };
   const texts = new Texts(image.code.map(({ name, address, code }) => new ExpectedText(name, address, code)));
   return { image, slide, texts, state };
