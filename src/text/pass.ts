@@ -59,3 +59,8 @@ export interface TextPass<State> {
   /** Replays it; undefined where this kernel has no such table. Errors: `table-malformed` for a table that no kernel has. */
   run(subject: TextSubject<State>): PassResult | undefined;
 }
+
+/** What could not be read of a list in memory: what a dump lacks is no fault of the kernel's, a list that cannot be is. */
+export function brokenList(message: string, input: string): PassNote {
+  return { severity: message.includes('not in the dump') ? 'left' : 'wrong', message, input };
+}

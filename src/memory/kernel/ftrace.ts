@@ -85,8 +85,10 @@ function readRecords(
   for (const at of list.elements) {
     const start = reader.word(at - page.next + page.records);
     const length = reader.u32(at - page.next + page.index);
-    if (!start || length === undefined || count + length > mostRecords) {
-      broken.push('a group of records of ftrace_pages_start is not in the dump, or larger than any is');
+    const isThere = start && length !== undefined;
+    if (!isThere || count + length > mostRecords) {
+      const why = isThere ? 'larger than any is' : 'not in the dump';
+      broken.push(`a group of records of ftrace_pages_start is ${why}`);
       continue;
     }
     const bytes = reader.bytes(start, length * size);
@@ -223,8 +225,9 @@ class Filters {
     const count = reader.u32(at + hash.count);
     if (count === 0) return undefined;
     const entries = new Map<number, number>();
-    if (bits === undefined || bits > 20 || !buckets || count === undefined || count > this.left) {
-      this.broken.push('a filter of ftrace is not in the dump, or larger than any is');
+    const isThere = bits !== undefined && buckets && count !== undefined;
+    if (!isThere || bits > 20 || count > this.left) {
+      this.broken.push(`a filter of ftrace is ${isThere ? 'larger than any is' : 'not in the dump'}`);
       return entries;
     }
     this.left -= count + 2 ** bits;

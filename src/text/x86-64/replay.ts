@@ -40,8 +40,13 @@ export function replayX86Text(
     returnAt: (address) => returns.at(address - place.slide),
   });
   if (!live) return { why: `what is traced and probed is not known: ${place.kernelMemoryFrom}` };
-  if (!knowsModules(running))
-    notes.push({ severity: 'left', message: 'executable pages: not all modules are known' });
+  const unnamed = !knowsModules(running)
+    ? 'not all modules are known'
+    : live.executable
+      ? undefined
+      : 'the dump does not lead to the page tables of the kernel';
+  if (unnamed !== undefined)
+    notes.push({ severity: 'left', message: `executable pages are not named: ${unnamed}` });
   const passes: readonly TextPass<X86State>[] = [
     relocation(lists),
     ...x86Passes(image, state, keyed),
