@@ -4,26 +4,26 @@ import { hex } from '../bytes/integer.ts';
 import type { LiveText } from '../text/x86-64/live.ts';
 import type { Finding } from './finding.ts';
 
-/** TP039, TP040, TP041; `slide` is how far the kernel was moved, as addresses of findings are told as linked. */
+/** TP038, TP039, TP040; `slide` is how far the kernel was moved, as addresses of findings are told as linked. */
 export function* checkExecutable({ wrong, executable }: LiveText, slide: number): Generator<Finding> {
   for (const { address, message } of wrong)
-    yield { rule: 'TP041', address: address - slide, place: placeOf(address), message };
+    yield { rule: 'TP040', address: address - slide, place: placeOf(address), message };
   if (!executable) return;
   const { pages, walked } = executable;
   if (walked.cut !== undefined) {
     const message = `not all of the executable memory is known: ${walked.cut}`;
-    yield { rule: 'TP039', address: undefined, place: 'page tables', message };
+    yield { rule: 'TP038', address: undefined, place: 'page tables', message };
   }
   for (const { kind, name, start, end, isWritable } of pages) {
     const place = name === '' ? placeOf(start) : name;
     const size = `${end - start} bytes`;
     if (kind === undefined) {
       const message = `${size} are executable${isWritable ? ' and writable' : ''}, and nobody's code`;
-      yield { rule: 'TP039', address: start - slide, place, message };
+      yield { rule: 'TP038', address: start - slide, place, message };
     } else if (isWritable) {
       const whose = name === '' || name === kind ? kind : `${kind}: ${name}`;
       const message = `${size} at ${placeOf(start)} are executable and writable (${whose})`;
-      yield { rule: 'TP040', address: start - slide, place, message };
+      yield { rule: 'TP039', address: start - slide, place, message };
     }
   }
 }

@@ -15,7 +15,7 @@ const mostNotes = 200;
 /** Bytes from a finding's address on within which another rule has said what is wrong. */
 const nearby = 8;
 
-/** TP036, TP037, TP039 to TP041; nothing of places that findings in front of these are about. */
+/** TP036 to TP040; nothing of places that findings in front of these are about. */
 export function* checkText(
   linked: Image,
   replayed: ReplayedText,
@@ -98,7 +98,7 @@ function* checkGenerated({ pages }: ReplayedText, { reader, place }: RunningKern
     const at = bytes.findIndex((byte, i) => byte !== found[i]);
     const size = Math.min(16, bytes.length - at);
     yield {
-      rule: 'TP041',
+      rule: 'TP040',
       address: address + at - place.slide,
       place: `${what}+0x${at.toString(16)}`,
       message: `the page of ${what} at ${hex(address)} is not what the kernel makes`,

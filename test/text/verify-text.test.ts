@@ -155,7 +155,7 @@ test('a page that the kernel made is compared', () => {
   const changed = bytes.slice();
   changed.set([0xff, 0xe0], 0x20);
   const [finding] = check({ pages: [{ ...page, bytes: changed }] }).findings;
-  assert.deepEqual([finding?.rule, finding?.place], ['TP041', 'ITS thunks+0x20']);
+  assert.deepEqual([finding?.rule, finding?.place], ['TP040', 'ITS thunks+0x20']);
 });
 
 test('the summary says first whether the text is sound, then what explains it and what was left', () => {

@@ -2,7 +2,7 @@
 import type { Rule } from './rule.ts';
 
 export const executableRules = {
-  TP039: {
+  TP038: {
     name: 'unknown-code',
     severity: 'error',
     summary: "an executable page of a running kernel is nobody's code",
@@ -13,7 +13,7 @@ export const executableRules = {
       'module that took itself out of the list. Other causes: drivers that are not part of the kernel and make code ' +
       'of their own.',
   },
-  TP040: {
+  TP039: {
     name: 'writable-code',
     severity: 'error',
     summary: 'a page of a running kernel can be written to and executed',
@@ -23,7 +23,7 @@ export const executableRules = {
       'fexit, struct_ops) writable: this is how they are, and it stays a finding. Other causes: rodata=off, and ' +
       'modules in kernels without CONFIG_STRICT_MODULE_RWX.',
   },
-  TP041: {
+  TP040: {
     name: 'changed-generated-code',
     severity: 'error',
     summary: 'code that a running kernel made is not what it makes',

@@ -139,7 +139,7 @@ export const trueFindings: readonly True[] = [
     release: /^5\.10\.0-/,
     cpus: machines.amd64.cpus,
     options: ['traced'],
-    findings: Array<string>(5).fill('TP040 bpf_trampoline'),
+    findings: Array<string>(5).fill('TP039 bpf_trampoline'),
   },
 ];
 
