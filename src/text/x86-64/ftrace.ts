@@ -1,6 +1,8 @@
 // Function tracing: a call of __fentry__ in each function, which start-up makes a NOP (ftrace_init), and which is a call
 // of a trampoline while somebody traces the function (kernel/trace/ftrace.c; arch/x86/kernel/ftrace.c).
+
 import { hexBytes, sameBytes } from '../../bytes/integer.ts';
+import { countUpTo } from '../../bytes/search.ts';
 import type { Image } from '../../image/image.ts';
 import { isFreed, kernelBanner } from '../../image/kernel.ts';
 import { type FtraceTables, recordFlags } from '../../memory/kernel/ftrace.ts';
@@ -150,7 +152,7 @@ class Hooks {
     const { image, slide, texts } = this.subject;
     const { ips, flags } = this.tables;
     let hooked = 0;
-    let at = firstFrom(ips, (texts.all[0]?.start ?? 0) + slide);
+    let at = countUpTo(ips, (texts.all[0]?.start ?? 0) + slide - 1);
     for (let i = 0; i < sites.length; i++) {
       const site = sites[i] as number;
       if (i > 0 && site === sites[i - 1]) continue;
@@ -262,15 +264,4 @@ class Hooks {
 
 function acceptOther(text: ExpectedText, address: number, bytes: Uint8Array, why: string): void {
   if (!sameBytes(text.at(address, bytes.length), bytes)) text.accept({ address, bytes, kind: 'ftrace', why });
-}
-
-function firstFrom(places: Float64Array, address: number): number {
-  let low = 0;
-  let high = places.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((places[middle] as number) < address) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -1,5 +1,6 @@
 // Relocation of an x86-64 kernel with KASLR: the places at which the loader adds the slide (arch/x86/boot/compressed/misc.c,
 // handle_relocations), by the lists behind the payload of a bzImage.
+import { countUpTo } from '../../bytes/search.ts';
 import type { RelocationLists } from '../../kernel/relocation-lists.ts';
 import type { ExpectedText } from '../expected.ts';
 import type { PassResult, TextPass } from '../pass.ts';
@@ -29,7 +30,7 @@ export function relocation(lists: RelocationLists | undefined): TextPass<unknown
 
 /** Adds to the fields of one list that lie in a text; the list is in order. */
 function add(text: ExpectedText, places: Int32Array, distance: number, size: 4 | 8): number {
-  let at = firstFrom(places, text.start);
+  let at = countUpTo(places, text.start - 1);
   let count = 0;
   for (; at < places.length && (places[at] as number) + size <= text.end; at++) {
     const place = places[at] as number;
@@ -41,15 +42,4 @@ function add(text: ExpectedText, places: Int32Array, distance: number, size: 4 |
     count++;
   }
   return count;
-}
-
-function firstFrom(places: Int32Array, address: number): number {
-  let low = 0;
-  let high = places.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((places[middle] as number) < address) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
