@@ -17,7 +17,7 @@ export function address(text: string): number {
 }
 
 /** A number of bytes: 300M, 2G. */
-export function byteCount(text: string): number {
+function byteCount(text: string): number {
   const [, digits, unit] = /^(\d{1,9})([KMG]?)$/i.exec(text) ?? [];
   if (digits === undefined) throw new InvalidArgumentError('A size such as 300M or 2G is required.');
   return Number(digits) * 1024 ** ['', 'K', 'M', 'G'].indexOf((unit as string).toUpperCase());

@@ -2,7 +2,7 @@
 // calls them (kernel/bpf/core.c, trampoline.c), thunks against ITS (arch/x86/kernel/alternative.c), and the code in
 // which processors start (arch/x86/realmode).
 import type { Stretch } from './modules.ts';
-import { type KernelVariables, walkList } from './variables.ts';
+import { isListHead, type KernelVariables, walkList } from './variables.ts';
 
 /** A program, a trampoline or a dispatcher of BPF. */
 export interface BpfCode extends Stretch {
@@ -70,10 +70,7 @@ function readPacks(kernel: KernelVariables, broken: string[]): BpfPack[] {
   const head = kernel.image.symbols
     .addressesOf('pack_list')
     .map((at) => at + kernel.slide)
-    .find((at) => {
-      const next = reader.word(at);
-      return next !== undefined && reader.word(next + reader.wordSize) === at;
-    });
+    .find((at) => isListHead(reader, at));
   if (head === undefined || !layout) return [];
   const list = walkList(reader, reader.word(head), head, mostPacks);
   if (list.broken !== undefined) broken.push(`the list of pack_list ${list.broken}`);

@@ -7,6 +7,7 @@ import { moduleLayout } from './layout.ts';
 import { findListHeads } from './list-head.ts';
 import { type ModuleList, readModules } from './modules.ts';
 import { KernelReader } from './reader.ts';
+import { isListHead } from './variables.ts';
 
 export interface RunningKernel {
   readonly place: ImagePlace;
@@ -49,17 +50,12 @@ export function runningKernel(image: Image, place: ImagePlace): RunningKernel | 
   if (!layout) return know(undefined, 'the BTF of the kernel does not say what a module is like');
   const named = heads.map((at) => image.addressAt(at, place.slide));
   // Others may call something of theirs the same: a head of a list leads to what leads back to it.
-  const head = named.find((at) => isHead(reader, at)) ?? named[0];
+  const head = named.find((at) => isListHead(reader, at)) ?? named[0];
   if (head !== undefined) return know(readModules(reader, layout, head));
   const found = findListHeads(image, reader, layout, place.slide);
   if (found.length === 1) return know(readModules(reader, layout, found[0] as number));
   const why = found.length === 0 ? 'nothing in its data leads to a module' : 'several lists have modules';
   return know(undefined, `no symbol names the list of modules (CONFIG_KALLSYMS_ALL is not set), and ${why}`);
-}
-
-function isHead(reader: KernelReader, head: number): boolean {
-  const next = reader.word(head);
-  return next !== undefined && reader.word(next + reader.wordSize) === head;
 }
 
 /** The types that a kernel has of itself. */

@@ -5,6 +5,7 @@ import type { Image } from '../../image/image.ts';
 import type { ModuleLayout } from './layout.ts';
 import { moduleStates, readModule, type Stretch } from './modules.ts';
 import type { KernelReader } from './reader.ts';
+import { isListHead } from './variables.ts';
 
 /** Bytes that are read at once. */
 const chunk = 1 << 16;
@@ -50,7 +51,7 @@ function isHead(reader: KernelReader, layout: ModuleLayout, head: number): boole
   const { wordSize } = reader;
   const [next, last] = [reader.word(head), reader.word(head + wordSize)];
   if (next === undefined || last === undefined || next === head) return false;
-  if (reader.word(next + wordSize) !== head || reader.word(last) !== head) return false;
+  if (!isListHead(reader, head) || reader.word(last) !== head) return false;
   return isModule(reader, layout, next - layout.list) && isModule(reader, layout, last - layout.list);
 }
 

@@ -51,6 +51,12 @@ export class KernelVariables {
   }
 }
 
+/** Whether what lies at an address is the head of a list: what it leads to leads back to it. */
+export function isListHead(reader: KernelReader, head: number): boolean {
+  const next = reader.word(head);
+  return next !== undefined && reader.word(next + reader.wordSize) === head;
+}
+
 /** What a walk along a list gave. */
 export interface Walked {
   /** Addresses of the elements' links. */
