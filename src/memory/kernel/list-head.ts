@@ -30,7 +30,7 @@ export function findListHeads(
     if (type === SHT_NOBITS || (flags & SHF_WRITE) === 0 || (flags & SHF_EXECINSTR) !== 0) continue;
     const start = image.addressAt(addr, slide);
     for (let at = 0; at < size; at += chunk)
-      for (const place of pairsIn(reader, start + at, Math.min(chunk, size - at)))
+      for (const place of pairsIn(reader, start + at, Math.min(chunk + reader.wordSize, size - at)))
         if (isHead(reader, layout, place)) heads.push(place);
   }
   return heads;

@@ -46,8 +46,8 @@ class Made {
     return at + layout.list;
   }
 
-  /** Heads that are found in data of 0x1000 bytes; .text and .bss before and behind it are not looked at. */
-  heads(): number[] {
+  /** Heads that are found in data of so many bytes; .text and .bss before and behind it are not looked at. */
+  heads(dataSize = 0x1000): number[] {
     const memory = {
       ...({ format: 'made', addresses: 'virtual', fileSize: size } as const),
       runs: { starts: Float64Array.of(data), ends: Float64Array.of(data + size) },
@@ -60,7 +60,7 @@ class Made {
     };
     const sections = [
       { type: 1, flags: 6, addr: data - slide + 0x2000, size: 0x1000 },
-      { type: 1, flags: 3, addr: data - slide, size: 0x1000 },
+      { type: 1, flags: 3, addr: data - slide, size: dataSize },
       { type: 8, flags: 3, addr: data - slide + 0x1000, size: 0x1000 },
     ];
     const image = {
@@ -83,6 +83,13 @@ test('a list of one module has it too', () => {
   const made = new Made();
   made.list(head, [made.module(modules + 0x1000, 'kvm')]);
   assert.deepEqual(made.heads(), [head]);
+});
+
+test('it may lie across what is read at once', () => {
+  const made = new Made();
+  const across = data + 0x1_0000 - 8;
+  made.list(across, [made.module(modules + 0x1000, 'kvm')]);
+  assert.deepEqual(made.heads(0x1_8000), [across]);
 });
 
 test('two of them are two', () => {
