@@ -75,38 +75,36 @@ export function moduleLayout(btf: Btf): ModuleLayout | undefined {
   };
 }
 
-function memoryAreas(btf: Btf, at: (path: string) => number | undefined): Area[] {
-  const all = at('mem');
-  const size = btf.structSize('module_memory');
-  const base = btf.member('module_memory', 'base')?.offset;
-  const length = btf.member('module_memory', 'size')?.offset;
-  if (all !== undefined && size !== undefined && base !== undefined && length !== undefined) {
-    const kept = btf.enumValue('mod_mem_type', 'MOD_INIT_TEXT') ?? keptTypes;
-    return Array.from({ length: Math.min(kept, 16) }, (_, i) => ({
-      base: all + i * size + base,
-      size: all + i * size + length,
-    }));
-  }
-  return ['core_layout', 'data_layout'].flatMap((layout) => {
-    const [from, long] = [at(`${layout}.base`), at(`${layout}.size`)];
-    return from === undefined || long === undefined ? [] : [{ base: from, size: long }];
-  });
+type MemberAt = (path: string) => number | undefined;
+/** More types of memory than any kernel has. */
+const mostTypes = 16;
+
+function memoryAreas(btf: Btf, at: MemberAt): Area[] {
+  const kept = (init: number) => Array.from({ length: Math.min(init, mostTypes) }, (_, type) => type);
+  return areasOf(btf, at, kept) ?? layoutAreas(at, ['core_layout', 'data_layout'], 'size');
 }
 
 /** Code comes first in what core_layout says; since 6.4 it has a type of its own, the first one, as init's has. */
-function textAreas(btf: Btf, at: (path: string) => number | undefined): Area[] {
+function textAreas(btf: Btf, at: MemberAt): Area[] {
+  const code = (init: number) => [0, init].filter((type) => type < mostTypes);
+  return areasOf(btf, at, code) ?? layoutAreas(at, ['core_layout', 'init_layout'], 'text_size');
+}
+
+/** Elements of mem[], since 6.4; `typesOf` is given the type of init's code. */
+function areasOf(btf: Btf, at: MemberAt, typesOf: (init: number) => readonly number[]): Area[] | undefined {
   const all = at('mem');
   const size = btf.structSize('module_memory');
   const base = btf.member('module_memory', 'base')?.offset;
   const length = btf.member('module_memory', 'size')?.offset;
-  if (all !== undefined && size !== undefined && base !== undefined && length !== undefined) {
-    const types = [0, btf.enumValue('mod_mem_type', 'MOD_INIT_TEXT') ?? keptTypes];
-    return types
-      .filter((type) => type < 16)
-      .map((type) => ({ base: all + type * size + base, size: all + type * size + length }));
-  }
-  return ['core_layout', 'init_layout'].flatMap((layout) => {
-    const [from, long] = [at(`${layout}.base`), at(`${layout}.text_size`)];
+  if (all === undefined || size === undefined || base === undefined || length === undefined) return undefined;
+  const types = typesOf(btf.enumValue('mod_mem_type', 'MOD_INIT_TEXT') ?? keptTypes);
+  return types.map((type) => ({ base: all + type * size + base, size: all + type * size + length }));
+}
+
+/** Until 6.3. */
+function layoutAreas(at: MemberAt, layouts: readonly string[], member: string): Area[] {
+  return layouts.flatMap((layout) => {
+    const [from, long] = [at(`${layout}.base`), at(`${layout}.${member}`)];
     return from === undefined || long === undefined ? [] : [{ base: from, size: long }];
   });
 }
