@@ -38,7 +38,9 @@ function startThread(): (args: readonly string[]) => Said {
   return (args) => {
     Atomics.store(flag, 0, 0);
     port1.postMessage(args);
-    if (Atomics.wait(flag, 0, 0, patience) === 'timed-out') throw new Error(`stalls: ${args.join(' ')}`);
+    // The thread may wake this one late, for the command before.
+    while (Atomics.load(flag, 0) === 0)
+      if (Atomics.wait(flag, 0, 0, patience) === 'timed-out') throw new Error(`stalls: ${args.join(' ')}`);
     const message = receiveMessageOnPort(port1)?.message as Said | { ended: number } | undefined;
     if (message && !('ended' in message)) return message;
     thread = undefined;
