@@ -14,6 +14,7 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
+import { bundled } from './bundle.ts';
 import { leftForAll, leftOut } from './tools.ts';
 
 const startsWhatIsBuilt = /^(cli|e2e)\//;
@@ -41,9 +42,11 @@ const sharedDirectory = mkdtempSync(join(tmpdir(), 'textpoke-test-'));
 process.on('exit', () => rmSync(sharedDirectory, { recursive: true, force: true }));
 
 /** To start a process costs more than most files do: many small ones share a few. */
-function inFewProcesses(all: readonly string[], processes: number): string[] {
-  const alone = all.filter((path) => needsOwn.test(readFileSync(path, 'utf8')));
-  const small = all.filter((path) => !alone.includes(path));
+function inFewProcesses(all: ReadonlyMap<string, string>, processes: number): string[] {
+  const alone: string[] = [];
+  const small: string[] = [];
+  for (const [source, bundle] of all)
+    (needsOwn.test(readFileSync(source, 'utf8')) ? alone : small).push(bundle);
   const shared = Array.from({ length: Math.min(processes, small.length) }, (_, i) => {
     const path = join(sharedDirectory, `shared-${i + 1}.test.mjs`);
     const imports = small
@@ -54,9 +57,6 @@ function inFewProcesses(all: readonly string[], processes: number): string[] {
   });
   return [...alone, ...shared];
 }
-
-// Files that were asked for by name are few.
-const files = wanted.length === 0 ? inFewProcesses(paths, 4) : paths;
 
 /** How many tests some files hold, without running them. */
 async function countTests(files: readonly string[]): Promise<number> {
@@ -79,6 +79,11 @@ const missing: string[] = [];
 let long = 0;
 let failed = false;
 // A file that stalls fails by its name, and does not hold up the rest for ever.
+const bundles = await bundled(paths);
+// Bundles are JavaScript. What fails is still shown where it is written.
+process.execArgv.splice(0, process.execArgv.length, '--enable-source-maps');
+// Files that were asked for by name are few.
+const files = wanted.length === 0 ? inFewProcesses(bundles, 4) : [...bundles.values()];
 const stream = run({ files, concurrency: 2, timeout: 15 * 60_000 });
 stream.on('test:fail', () => {
   failed = true;

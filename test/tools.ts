@@ -78,6 +78,11 @@ export function longTest(
   else test(name, { skip: leftForAll }, body);
 }
 
+/** What runs a row of a matrix: npm test tries one of every `of` rows, npm run test:all each. */
+export function testOfTurn(turn: number, of: number): typeof toolTest {
+  return turn % of === 0 ? toolTest : longTest;
+}
+
 /** A toolTest of what only root may do, such as giving files away. */
 export function rootTest(
   name: string,

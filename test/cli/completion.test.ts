@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { builtProgram } from '../built.ts';
-import { run, scratch, toolTest, tryRun } from '../tools.ts';
+import { run, scratch, testOfTurn, toolTest, tryRun } from '../tools.ts';
 
 const printed = new Map<string, string>();
 
@@ -61,19 +61,24 @@ for (const [shell, program, end] of [
   ['fish', fishProgram, ''],
   ['zsh', zshProgram, ''],
 ] as const) {
-  for (const [line, expected] of [
+  const lines = [
     ['textpoke ver', ['verify']],
     [`textpoke boot --up-fill ${end}`, ['ds', 'nop']],
     ['textpoke boot --sta', ['--states']],
     [`textpoke completion ${end}`, ['bash', 'fish', 'zsh']],
     ['textpoke verify --original pro', ['prog', 'prog.up']],
     ['textpoke dump pro', ['prog', 'prog.up']],
-  ] as const) {
-    toolTest(`${shell} completes "${line.replace("''", '')}" to ${expected.join(', ')}`, [shell], (t) => {
-      const directory = prepared(t, shell);
-      writeFileSync(join(directory, 'ask'), program);
-      assert.deepEqual([...new Set(said(directory, shell, 'ask', line))], [...expected]);
-    });
+  ] as const;
+  for (const [turn, [line, expected]] of lines.entries()) {
+    testOfTurn(turn, 3)(
+      `${shell} completes "${line.replace("''", '')}" to ${expected.join(', ')}`,
+      [shell],
+      (t) => {
+        const directory = prepared(t, shell);
+        writeFileSync(join(directory, 'ask'), program);
+        assert.deepEqual([...new Set(said(directory, shell, 'ask', line))], [...expected]);
+      },
+    );
   }
 }
 

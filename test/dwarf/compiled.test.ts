@@ -7,7 +7,7 @@ import { linesOfAddresses, linesOfPlaces } from '../../src/dwarf/source-lines.ts
 import { ET_REL, SHF_ALLOC, SHF_COMPRESSED, SHF_EXECINSTR } from '../../src/elf/constants.ts';
 import type { ElfFile } from '../../src/elf/file.ts';
 import { readElf } from '../../src/elf/read.ts';
-import { isAll, rowsOf, run, scratch, toolTest, turnOf } from '../tools.ts';
+import { isAll, rowsOf, run, scratch, testOfTurn, toolTest, turnOf } from '../tools.ts';
 import { askAddr2line, assertSame } from './addr2line.ts';
 
 const functions = Array.from(
@@ -158,7 +158,7 @@ const forms: readonly { readonly flags: readonly string[]; readonly extra?: stri
 for (const [turn, { name, compiler, addr2line, images: kinds }] of targets.entries()) {
   const [driver, ...always] = compiler;
   const linker = always.includes('-fuse-ld=lld') ? ['ld.lld'] : [];
-  toolTest(
+  testOfTurn(turn, 2)(
     `${name}: every byte of code has the line that addr2line gives it`,
     [driver, addr2line, ...linker],
     (t) => {

@@ -8,7 +8,7 @@ import { buildIdOf } from '../../src/elf/build-id.ts';
 import { ET_REL, SHF_EXECINSTR } from '../../src/elf/constants.ts';
 import { readElfFrom } from '../../src/elf/read.ts';
 import { fileSource } from '../../src/files/source.ts';
-import { rowsOf, run, scratch, toolTest, tryRun, turnOf } from '../tools.ts';
+import { rowsOf, run, scratch, testOfTurn, toolTest, tryRun, turnOf } from '../tools.ts';
 import { askAddr2line, assertSame } from './addr2line.ts';
 
 const sources = {
@@ -103,7 +103,7 @@ const splits: Readonly<Record<string, { tools: readonly string[]; split: Split }
 
 for (const [turn, [way, { tools, split }]] of Object.entries(splits).entries()) {
   for (const flags of turnOf([[], ['-gdwarf-4'], ['-fPIE', '-gdwarf-5']], turn)) {
-    toolTest(
+    testOfTurn(turn, 2)(
       `a program that ${way} has split (${flags.join(' ')}) keeps its lines`,
       ['gcc', ...tools],
       (t) => {
@@ -204,7 +204,7 @@ toolTest(
 
 /** Where gdb looks for the debug file of `d/p`; `@` stands for its directory. */
 const gdbPlaces = ['d/p.debug', 'd/.debug/p.debug', 'debug/@/p.debug', 'debug/ID'];
-for (const at of rowsOf(gdbPlaces, 2)) {
+for (const at of rowsOf(gdbPlaces, 4)) {
   toolTest(
     `gdb finds a debug file at ${at}, and so does textpoke`,
     ['gcc', 'objcopy', 'strip', 'gdb'],

@@ -51,7 +51,7 @@ const built = compilers.flatMap((compiler) => linkers.map((linker) => ({ compile
 for (const machine of machines) {
   for (const [turn, set] of rowsOf(
     machine.sets.filter((name) => namesOf(name).includes('main')),
-    9,
+    18,
   ).entries()) {
     const other: Kind = /fPIC|O0|sections/.test(set) ? '-pie' : '-no-pie';
     toolTest(`${set}: -static and ${other} programs run, boot, change and change back`, machine.tools, () => {
@@ -191,7 +191,7 @@ for (const machine of machines) {
     () => {
       for (const set of rowsOf(
         machine.sets.filter((name) => namesOf(name).includes('comdat-main')),
-        6,
+        12,
       )) {
         for (const linker of linkers.filter((name) => set.includes('gcc') === (name === 'bfd'))) {
           for (const via of set.endsWith('-O2') ? linkers : [undefined]) {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { rowsOf, run, toolTest, tryRun, turnOf } from '../tools.ts';
+import { rowsOf, run, testOfTurn, toolTest, tryRun, turnOf } from '../tools.ts';
 import {
   addressOf,
   assertSameFile,
@@ -121,7 +121,7 @@ for (const compiler of compilers) {
           ] as const
         ).map(([set, kind]) => ({ set, kind, script: 'none', linker }) as const),
       );
-      for (const { set, ...row } of [...rowsOf(ways, 7), ...rowsOf(sets, 4)])
+      for (const { set, ...row } of [...rowsOf(ways, 16), ...turnOf(sets, 3 * compilers.indexOf(compiler))])
         prove({ set: `${compiler}-${set}`, names: comdatUnits, ...row }, comdatOutput, comdatEntries);
       for (const linker of linkers) {
         const { image } = link({
@@ -296,8 +296,8 @@ const sanitizer = join(
   'lib/linux/libclang_rt.ubsan_standalone-x86_64.a',
 );
 
-for (const { compiler, compile, link: flags } of unusual) {
-  toolTest(
+for (const [turn, { compiler, compile, link: flags }] of unusual.entries()) {
+  testOfTurn(turn, 3)(
     `a shared object of ${compiler} ${compile.join(' ')}, linked with ${flags.join(' ')}, boots, changes and goes back`,
     compile.includes('-fsanitize=undefined') ? [...tools, sanitizer] : tools,
     () => {

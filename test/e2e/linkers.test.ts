@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run, scratch, toolTest, turnOf } from '../tools.ts';
+import { run, scratch, testOfTurn, toolTest, turnOf } from '../tools.ts';
 import {
   type Cell,
   cellsOf,
@@ -36,7 +36,7 @@ const program: Readonly<Record<MatrixLinker, string>> = {
 
 for (const [first, linker] of matrixLinkers.entries()) {
   for (const [second, kind] of kinds.entries()) {
-    toolTest(
+    testOfTurn(first + second, 3)(
       `${program[linker]} -${kind}: a program is right before boot and after, or verify finds what the link lost`,
       ['gcc', program[linker]],
       async (t) => {
@@ -65,7 +65,7 @@ int show(const char *what, int value) { return printf("%s %d\\n", what, value); 
 
 for (const [turn, linker] of (['bfd', 'gold', 'mold'] as const).entries()) {
   for (const fat of turnOf([[], ['-ffat-lto-objects']], turn)) {
-    toolTest(
+    testOfTurn(turn, 2)(
       `${program[linker]}: textpoke cc annotates what gcc -flto ${fat.join(' ')} compiles during the link`,
       ['gcc', program[linker]],
       (t) => {

@@ -140,7 +140,7 @@ toolTest(
   () => {
     const names = units.filter((name) => name !== 'main');
     const whole = sets.filter((set) => names.every((name) => namesOf(set).includes(name)));
-    for (const set of rowsOf(whole, 5)) {
+    for (const set of rowsOf(whole, 10)) {
       const objects = names.map((name) => annotated(set, name));
       const first = bootObjects([startObject('first', atFirst), ...objects]);
       assert.equal(first.said, '');
@@ -169,7 +169,7 @@ toolTest(
   () => {
     const all = sets.flatMap((set) => [units, comdatUnits].map((names) => ({ set, names })));
     const whole = all.filter(({ set, names }) => names.every((name) => namesOf(set).includes(name)));
-    for (const { set, names } of rowsOf(whole, 5)) {
+    for (const { set, names } of rowsOf(whole, 10)) {
       const { image, said } = bootObjects(names.map((name) => annotated(set, name)));
       assert.match(
         said,

@@ -5,11 +5,11 @@ import { existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
-import { scratch, toolTest } from '../tools.ts';
+import { longTest, scratch } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-toolTest(
+longTest(
   'a tarball is installed without a warning, with its commands and its manual page',
   ['npm', 'tar'],
   (t) => {

@@ -15,7 +15,7 @@ import { tableRanges } from '../../src/image/tables.ts';
 import { jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
 import { readCallSites, staticCallSites } from '../../src/kinds/static-call/table.ts';
 import { seeded } from '../seeded.ts';
-import { casesOf, run, toolTest } from '../tools.ts';
+import { casesOf, run, testOfTurn } from '../tools.ts';
 import { done, fresh, hex, plain, units } from './programs.ts';
 
 const runtime = fileURLToPath(new URL('../../samples/runtime', import.meta.url));
@@ -179,36 +179,40 @@ function difference(theirs: Image, ours: Image): string | undefined {
   return undefined;
 }
 
-for (const row of rows) {
+for (const [turn, row] of rows.entries()) {
   const tools = [row.compiler[0] as string, ...row.emulator.slice(0, 1)];
   const count = row.emulator.length > 0 ? sequences.emulated : sequences.native;
-  toolTest(`${row.name}: programs patch themselves as boot does, ${count} sequences of steps`, tools, () => {
-    const program = build(
-      row,
-      'driver.c',
-      units.filter((unit) => unit !== 'main'),
-    );
-    const bytes = Uint8Array.from(readFileSync(program));
-    const open = () => new Image(readElf(program, bytes.slice()));
-    const subject = subjectOf(open());
-    assert.ok(subject.keys.length > 5, `${subject.keys.length} keys`);
-    assert.ok(subject.calls.length > 5, `${subject.calls.length} calls`);
-    const random = seeded(2611);
-    const all = Array.from({ length: count }, () => makeSequence(subject, random));
-    const { status, stdout, stderr } = start(row, program, all.map(({ line }) => `${line}\n`).join(''));
-    assert.equal(status, 0, stderr.slice(0, 400));
-    const reports = stdout.split('end\n').slice(0, -1);
-    assert.equal(reports.length, all.length);
-    all.forEach(({ cpus, steps, line }, i) => {
-      const [theirs, ours] = [open(), open()];
-      applyReport(theirs, reports[i] as string);
-      boot(ours, { cpus, upFill: 'ds', steps });
-      const found = difference(theirs, ours);
-      assert.equal(found, undefined, `sequence ${i}, ${line}`);
-    });
-  });
+  testOfTurn(turn, 2)(
+    `${row.name}: programs patch themselves as boot does, ${count} sequences of steps`,
+    tools,
+    () => {
+      const program = build(
+        row,
+        'driver.c',
+        units.filter((unit) => unit !== 'main'),
+      );
+      const bytes = Uint8Array.from(readFileSync(program));
+      const open = () => new Image(readElf(program, bytes.slice()));
+      const subject = subjectOf(open());
+      assert.ok(subject.keys.length > 5, `${subject.keys.length} keys`);
+      assert.ok(subject.calls.length > 5, `${subject.calls.length} calls`);
+      const random = seeded(2611);
+      const all = Array.from({ length: count }, () => makeSequence(subject, random));
+      const { status, stdout, stderr } = start(row, program, all.map(({ line }) => `${line}\n`).join(''));
+      assert.equal(status, 0, stderr.slice(0, 400));
+      const reports = stdout.split('end\n').slice(0, -1);
+      assert.equal(reports.length, all.length);
+      all.forEach(({ cpus, steps, line }, i) => {
+        const [theirs, ours] = [open(), open()];
+        applyReport(theirs, reports[i] as string);
+        boot(ours, { cpus, upFill: 'ds', steps });
+        const found = difference(theirs, ours);
+        assert.equal(found, undefined, `sequence ${i}, ${line}`);
+      });
+    },
+  );
 
-  toolTest(`${row.name}: the example changes its mind while it runs`, tools, () => {
+  testOfTurn(turn, 2)(`${row.name}: the example changes its mind while it runs`, tools, () => {
     const { status, stdout, stderr } = start(row, build(row, 'example.c', []), '');
     assert.equal(`${stderr}${status}`, '0');
     assert.equal(stdout, 'hello 1\nwork(2)\nhallo 2\nhello 4\n');

@@ -158,7 +158,7 @@ const objectOf = (machine: Machine, name: string, text: string, flags: readonly 
       ]),
   );
 
-for (const [linker, options, stubs] of rowsOf(rows, 4)) {
+for (const [linker, options, stubs] of rowsOf(rows, 6)) {
   const tools = linker === 'gold' ? ['aarch64-linux-gnu-ld.gold'] : [];
   toolTest(
     `the stubs of ${linker} ${options} are no calls and no sites`,

@@ -8,7 +8,7 @@ import { type ArchiveMember, isArchive, readArchive, rewriteArchive } from '../.
 import { readElf } from '../../src/elf/read.ts';
 import { rewriteObject } from '../../src/elf/rewrite.ts';
 import { TextpokeError } from '../../src/errors.ts';
-import { run, scratch, toolTest } from '../tools.ts';
+import { run, scratch, testOfTurn } from '../tools.ts';
 import { archive, header, member } from './archives.ts';
 import { changeEverything } from './objects.ts';
 
@@ -177,12 +177,14 @@ const sources: Readonly<Record<string, string>> = {
   'main.c': 'int one(void); int main(void) { return one() - 5; }',
 };
 
-for (const [format, tool, args, index] of [
-  ['GNU', 'ar', ['rcs'], ['nm', '-s']],
-  ['GNU with offsets of 64 bits', 'llvm-ar', ['--format=gnu', 'rcs'], ['nm', '-s']],
-  ['BSD', 'llvm-ar', ['--format=bsd', 'rcs'], ['llvm-nm', '--print-armap']],
-] as const) {
-  toolTest(
+for (const [turn, [format, tool, args, index]] of (
+  [
+    ['GNU', 'ar', ['rcs'], ['nm', '-s']],
+    ['GNU with offsets of 64 bits', 'llvm-ar', ['--format=gnu', 'rcs'], ['nm', '-s']],
+    ['BSD', 'llvm-ar', ['--format=bsd', 'rcs'], ['llvm-nm', '--print-armap']],
+  ] as const
+).entries()) {
+  testOfTurn(turn, 2)(
     `a ${format} archive with grown members lists, extracts, is indexed and links as before`,
     [tool, index[0], 'clang', 'ld.lld', 'llvm-ar', 'cmp'],
     (t) => {

@@ -7,7 +7,7 @@ import type { ElfFile, Section } from '../../src/elf/file.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { recheck } from '../../src/elf/recheck.ts';
 import { rewriteObject } from '../../src/elf/rewrite.ts';
-import { run, scratch, toolTest } from '../tools.ts';
+import { run, scratch, testOfTurn } from '../tools.ts';
 import { changeEverything, named } from './objects.ts';
 import { newComplaints, type ReadelfView, readelfAll } from './readelf.ts';
 
@@ -133,8 +133,8 @@ const rows: readonly Row[] = [
   },
 ];
 
-for (const { what, make, opaque } of rows) {
-  toolTest(
+for (const [turn, { what, make, opaque }] of rows.entries()) {
+  testOfTurn(turn, 2)(
     `${what}: the rewritten object means the same and links`,
     [...make.map(([tool]) => tool as string), 'readelf', 'eu-elflint', 'ld', 'ld.lld'],
     (t) => {

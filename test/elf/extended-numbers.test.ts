@@ -11,7 +11,7 @@ import { writeElf } from '../../src/elf/layout.ts';
 import { readElf } from '../../src/elf/read.ts';
 import { recheck } from '../../src/elf/recheck.ts';
 import { rewriteObject } from '../../src/elf/rewrite.ts';
-import { longTest, rowsOf, run, scratch, toolTest } from '../tools.ts';
+import { longTest, rowsOf, run, scratch } from '../tools.ts';
 import { type Made, makeObject, noChange, words } from './objects.ts';
 import { type ReadelfView, readelfAll } from './readelf.ts';
 
@@ -185,8 +185,8 @@ for (const [compiler, args] of [
   ['as', []],
   ['clang', ['-c', '-x', 'assembler']],
 ] as const) {
-  // An object that takes seconds to read: clang's takes its turn under npm run test:all.
-  (compiler === 'as' ? toolTest : longTest)(
+  // readelf and the linker take seconds to read it.
+  longTest(
     `an object of 70,000 sections from ${compiler} takes symbols, sections and groups`,
     [compiler, 'readelf', 'ld.lld'],
     (t) => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { rowsOf, run, scratch, toolTest, tryRun } from '../tools.ts';
+import { rowsOf, run, scratch, testOfTurn, toolTest, tryRun } from '../tools.ts';
 import { readMarkers, readRelocations, readSections, readSymbols, root } from './compilers.ts';
 
 const include = `-I${join(root, 'include')}`;
@@ -86,8 +86,8 @@ DEFINE_STATIC_KEY_FALSE(off);
 void body(void);
 __attribute__((target("${state}"))) void f(void) { if (static_branch_unlikely(&${key})) body(); }
 `;
-for (const compiler of compilers) {
-  toolTest(
+for (const [turn, compiler] of compilers.entries()) {
+  testOfTurn(turn, 2)(
     `a static branch in a function of the state that its unit is not compiled for is no other instruction: ${compiler}`,
     [drivers[compiler][0], 'readelf'],
     (t) => {
@@ -109,7 +109,7 @@ for (const compiler of compilers) {
     },
   );
 
-  toolTest(
+  testOfTurn(turn + 1, 2)(
     `architectures from before blx and from before Thumb-2 are refused: ${compiler}`,
     [drivers[compiler][0]],
     (t) => {
@@ -151,8 +151,8 @@ int f(int n) {
 }
 `;
 const theirs = '#include "textpoke/static_key.h"\nDEFINE_STATIC_KEY_ARRAY_FALSE(theirs, 4);\n';
-for (const compiler of compilers) {
-  toolTest(
+for (const [turn, compiler] of compilers.entries()) {
+  testOfTurn(turn, 2)(
     `markers change no instruction and leave no trace in a shared object, after -r too: ${compiler}`,
     [drivers[compiler][0], ...linkers, 'readelf'],
     (t) => {
@@ -233,7 +233,7 @@ toolTest(
       ),
     );
     const made = new Map<string, string>();
-    for (const { flag, callee, trampoline, compiler, code, kind } of rowsOf(all, 5)) {
+    for (const { flag, callee, trampoline, compiler, code, kind } of rowsOf(all, 9)) {
       /** An object, compiled once for the same flags. */
       const unit = (state: string, name: string, text: string) => {
         const key = [compiler, code, state, name].join(' ');
@@ -273,26 +273,30 @@ const bigEndian = [
     },
   },
 ];
-for (const machine of bigEndian) {
+for (const [turn, machine] of bigEndian.entries()) {
   const [gcc, ld] = [`${machine.triple}-gcc`, `${machine.triple}-ld`];
-  toolTest(`the demo runs unannotated and big-endian: ${machine.name}`, [gcc, ld, machine.emulator], (t) => {
-    const directory = scratch(t);
-    ['main', 'work'].forEach((unit, i) => {
-      const flags = [
-        '-mbig-endian',
-        '-ffreestanding',
-        '-fno-builtin',
-        '-O2',
-        '-fno-pie',
-        '-fno-stack-protector',
-      ];
-      const source = join(root, 'samples', 'demo', `${unit}.c`);
-      run(gcc, [...flags, machine.flags[i]!, include, '-c', source], directory);
-    });
-    run(ld, ['-EB', ...machine.format, 'main.o', 'work.o', '-o', 'program'], directory);
-    assert.equal(
-      run(machine.emulator, [join(directory, 'program')]),
-      'call: hello\ncounter: 3\nbranch: off\n',
-    );
-  });
+  testOfTurn(turn, 2)(
+    `the demo runs unannotated and big-endian: ${machine.name}`,
+    [gcc, ld, machine.emulator],
+    (t) => {
+      const directory = scratch(t);
+      ['main', 'work'].forEach((unit, i) => {
+        const flags = [
+          '-mbig-endian',
+          '-ffreestanding',
+          '-fno-builtin',
+          '-O2',
+          '-fno-pie',
+          '-fno-stack-protector',
+        ];
+        const source = join(root, 'samples', 'demo', `${unit}.c`);
+        run(gcc, [...flags, machine.flags[i]!, include, '-c', source], directory);
+      });
+      run(ld, ['-EB', ...machine.format, 'main.o', 'work.o', '-o', 'program'], directory);
+      assert.equal(
+        run(machine.emulator, [join(directory, 'program')]),
+        'call: hello\ncounter: 3\nbranch: off\n',
+      );
+    },
+  );
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expected, units } from '../e2e/programs.ts';
-import { longTest, run, scratch, toolTest, turnOf } from '../tools.ts';
+import { run, scratch, testOfTurn, turnOf } from '../tools.ts';
 import {
   type Language,
   readMarkers,
@@ -113,7 +113,7 @@ for (const machine of machines) {
       ...(word === 8 && flags.includes('-O3') ? ['-mbranch-protection=standard'] : []),
     ];
     const who = `${machine.name}, ${language.name}`;
-    toolTest(
+    testOfTurn(turn, 2)(
       `each site has its marker pair inside one instruction, which is that of its key's initial value: ${who}`,
       [language.compiler, 'readelf'],
       () => {
@@ -141,7 +141,7 @@ for (const machine of machines) {
       },
     );
 
-    toolTest(
+    testOfTurn(turn + 1, 2)(
       `trampolines jump or return and carry their signature, local ones too: ${who}`,
       [language.compiler, 'readelf'],
       () => {
@@ -188,7 +188,7 @@ for (const machine of machines) {
     );
 
     // Each machine and each compiler has its turn.
-    (turn % 3 === 0 ? toolTest : longTest)(
+    testOfTurn(turn, 5)(
       `the sample program runs unannotated, static and as PIE: ${who}`,
       [language.compiler, machine.emulator, 'readelf', ...(isClang ? ['ld.lld'] : [])],
       (t) => {

@@ -2,7 +2,7 @@
 // trampolines of the right form, one mark on a lock that must stay.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { toolTest, turnOf } from '../tools.ts';
+import { testOfTurn, toolTest, turnOf } from '../tools.ts';
 import {
   everyCompiler,
   languages,
@@ -78,7 +78,7 @@ function sourceName(key: string): string {
 }
 
 for (const [turn, language] of languages.entries()) {
-  toolTest(
+  testOfTurn(turn, 3)(
     `each site has its marker pair and the instruction of its key's initial value: ${language.name}`,
     [language.compiler, 'readelf'],
     () => {

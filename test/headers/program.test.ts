@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { run, scratch, toolTest, turnOf } from '../tools.ts';
+import { rowsOf, run, scratch, testOfTurn, toolTest, turnOf } from '../tools.ts';
 import { compile, everyCompiler, languages, readSections, root, sampleSources } from './compilers.ts';
 
 const units = ['main', 'branch', 'call', 'lock', 'local', 'local2', 'key-def', 'key-use'];
@@ -72,7 +72,7 @@ const builds: readonly Build[] = [
 
 for (const [first, language] of languages.entries()) {
   for (const [second, build] of builds.entries()) {
-    toolTest(
+    testOfTurn(first + second, 3)(
       `the sample program runs unannotated: ${language.name}, ${build.name}`,
       [language.compiler, 'ld.bfd', 'ld.lld'],
       (t) => {
@@ -104,7 +104,7 @@ toolTest(
   [...everyCompiler, 'ld.bfd', 'ld.lld'],
   (t) => {
     const names = ['comdat', 'comdat2', 'comdat-main'];
-    for (const compiler of ['g++', 'clang++']) {
+    for (const compiler of rowsOf(['clang++', 'g++'], 2)) {
       const directory = scratch(t);
       const language = { name: compiler, compiler, flags: ['-std=c++17'] };
       compile(

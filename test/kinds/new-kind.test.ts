@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { tsImport } from 'tsx/esm/api';
 import {
   EM_X86_64,
   SHF_ALLOC,
@@ -63,7 +64,7 @@ before(async () => {
   ];
   writeFileSync(join(copy, 'plain.o'), makeObject({ machine: EM_X86_64, type: 1, sections, symbols }));
   process.chdir(copy); // so that output names files as a person would
-  main = (await import(join(copy, 'src/main.ts'))).main;
+  main = (await tsImport(join(copy, 'src/main.ts'), import.meta.url)).main;
 });
 after(() => rmSync(copy, { recursive: true, force: true }));
 
