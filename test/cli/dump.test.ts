@@ -2,12 +2,11 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import test from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { builtProgram } from '../built.ts';
 import { runBuilt } from '../e2e/warm.ts';
 import { annotated } from '../samples.ts';
-import { run, scratch, toolTest, tryRun } from '../tools.ts';
+import { longTest, run, scratch, toolTest, tryRun } from '../tools.ts';
 
 const plain = annotated('gcc-O2', 'call');
 
@@ -58,7 +57,7 @@ toolTest('a kernel without its symbols says what it needs', ['gcc', 'ld', 'strip
   assert.match(booted.stderr, /use the vmlinux with its symbols \[table-malformed\]/);
 });
 
-test('what is compressed expands to 64 MiB, or to what --expand-limit says', (t) => {
+longTest('what is compressed expands to 64 MiB, or to what --expand-limit says', [], (t) => {
   const directory = scratch(t);
   writeFileSync(join(directory, 'a.o'), plain);
   writeFileSync(join(directory, 'a.ko.gz'), gzipSync(Buffer.concat([plain, new Uint8Array(65 << 20)])));

@@ -1,7 +1,7 @@
 // What only AArch64 has: its hand-written samples, and the branches that cannot be patched.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { run, toolTest, turnOf } from '../tools.ts';
+import { rowsOf, run, toolTest, turnOf } from '../tools.ts';
 import { aarch64, compileText, link, start } from './cross.ts';
 import {
   annotated,
@@ -24,7 +24,7 @@ toolTest(
   aarch64.tools,
   () => {
     const main = compileText(aarch64, 'hand-main.o', handMain, ['-fno-pie']);
-    for (const [turn, compiler] of ['gcc', 'clang'].entries()) {
+    for (const [turn, compiler] of rowsOf([...['gcc', 'clang'].entries()], 2)) {
       for (const linker of turnOf(linkers, turn)) {
         const objects = [annotated(`aarch64-${compiler}-O2`, 'hand'), main];
         const image = link(aarch64, { objects, linker, kind: '-static' });

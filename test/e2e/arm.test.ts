@@ -45,7 +45,7 @@ for (const first of rowsOf(prefixes, 2)) {
         { objects: alternating(first, 'O2'), linker: 'bfd', kind: '-no-pie', via: 'lld' } as const,
         { objects: alternating(first, 'Os'), linker: 'lld', kind: '-static', via: 'bfd' } as const,
       ];
-      for (const request of rowsOf(all, 3)) prove(arm, request);
+      for (const request of rowsOf(all, 6)) prove(arm, request);
     },
   );
 

@@ -104,7 +104,7 @@ for (const { machine, name, prefix } of rowsOf(states, 3)) {
     `objects that ld -r put together keep every entry; dead code goes with its entries: ${name}`,
     machine.tools,
     () => {
-      for (const { compiler, linker } of rowsOf(built, 3)) {
+      for (const { compiler, linker } of rowsOf(built, 4)) {
         // Each pair of linkers once, with objects of one compiler or the other.
         for (const via of linkers.filter((v) => (v === linker) === (compiler === 'gcc'))) {
           const objects = objectsOf(`${prefix}-${compiler}-O2`);
@@ -353,7 +353,7 @@ toolTest(
 );
 
 toolTest('every sample that defines its keys links in memory and verifies', ['readelf'], () => {
-  for (const compiler of ['aarch64-gcc', 'aarch64-clang', 'arm-gcc', 'thumb-clang']) {
+  for (const compiler of rowsOf(['aarch64-gcc', 'aarch64-clang', 'arm-gcc', 'thumb-clang'], 2)) {
     const set = compiler.endsWith('gcc') ? `${compiler}-O2` : `${compiler}-O2-ffunction-sections`;
     for (const name of namesOf(set)) {
       if (['key-use', 'comdat2', 'demo-main'].includes(name)) continue;

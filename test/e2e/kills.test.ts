@@ -17,11 +17,11 @@ import test, { type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { builtProgram } from '../built.ts';
 import { seeded } from '../seeded.ts';
-import { isAll, rowsOf, scratch } from '../tools.ts';
+import { isAll, longTest, rowsOf, scratch } from '../tools.ts';
 import { done, namesOf, plain, sets, textpoke } from './programs.ts';
 
 /** Kills of each kind; TEXTPOKE_KILLS asks for more. */
-const kills = Number(process.env.TEXTPOKE_KILLS) || (isAll ? 10 : 6);
+const kills = Number(process.env.TEXTPOKE_KILLS) || (isAll ? 10 : 4);
 
 interface Objects {
   readonly directory: string;
@@ -160,7 +160,7 @@ test(`a disk that is full ${kills} times leaves every object old or new, and not
   assert.ok(failed > kills / 4, `only ${failed} of ${kills} disks were full`);
 });
 
-test('annotate of the same files, in many processes at once, ends with good ones', async (t) => {
+longTest('annotate of the same files, in many processes at once, ends with good ones', [], async (t) => {
   const objects = objectsOf(t);
   restore(objects);
   const args = [builtProgram(), 'annotate', '--files-from', `${objects.directory}.list`];

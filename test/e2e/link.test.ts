@@ -62,7 +62,7 @@ for (const compiler of compilers) {
         const all = linked.flatMap((row) =>
           (['no-pie', 'static'] as const).map((kind) => ({ ...row, kind })),
         );
-        for (const row of rowsOf(all, 3)) prove({ set: `${compiler}-${level}`, ...row }, expected(), entries);
+        for (const row of rowsOf(all, 5)) prove({ set: `${compiler}-${level}`, ...row }, expected(), entries);
       },
     );
   }

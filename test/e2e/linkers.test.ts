@@ -65,7 +65,7 @@ int show(const char *what, int value) { return printf("%s %d\\n", what, value); 
 
 for (const [turn, linker] of (['bfd', 'gold', 'mold'] as const).entries()) {
   for (const fat of turnOf([[], ['-ffat-lto-objects']], turn)) {
-    testOfTurn(turn, 2)(
+    testOfTurn(turn, 3)(
       `${program[linker]}: textpoke cc annotates what gcc -flto ${fat.join(' ')} compiles during the link`,
       ['gcc', program[linker]],
       (t) => {

@@ -178,8 +178,7 @@ for (const state of ['arm', 'thumb'] as const) {
   for (const [linker, options, stubs] of farRows) {
     const tools = linker === 'gold' ? ['arm-linux-gnueabihf-ld.gold'] : linker === 'mold' ? ['mold'] : [];
     // The images are large, so that functions are far.
-    const test = linker === 'mold' && state === 'thumb' ? toolTest : longTest;
-    test(
+    longTest(
       `the stubs of ${linker} ${options} lead from ${state} code to far functions`,
       [...arm.tools, ...tools],
       () => {

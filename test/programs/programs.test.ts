@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Random } from '../seeded.ts';
-import { isAll, scratch, toolTest } from '../tools.ts';
+import { isAll, scratch, testOfTurn } from '../tools.ts';
 import { Batch } from './batch.ts';
 import { machines, machinesHere } from './build.ts';
 import { sourcesOf } from './emit.ts';
@@ -81,8 +81,8 @@ for (const [what, body, off, on] of rows) {
 }
 
 const count = isAll ? 3 : 1;
-for (const { name, driver, emulator } of machines) {
-  toolTest(
+for (const [turn, { name, driver, emulator }] of machines.entries()) {
+  testOfTurn(turn, 2)(
     `${name}: ${count} random programs print what the model says`,
     [driver, ...emulator.slice(0, 1)],
     async (t) => {
