@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bootAndSwitch } from './boot.ts';
 import { buildKernel, buildObjects, type Kernel, kernels, slices } from './build.ts';
+import { findChanges } from './distro/changes.ts';
 import { distro, running } from './distro/distro.ts';
 import { compareKallsyms } from './kallsyms.ts';
 import { compareMemory } from './memory.ts';
@@ -27,6 +28,11 @@ const { values, positionals } = parseArgs({
     pairs: { type: 'boolean' },
     all: { type: 'boolean' },
     keep: { type: 'boolean' },
+    // A kernel file and a dump of it, for `changes`.
+    image: { type: 'string' },
+    dump: { type: 'string' },
+    bits: { type: 'string', default: '10000' },
+    inputs: { type: 'string', default: '1000' },
   },
   allowPositionals: true,
 });
@@ -69,6 +75,7 @@ const runs: Record<string, () => void | Promise<void>> = {
   package: () => dumpPackage(report, directory),
   distro: () => distro(report, directory, values),
   running: () => running(report, directory),
+  changes: () => findChanges(report, values, Number(values.bits), Number(values.inputs)),
   kallsyms: () => compareKallsyms(report, directory),
   // What .ci/run has the time for: some directories of the first kernel, every object against objtool.
   ...Object.fromEntries(
@@ -86,8 +93,8 @@ const runs: Record<string, () => void | Promise<void>> = {
 };
 const names =
   values.only?.flatMap((given) => given.split(',')) ??
-  // `running` is a part of distro.
-  Object.keys(runs).filter((name) => !name.startsWith('slice') && name !== 'running');
+  // `running` is a part of distro, and `changes` wants a dump.
+  Object.keys(runs).filter((name) => !name.startsWith('slice') && !['running', 'changes'].includes(name));
 for (const name of names) {
   const run = runs[name];
   if (!run) throw new Error(`there is no ${name}; known: ${Object.keys(runs).join(', ')}`);
