@@ -1,5 +1,6 @@
 // Offsets and sizes of a kernel's structures, from the types that it carries (BTF: Documentation/bpf/btf.rst). A kernel has
 // them in `.BTF`, between __start_BTF and __stop_BTF. Modules' types, which count on from the kernel's, are not read.
+import { CallTypes } from './btf/calls.ts';
 import { kinds, modifiers, typeSize } from './btf/kinds.ts';
 import { BtfTypes } from './btf/types.ts';
 
@@ -44,6 +45,7 @@ export class Btf {
   private readonly types: BtfTypes;
   private readonly known = new Map<string, readonly number[]>();
   private pointer: number | undefined;
+  private made: CallTypes | undefined;
 
   constructor(types: BtfTypes) {
     this.types = types;
@@ -69,10 +71,35 @@ export class Btf {
     return this.only(found, `${struct}.${path}`);
   }
 
+  /** The type of what lies at an offset of a structure, through structures inside it; undefined where nothing begins there. */
+  typeAt(struct: string, offset: number): number | undefined {
+    let [type] = this.layoutsOf(struct);
+    let bits = 8 * offset;
+    for (let depth = 0; type !== undefined && this.types.kind(type) === kinds.struct; depth++) {
+      if (depth === deepest) return undefined;
+      const place: Place = { type, bits: 0, bitSize: 0 };
+      const members = Array.from({ length: this.types.memberCount(type) }, (_, i) => {
+        const at = this.types.at(place.type) + typeSize + 12 * i;
+        return this.place(place, at, this.types.view.u32(at + 4));
+      });
+      const inside = members.findLast((member) => member.bits <= bits);
+      if (!inside) return undefined;
+      bits -= inside.bits;
+      type = this.strip(inside.type);
+    }
+    return bits === 0 ? type : undefined;
+  }
+
   /** The value of an enumerator; undefined where the enum has none of this name. */
   enumValue(name: string, enumerator: string): number | undefined {
     const found = this.underlying(name, enums).map((id) => this.valueIn(id, Buffer.from(enumerator)));
     return this.only(found, `${enumerator} of ${name}`);
+  }
+
+  /** How functions are called. */
+  get calls(): CallTypes {
+    this.made ??= new CallTypes(this.types);
+    return this.made;
   }
 
   /** Bytes of a pointer, as the kernel's `long` has them. */

@@ -1,6 +1,7 @@
 // Static branches, static calls, their trampolines and locks, as passes over the text: what each must hold is asked of the
 // kinds (kinds/), with keys from memory and code as it must be.
 import { sameBytes } from '../../bytes/integer.ts';
+import type { Address } from '../../bytes/named-numbers.ts';
 import { callSupport } from '../../demand/call-support.ts';
 import type { Demand } from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
@@ -164,6 +165,14 @@ function trampolines(
         const message = `${call.name} leads to ${describeValue(image, value)}, where no function begins`;
         notes.push({ severity: 'wrong', address: call.key, message, input: image.describe(call.key) });
       }
+      const other = otherCall(subject, program, call.key, value);
+      if (other !== undefined)
+        notes.push({
+          severity: 'wrong',
+          address: call.key,
+          message: `${call.name} ${other}`,
+          input: image.describe(call.key),
+        });
       const { bytes } = trampolinePatch(program, call as TrampolineCall, value, value);
       replayTrampoline(subject, value, address, bytes, program);
     } catch (error) {
@@ -172,6 +181,29 @@ function trampolines(
     }
   }
   return { sites: count, notes };
+}
+
+/** What is wrong with a function that is called in another way than the one that the file has in the call, where BTF tells. */
+function otherCall(
+  { image, state }: Subject,
+  program: Program,
+  key: number,
+  value: CallValue,
+): string | undefined {
+  if (value.kind !== 'function' || !state.btf) return undefined;
+  // As the file has it.
+  const first = readCallValue({ ...program, image }, key as Address);
+  if (first.kind !== 'function' || first.address === value.address) return undefined;
+  const namesOf = ({ address }: { address: number }) => {
+    const names = image.symbols.functionsAt(address as Address);
+    return names.length > 0 ? names : [image.symbolAt(address)?.name ?? ''];
+  };
+  const from = namesOf(first);
+  const to = namesOf(value);
+  const { calls } = state.btf;
+  const told = from.flatMap((one) => to.map((other) => calls.areAlike(one, other)));
+  if (told.includes(true) || !told.includes(false)) return undefined;
+  return `leads to ${describeValue(image, value)}, which is called in another way than ${describeValue(image, first)}`;
 }
 
 /** A trampoline of NULL is what the linker left until an update, and what an update made of it after that. */

@@ -1,5 +1,7 @@
 // What an x86-64 kernel has decided for its machine, as its memory tells: features, thunks, operations. Nothing of it is
 // believed as it is: what cannot be so is said.
+
+import { ByteView } from '../../bytes/view.ts';
 import { type Alternatives, readAlternatives } from '../../image/alternatives.ts';
 import type { Image } from '../../image/image.ts';
 import { kernelBanner } from '../../image/kernel.ts';
@@ -70,9 +72,46 @@ export function readX86State(image: Image, { place, reader, btf }: RunningKernel
     const message = 'x86_return_thunk does not lead to the start of a function of the image';
     notes.push({ severity: 'wrong', message, input: 'x86_return_thunk' });
   }
+  for (const note of operationNotes(image, slide, btf, bytes)) notes.push(note);
   const version = [Number(major), Number(minor)] as const;
   const unknown = typeof read === 'string' ? read : undefined;
   return { version, has, feature, returnThunk, word, bytes, reader, btf, alternatives, notes, unknown };
+}
+
+/** Operations that stand for any: they do nothing, give back what they got, or stop the machine. */
+const forAny = new Set([
+  '_paravirt_nop',
+  'paravirt_nop',
+  '_paravirt_ident_64',
+  'paravirt_ret0',
+  'paravirt_BUG',
+]);
+
+/** Operations of pv_ops that are called in another way than the function to which they lead. */
+function* operationNotes(
+  image: Image,
+  slide: number,
+  btf: Btf | undefined,
+  bytes: (name: string, length: number) => Uint8Array | undefined,
+): Generator<PassNote> {
+  const struct = 'paravirt_patch_template';
+  const size = btf?.structSize(struct) ?? 0;
+  const held = size > 0 && size <= 8 * 256 ? bytes('pv_ops', size) : undefined;
+  if (!btf || !held) return;
+  const view = new ByteView(held, image.file.header.little);
+  for (let at = 0; at + 8 <= size; at += 8) {
+    const target = view.s64(at) - slide;
+    const near = image.codeAt(target) ? image.symbolAt(target) : undefined;
+    const type = btf.typeAt(struct, at);
+    if (near?.offset !== 0 || type === undefined) continue;
+    const names = image.symbols.functionsAt(target);
+    const told = (names.length > 0 ? names : [near.name]).map((name) =>
+      forAny.has(name) ? true : btf.calls.fits(type, name),
+    );
+    if (told.includes(true) || !told.includes(false)) continue;
+    const message = `operation ${at / 8} of pv_ops leads to ${near.name}, which is called in another way`;
+    yield { severity: 'wrong', message, input: 'pv_ops' };
+  }
 }
 
 /** The words of features, or why they cannot be read. */
