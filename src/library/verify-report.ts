@@ -80,7 +80,7 @@ interface Besides<Document> {
   readonly document: () => Document;
   /** The text of that, in pieces. */
   readonly json: () => Iterable<string>;
-  /** Said as text even when all is well. */
+  /** Said as text even when all is well, in front of the findings. */
   readonly summary?: string;
   readonly notes?: readonly string[];
 }
@@ -96,7 +96,7 @@ export function verifiedAs<Document>(
   const makers: Makers<VerifyFormat> = {
     text: async () => {
       const disassemblers = findings.length > 0 ? await disassemblersIfInstalled(image.arch) : undefined;
-      return withSummary(verifyText(report, disassemblers, options.color), summary);
+      return behind(summary, verifyText(report, disassemblers, options.color));
     },
     json,
     sarif: () => sarifText(report),
@@ -111,9 +111,10 @@ export function verifiedAs<Document>(
   };
 }
 
-function* withSummary(text: Iterable<string>, summary: string): Generator<string> {
-  yield* text;
+/** What was compared comes first, then what is wrong with it. */
+function* behind(summary: string, text: Iterable<string>): Generator<string> {
   if (summary !== '') yield summary;
+  yield* text;
 }
 
 /** Tells it, document and all; `unpacked` are notes that come before its own. Error `usage`. */
