@@ -17,6 +17,7 @@ export const textKinds = [
   'lock',
   'constant',
   'kprobe',
+  'poke',
 ] as const;
 export type TextKind = (typeof textKinds)[number];
 

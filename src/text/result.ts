@@ -22,6 +22,8 @@ export interface ReplayedText {
   readonly pages: readonly GeneratedPage[];
   /** What goes on changing it, and what its executable pages are; undefined where nothing says. */
   readonly live: LiveText | undefined;
+  /** Places that were being changed, as linked: what stands there is right, and is no site's form. */
+  readonly changing: readonly number[];
 }
 
 /** Why nothing was compared. */

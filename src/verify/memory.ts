@@ -32,6 +32,7 @@ import { checkLocks } from './locks.ts';
 import { checkLostSites } from './lost-sites.ts';
 import { type ComparedModule, compareModule, mapModules, withModuleCalls } from './modules.ts';
 import { byRuleAndAddress, withoutConsequences } from './order-findings.ts';
+import type { RuleId } from './rules.ts';
 import { checkText } from './text.ts';
 
 /** What is known of a kernel beyond its image. */
@@ -89,7 +90,7 @@ export function verifyMemory(
   const { findings: causes, sound: soundInFile } = checkEntries(inFile, { ...options, state: 'linked' });
   const faulty = new Set(causes.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
   const sound = withoutEntries(present, faulty);
-  const found = [
+  let found = [
     ...causes,
     ...checkInstructions(sound, options),
     ...checkLocks(sound, all, options),
@@ -102,8 +103,10 @@ export function verifyMemory(
   for (const finding of ofModules(compared, found)) found.push(finding);
   const linkage = kernel && checkLinkage(all, linked, kernel.running, modules);
   for (const finding of linkage?.findings ?? []) found.push(finding);
-  if (kernel?.text && 'compared' in kernel.text)
+  if (kernel?.text && 'compared' in kernel.text) {
     for (const finding of checkText(linked, kernel.text, kernel.running, found)) found.push(finding);
+    found = withoutChanging(found, kernel.text);
+  }
   if (found.every(({ rule }) => rule !== 'TP016'))
     for (const finding of nothingCompared(sieve.counted, linked)) found.push(finding);
   const findings = withoutConsequences(found).sort(byRuleAndAddress);
@@ -119,6 +122,16 @@ export function verifyMemory(
     },
     cpus: running === undefined ? undefined : running === 1 ? 'one' : 'several',
   };
+}
+
+/** What is said of the bytes at a site: a wrong or half-patched instruction, a wrong trampoline. */
+const siteRules: ReadonlySet<RuleId> = new Set(['TP007', 'TP008', 'TP012']);
+
+/** A site that was being changed holds a breakpoint, which is none of its forms: the text knows better. */
+function withoutChanging(found: readonly Finding[], { changing }: ReplayedText): Finding[] {
+  if (changing.length === 0) return [...found];
+  const places = new Set<number>(changing);
+  return found.filter(({ rule, address }) => !siteRules.has(rule) || !places.has(address as number));
 }
 
 /** What was found in modules, and not before: a wrong trampoline of the kernel is found by the sites of each of them. */

@@ -73,6 +73,9 @@ const variables = {
   bpf_kallsyms: 16,
   pack_list: 16,
   real_mode_header: 8,
+  bp_desc: 24,
+  tp_vec: 64,
+  text_poke_array: 96,
 } as const;
 type Variable = keyof typeof variables;
 
@@ -86,10 +89,38 @@ const list = {
   },
 } as const;
 
+const pokeLocation = {
+  size: 16,
+  members: [
+    ['rel_addr', 'int', 0],
+    ['disp', 'int', 4],
+    ['len', 'int', 8],
+    ['text', 'int', 10],
+    ['old', 'int', 15],
+  ],
+} as const;
+
 /** The structures, with members where no real kernel has them all. */
 const rows: BtfRows = {
   structs: {
     ...list,
+    text_poke_loc: pokeLocation,
+    smp_text_poke_loc: pokeLocation,
+    bp_patching_desc: {
+      size: 16,
+      members: [
+        ['vec', 'ptr', 0],
+        ['nr_entries', 'int', 8],
+        ['refs', 'int', 12],
+      ],
+    },
+    smp_text_poke_array: {
+      size: 72,
+      members: [
+        ['vec', 'ptr', 0],
+        ['nr_entries', 'int', 64],
+      ],
+    },
     ftrace_page: {
       size: 32,
       members: [
@@ -203,6 +234,7 @@ function imageBytes(): Uint8Array {
   const put = (name: string, section: number, value: number, info = 0x12) =>
     symbols.push({ name, section, value, info });
   put('_text', 1, 0, 0x10);
+  put('_stext', 1, 0, 0x10);
   for (const [name, [at, bytes]] of Object.entries(code)) {
     text.set(bytes, at);
     put(name, 1, at);

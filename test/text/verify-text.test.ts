@@ -47,7 +47,7 @@ function check({ writes = [], expected = [], notes = [], before = [], pages = []
     },
   };
   const compared = compareText(text, held.length, memory, 0);
-  const replayed: ReplayedText = { compared, text, passes: [], notes, pages, live: undefined };
+  const replayed: ReplayedText = { compared, text, passes: [], notes, pages, live: undefined, changing: [] };
   const running = {
     place: { slide },
     list: { modules: [module] },

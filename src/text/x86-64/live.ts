@@ -5,6 +5,7 @@ import { readFtrace } from '../../memory/kernel/ftrace.ts';
 import { type GeneratedCode, packChunk, readGenerated } from '../../memory/kernel/generated.ts';
 import type { RunningKernel } from '../../memory/kernel/kernel.ts';
 import { readKprobes } from '../../memory/kernel/kprobes.ts';
+import { readPokes } from '../../memory/kernel/pokes.ts';
 import { KernelVariables } from '../../memory/kernel/variables.ts';
 import { type ExecutableMemory, executableMemory } from '../../memory/page-tables/executable.ts';
 import { type CodeKind, type KnownCode, type NamedPages, namePages } from '../executable.ts';
@@ -13,6 +14,7 @@ import { ftraceHooks, type HookTargets } from './ftrace.ts';
 import { wrongTrampoline } from './ftrace-trampoline.ts';
 import { isBpfPage, isThunkPage } from './generated-forms.ts';
 import { kprobes } from './kprobes.ts';
+import { pokes } from './pokes.ts';
 import type { X86State } from './state.ts';
 
 /** Something about generated code that is wrong. Addresses are the running kernel's. */
@@ -106,7 +108,13 @@ export function readLiveText(
     ),
     ...generatedCode(kernel, generated),
   ];
-  const passes = [ftraceHooks(kernel, tracing, targets), kprobes(kernel, probes, state.has)];
+  const passes = [
+    ftraceHooks(kernel, tracing, targets),
+    kprobes(kernel, probes, state.has),
+    pokes(readPokes(kernel), reader, (address) =>
+      known.some(({ start, size }) => address >= start && address < start + size),
+    ),
+  ];
   const counted = generated.bpf.map(
     ({ name, start, size }): KnownCode => ({ kind: 'bpf', name, start, size }),
   );

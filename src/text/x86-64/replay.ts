@@ -61,7 +61,8 @@ export function replayX86Text(
     if (at < 0) done.push({ kind, name, sites: result.sites });
   }
   const compared = compareText(kept.text, kept.length, place.memory, place.offset);
-  return { compared, text: kept.text, passes: done, notes, pages, live };
+  const changing = kept.text.others.flatMap(({ kind, address }) => (kind === 'poke' ? [address] : []));
+  return { compared, text: kept.text, passes: done, notes, pages, live, changing };
 }
 
 /** Functions of the image, and what lies in memory of a module; where not all modules are known, whatever is not the image. */
