@@ -60,12 +60,12 @@ export class Guest {
     });
   }
 
-  /** Stops the guest for what is done in between. */
-  async stopped(work: (qmp: Qmp) => Promise<void>): Promise<void> {
+  /** Stops the guest for what is done in between; one that somebody else has stopped does not go on behind it. */
+  async stopped(work: (qmp: Qmp) => Promise<void>, goesOn = true): Promise<void> {
     const qmp = await Qmp.open(this.socket);
     await qmp.run('stop');
     await work(qmp);
-    await qmp.run('cont');
+    if (goesOn) await qmp.run('cont');
     qmp.close();
   }
 

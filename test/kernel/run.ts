@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { bootAndSwitch } from './boot.ts';
 import { buildKernel, buildObjects, type Kernel, kernels, slices } from './build.ts';
 import { findChanges } from './distro/changes.ts';
-import { distro, running } from './distro/distro.ts';
+import { distro, moments, running } from './distro/distro.ts';
 import { compareKallsyms } from './kallsyms.ts';
 import { compareMemory } from './memory.ts';
 import { dumpPackage } from './package.ts';
@@ -75,6 +75,7 @@ const runs: Record<string, () => void | Promise<void>> = {
   package: () => dumpPackage(report, directory),
   distro: () => distro(report, directory, values),
   running: () => running(report, directory),
+  moments: () => moments(report, directory, values),
   changes: () => findChanges(report, values, Number(values.bits), Number(values.inputs)),
   kallsyms: () => compareKallsyms(report, directory),
   // What .ci/run has the time for: some directories of the first kernel, every object against objtool.
@@ -93,8 +94,10 @@ const runs: Record<string, () => void | Promise<void>> = {
 };
 const names =
   values.only?.flatMap((given) => given.split(',')) ??
-  // `running` is a part of distro, and `changes` wants a dump.
-  Object.keys(runs).filter((name) => !name.startsWith('slice') && !['running', 'changes'].includes(name));
+  // `running` and `moments` are parts of distro, and `changes` wants a dump.
+  Object.keys(runs).filter(
+    (name) => !name.startsWith('slice') && !['running', 'moments', 'changes'].includes(name),
+  );
 for (const name of names) {
   const run = runs[name];
   if (!run) throw new Error(`there is no ${name}; known: ${Object.keys(runs).join(', ')}`);

@@ -10,6 +10,7 @@ import { KernelVariables } from '../../memory/kernel/variables.ts';
 import { type ExecutableMemory, executableMemory } from '../../memory/page-tables/executable.ts';
 import { type CodeKind, type KnownCode, type NamedPages, namePages } from '../executable.ts';
 import type { TextPass } from '../pass.ts';
+import { callUpdate } from './call-update.ts';
 import { ftraceHooks, type HookTargets } from './ftrace.ts';
 import { wrongTrampoline } from './ftrace-trampoline.ts';
 import { isBpfPage, isThunkPage } from './generated-forms.ts';
@@ -108,12 +109,12 @@ export function readLiveText(
     ),
     ...generatedCode(kernel, generated),
   ];
+  const isCode = (address: number) => isIn(known, address);
   const passes = [
     ftraceHooks(kernel, tracing, targets),
     kprobes(kernel, probes, state.has),
-    pokes(readPokes(kernel), reader, (address) =>
-      known.some(({ start, size }) => address >= start && address < start + size),
-    ),
+    pokes(readPokes(kernel), reader, isCode),
+    callUpdate(kernel, isCode),
   ];
   const counted = generated.bpf.map(
     ({ name, start, size }): KnownCode => ({ kind: 'bpf', name, start, size }),
@@ -138,7 +139,7 @@ function beginsFunction(image: Image, address: number): boolean {
   return image.codeAt(address) !== undefined && image.symbolAt(address)?.offset === 0;
 }
 
-function isIn(stretches: readonly KnownCode[], address: number): boolean {
+function isIn(stretches: readonly Pick<KnownCode, 'start' | 'size'>[], address: number): boolean {
   return stretches.some(({ start, size }) => address >= start && address < start + size);
 }
 

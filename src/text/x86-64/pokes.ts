@@ -42,7 +42,7 @@ export function pokes(
         const forms = [bytes, behindBreakpoint(bytes), behindBreakpoint(expected)];
         // What stood there is known by its first byte alone.
         const before = Uint8Array.of(old, ...memory.subarray(1));
-        if (isNew && isInstruction(before, runs, isCode)) forms.push(before, behindBreakpoint(before));
+        if (isNew && isPatchable(before, runs, isCode)) forms.push(before, behindBreakpoint(before));
         const form = forms.find((one) => sameBytes(one, memory));
         if (form && !sameBytes(form, expected)) text.accept({ address, bytes: form, kind: 'poke', why });
       }
@@ -61,7 +61,7 @@ function behindBreakpoint(bytes: Uint8Array): Uint8Array {
 }
 
 /** What a kernel changes while it runs: a NOP, a return, a call or a jump of 5 bytes; or one byte. */
-function isInstruction(bytes: Uint8Array, runs: number, isCode: (address: number) => boolean): boolean {
+export function isPatchable(bytes: Uint8Array, runs: number, isCode: (address: number) => boolean): boolean {
   if (bytes.length === 1) return true;
   if (bytes.length !== branchSize) return false;
   if (sameBytes(bytes, nop) || sameBytes(bytes, returned)) return true;

@@ -14,6 +14,7 @@ import {
   pairedCombinations,
 } from './combination.ts';
 import { type Architecture, type DistroKernel, distroKernels } from './kernels.ts';
+import { verifyMoments } from './moments.ts';
 import { verifyRunning } from './running.ts';
 import { expectedFindings, functionOf, type Result, verifyDump } from './verify.ts';
 
@@ -93,9 +94,22 @@ export async function distro(report: Report, directory: string, picked: Pick): P
     // After each, so that a run that is ended early has told what it found.
     writeFileSync(join(directory, 'distro.md'), `${[...head, ...rows].join('\n')}\n`);
   }
-  if (isUsual(picked)) await running(report, directory);
+  if (isUsual(picked)) {
+    await running(report, directory);
+    await moments(report, directory, picked);
+  }
   report.say('');
   for (const row of [...head, ...rows]) report.say(row);
+}
+
+/** Kernels are stopped while they change their text. */
+export async function moments(report: Report, directory: string, { kernels }: Pick): Promise<void> {
+  for (const name of kernels?.split(',') ?? ['6.1', '7.3']) {
+    const kernel = distroKernels.find((one) => one.name === name && one.arch === 'amd64');
+    const unpacked = kernel && new Apt(directory, kernel.arch).unpack(directory, kernel);
+    report.expect(unpacked !== undefined, `${name}: there is a package`);
+    if (unpacked) await verifyMoments(report, directory, unpacked);
+  }
 }
 
 /** A kernel verifies itself. */
