@@ -1,13 +1,11 @@
 // An update of a static call that was under way when the memory was read: the key has the new function already, and its sites
 // are changed one after the other (kernel/static_call_inline.c: __static_call_update, which holds static_call_mutex).
 import { sameBytes } from '../../bytes/integer.ts';
-import type { Image } from '../../image/image.ts';
-import { programOf } from '../../kinds/registry.ts';
-import { staticCall } from '../../kinds/static-call/kind.ts';
 import type { KernelVariables } from '../../memory/kernel/variables.ts';
 import type { ExpectedText } from '../expected.ts';
 import type { PassResult, TextPass } from '../pass.ts';
 import { branchSize, callOpcode, jumpOpcode } from './branches.ts';
+import { keptCallSites } from './keyed.ts';
 import { isPatchable } from './pokes.ts';
 
 const why = 'an update of a static call was under way when the memory was read';
@@ -26,7 +24,7 @@ export function callUpdate(kernel: KernelVariables, isCode: (address: number) =>
     run({ image, slide, texts }): PassResult | undefined {
       if (!isHeld(kernel)) return undefined;
       const old = new Map<number, Old[]>();
-      for (const { address, key } of sitesOf(image)) {
+      for (const { address, key } of keptCallSites(image)) {
         const text = texts.holding(address, branchSize);
         const bytes = text && kernel.reader.bytes(address + slide, branchSize)?.slice();
         if (!text || !bytes || sameBytes(bytes, text.at(address, branchSize))) continue;
@@ -53,12 +51,6 @@ function isHeld(kernel: KernelVariables): boolean {
   const mutex = kernel.at('static_call_mutex');
   const owner = kernel.offset('mutex', 'owner');
   return mutex !== undefined && owner !== undefined && (kernel.reader.word(mutex + owner) ?? 0) !== 0;
-}
-
-function sitesOf(image: Image) {
-  return programOf(image)
-    .sites.of(staticCall)
-    .filter(({ address }) => !image.isInitText(address));
 }
 
 /** Where a call or a jump leads. */

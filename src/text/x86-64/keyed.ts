@@ -90,6 +90,13 @@ export function keyedPasses(image: Image, { replay, isFunction }: Keyed): KeyedP
   };
 }
 
+/** Sites of static calls in text that is kept. */
+export function keptCallSites(image: Image): readonly KeyedSite[] {
+  return programOf(image)
+    .sites.of(staticCall)
+    .filter(({ address }) => !image.isInitText(address));
+}
+
 /** What the kernel returns through (cpu_wants_rethunk_at). */
 function returnsOf(image: Image, state: X86State) {
   const rethunk = state.feature('RETHUNK');
