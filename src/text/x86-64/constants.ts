@@ -1,8 +1,14 @@
 // Constants that a kernel writes into its own code at start-up (arch/x86/include/asm/runtime-const.h, since 6.11): sections
 // runtime_ptr_NAME, runtime_shift_NAME and runtime_mask_NAME list the fields that hold what the variable NAME holds.
 import { ByteView } from '../../bytes/view.ts';
-import type { Image } from '../../image/image.ts';
-import type { PassNote, PassResult, TextPass, TextSubject } from '../pass.ts';
+import {
+  isGone,
+  kernelOf,
+  type PassNote,
+  type PassResult,
+  type TextPass,
+  type TextSubject,
+} from '../pass.ts';
 import { leadsRight } from './nameless.ts';
 import type { X86State } from './state.ts';
 
@@ -22,6 +28,7 @@ export const constants: TextPass<X86State> = {
   name: 'run-time constants',
   run(subject): PassResult | undefined {
     const { image, texts, state } = subject;
+    const { symbols } = kernelOf(subject);
     const notes: PassNote[] = [];
     let sites = 0;
     let isThere = false;
@@ -32,8 +39,8 @@ export const constants: TextPass<X86State> = {
       const form = forms[type as keyof typeof forms];
       const view = new ByteView(image.read(addr, size), true);
       const value =
-        image.symbols.addressOf(variable) === undefined && type === 'ptr'
-          ? namelessValue(subject, variable, keptPlace(image, addr, view))
+        symbols.addressOf(variable) === undefined && type === 'ptr'
+          ? namelessValue(subject, variable, keptPlace(subject, addr, view))
           : state.bytes(variable, form.variable)?.subarray(0, form.field);
       if (!value) {
         const message = `what ${variable} holds is not known, so ${size >> 2} places are not replayed`;
@@ -47,7 +54,8 @@ export const constants: TextPass<X86State> = {
         const text = texts.holding(place, form.field);
         sites++;
         if (text) text.write(place, value, 'constant');
-        else notes.push({ severity: 'wrong', address: place, message: `a place of ${name} is in no text` });
+        else if (!isGone(subject, place))
+          notes.push({ severity: 'wrong', address: place, message: `a place of ${name} is in no text` });
       }
     }
     return isThere ? { sites, notes } : undefined;
@@ -55,24 +63,26 @@ export const constants: TextPass<X86State> = {
 };
 
 /** The first place that the kernel keeps. */
-function keptPlace(image: Image, table: number, view: ByteView): number | undefined {
+function keptPlace(subject: TextSubject<X86State>, table: number, view: ByteView): number | undefined {
   for (let at = 0; at + 4 <= view.bytes.length; at += 4) {
     const place = table + at + view.s32(at);
-    if (!image.isInitText(place)) return place;
+    if (!isGone(subject, place)) return place;
   }
   return undefined;
 }
 
 /** What stands at a place in memory, if it leads to what the variable must lead to. */
 function namelessValue(
-  { image, state, slide }: TextSubject<X86State>,
+  subject: TextSubject<X86State>,
   variable: string,
   place: number | undefined,
 ): Uint8Array | undefined {
+  const { state, slide } = subject;
+  const { symbols } = kernelOf(subject);
   const pointer = place === undefined ? undefined : state.reader.word(place + slide);
   if (place === undefined || pointer === undefined) return undefined;
   const at = (symbol: string) => {
-    const address = image.symbols.addressOf(symbol);
+    const address = symbols.addressOf(symbol);
     return address === undefined ? undefined : address + slide;
   };
   return leadsRight(state, at, variable, pointer) ? state.reader.bytes(place + slide, 8)?.slice() : undefined;

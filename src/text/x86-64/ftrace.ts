@@ -8,7 +8,7 @@ import { isFreed, kernelBanner } from '../../image/kernel.ts';
 import { type FtraceTables, recordFlags } from '../../memory/kernel/ftrace.ts';
 import type { KernelVariables } from '../../memory/kernel/variables.ts';
 import type { ExpectedText } from '../expected.ts';
-import { brokenList, type PassNote, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
+import type { PassNote, PassResult, TextPass, TextSubject } from '../pass.ts';
 import { jumpTo } from './jump.ts';
 import type { X86State } from './state.ts';
 
@@ -65,7 +65,7 @@ export function ftraceNops(nop: Uint8Array | undefined): TextPass<unknown> {
   return {
     kind: 'ftrace',
     name: 'ftrace',
-    run({ image, texts }) {
+    run({ image, texts, kernel }) {
       const sites = mcountSites(image);
       if (!sites) return undefined;
       if (!nop) {
@@ -73,8 +73,11 @@ export function ftraceNops(nop: Uint8Array | undefined): TextPass<unknown> {
         return { sites: sites.length, notes: [{ severity: 'wrong', message, input: 'ideal_nops' }] };
       }
       const notes: PassNote[] = [];
-      // A module calls by relocation; what its text has before that leads nowhere.
-      const callee = kernelBanner(image) === undefined ? undefined : image.symbols.addressOf('__fentry__');
+      // What the text of an object has before its relocation leads nowhere.
+      const callee =
+        kernelBanner(kernel ?? image) === undefined
+          ? undefined
+          : (kernel ?? image).symbols.addressOf('__fentry__');
       for (const site of sites) {
         const text = texts.holding(site, siteSize);
         if (!text) continue;
@@ -176,7 +179,6 @@ class Hooks {
     const end = (texts.all.at(-1)?.end ?? 0) + slide;
     for (; at < ips.length && (ips[at] as number) < end; at++) this.requireOutside(ips[at] as number);
     if (kernelBanner(image) !== undefined) this.callbacks();
-    for (const message of this.tables.broken) this.notes.push(brokenList(message, 'ftrace_pages_start'));
     return { sites: hooked, notes: this.notes };
   }
 
