@@ -8,7 +8,7 @@ import { isFreed, kernelBanner } from '../../image/kernel.ts';
 import { type FtraceTables, recordFlags } from '../../memory/kernel/ftrace.ts';
 import type { KernelVariables } from '../../memory/kernel/variables.ts';
 import type { ExpectedText } from '../expected.ts';
-import type { PassNote, PassResult, TextPass, TextSubject } from '../pass.ts';
+import { brokenList, type PassNote, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
 import { jumpTo } from './jump.ts';
 import type { X86State } from './state.ts';
 
@@ -179,6 +179,9 @@ class Hooks {
     const end = (texts.all.at(-1)?.end ?? 0) + slide;
     for (; at < ips.length && (ips[at] as number) < end; at++) this.requireOutside(ips[at] as number);
     if (kernelBanner(image) !== undefined) this.callbacks();
+    // Lists are the kernel's; what is wrong with them is said once.
+    if (!this.subject.kernel)
+      for (const of of this.tables.broken) this.notes.push(brokenList(of, 'ftrace_pages_start'));
     return { sites: hooked, notes: this.notes };
   }
 

@@ -6,7 +6,7 @@ import { sameBytes } from '../../bytes/integer.ts';
 import { type Kprobes, type Probe, probeFlags } from '../../memory/kernel/kprobes.ts';
 import type { KernelVariables } from '../../memory/kernel/variables.ts';
 import type { ExpectedText } from '../expected.ts';
-import type { PassNote, PassResult, TextPass } from '../pass.ts';
+import { brokenList, type PassNote, type PassResult, type TextPass } from '../pass.ts';
 import { jumpTo } from './jump.ts';
 
 const INT3 = 0xcc;
@@ -30,7 +30,7 @@ export function kprobes(
   return {
     kind: 'kprobe',
     name: 'kprobes',
-    run({ image, slide, texts }): PassResult | undefined {
+    run({ image, slide, texts, kernel: owner }): PassResult | undefined {
       if (!tables) return undefined;
       const notes: PassNote[] = [];
       const wrong = (address: number, what: string) =>
@@ -54,6 +54,7 @@ export function kprobes(
         if (what !== undefined) wrong(address, what);
       }
       for (const { probe, text } of made) write(text, probe, slide);
+      if (!owner) for (const of of tables.broken) notes.push(brokenList(of, 'kprobe_table'));
       return { sites: made.length, notes };
     },
   };

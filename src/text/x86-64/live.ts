@@ -37,7 +37,7 @@ export interface LiveText {
   readonly wrong: readonly WrongCode[];
   /** Code of which nothing but its place is known, such as a program of BPF. */
   readonly counted: readonly KnownCode[];
-  /** What could not be read of the lists. */
+  /** What could not be read of the lists of code that the kernel made. */
   readonly notes: readonly PassNote[];
   /** What every executable page is; undefined where the dump does not lead to page tables. */
   readonly executable: ExecutablePages | undefined;
@@ -121,11 +121,7 @@ export function readLiveText(
   const counted = generated.bpf.map(
     ({ name, start, size }): KnownCode => ({ kind: 'bpf', name, start, size }),
   );
-  const notes = [
-    ...(tracing?.broken ?? []).map((of) => brokenList(of, 'ftrace_pages_start')),
-    ...(probes?.broken ?? []).map((of) => brokenList(of, 'kprobe_table')),
-    ...generated.broken.map((of) => brokenList(of, 'bpf_kallsyms')),
-  ];
+  const notes = generated.broken.map((of) => brokenList(of, 'bpf_kallsyms'));
   return { passes, wrong, counted, notes, executable: namedPages(running, known) };
 }
 
