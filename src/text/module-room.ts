@@ -52,14 +52,32 @@ export function roomOf(
     add(at, end);
   }
   const filling = fillingOf(gaps.map((gap) => gap.bytes));
-  const stray = gaps.flatMap(({ start, bytes: found }): StrayCode[] => {
-    const first = found.findIndex((byte) => byte !== filling);
-    if (first < 0) return [];
-    let last = found.length - 1;
-    while (found[last] === filling) last--;
-    return [{ address: start + first, bytes: found.slice(first, last + 1), filling }];
-  });
+  const stray: StrayCode[] = [];
+  for (const gap of gaps) addStray(stray, gap.start, gap.bytes, filling);
   return { bytes, missing, stray };
+}
+
+/** Bytes of filling behind which another stretch begins. */
+const apart = 16;
+/** Stretches of one module; what follows belongs to the last one of its part. */
+const mostStray = 64;
+
+function addStray(stray: StrayCode[], start: number, found: Uint8Array, filling: number): void {
+  let first = -1;
+  let last = -1;
+  const add = () => {
+    if (first >= 0) stray.push({ address: start + first, bytes: found.slice(first, last + 1), filling });
+  };
+  for (let at = 0; at < found.length; at++) {
+    if (found[at] === filling) continue;
+    if (first >= 0 && at - last > apart && stray.length < mostStray) {
+      add();
+      first = -1;
+    }
+    if (first < 0) first = at;
+    last = at;
+  }
+  add();
 }
 
 /** The one that most of the room holds. */
