@@ -9,6 +9,7 @@ import { readElf, readElfFrom } from '../../elf/read.ts';
 import { inFile, TextpokeError } from '../../errors.ts';
 import { openInput } from '../../files/input.ts';
 import { plainSource } from '../../files/source.ts';
+import { exportTable } from '../../image/export-table.ts';
 import { exported } from '../../image/exports.ts';
 import { Image } from '../../image/image.ts';
 import { listsCode } from '../../kernel/text-tables.ts';
@@ -150,7 +151,8 @@ function placeModule(
         if (address !== undefined)
           return owner === image && isPerCpu(image, address) ? address - slide : address;
       }
-      return undefined;
+      // A kernel that names no data has them in the table of what it exports.
+      return image.symbols.hasExports ? undefined : exportTable(image).get(name);
     },
   });
   return { path: file.path, buildId, image: new Image(readElf(module.name, bytes)), code, init };
