@@ -50,8 +50,8 @@ export interface PassResult {
 
 /** Whether code at an address was given back: init text. A module keeps its .exit.text as long as it is loaded. */
 export function isGone({ image, kernel, gone = [] }: TextSubject<unknown>, address: number): boolean {
-  if (!kernel) return image.isInitText(address);
-  return gone.some(([start, end]) => address >= start && address < end);
+  if (gone.some(([start, end]) => address >= start && address < end)) return true;
+  return !kernel && image.isInitText(address);
 }
 
 /** The kernel of a subject: the image itself, or what a module is loaded into. */

@@ -229,7 +229,16 @@ test('code between the sections of a module and behind them is told', () => {
 
 test('a module whose tables are torn is named with the reason and does not count as compared', () => {
   const why = 'made.ko: the table has 3 bytes';
-  const empty = { sections: [], room: 0, missingRoom: 0, stray: [], passes: [], notes: [], pages: [] };
+  const empty = {
+    sections: [],
+    room: 0,
+    missingRoom: 0,
+    stray: [],
+    passes: [],
+    notes: [],
+    pages: [],
+    changing: [],
+  };
   const [good] = replay().modules as [ReplayedModule];
   const bad: ReplayedModule = { ...empty, module: good.module, why, image: undefined };
   const compared = (good.sections[0] as (typeof good.sections)[number]).compared;
