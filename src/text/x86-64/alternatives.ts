@@ -46,14 +46,11 @@ export const alternatives: TextPass<X86State> = {
       const message = 'ideal_nops does not lead to a list of NOPs, so alternatives cannot be replayed';
       return { sites: 0, notes: [{ severity: 'wrong', message, input: 'ideal_nops' }] };
     }
-    const way = wayOf(state);
-    const replay = new Replay(subject, style, notes);
+    const replay = new AlternativeReplay(subject, style, notes);
     const entries = table.listed;
     for (let i = 0; i < entries.length; ) {
       const end = endOfPlace(entries, i);
-      if (way === 'old') for (let j = i; j < end; j++) replay.old(entries[j] as Alternative);
-      else if (way === 'each') replay.each(entries, i, end);
-      else replay.last(entries, i, end);
+      replay.place(entries, i, end);
       i = end;
     }
     return { sites: entries.length, notes };
@@ -61,14 +58,15 @@ export const alternatives: TextPass<X86State> = {
 };
 
 /** Where the entries of one place end that stand together in the table. */
-function endOfPlace(entries: readonly Alternative[], from: number): number {
+export function endOfPlace(entries: readonly Alternative[], from: number): number {
   const { address } = entries[from] as Alternative;
   let end = from + 1;
   while (end < entries.length && (entries[end] as Alternative).address === address) end++;
   return end;
 }
 
-class Replay {
+/** Carries out entries in the texts of a subject. */
+export class AlternativeReplay {
   private readonly subject: TextSubject<X86State>;
   private readonly style: NopStyle;
   private readonly notes: PassNote[];
@@ -77,6 +75,14 @@ class Replay {
     this.subject = subject;
     this.style = style;
     this.notes = notes;
+  }
+
+  /** The entries [from, to) of one place, as the version does it. */
+  place(entries: readonly Alternative[], from: number, to: number): void {
+    const way = wayOf(this.subject.state);
+    if (way === 'old') for (let i = from; i < to; i++) this.old(entries[i] as Alternative);
+    else if (way === 'each') this.each(entries, from, to);
+    else this.last(entries, from, to);
   }
 
   private fits({ feature, isInverted }: Alternative): boolean {
@@ -104,7 +110,7 @@ class Replay {
     ).slice();
   }
 
-  old(entry: Alternative): void {
+  private old(entry: Alternative): void {
     const { address, length, replacement } = entry;
     const text = this.textOf(entry, length);
     if (!text) return;
@@ -134,7 +140,7 @@ class Replay {
     } else setS32(buffer, 1, distance - 5);
   }
 
-  each(entries: readonly Alternative[], from: number, to: number): void {
+  private each(entries: readonly Alternative[], from: number, to: number): void {
     let length = 0;
     for (let i = from; i < to; i++) length = Math.max(length, (entries[i] as Alternative).length);
     const first = entries[from] as Alternative;
@@ -151,7 +157,7 @@ class Replay {
     }
   }
 
-  last(entries: readonly Alternative[], from: number, to: number): void {
+  private last(entries: readonly Alternative[], from: number, to: number): void {
     let length = 0;
     let chosen: Alternative | undefined;
     for (let i = from; i < to; i++) {

@@ -13,13 +13,14 @@ import { leadsRight } from './nameless.ts';
 import type { X86State } from './state.ts';
 
 /** Bytes of the variable, and of the field in the code. */
-const forms = {
+export const constantForms = {
   ptr: { variable: 8, field: 8 },
   shift: { variable: 4, field: 1 },
   mask: { variable: 4, field: 4 },
 } as const;
 
-const sectionName = /^runtime_(ptr|shift|mask)_(.+)$/;
+/** Name of a section: what it lists, and of which variable. */
+export const constantSection = /^runtime_(ptr|shift|mask)_(.+)$/;
 /** Bits of an address that a shift may leave out. */
 const mostShift = 63;
 
@@ -33,10 +34,10 @@ export const constants: TextPass<X86State> = {
     let sites = 0;
     let isThere = false;
     for (const { name, addr, size } of image.file.sections) {
-      const [, type, variable = ''] = sectionName.exec(name) ?? [];
+      const [, type, variable = ''] = constantSection.exec(name) ?? [];
       if (type === undefined || size < 4) continue;
       isThere = true;
-      const form = forms[type as keyof typeof forms];
+      const form = constantForms[type as keyof typeof constantForms];
       const view = new ByteView(image.read(addr, size), true);
       const value =
         symbols.addressOf(variable) === undefined && type === 'ptr'

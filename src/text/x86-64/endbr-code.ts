@@ -9,6 +9,8 @@ const oldPoison = Uint8Array.of(0x66, 0x0f, 0x1f, 0x00);
 /** With the opcode of an undefined instruction in it. */
 const newPoison = Uint8Array.of(0x0f, 0x1f, 0x40, 0xd6);
 export const endbrSize = 4;
+/** What some kernel writes over endbr. */
+export const poisons: readonly Uint8Array[] = [oldPoison, newPoison];
 /** How many places say which poison a kernel writes. */
 const mostVotes = 64;
 

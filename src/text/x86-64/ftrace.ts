@@ -60,6 +60,11 @@ export function ftraceNop(image: Image, state: Pick<X86State, 'word'>): Uint8Arr
   return symbols.addressesOf('k8_nops').includes(chosen) ? k8Nop5 : undefined;
 }
 
+/** The NOPs of 5 bytes that start-up can write, whatever memory says. */
+export function atomicNops({ symbols }: Image): readonly Uint8Array[] {
+  return symbols.addressOf('ideal_nops') === undefined ? [nop5] : [nop5, k8Nop5];
+}
+
 /** What start-up makes of the sites. */
 export function ftraceNops(nop: Uint8Array | undefined): TextPass<unknown> {
   return {

@@ -55,7 +55,7 @@ export interface NopStyle {
 }
 
 /** The style of a kernel; undefined where what its memory says it has chosen is no list of NOPs. */
-export function nopStyleOf(image: Image, state: X86State): NopStyle | undefined {
+export function nopStyleOf(image: Image, state: Pick<X86State, 'version' | 'word'>): NopStyle | undefined {
   const [major, minor] = state.version;
   const isOld = major < 6 || (major === 6 && minor < 4);
   if (!isOld) {
@@ -70,6 +70,14 @@ export function nopStyleOf(image: Image, state: X86State): NopStyle | undefined 
   if (symbols.addressesOf('k8_nops').includes(chosen)) return { ...style, nops: k8Nops };
   if (symbols.addressesOf('p6_nops').includes(chosen)) return { ...style, nops: longNops.slice(0, 8) };
   return undefined;
+}
+
+/** The styles that a kernel can choose, whatever its memory says. */
+export function nopStyles(image: Image, state: Pick<X86State, 'version'>): readonly NopStyle[] {
+  const { symbols } = image;
+  const choices = ['p6_nops', 'k8_nops'].flatMap((name) => symbols.addressesOf(name).slice(0, 1));
+  const chosen = symbols.addressOf('ideal_nops') === undefined ? [undefined] : choices;
+  return chosen.flatMap((word) => nopStyleOf(image, { ...state, word: () => word }) ?? []);
 }
 
 /** Fills [from, to) of a buffer. */

@@ -41,14 +41,9 @@ export const paravirt: TextPass<X86State> = {
   run(subject): PassResult | undefined {
     const { image, state, texts, slide } = subject;
     const kernel = kernelOf(subject);
-    const start = image.symbols.addressOf('__parainstructions');
-    const end = image.symbols.addressOf('__parainstructions_end');
-    const section = image.file.sections.find(({ name }) => name === '.parainstructions');
-    const [from, size] =
-      start !== undefined && end !== undefined
-        ? [start, end - start]
-        : [section?.addr ?? 0, section?.size ?? 0];
-    if (size <= 0 || image.fileOffset(from, size) === undefined) return undefined;
+    const range = rangeOf(image);
+    if (!range) return undefined;
+    const { from, size } = range;
     const notes: PassNote[] = [];
     const style = nopStyleOf(kernel, state);
     const operations = state.bytes('pv_ops', 8 * 256);
@@ -95,6 +90,46 @@ export const paravirt: TextPass<X86State> = {
     return { sites, notes };
   },
 };
+
+/** The entries of the table of an image, in its order; those of a table that is not in the file are none. */
+export function paravirtEntries(
+  image: Image,
+): { readonly address: number; readonly type: number; readonly length: number }[] {
+  const range = rangeOf(image);
+  if (!range) return [];
+  const view = new ByteView(image.read(range.from, range.size), true);
+  const entries = [];
+  for (let at = 0; at + usedSize <= range.size; at += entrySize)
+    entries.push({ address: view.s64(at), type: view.u8(at + 8), length: view.u8(at + 9) });
+  return entries;
+}
+
+/** The code that a kernel writes for an operation in place of a call, by the number of it; none since 5.11 or so. */
+export function inlineOperations({
+  image,
+  state,
+}: Pick<TextSubject<X86State>, 'image' | 'state'>): (type: number) => readonly Uint8Array[] {
+  if (image.symbols.addressOf('native_patch') === undefined) return () => [];
+  const written = new Map(
+    inline.flatMap(([path, code]) => {
+      const offset = state.btf?.member('paravirt_patch_template', path)?.offset;
+      return offset === undefined ? [] : [[offset / 8, Buffer.from(code, 'hex')] as const];
+    }),
+  );
+  const others = [Uint8Array.of(0x0f, 0x0b), Uint8Array.of(0x48, 0x89, 0xf8)];
+  return (type) => [...(written.has(type) ? [written.get(type) as Uint8Array] : []), ...others];
+}
+
+function rangeOf(image: Image): { readonly from: number; readonly size: number } | undefined {
+  const start = image.symbols.addressOf('__parainstructions');
+  const end = image.symbols.addressOf('__parainstructions_end');
+  const section = image.file.sections.find(({ name }) => name === '.parainstructions');
+  const [from, size] =
+    start !== undefined && end !== undefined
+      ? [start, end - start]
+      : [section?.addr ?? 0, section?.size ?? 0];
+  return size <= 0 || image.fileOffset(from, size) === undefined ? undefined : { from, size };
+}
 
 function isFunctionOf(image: Image, target: number): boolean {
   return image.codeAt(target) !== undefined && image.symbolAt(target)?.offset === 0;

@@ -89,7 +89,7 @@ function findSites(subject: TextSubject<X86State>, sites: Float64Array, notes: N
 }
 
 /** The thunks of all registers, one behind the other: __x86_indirect_thunk_rax and so on, in the order of their numbers. */
-function arrayOf(subject: TextSubject<X86State>, word: 'thunk' | 'call_thunk' | 'jump_thunk') {
+export function arrayOf(subject: TextSubject<X86State>, word: 'thunk' | 'call_thunk' | 'jump_thunk') {
   const { symbols } = kernelOf(subject);
   const [first, second] = ['rax', 'rcx'].map((name) => symbols.addressOf(`__x86_indirect_${word}_${name}`));
   const start = symbols.addressOf(`__x86_indirect_${word}_array`) ?? first;

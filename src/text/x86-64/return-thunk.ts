@@ -7,7 +7,7 @@ import type { X86State } from './state.ts';
 const returnOpcode = 0xc3;
 
 /** What x86_return_thunk can lead to in any kernel: the compiler's own, and those of mitigations. */
-const known = /^(__x86_return_thunk|__x86_return_skl|\w+_return_thunk)$/;
+export const returnThunkName = /^(__x86_return_thunk|__x86_return_skl|\w+_return_thunk)$/;
 
 const thunksBySymbols = new WeakMap<Image['symbols'], ReadonlyMap<number, string>>();
 
@@ -16,7 +16,7 @@ function thunksOf(symbols: Image['symbols']): ReadonlyMap<number, string> {
   let thunks = thunksBySymbols.get(symbols);
   if (!thunks) {
     const found = new Map<number, string>();
-    for (const { name, address } of symbols.named((of) => known.test(of)))
+    for (const { name, address } of symbols.named((of) => returnThunkName.test(of)))
       if (!found.has(address)) found.set(address, name);
     thunks = found;
     thunksBySymbols.set(symbols, thunks);

@@ -1,6 +1,6 @@
 /* What runs as init in a distribution's kernel: loads the modules that /modules names, in that order, stands still to
  * have its memory dumped, switches some static keys, and stands still again. If /trace is there, it traces functions and
- * stands still once more. Then it runs /verify, if that is there, as often as it is let go on. */
+ * stands still once more; if /untrace is there too, it takes all of that back. Then it runs /verify, if that is there, as often as it is let go on. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
@@ -79,6 +79,10 @@ int main(void) {
   if (access("/trace", R_OK) == 0) {
     trace();
     rest("traced");
+    if (access("/untrace", R_OK) == 0) {
+      untrace();
+      rest("untraced");
+    }
   }
   while (access("/verify", R_OK) == 0) {
     verify();

@@ -148,3 +148,29 @@ static void trace(void) {
   /* Probes are optimised some time after they are made. */
   sleep(4);
 }
+
+/* Lines of a file, for whoever reads the console. */
+static void show(const char *path) {
+  char bytes[4096];
+  int fd = open(path, O_RDONLY);
+  ssize_t got;
+  if (fd < 0)
+    perror(path);
+  while (fd >= 0 && (got = read(fd, bytes, sizeof bytes)) > 0)
+    fwrite(bytes, 1, got, stdout);
+  close(fd);
+}
+
+/* Takes back what trace() did, but for programs of BPF, and switches what was switched before. */
+static void untrace(void) {
+  printf("probes:\n");
+  show("/sys/kernel/debug/kprobes/list");
+  put(TRACING "current_tracer", "nop");
+  put(TRACING "instances/one/current_tracer", "nop");
+  put(TRACING "instances/two/current_tracer", "nop");
+  put(TRACING "events/kprobes/enable", "0");
+  put(TRACING "events/sched/enable", "0");
+  put("/sys/kernel/debug/sched/preempt", "voluntary");
+  put("/proc/sys/kernel/sched_schedstats", "0");
+  sleep(2);
+}

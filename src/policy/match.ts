@@ -1,0 +1,96 @@
+// Whether bytes are a state of a place.
+import { readS32 } from '../arch/x86-64/length.ts';
+import { countUpTo } from '../bytes/search.ts';
+import type { Policy, PolicyState, PolicyTargets, StateField } from './policy.ts';
+
+const distanceSize = 4;
+
+/** What fields are held against. */
+export interface Matching {
+  readonly policy: Policy;
+  readonly slide: number;
+  /** The bytes of a variable; undefined: nobody knows. */
+  readonly valueOf: (variable: number) => Uint8Array | undefined;
+  /** Keeps what a variable holds. */
+  readonly learn: (variable: number, value: Uint8Array) => void;
+}
+
+/**
+ * Whether bytes at a place (as linked) are a state; `old` is what stood there before. `learns`: what the first place of a
+ * variable holds is what the others must hold.
+ */
+export function matches(
+  matching: Matching,
+  { bytes, fields }: PolicyState,
+  address: number,
+  found: Uint8Array,
+  old: Uint8Array,
+  learns: boolean,
+): boolean {
+  if (found.length !== bytes.length) return false;
+  let next = 0;
+  for (let i = 0; i < bytes.length; ) {
+    const field = fields[next];
+    if (field?.at === i) {
+      next++;
+      if (!fits(matching, field, bytes, address, found, old, learns)) return false;
+      i += field.is === 'value' ? field.size : distanceSize;
+      continue;
+    }
+    if (bytes[i] !== found[i]) return false;
+    i++;
+  }
+  return true;
+}
+
+function fits(
+  { policy, slide, valueOf, learn }: Matching,
+  field: StateField,
+  bytes: Uint8Array,
+  address: number,
+  found: Uint8Array,
+  old: Uint8Array,
+  learns: boolean,
+): boolean {
+  const { at } = field;
+  switch (field.is) {
+    case 'address':
+      return readS32(found, at) === ((readS32(bytes, at) + field.sign * slide) | 0);
+    case 'distance': {
+      const to = field.moves ? field.to : field.to - slide;
+      return readS32(found, at) === ((to - (address + at + distanceSize + field.behind)) | 0);
+    }
+    case 'branch':
+      return isTarget(
+        policy,
+        policy.targets[field.targets] as PolicyTargets,
+        address + at + distanceSize + readS32(found, at),
+      );
+    case 'nearer':
+      return (
+        sameFront(found, old, at) && readS32(found, at) === ((readS32(old, at) - field.by) | 0)
+      );
+    case 'value': {
+      const value = found.subarray(at, at + field.size);
+      const known = valueOf(field.variable);
+      if (known) return value.every((byte, i) => byte === known[i]);
+      if (learns) learn(field.variable, value);
+      return true;
+    }
+  }
+}
+
+/** The opcode in front of a distance stays. */
+function sameFront(found: Uint8Array, old: Uint8Array, at: number): boolean {
+  for (let i = 0; i < at; i++) if (found[i] !== old[i]) return false;
+  return true;
+}
+
+function isTarget({ image }: Policy, { addresses, before, outside }: PolicyTargets, to: number): boolean {
+  if (has(addresses, to) || (before > 0 && has(addresses, to + before))) return true;
+  return outside && (to < image[0] || to >= image[1]);
+}
+
+function has(ascending: Float64Array, number: number): boolean {
+  return ascending[countUpTo(ascending, number) - 1] === number;
+}

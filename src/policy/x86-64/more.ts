@@ -1,0 +1,107 @@
+// Functions that may be traced, operations of hypervisors up to 6.7, and run-time constants.
+import { ByteView } from '../../bytes/view.ts';
+import { TextpokeError } from '../../errors.ts';
+import { callOpcode, jumpOpcode } from '../../text/x86-64/branches.ts';
+import { constantForms, constantSection } from '../../text/x86-64/constants.ts';
+import { atomicNops, mcountSites, siteSize } from '../../text/x86-64/ftrace.ts';
+import { addNops, nopStyles } from '../../text/x86-64/nops.ts';
+import { inlineOperations, paravirtEntries } from '../../text/x86-64/paravirt.ts';
+import { branching, fixed, withFields } from '../builder.ts';
+import type { PolicyState } from '../policy.ts';
+import { anyFunction, isKept, type KernelFile, symbolsOf } from './kernel.ts';
+
+const call = Uint8Array.of(callOpcode, 0, 0, 0, 0);
+const jump = Uint8Array.of(jumpOpcode, 0, 0, 0, 0);
+
+export function addFtrace(kernel: KernelFile): void {
+  const { builder, image, subject } = kernel;
+  const nops = atomicNops(image).map(fixed);
+  const tracers = symbolsOf(
+    kernel,
+    'tracers',
+    ['ftrace_caller', 'ftrace_regs_caller', 'ftrace_graph_caller'],
+    true,
+  );
+  // Programs of BPF are called, or jumped to.
+  const live = [...nops, branching(call, tracers), branching(jump, tracers)];
+  for (const address of mcountSites(image) ?? []) {
+    if (!subject.texts.holding(address, siteSize)) continue;
+    if (isKept(kernel, address)) builder.add(address, 'ftrace', 'always', live);
+    else builder.add(address, 'ftrace', 'start-up', nops);
+  }
+  for (const name of ['ftrace_call', 'ftrace_regs_call']) {
+    const address = image.symbols.addressOf(name);
+    if (address !== undefined && subject.texts.holding(address, siteSize))
+      builder.add(address, 'ftrace', 'always', [branching(call, anyFunction(kernel))]);
+  }
+  const graph = image.symbols.addressOf('ftrace_graph_call');
+  const ends = symbolsOf(kernel, 'ends of tracing', ['ftrace_graph_caller', 'ftrace_stub']);
+  if (graph !== undefined && image.read(graph, 1)[0] === jumpOpcode)
+    builder.add(graph, 'ftrace', 'always', [branching(jump, ends)]);
+}
+
+/** A direct call of any function, or nothing; 5.10 also writes some operations out. Returns the places. */
+export function addParavirt(kernel: KernelFile): number[] {
+  const { builder, image, subject } = kernel;
+  const functions = anyFunction(kernel);
+  const styles = nopStyles(image, subject.state);
+  const inline = inlineOperations(subject);
+  const known = new Map<string, PolicyState[]>();
+  const places: number[] = [];
+  for (const { address, type, length } of paravirtEntries(image)) {
+    if (!subject.texts.holding(address, length)) continue;
+    places.push(address);
+    const key = `${type} ${length}`;
+    const states = known.get(key) ?? [];
+    if (states.length === 0) {
+      for (const style of styles) {
+        const filled = (code: Uint8Array): Uint8Array | undefined => {
+          if (code.length > length) return undefined;
+          const bytes = new Uint8Array(length);
+          bytes.set(code);
+          addNops(style, bytes, code.length, length);
+          return bytes;
+        };
+        for (const code of [new Uint8Array(0), ...inline(type)]) {
+          const bytes = filled(code);
+          if (bytes) states.push(fixed(bytes));
+        }
+        const direct = filled(call);
+        if (direct) states.push(branching(direct, functions, 1));
+        const last = inline(type).length === 0 ? undefined : filled(jump);
+        if (last) states.push(branching(last, functions, 1));
+      }
+      known.set(key, states);
+    }
+    if (states.length > 0) builder.add(address, 'paravirt', 'start-up', states);
+  }
+  return places;
+}
+
+export function addConstants(kernel: KernelFile): void {
+  const { builder, image, subject } = kernel;
+  for (const { name, addr, size } of image.file.sections) {
+    const [, type, variable = ''] = constantSection.exec(name) ?? [];
+    if (type === undefined || size < 4) continue;
+    if (size % 4 !== 0)
+      throw new TextpokeError(
+        'table-malformed',
+        `the table has ${size} bytes; a whole number of entries of 4 bytes is required`,
+        { file: image.file.path, section: name },
+      );
+    const { field } = constantForms[type as keyof typeof constantForms];
+    const number = builder.variable({
+      name: variable,
+      size: field,
+      address: image.symbols.addressOf(variable),
+    });
+    const view = new ByteView(image.read(addr, size), true);
+    const states = [
+      withFields(new Uint8Array(field), [{ at: 0, is: 'value', size: field, variable: number }]),
+    ];
+    for (let at = 0; at + 4 <= size; at += 4) {
+      const place = addr + at + view.s32(at);
+      if (subject.texts.holding(place, field)) builder.add(place, 'constant', 'start-up', states);
+    }
+  }
+}

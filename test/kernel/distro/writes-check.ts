@@ -1,0 +1,86 @@
+// Holds recorded writes against the policy of the kernel's file: all of them are allowed, and changed ones are not.
+import { closeSync, openSync, readSync } from 'node:fs';
+import { type Policy, type Refused, WriteChecker } from '../../../src/policy/index.ts';
+import { type RecordedKernel, type RecordedLine, recordedLines, type Recording, type TextWrite } from './writes.ts';
+
+/** A write with numbers. */
+export interface ReadWrite {
+  /** As linked. */
+  readonly address: number;
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+}
+
+export const readWrite = ({ address, before, after }: TextWrite): ReadWrite => ({
+  address: Number(BigInt.asIntN(64, BigInt(address))),
+  before: Uint8Array.from(Buffer.from(before, 'hex')),
+  after: Uint8Array.from(Buffer.from(after, 'hex')),
+});
+
+export interface Replayed {
+  readonly writes: number;
+  readonly allowed: number;
+  /** Writes by kind and step. */
+  readonly kinds: ReadonlyMap<string, number>;
+  readonly refused: readonly (ReadWrite & Refused)[];
+}
+
+/** What a snapshot holds of a variable. */
+function variableOf(recording: Recording, kernel: RecordedKernel) {
+  return (_: string, address: number | undefined, size: number): Uint8Array | undefined => {
+    const at =
+      address === undefined ? -1 : Number(BigInt.asUintN(64, BigInt(address - recording.slide)) - kernel.start);
+    if (at < 0 || at + size > kernel.all) return undefined;
+    const bytes = Buffer.alloc(size);
+    const file = openSync(recording.booted, 'r');
+    const got = readSync(file, bytes, 0, size, at);
+    closeSync(file);
+    return got === size ? bytes : undefined;
+  };
+}
+
+/** Replays a recording; `each` sees the checker in front of each write, and the text as it is. */
+export function replayWrites(
+  policy: Policy,
+  kernel: RecordedKernel,
+  recording: Recording,
+  lines: Iterable<RecordedLine> = recordedLines(recording.file),
+  each: (checker: WriteChecker, write: ReadWrite) => void = () => undefined,
+): Replayed {
+  const { slide } = recording;
+  const checker = new WriteChecker(policy, { slide, readVariable: variableOf(recording, kernel) });
+  const kinds = new Map<string, number>();
+  const refused: (ReadWrite & Refused)[] = [];
+  const probes = new Set(recording.probes);
+  let allowed = 0;
+  let writes = 0;
+  let hasStarted = false;
+  for (const line of lines) {
+    if ('event' in line) {
+      checker.endStartUp();
+      hasStarted = true;
+    }
+    if (!('address' in line)) continue;
+    const write = readWrite(line);
+    writes++;
+    // Whoever sets a probe tells the monitor.
+    if (hasStarted && probes.delete(write.address)) checker.allowProbe(write.address + slide, codeAt(recording, kernel, write));
+    each(checker, write);
+    const verdict = checker.checkWrite(write.address + slide, write.before, write.after);
+    if (verdict.allowed) {
+      allowed++;
+      const what = `${verdict.kind} ${verdict.step}`;
+      kinds.set(what, (kinds.get(what) ?? 0) + 1);
+    } else refused.push({ ...write, ...verdict });
+  }
+  return { writes, allowed, kinds, refused };
+}
+
+/** The code at the place of a probe: the snapshot's, as start-up left it. */
+function codeAt({ booted }: Recording, kernel: RecordedKernel, { address }: ReadWrite): Uint8Array {
+  const bytes = Buffer.alloc(5);
+  const file = openSync(booted, 'r');
+  readSync(file, bytes, 0, 5, Number(BigInt.asUintN(64, BigInt(address)) - kernel.start));
+  closeSync(file);
+  return bytes;
+}
