@@ -50,6 +50,7 @@ export const errorCodes = {
   'expectation-failed': ExitCode.findings,
   'scenario-malformed': ExitCode.malformed,
   'config-malformed': ExitCode.malformed,
+  'policy-malformed': ExitCode.malformed,
   'field-range': ExitCode.malformed,
   'memory-unsupported': ExitCode.malformed,
   'memory-malformed': ExitCode.malformed,

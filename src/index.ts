@@ -41,6 +41,7 @@ export { type DiffFormat, type DiffOptions, type DiffResult, diff, diffFormats }
 export { type DumpResult, dump } from './library/dump.ts';
 export { link } from './library/link.ts';
 export { linkerScript } from './library/linker-script.ts';
+export { type PolicyResult, policy, policyDocument } from './library/policy.ts';
 export type { Reports } from './library/reports.ts';
 export { type VerifyOptions, type VerifyResult, verify } from './library/verify.ts';
 export {
@@ -73,6 +74,24 @@ export type { MemoryCall, MemoryDocument, MemoryKey, MemoryPlace } from './outpu
 export type { MemoryModule } from './output/memory-modules.ts';
 export type { ComparedMemoryText, MemoryText, MemoryTextKind } from './output/memory-text.ts';
 export type { FindingDocument, SuppressedDocument, VerifyDocument } from './output/verify.ts';
+export {
+  type Allowed,
+  type CheckerOptions,
+  type Policy,
+  type PolicyForm,
+  type PolicyKind,
+  type PolicyState,
+  type PolicyStretch,
+  type PolicyTargets,
+  type PolicyVariable,
+  policyBytes,
+  type Refusal,
+  type Refused,
+  readPolicy,
+  type StateField,
+  type Verdict,
+  WriteChecker,
+} from './policy/index.ts';
 export type { ComparedTable } from './verify/compared.ts';
 export type { LinkedKeys } from './verify/linkage-check.ts';
 export type { Need, Rule, Severity } from './verify/rules/rule.ts';

@@ -21,6 +21,7 @@ import { type DiffArguments, runDiff } from './commands/diff.ts';
 import { type DumpArguments, runDump } from './commands/dump.ts';
 import { type ExplainArguments, runExplain } from './commands/explain.ts';
 import { runLdscript } from './commands/ldscript.ts';
+import { runStates, type StatesArguments } from './commands/states.ts';
 import { runVerify, type VerifyArguments } from './commands/verify.ts';
 import { profileNames } from './demand/profiles.ts';
 import { ExitCode } from './errors.ts';
@@ -223,6 +224,15 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  textpoke explain TP007')
     .action((rule: string | undefined, args: ExplainArguments) => finish(runExplain(rule, args)));
+
+  program
+    .command('states')
+    .description('what may be written to the text of an x86-64 kernel: a policy for monitors')
+    .argument('<file>', 'vmlinuz, or vmlinux for a kernel that is not moved')
+    .option('-o, --output <file>', 'write the compact form to this file, print nothing')
+    .addOption(expandLimit('a compressed kernel'))
+    .addHelpText('after', '\nExample:\n  textpoke states /boot/vmlinuz -o kernel.policy')
+    .action(async (file: string, args: StatesArguments) => finish(await runStates(file, args)));
 
   program
     .command('diff')

@@ -26,6 +26,7 @@ const rooms = [
   ['boot/'],
   ['memory/'],
   ['text/'],
+  ['policy/'],
   ['verify/'],
   ['dump/'],
   ['diff/'],
@@ -49,7 +50,7 @@ const adapters: Record<string, RegExp> = {
 };
 
 /** Files that may name one kind of site, outside of its own folder. */
-const mostNaming = 9;
+const mostNaming = 10;
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
   .filter((f) => f.endsWith('.ts') && !f.endsWith('.d.ts'))

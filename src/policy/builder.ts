@@ -30,7 +30,12 @@ export class PolicyBuilder {
   private readonly variables: PolicyVariable[] = [];
   /** What was added last: many places in a row have the same states. */
   private last:
-    | { readonly states: readonly PolicyState[]; readonly kind: PolicyKind; readonly when: When; readonly number: number }
+    | {
+        readonly states: readonly PolicyState[];
+        readonly kind: PolicyKind;
+        readonly when: When;
+        readonly number: number;
+      }
     | undefined;
 
   /** The number of a set of targets; the same name is the same set. */

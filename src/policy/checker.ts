@@ -1,10 +1,10 @@
 // The reference checker of a policy: whether a write to the text of a kernel is one that its own patching makes. It keeps
 // what the text must hold, as the writes so far have made it, so that a write is judged by what stands there.
 import { readS32 } from '../arch/x86-64/length.ts';
-import { sameBytes } from '../bytes/integer.ts';
+import { largestOf, sameBytes } from '../bytes/integer.ts';
 import { countUpTo } from '../bytes/search.ts';
-import type { Policy, PolicyForm, PolicyKind } from './policy.ts';
 import { type Matching, matches } from './match.ts';
+import type { Policy, PolicyForm, PolicyKind } from './policy.ts';
 import { Shadow } from './shadow.ts';
 
 /** Why a write is refused. */
@@ -44,7 +44,9 @@ export interface CheckerOptions {
    * What a variable of the kernel holds now, as a hypervisor reads it; `address` is where it runs. Without it, the first
    * place of a variable may hold anything, and the others must hold the same.
    */
-  readonly readVariable?: ((name: string, address: number | undefined, size: number) => Uint8Array | undefined) | undefined;
+  readonly readVariable?:
+    | ((name: string, address: number | undefined, size: number) => Uint8Array | undefined)
+    | undefined;
 }
 
 const int3 = 0xcc;
@@ -89,7 +91,7 @@ export class WriteChecker {
     this.matching = {
       policy,
       slide,
-      valueOf: (variable) => {
+      value: (variable) => {
         const known = values.get(variable);
         if (known) return known;
         const { name, address, size } = policy.variables[variable] as Policy['variables'][number];
@@ -140,7 +142,8 @@ export class WriteChecker {
     if (probe) return probe;
     const held = this.shadow.at(address, length);
     if (!held) return refused('place', 'the policy has no place there');
-    if (!sameBytes(held, before)) return refused('before', 'something else stood there than the writes so far have made');
+    if (!sameBytes(held, before))
+      return refused('before', 'something else stood there than the writes so far have made');
     const at = [...this.placesAt(address)];
     const wholes = at.filter((place) => this.formAt(place).length === length);
     let refusal = refused('place', 'no place of so many bytes is there');
@@ -155,7 +158,8 @@ export class WriteChecker {
 
   private *placesAt(address: number): Generator<number> {
     const { addresses } = this.policy;
-    for (let i = countUpTo(addresses, address - 0.5); i < addresses.length && addresses[i] === address; i++) yield i;
+    for (let i = countUpTo(addresses, address - 0.5); i < addresses.length && addresses[i] === address; i++)
+      yield i;
   }
 
   private formAt(place: number): PolicyForm {
@@ -164,7 +168,13 @@ export class WriteChecker {
   }
 
   /** All bytes of a place at once: at start-up, when nothing else runs; one byte at any time. */
-  private judgeWhole(place: number, address: number, held: Uint8Array, after: Uint8Array, takes: boolean): Verdict {
+  private judgeWhole(
+    place: number,
+    address: number,
+    held: Uint8Array,
+    after: Uint8Array,
+    takes: boolean,
+  ): Verdict {
     const { kind, when, states, length } = this.formAt(place);
     if (this.changes.has(address)) return refused('order', 'the place is being changed by steps');
     // The code that counts calls is written where nothing was, in front of what is in use.
@@ -209,7 +219,7 @@ export class WriteChecker {
       const { kind } = this.formAt(first);
       if (!change) {
         if (after[0] !== int3) return refused('order', 'a change begins with a breakpoint');
-        const length = Math.max(...live.map((place) => this.formAt(place).length));
+        const length = largestOf(live.map((place) => this.formAt(place).length));
         const old = this.shadow.at(address, length);
         if (!old) return undefined;
         if (takes) {
@@ -224,7 +234,8 @@ export class WriteChecker {
         if (!now) continue;
         now[0] = after[0] as number;
         const isOld = sameBytes(now, change.old.subarray(0, length));
-        if (!isOld && !states.some((state) => matches(this.matching, state, address, now, change.old, false))) continue;
+        if (!isOld && !states.some((state) => matches(this.matching, state, address, now, change.old, false)))
+          continue;
         if (takes) {
           this.changes.delete(address);
           this.shadow.write(address, after, 0);
@@ -261,7 +272,10 @@ export class WriteChecker {
       });
       const isOld = sameBytes(after, change.old.subarray(1, length));
       if (!fits && !isOld) {
-        verdict = refused('bytes', `this is nothing that may stand behind the first byte of a place of ${kind}`);
+        verdict = refused(
+          'bytes',
+          `this is nothing that may stand behind the first byte of a place of ${kind}`,
+        );
         continue;
       }
       if (takes) {
@@ -274,7 +288,12 @@ export class WriteChecker {
   }
 
   /** A probe that was announced: a breakpoint, which may become a jump to code that the kernel makes, and back. */
-  private judgeProbe(address: number, before: Uint8Array, after: Uint8Array, takes: boolean): Verdict | undefined {
+  private judgeProbe(
+    address: number,
+    before: Uint8Array,
+    after: Uint8Array,
+    takes: boolean,
+  ): Verdict | undefined {
     const isHere = this.probes.has(address);
     const place = isHere ? address : address - 1;
     const probe = this.probes.get(place);
@@ -282,8 +301,10 @@ export class WriteChecker {
     const { now } = probe;
     const from = address - place;
     const rest = now.subarray(from, from + after.length);
-    if (rest.length !== after.length || (isHere ? after.length !== 1 : after.length !== jumpSize - 1)) return undefined;
-    if (!sameBytes(rest, before)) return refused('before', 'something else stood there than the writes so far have made');
+    if (rest.length !== after.length || (isHere ? after.length !== 1 : after.length !== jumpSize - 1))
+      return undefined;
+    if (!sameBytes(rest, before))
+      return refused('before', 'something else stood there than the writes so far have made');
     const made = now.slice();
     made.set(after, from);
     const isCode = sameBytes(made, probe.code);
@@ -294,7 +315,11 @@ export class WriteChecker {
       : now[0] === int3 && (sameBytes(tail, probe.code.subarray(1)) || leads);
     if (!isSound) return refused('bytes', 'this is nothing that a probe writes');
     if (takes) probe.now = made;
-    return { allowed: true, kind: 'kprobe', step: isHere ? (after[0] === int3 ? 'breakpoint' : 'first') : 'behind' };
+    return {
+      allowed: true,
+      kind: 'kprobe',
+      step: isHere ? (after[0] === int3 ? 'breakpoint' : 'first') : 'behind',
+    };
   }
 
   private leadsOutside(place: number, distance: number): boolean {

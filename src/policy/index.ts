@@ -1,5 +1,13 @@
 // What other rooms take of this one.
-export { type Allowed, type CheckerOptions, type Refusal, type Refused, type Verdict, WriteChecker } from './checker.ts';
+export { policyBytes, readPolicy } from './binary.ts';
+export {
+  type Allowed,
+  type CheckerOptions,
+  type Refusal,
+  type Refused,
+  type Verdict,
+  WriteChecker,
+} from './checker.ts';
 export { makePolicy } from './make.ts';
 export type {
   Policy,

@@ -5,6 +5,7 @@ import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { kernelBanner } from '../image/kernel.ts';
 import { relocationListsIn } from '../kernel/relocation-lists.ts';
+import { identityOf } from '../memory/identity.ts';
 import { keptText } from '../text/texts.ts';
 import { countsBehindAlternatives } from '../text/x86-64/call-thunks.ts';
 import { readSites } from '../text/x86-64/sites.ts';
@@ -62,7 +63,7 @@ export function makePolicy(image: Image, relocations: Uint8Array | undefined): P
   const { text } = whole;
   return kernel.builder.finish(image, kernel.lists, {
     banner,
-    buildId: undefined,
+    buildId: identityOf(file).buildId,
     image: boundsOf(image),
     kept: [text.start, text.start + whole.length],
     order: orderOf(state.version[0], countsBehindAlternatives(state)),

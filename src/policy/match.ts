@@ -10,7 +10,7 @@ export interface Matching {
   readonly policy: Policy;
   readonly slide: number;
   /** The bytes of a variable; undefined: nobody knows. */
-  readonly valueOf: (variable: number) => Uint8Array | undefined;
+  readonly value: (variable: number) => Uint8Array | undefined;
   /** Keeps what a variable holds. */
   readonly learn: (variable: number, value: Uint8Array) => void;
 }
@@ -44,7 +44,7 @@ export function matches(
 }
 
 function fits(
-  { policy, slide, valueOf, learn }: Matching,
+  { policy, slide, value: valueOfVariable, learn }: Matching,
   field: StateField,
   bytes: Uint8Array,
   address: number,
@@ -67,12 +67,10 @@ function fits(
         address + at + distanceSize + readS32(found, at),
       );
     case 'nearer':
-      return (
-        sameFront(found, old, at) && readS32(found, at) === ((readS32(old, at) - field.by) | 0)
-      );
+      return sameFront(found, old, at) && readS32(found, at) === ((readS32(old, at) - field.by) | 0);
     case 'value': {
       const value = found.subarray(at, at + field.size);
-      const known = valueOf(field.variable);
+      const known = valueOfVariable(field.variable);
       if (known) return value.every((byte, i) => byte === known[i]);
       if (learns) learn(field.variable, value);
       return true;

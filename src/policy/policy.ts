@@ -2,8 +2,22 @@
 // when. Made of the kernel's file alone; addresses are those of the link.
 import type { TextKind } from '../text/kind.ts';
 
-/** The patching that changes text once the kernel runs, and the probes, which have no table. */
-export type PolicyKind = Exclude<TextKind, 'relocation' | 'cfi' | 'kprobe'>;
+/** The patching of places that tables name. */
+export const policyKinds = [
+  'static-branch',
+  'static-call',
+  'trampoline',
+  'ftrace',
+  'paravirt',
+  'retpoline',
+  'return',
+  'alternative',
+  'call-thunk',
+  'endbr',
+  'lock',
+  'constant',
+] as const satisfies readonly TextKind[];
+export type PolicyKind = (typeof policyKinds)[number];
 
 /**
  * `start-up`: only until the kernel gives its init text back. `always`: also while it runs, by a breakpoint first, then the

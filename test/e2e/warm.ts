@@ -14,7 +14,7 @@ export interface Said {
 }
 
 /** Commands that need no process of their own, and start no further one. */
-const commands = new Set(['annotate', 'boot', 'verify', 'dump', 'diff', 'explain', 'ldscript']);
+const commands = new Set(['annotate', 'boot', 'verify', 'dump', 'diff', 'explain', 'states', 'ldscript']);
 const ownProcess = (args: readonly string[]) =>
   args.some((word) => /^(-j|--jobs|--files-from|--running)/.test(word));
 

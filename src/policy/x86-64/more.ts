@@ -22,8 +22,11 @@ export function addFtrace(kernel: KernelFile): void {
     ['ftrace_caller', 'ftrace_regs_caller', 'ftrace_graph_caller'],
     true,
   );
-  // Programs of BPF are called, or jumped to.
-  const live = [...nops, branching(call, tracers), branching(jump, tracers)];
+  const live = [...nops, branching(call, tracers)];
+  // Programs of BPF may be jumped to: dispatchers of kernels up to 6.2, all since 6.19 (ftrace_is_jmp).
+  const [major, minor] = subject.state.version;
+  const version = 1000 * major + minor;
+  if (version < 6003 || version >= 6019) live.push(branching(jump, tracers));
   for (const address of mcountSites(image) ?? []) {
     if (!subject.texts.holding(address, siteSize)) continue;
     if (isKept(kernel, address)) builder.add(address, 'ftrace', 'always', live);

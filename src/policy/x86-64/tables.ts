@@ -1,7 +1,8 @@
 // Places that objtool lists: returns, branches through thunks, endbr, counted calls. What the kernel makes of each follows
 // from src/text/x86-64/; here are all the forms that it can make on any processor.
-import { moveCode } from '../../arch/x86-64/moved-code.ts';
+
 import { readS32 } from '../../arch/x86-64/length.ts';
+import { moveCode } from '../../arch/x86-64/moved-code.ts';
 import { sameBytes } from '../../bytes/integer.ts';
 import type { ExpectedText } from '../../text/expected.ts';
 import { branchAt, branchSize, callOpcode, csPrefix, int3, jumpOpcode } from '../../text/x86-64/branches.ts';
@@ -149,7 +150,8 @@ function addPads(kernel: KernelFile): void {
   for (const start of functionStarts(image)) {
     const pad = start - counting;
     if (!text?.has(pad, counting)) text = subject.texts.holding(pad, counting);
-    if (text?.at(pad, counting).every((byte) => byte === nop)) builder.add(pad, 'call-thunk', 'always', states);
+    if (text?.at(pad, counting).every((byte) => byte === nop))
+      builder.add(pad, 'call-thunk', 'always', states);
   }
 }
 

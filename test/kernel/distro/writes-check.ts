@@ -1,7 +1,13 @@
 // Holds recorded writes against the policy of the kernel's file: all of them are allowed, and changed ones are not.
 import { closeSync, openSync, readSync } from 'node:fs';
 import { type Policy, type Refused, WriteChecker } from '../../../src/policy/index.ts';
-import { type RecordedKernel, type RecordedLine, recordedLines, type Recording, type TextWrite } from './writes.ts';
+import {
+  type RecordedKernel,
+  type RecordedLine,
+  type Recording,
+  recordedLines,
+  type TextWrite,
+} from './writes.ts';
 
 /** A write with numbers. */
 export interface ReadWrite {
@@ -29,7 +35,9 @@ export interface Replayed {
 function variableOf(recording: Recording, kernel: RecordedKernel) {
   return (_: string, address: number | undefined, size: number): Uint8Array | undefined => {
     const at =
-      address === undefined ? -1 : Number(BigInt.asUintN(64, BigInt(address - recording.slide)) - kernel.start);
+      address === undefined
+        ? -1
+        : Number(BigInt.asUintN(64, BigInt(address - recording.slide)) - kernel.start);
     if (at < 0 || at + size > kernel.all) return undefined;
     const bytes = Buffer.alloc(size);
     const file = openSync(recording.booted, 'r');
@@ -64,7 +72,8 @@ export function replayWrites(
     const write = readWrite(line);
     writes++;
     // Whoever sets a probe tells the monitor.
-    if (hasStarted && probes.delete(write.address)) checker.allowProbe(write.address + slide, codeAt(recording, kernel, write));
+    if (hasStarted && probes.delete(write.address))
+      checker.allowProbe(write.address + slide, codeAt(recording, kernel, write));
     each(checker, write);
     const verdict = checker.checkWrite(write.address + slide, write.before, write.after);
     if (verdict.allowed) {
