@@ -9,6 +9,7 @@ import { bootAndSwitch } from './boot.ts';
 import { buildKernel, buildObjects, type Kernel, kernels, slices } from './build.ts';
 import { findChanges } from './distro/changes.ts';
 import { distro, moments, running } from './distro/distro.ts';
+import { checkWrites } from './distro/writes-run.ts';
 import { compareKallsyms } from './kallsyms.ts';
 import { compareMemory } from './memory.ts';
 import { dumpPackage } from './package.ts';
@@ -77,6 +78,7 @@ const runs: Record<string, () => void | Promise<void>> = {
   running: () => running(report, directory),
   moments: () => moments(report, directory, values),
   changes: () => findChanges(report, values, Number(values.bits), Number(values.inputs)),
+  writes: () => checkWrites(report, directory, values.kernels?.split(',')),
   kallsyms: () => compareKallsyms(report, directory),
   // What .ci/run has the time for: some directories of the first kernel, every object against objtool.
   ...Object.fromEntries(
@@ -94,9 +96,9 @@ const runs: Record<string, () => void | Promise<void>> = {
 };
 const names =
   values.only?.flatMap((given) => given.split(',')) ??
-  // `running` and `moments` are parts of distro, and `changes` wants a dump.
+  // `running` and `moments` are parts of distro, `changes` wants a dump, and `writes` takes long.
   Object.keys(runs).filter(
-    (name) => !name.startsWith('slice') && !['running', 'moments', 'changes'].includes(name),
+    (name) => !name.startsWith('slice') && !['running', 'moments', 'changes', 'writes'].includes(name),
   );
 for (const name of names) {
   const run = runs[name];

@@ -24,6 +24,7 @@ import { main } from '../../src/main.ts';
 import { locateImage } from '../../src/memory/locate.ts';
 import { openSnapshot } from '../../src/memory/open.ts';
 import { memoryJson } from '../../src/output/memory.ts';
+import { policyJson } from '../../src/output/policy.ts';
 import { verifyJson } from '../../src/output/verify.ts';
 import { verifyMemory } from '../../src/verify/memory.ts';
 import { makeReport, type Report } from '../../src/verify/report.ts';
@@ -34,6 +35,7 @@ import { type Ran, runMain } from '../in-process.ts';
 import { bzImageOf } from '../kernel-room/made-files.ts';
 import { banner, core, kdump, kernelBytes, run } from '../memory/dumps.ts';
 import { makeKernel } from '../memory/kernel/made.ts';
+import { policy } from '../policy/made.ts';
 import { annotated, imageOf, linkedBytes, programUnits, samplePath } from '../samples.ts';
 import { flipped, seeded } from '../seeded.ts';
 import { casesOf, isAll } from '../tools.ts';
@@ -411,6 +413,7 @@ const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields>>> = {
   },
   states: (t) =>
     document(t, 'states', 'boot', file('a', linkedBytes('gcc-O2', ['branch', 'lock', 'call'])), '--states'),
+  policy: async () => JSON.parse([...policyJson(hostileFile, policy)].join('')) as Fields,
   diff: (t) => {
     const archive = (name: string, ...members: (readonly [unit: string, set: string])[]) =>
       file(name, archiveOf(members.map(([unit, set]) => [unit, annotated(set, unit)] as const)));
@@ -478,6 +481,7 @@ const optional: Readonly<Record<string, readonly string[]>> = {
   ],
   boot: ['step'],
   states: ['key', 'mask'],
+  policy: ['buildId', 'fields', 'added', 'taken', 'address'],
   diff: ['member', 'key', 'flags', 'source', 'static branch', 'static call', 'lock', 'kept lock'],
   verify: ['address', 'source', 'entry', 'found', 'expected', 'linesProblem'],
   memory: [

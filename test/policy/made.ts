@@ -64,6 +64,9 @@ const rows: readonly PolicyForm[] = [
   { kind: 'static-branch', when: 'start-up', length: 2, states: [state('6690'), state('eb10')] },
 ];
 
+/** A place whose bytes the loader takes the slide from. */
+const gone = 0xb0;
+
 /** Offset, form and bytes of the file. */
 const places = [
   [0x00, forms.return, 'e9fb0f0000'],
@@ -76,6 +79,7 @@ const places = [
   [0x70, forms.counted, 'e88b0f0000'],
   [0x87, forms.pad, '909090909090909090'],
   [0xa0, forms.early, 'eb10'],
+  [gone, forms.constant, '4142434445464748'],
 ] as const;
 
 /** The functions that calls may lead to. */
@@ -97,7 +101,7 @@ export const policy: Policy = {
     address: start + offset,
     bytes: bytesOf(hex),
     added: form === forms.alternative ? [3] : [],
-    taken: [],
+    taken: offset === gone ? [2] : [],
   })),
   addresses: Float64Array.from(places, ([offset]) => start + offset),
   formOf: Uint32Array.from(places, ([, form]) => form),

@@ -17,7 +17,8 @@ import { nopStyles } from '../../text/x86-64/nops.ts';
 import { distanceSize, withFields } from '../builder.ts';
 import type { PolicyState, StateField } from '../policy.ts';
 import { type InnerSite, innerSites, type Mode, someOutside } from './inner.ts';
-import { anyFunction, functionStarts, type KernelFile, memoryOf, symbolsOf } from './kernel.ts';
+import { functionStarts, type KernelFile, memoryOf, symbolsOf } from './kernel.ts';
+import { operationTargets } from './operations.ts';
 
 /** More features than the entries of one place ask for. */
 const mostFeatures = 8;
@@ -119,6 +120,7 @@ class Enumeration {
     const [some, other] = this.operations.some as [number, number];
     const operations =
       direct && this.operations.nothing !== undefined ? [this.operations.nothing, some] : [some];
+    const slot = this.slotOf(address);
     const found = new Map<number, PolicyState[]>();
     for (let set = 0; set < 2 ** features.length; set++) {
       this.on.clear();
@@ -143,7 +145,9 @@ class Enumeration {
                 ...this.branchFields(bytes, elsewhere[i] as Uint8Array, someOutside[1] - someOutside[0], () =>
                   symbolsOf(kernel, 'outside', [], true),
                 ),
-                ...this.branchFields(bytes, called[i] as Uint8Array, other - some, () => anyFunction(kernel)),
+                ...this.branchFields(bytes, called[i] as Uint8Array, other - some, () =>
+                  operationTargets(kernel, slot),
+                ),
               ];
               const states = found.get(bytes.length) ?? [];
               states.push(withFields(bytes, fields));
@@ -152,6 +156,12 @@ class Enumeration {
           }
     }
     for (const states of found.values()) kernel.builder.add(address, 'alternative', 'start-up', states);
+  }
+
+  /** The pointer of an operation that the call at a place goes through: call *slot(%rip). */
+  private slotOf(address: number): number {
+    const code = this.texts.holding(address, 6)?.at(address, 6);
+    return code?.[0] === 0xff && code[1] === 0x15 ? address + 6 + readS32(code, 2) : address;
   }
 
   private rangesOf(group: readonly Alternative[]): Range[] {

@@ -9,6 +9,7 @@ import { inlineOperations, paravirtEntries } from '../../text/x86-64/paravirt.ts
 import { branching, fixed, withFields } from '../builder.ts';
 import type { PolicyState } from '../policy.ts';
 import { anyFunction, isKept, type KernelFile, symbolsOf } from './kernel.ts';
+import { operationTargets } from './operations.ts';
 
 const call = Uint8Array.of(callOpcode, 0, 0, 0, 0);
 const jump = Uint8Array.of(jumpOpcode, 0, 0, 0, 0);
@@ -46,7 +47,7 @@ export function addFtrace(kernel: KernelFile): void {
 /** A direct call of any function, or nothing; 5.10 also writes some operations out. Returns the places. */
 export function addParavirt(kernel: KernelFile): number[] {
   const { builder, image, subject } = kernel;
-  const functions = anyFunction(kernel);
+  const operations = image.symbols.addressOf('pv_ops');
   const styles = nopStyles(image, subject.state);
   const inline = inlineOperations(subject);
   const known = new Map<string, PolicyState[]>();
@@ -56,7 +57,8 @@ export function addParavirt(kernel: KernelFile): number[] {
     places.push(address);
     const key = `${type} ${length}`;
     const states = known.get(key) ?? [];
-    if (states.length === 0) {
+    if (states.length === 0 && operations !== undefined) {
+      const targets = operationTargets(kernel, operations + 8 * type);
       for (const style of styles) {
         const filled = (code: Uint8Array): Uint8Array | undefined => {
           if (code.length > length) return undefined;
@@ -70,9 +72,9 @@ export function addParavirt(kernel: KernelFile): number[] {
           if (bytes) states.push(fixed(bytes));
         }
         const direct = filled(call);
-        if (direct) states.push(branching(direct, functions, 1));
+        if (direct) states.push(branching(direct, targets, 1));
         const last = inline(type).length === 0 ? undefined : filled(jump);
-        if (last) states.push(branching(last, functions, 1));
+        if (last) states.push(branching(last, targets, 1));
       }
       known.set(key, states);
     }

@@ -21,6 +21,7 @@ export interface Mutated {
 const nop5 = '0f1f440000';
 /** xor %eax, %eax with three prefixes: a call of RET0. */
 const returnsZero = '2e2e2e31c0';
+const plainReturn = 'c3cccccccc';
 /** Those of the kernel. */
 const nops = [
   '90',
@@ -155,7 +156,9 @@ class Judge {
     for (let i = 1; symbols && i < symbols.count; i++) {
       const value = symbols.value[i] as number;
       this.functions.add(value);
-      if (symbols.name(i).startsWith('__SCT__')) this.live.set(value, 5);
+      if (!symbols.name(i).startsWith('__SCT__')) continue;
+      this.live.set(value, 5);
+      this.calls.add(value);
     }
     for (const name of ['ftrace_call', 'ftrace_regs_call', 'ftrace_graph_call']) {
       const place = at(name);
@@ -195,6 +198,9 @@ class Judge {
     const hex = hexOf(bytes);
     if (hex === nop5 || hex === '6690') return true;
     if (hex === returnsZero && this.calls.has(address)) return true;
+    // Calls at the end of functions, and trampolines, return where there is nothing to call.
+    if (hex === plainReturn && this.calls.has(address) && this.image.read(address, 1)[0] === 0xe9)
+      return true;
     if (bytes.length !== 5 || (bytes[0] !== 0xe8 && bytes[0] !== 0xe9)) return false;
     const to = address + 5 + new DataView(bytes.buffer, bytes.byteOffset).getInt32(1, true);
     const start = this.image.symbols.addressOf('_text') ?? 0;
