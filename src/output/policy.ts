@@ -58,10 +58,11 @@ function* places({ addresses, formOf }: Policy): Generator<readonly [string, num
   for (let i = 0; i < addresses.length; i++) yield [hex(addresses[i] as number), formOf[i] as number];
 }
 
-function formJson({ kind, when, length, states }: PolicyForm) {
+function formJson({ kind, when, times, length, states }: PolicyForm) {
   return {
     kind,
     when,
+    times,
     length,
     states: states.map(({ bytes, fields }) => ({
       bytes: hexBytes(bytes),

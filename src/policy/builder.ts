@@ -34,6 +34,7 @@ export class PolicyBuilder {
         readonly states: readonly PolicyState[];
         readonly kind: PolicyKind;
         readonly when: When;
+        readonly times: number;
         readonly number: number;
       }
     | undefined;
@@ -57,24 +58,30 @@ export class PolicyBuilder {
   }
 
   /** A place, what may stand there, and when it may be written. States that say the same are one. */
-  add(address: number, kind: PolicyKind, when: When, states: readonly PolicyState[]): void {
+  add(
+    address: number,
+    kind: PolicyKind,
+    when: When,
+    states: readonly PolicyState[],
+    times = timesOf(kind, when),
+  ): void {
     if (this.addresses.length >= mostPlaces)
       throw new TextpokeError('too-large', `the tables of the kernel name more than ${mostPlaces} places`);
     this.addresses.push(address);
     const { last } = this;
-    if (last?.states !== states || last.kind !== kind || last.when !== when)
-      this.last = { states, kind, when, number: this.numberOf(kind, when, states) };
+    if (last?.states !== states || last.kind !== kind || last.when !== when || last.times !== times)
+      this.last = { states, kind, when, times, number: this.numberOf(kind, when, times, states) };
     this.numbers.push(this.last?.number as number);
   }
 
-  private numberOf(kind: PolicyKind, when: When, states: readonly PolicyState[]): number {
+  private numberOf(kind: PolicyKind, when: When, times: number, states: readonly PolicyState[]): number {
     const length = states[0]?.bytes.length ?? 0;
     const distinct = new Map<string, PolicyState>();
     for (const state of states) distinct.set(keyOf(state), state);
-    const key = `${kind} ${when} ${[...distinct.keys()].sort().join(' | ')}`;
+    const key = `${kind} ${when} ${times} ${[...distinct.keys()].sort().join(' | ')}`;
     let number = this.known.get(key);
     if (number === undefined) {
-      number = this.forms.push({ kind, when, length, states: [...distinct.values()] }) - 1;
+      number = this.forms.push({ kind, when, times, length, states: [...distinct.values()] }) - 1;
       this.known.set(key, number);
     }
     return number;
@@ -112,6 +119,12 @@ export class PolicyBuilder {
       formOf,
     };
   }
+}
+
+/** Most steps of start-up come once to a place. */
+function timesOf(kind: PolicyKind, when: When): number {
+  const isRepeated: readonly PolicyKind[] = ['static-branch', 'static-call', 'trampoline', 'ftrace'];
+  return when === 'start-up' && !isRepeated.includes(kind) ? 1 : 0;
 }
 
 function keyOf({ bytes, fields }: PolicyState): string {

@@ -80,7 +80,8 @@ export class WriteChecker {
   /** By address, as linked. */
   private readonly changes = new Map<number, Change>();
   private readonly probes = new Map<number, ProbePlace>();
-  private readonly done = new Set<number>();
+  /** How often places were written at start-up that are written so many times. */
+  private readonly done = new Map<number, number>();
 
   constructor(policy: Policy, { slide = 0, readVariable }: CheckerOptions = {}) {
     this.policy = policy;
@@ -97,7 +98,7 @@ export class WriteChecker {
         const { name, address, size } = policy.variables[variable] as Policy['variables'][number];
         return readVariable?.(name, address === undefined ? undefined : address + slide, size);
       },
-      learn: (variable, value) => values.set(variable, value.slice()),
+      learn: (variable, value) => values.set(variable, Uint8Array.from(value)),
     };
   }
 
@@ -112,7 +113,10 @@ export class WriteChecker {
    */
   allowProbe(address: number, code: Uint8Array): void {
     if (!this.placesAt(address - this.slide).next().done) return;
-    this.probes.set(address - this.slide, { code: code.slice(0, jumpSize), now: code.slice(0, jumpSize) });
+    this.probes.set(address - this.slide, {
+      code: Uint8Array.from(code.subarray(0, jumpSize)),
+      now: Uint8Array.from(code.subarray(0, jumpSize)),
+    });
   }
 
   /** Allows it no longer. What stands there stays what it is. */
@@ -175,7 +179,7 @@ export class WriteChecker {
     after: Uint8Array,
     takes: boolean,
   ): Verdict {
-    const { kind, when, states, length } = this.formAt(place);
+    const { kind, when, times, states, length } = this.formAt(place);
     if (this.changes.has(address)) return refused('order', 'the place is being changed by steps');
     // The code that counts calls is written where nothing was, in front of what is in use.
     const isUnused = kind === 'call-thunk' && when === 'always';
@@ -188,14 +192,14 @@ export class WriteChecker {
     const rank = this.rank.get(kind) ?? 0;
     if (rank > 0 && rank < this.shadow.rankAt(address, length))
       return refused('time', 'a later step of start-up has been there');
-    const isOnce = rank > 0 && kind !== 'alternative';
-    if (isOnce && this.done.has(place)) return refused('time', 'this has been done there');
+    const done = this.done.get(place) ?? 0;
+    if (times > 0 && done >= times) return refused('time', 'this has been done there');
     const learn = takes;
     if (!states.some((state) => matches(this.matching, state, address, after, held, learn)))
       return refused('bytes', `this is nothing that may stand at a place of ${kind}`);
     if (takes) {
       this.shadow.write(address, after, rank);
-      if (isOnce) this.done.add(place);
+      if (times > 0) this.done.set(place, done + 1);
     }
     return { allowed: true, kind, step: 'whole' };
   }

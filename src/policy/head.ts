@@ -12,6 +12,7 @@ interface WrittenHead extends PolicyHead {
   readonly forms: readonly {
     readonly kind: string;
     readonly when: string;
+    readonly times: number;
     readonly length: number;
     readonly states: readonly { readonly bytes: string; readonly fields?: readonly StateField[] }[];
   }[];
@@ -22,8 +23,8 @@ export function headOf(policy: Policy): WrittenHead {
   return {
     ...{ banner, buildId, image, kept, order, variables },
     targets: targets.map(({ name, before, outside }) => ({ name, before, outside })),
-    forms: forms.map(({ kind, when, length, states }) => ({
-      ...{ kind, when, length },
+    forms: forms.map(({ kind, when, times, length, states }) => ({
+      ...{ kind, when, times, length },
       states: states.map(({ bytes, fields }) => ({
         bytes: hexBytes(bytes),
         ...(fields.length > 0 && { fields }),
@@ -77,6 +78,7 @@ const check = shaped({
     shaped({
       kind: isKind,
       when: (value) => value === 'start-up' || value === 'always',
+      times: isSize,
       length: isSize,
       states: list(shaped({ bytes: isHex, fields: isMaybe(list(isField)) })),
     }),

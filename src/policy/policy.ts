@@ -55,6 +55,8 @@ export interface PolicyState {
 export interface PolicyForm {
   readonly kind: PolicyKind;
   readonly when: When;
+  /** How often it is written at start-up; 0: any number of times. */
+  readonly times: number;
   /** Bytes of the place. */
   readonly length: number;
   readonly states: readonly PolicyState[];

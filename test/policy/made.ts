@@ -26,42 +26,48 @@ const rows: readonly PolicyForm[] = [
   {
     kind: 'return',
     when: 'start-up',
+    times: 1,
     length: 5,
     states: [state('c3cccccccc'), state('e900000000', [{ at: 1, is: 'branch', targets: 0 }])],
   },
-  { kind: 'static-branch', when: 'always', length: 2, states: [state('6690'), state('eb10')] },
+  { kind: 'static-branch', when: 'always', times: 0, length: 2, states: [state('6690'), state('eb10')] },
   {
     kind: 'static-call',
     when: 'always',
+    times: 0,
     length: 5,
     states: [state('0f1f440000'), state('e800000000', [{ at: 1, is: 'branch', targets: 1 }])],
   },
   {
     kind: 'alternative',
     when: 'start-up',
+    times: 2,
     length: 8,
     states: [state('48c7c00000008190', [{ at: 3, is: 'address', sign: 1 }]), state('0f1f840000000000')],
   },
   {
     kind: 'constant',
     when: 'start-up',
+    times: 1,
     length: 8,
     states: [state('0000000000000000', [{ at: 0, is: 'value', size: 8, variable: 0 }])],
   },
-  { kind: 'lock', when: 'always', length: 1, states: [state('f0'), state('3e')] },
+  { kind: 'lock', when: 'always', times: 0, length: 1, states: [state('f0'), state('3e')] },
   {
     kind: 'call-thunk',
     when: 'start-up',
+    times: 1,
     length: 5,
     states: [state('e800000000', [{ at: 1, is: 'nearer', by: 9 }])],
   },
   {
     kind: 'call-thunk',
     when: 'always',
+    times: 0,
     length: 9,
     states: [state('6548c13d0000000005', [{ at: 4, is: 'distance', to: 0x100, behind: 1, moves: false }])],
   },
-  { kind: 'static-branch', when: 'start-up', length: 2, states: [state('6690'), state('eb10')] },
+  { kind: 'static-branch', when: 'start-up', times: 0, length: 2, states: [state('6690'), state('eb10')] },
 ];
 
 /** A place whose bytes the loader takes the slide from. */

@@ -118,9 +118,13 @@ class Enumeration {
     const sites = ranges.flatMap((range) => range.sites);
     const direct = group.some(({ isDirectCall }) => isDirectCall);
     const [some, other] = this.operations.some as [number, number];
-    const operations =
-      direct && this.operations.nothing !== undefined ? [this.operations.nothing, some] : [some];
     const slot = this.slotOf(address);
+    const { nothing } = this.operations;
+    const mayDoNothing =
+      direct &&
+      kernel.builder.target(operationTargets(kernel, slot)).addresses.includes(nothing ?? Number.NaN);
+    const operations = mayDoNothing && nothing !== undefined ? [nothing, some] : [some];
+    let most = 1;
     const found = new Map<number, PolicyState[]>();
     for (let set = 0; set < 2 ** features.length; set++) {
       this.on.clear();
@@ -136,6 +140,7 @@ class Enumeration {
                 ...world,
               });
             const written = run({});
+            most = Math.max(most, written.length);
             const slid = this.isMoved(ranges) ? run({ slide: someSlide }) : written;
             const elsewhere = this.inner.leadsOutside(sites, mode) ? run({ outside: 1 }) : written;
             const called = direct && operation === some ? run({ operation: other }) : written;
@@ -155,7 +160,7 @@ class Enumeration {
             }
           }
     }
-    for (const states of found.values()) kernel.builder.add(address, 'alternative', 'start-up', states);
+    for (const states of found.values()) kernel.builder.add(address, 'alternative', 'start-up', states, most);
   }
 
   /** The pointer of an operation that the call at a place goes through: call *slot(%rip). */
