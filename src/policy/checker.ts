@@ -314,9 +314,11 @@ export class WriteChecker {
     const isCode = sameBytes(made, probe.code);
     const tail = made.subarray(1);
     const leads = jumpSize === made.length && this.leadsOutside(place, readS32(made, 1));
+    // A jump is taken back before another one is made.
+    const isJumping = !sameBytes(now.subarray(1), probe.code.subarray(1));
     const isSound = isHere
       ? after[0] === int3 || isCode || (after[0] === jump && leads)
-      : now[0] === int3 && (sameBytes(tail, probe.code.subarray(1)) || leads);
+      : now[0] === int3 && (sameBytes(tail, probe.code.subarray(1)) || (leads && !isJumping));
     if (!isSound) return refused('bytes', 'this is nothing that a probe writes');
     if (takes) probe.now = made;
     return {

@@ -51,7 +51,7 @@ export function mutateWrites(
   const lines = [...recordedLines(recording.file)];
   const writes = lines.flatMap((line) => ('address' in line ? [readWrite(line)] : []));
   const known = new Set(writes.map(({ address, after }) => `${address} ${hexOf(after)}`));
-  const judge = new Judge(image, kernel);
+  const judge = new Judge(image, kernel, recording.probes);
   const text = readFileSync(recording.first);
   const start = Number(BigInt.asIntN(64, kernel.start));
   const bytesAt = (address: number, length: number) => {
@@ -113,8 +113,10 @@ class Judge {
   private readonly replacements = new Map<number, string[]>();
   private readonly functions = new Set<number>();
   private readonly end: number;
+  private readonly probes: ReadonlySet<number>;
 
-  constructor(image: Image, kernel: RecordedKernel) {
+  constructor(image: Image, kernel: RecordedKernel, probes: readonly number[]) {
+    this.probes = new Set(probes);
     this.image = image;
     this.end = Number(BigInt.asIntN(64, kernel.start)) + kernel.all;
     const at = (name: string) => image.symbols.addressOf(name);
@@ -176,6 +178,8 @@ class Judge {
     if (this.locks.has(address) && after.length === 1 && (after[0] === 0xf0 || after[0] === 0x3e))
       return true;
     const hex = hexOf(after);
+    // Xen's operations do nothing where the kernel's own do something.
+    if (this.replacements.has(address) && isNops(hex) && this.mayDoNothing(address)) return true;
     // What changes nothing is no harm.
     if (hex === hexOf(before)) return true;
     // Where no entry of an alternative fits, the NOPs of its place become longer ones.
@@ -185,6 +189,9 @@ class Judge {
     const isReplaced = (code: string) => hex.startsWith(code) && isNops(hex.slice(code.length));
     if (this.replacements.get(address)?.some(isReplaced)) return true;
     if (length === after.length) return this.isState(address, after);
+    // A probe may jump to wherever code of no image is.
+    if (this.probes.has(address - 1) && after.length === 4)
+      return this.isState(address - 1, Uint8Array.of(0xe9, ...after));
     // Behind a breakpoint, or the first byte at the end.
     const behind = this.live.get(address - 1);
     if (behind !== undefined && behind === after.length + 1) {
@@ -196,6 +203,18 @@ class Judge {
       return rest !== undefined && this.isState(address, Uint8Array.of(after[0] as number, ...rest));
     }
     return false;
+  }
+
+  /** Whether a call through pv_ops may be one of nop_func, by Xen's copy of the pointers. */
+  private mayDoNothing(address: number): boolean {
+    const { image } = this;
+    const [operations, copy, nothing] = ['pv_ops', 'xen_irq_ops', 'nop_func'].map((name) =>
+      image.symbols.addressOf(name),
+    );
+    const code = Buffer.from(image.read(address, 6));
+    if (operations === undefined || copy === undefined || code.readUInt16BE(0) !== 0xff15) return false;
+    const slot = copy + (address + 6 + code.readInt32LE(2) - operations);
+    return image.contains(slot, 8) && image.readWord(slot) === nothing;
   }
 
   /** A NOP, or a branch to where a function begins, or to what is no part of the image. */
