@@ -21,6 +21,8 @@ export interface Mutated {
 const nop5 = '0f1f440000';
 /** xor %eax, %eax with three prefixes: a call of RET0. */
 const returnsZero = '2e2e2e31c0';
+/** What a call of __WARN_trap is. */
+const warns = '67480fb93a';
 const plainReturn = 'c3cccccccc';
 /** Those of the kernel. */
 const nops = [
@@ -110,6 +112,7 @@ class Judge {
   private readonly live = new Map<number, number>();
   private readonly calls = new Set<number>();
   private readonly locks = new Set<number>();
+  private readonly returns = new Set<number>();
   private readonly replacements = new Map<number, string[]>();
   private readonly functions = new Set<number>();
   private readonly end: number;
@@ -140,6 +143,9 @@ class Judge {
     });
     table('__start_mcount_loc', '__stop_mcount_loc', 8, (view) =>
       this.live.set(Number(view.getBigInt64(0, true)), 5),
+    );
+    table('__return_sites', '__return_sites_end', 4, (view, place) =>
+      this.returns.add(relative(view, place)),
     );
     table('__smp_locks', '__smp_locks_end', 4, (view, place) => this.locks.add(relative(view, place)));
     const alternatives = at('__alt_instructions_end');
@@ -178,6 +184,8 @@ class Judge {
     if (this.locks.has(address) && after.length === 1 && (after[0] === 0xf0 || after[0] === 0x3e))
       return true;
     const hex = hexOf(after);
+    // Another processor needs no thunk.
+    if (hex === plainReturn && this.returns.has(address)) return true;
     // Xen's operations do nothing where the kernel's own do something.
     if (this.replacements.has(address) && isNops(hex) && this.mayDoNothing(address)) return true;
     // What changes nothing is no harm.
@@ -221,7 +229,7 @@ class Judge {
   private isState(address: number, bytes: Uint8Array): boolean {
     const hex = hexOf(bytes);
     if (hex === nop5 || hex === '6690') return true;
-    if (hex === returnsZero && this.calls.has(address)) return true;
+    if ((hex === returnsZero || hex === warns) && this.calls.has(address)) return true;
     // Calls at the end of functions, and trampolines, return where there is nothing to call.
     if (hex === plainReturn && this.calls.has(address) && this.image.read(address, 1)[0] === 0xe9)
       return true;
