@@ -141,6 +141,10 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       [],
     )
     .option('--scenario <file>', 'run the steps of a JSON file at the end')
+    .option('--cpu <model>', 'x86-64 kernels: all phases of start-up for a model (skylake-server,tcg)')
+    .option('--cpu-features <file>', 'the same for features of a dump (dump --cpu-features) or /proc/cpuinfo')
+    .option('--command-line <text>', 'with --cpu: mitigations= and so on, as the kernel is told')
+    .option('--slide <bytes>', 'with --cpu: how far KASLR moves the kernel', address)
     .addOption(expandLimit('packed input'))
     .option('--raw', 'also store the pointers of keys to their entries, as in memory')
     .option('--states', 'print every byte string that each place can hold')

@@ -39,8 +39,7 @@ function listed(image: Image, btf: Btf | undefined, symbol: string, cpu: CpuFact
   const entry = btf?.structSize('x86_cpu_id');
   const data = btf?.member('x86_cpu_id', 'driver_data')?.offset;
   if (start === undefined || entry === undefined || data === undefined) return undefined;
-  if (size === 0 || size > longestTable || image.fileOffset(start, size) === undefined)
-    return undefined;
+  if (size === 0 || size > longestTable || image.fileOffset(start, size) === undefined) return undefined;
   const bytes = image.read(start, size);
   const view = new DataView(bytes.buffer, bytes.byteOffset, size);
   const stepping = 1 << cpu.stepping;
