@@ -102,11 +102,25 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .option('--table <name>', 'only this table: jump, call, lock or its section name')
     .option('--key <pattern>', 'only entries of keys that match (* and ?)')
     .option('--disassemble', 'show instructions as capstone decodes them')
+    .option('--cpu-features <dump>', 'instead: what the memory of a kernel tells of its processor, for boot')
+    .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
+    .addOption(
+      new Option('--physical [address@byte]', 'raw dump of physical memory (repeatable: parts)')
+        .argParser(physicalPart)
+        .conflicts('base'),
+    )
     .addOption(expandLimit('a compressed file'))
     .addOption(debugDirectory())
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  textpoke dump vmlinux --table jump --key "sched_*"')
-    .action(async (files: string[], args: DumpArguments) => finish(await runDump(files, args)));
+    .action(async (files: string[], { physical, ...args }: DumpArguments) =>
+      finish(
+        await runDump(files, {
+          ...args,
+          ...(physical !== undefined && { physical: partsOfRaw(physical) }),
+        }),
+      ),
+    );
 
   const steps: BootStep[] = [];
   const step = (made: BootStep) => {
