@@ -99,7 +99,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .command('dump')
     .description('show the tables of objects, archives and linked images')
     .argument('<file...>')
-    .option('--table <name>', 'only this table: jump, call, lock or its section name')
+    .option('--table <name>', 'only this table: jump, call, lock, return and so on, or its section name')
     .option('--key <pattern>', 'only entries of keys that match (* and ?)')
     .option('--disassemble', 'show instructions as capstone decodes them')
     .option('--cpu-features <dump>', 'instead: what the memory of a kernel tells of its processor, for boot')
@@ -247,6 +247,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .description('compare the sites of two builds by function and order; status 1 if one is gone')
     .argument('<old-file>', 'object, archive or image')
     .argument('<new-file>')
+    .option('--table <name>', 'only this table, as dump takes it')
     .addOption(expandLimit('a compressed file'))
     .addOption(debugDirectory())
     .addOption(
