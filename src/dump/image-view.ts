@@ -49,7 +49,7 @@ export class ImageView implements TableView<number> {
     }
     const rawOf = ({ address, fields }: ImageEntry, index: number): RawEntry<number> => {
       const discarded = layout.fields.every(
-        ({ offset, plain }, i) => fields[i] === (plain ? 0 : address + offset),
+        ({ offset, plain, absolute }, i) => fields[i] === (plain || absolute ? 0 : address + offset),
       );
       const inexact = layout.fields.find((_, i) => !Number.isSafeInteger(fields[i]));
       return {

@@ -242,17 +242,23 @@ const rows = {
     'sealed function',
     'sealed functions',
   ),
-  constants: placesKind(
-    'constants',
-    {
-      ...placesTable('runtime constants', 'site', ['', '']),
-      bounds: [],
-      matches: /^runtime_(ptr|shift|mask)_/,
-    },
-    ['constant', 'constants'],
-    'run-time constant',
-    'run-time constants',
-  ),
+  constants: {
+    ...placesKind(
+      'constants',
+      {
+        ...placesTable('runtime constants', 'site', ['', '']),
+        bounds: [],
+        matches: /^runtime_(ptr|shift|mask)_/,
+      },
+      ['constant', 'constants'],
+      'run-time constant',
+      'run-time constants',
+    ),
+    // The place is a field of an instruction.
+    decode: ([site], reader) => ({ site: reader.code(site) }),
+    columns: siteColumns,
+    cells: ({ site }, tools) => tools.site(site),
+  } satisfies TextTableKind,
 } as const satisfies { readonly [Name in keyof TextTableEntries]: TextTableKind<TextTableEntries[Name]> };
 
 /** In the order of a kernel's start. */
