@@ -34,9 +34,17 @@ export type { SiteCounts, TableEntries } from './kinds/registry.ts';
 export type { DumpedDeadEntry, DumpedEntry, DumpedInstruction, DumpedPlace } from './kinds/shown.ts';
 export type { DumpedJumpEntry } from './kinds/static-branch/kind.ts';
 export type { DumpedCallSite } from './kinds/static-call/kind.ts';
+export type {
+  DumpedOperation,
+  DumpedReplacement,
+  DumpedSite,
+  TextTableEntries,
+} from './kinds/text-tables/rows.ts';
 export type { DumpedTrampolineKey } from './kinds/trampoline-key/kind.ts';
 export { type AnnotateResult, annotate } from './library/annotate.ts';
 export { type BootOptions, type BootResult, boot } from './library/boot.ts';
+export { type CpuFeaturesOptions, cpuFeatures } from './library/cpu-features.ts';
+export type { CpuOptions } from './library/cpu-plan.ts';
 export { type DiffFormat, type DiffOptions, type DiffResult, diff, diffFormats } from './library/diff.ts';
 export { type DumpResult, dump } from './library/dump.ts';
 export { link } from './library/link.ts';
@@ -73,6 +81,7 @@ export type { MemoryCall, MemoryDocument, MemoryKey, MemoryPlace } from './outpu
 export type { MemoryModule } from './output/memory-modules.ts';
 export type { ComparedMemoryText, MemoryText, MemoryTextKind } from './output/memory-text.ts';
 export type { FindingDocument, SuppressedDocument, VerifyDocument } from './output/verify.ts';
+export type { CpuDocument } from './text/x86-64/cpu/document.ts';
 export type { ComparedTable } from './verify/compared.ts';
 export type { LinkedKeys } from './verify/linkage-check.ts';
 export type { Need, Rule, Severity } from './verify/rules/rule.ts';
