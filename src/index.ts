@@ -39,7 +39,7 @@ export type {
   DumpedReplacement,
   DumpedSite,
   TextTableEntries,
-} from './kinds/text-tables/rows.ts';
+} from './kinds/text-tables.ts';
 export type { DumpedTrampolineKey } from './kinds/trampoline-key/kind.ts';
 export { type AnnotateResult, annotate } from './library/annotate.ts';
 export { type BootOptions, type BootResult, boot } from './library/boot.ts';

@@ -4,7 +4,7 @@ import { type DumpedFile, tablesOf } from '../dump/model.ts';
 import { isKind, type Kind, type TableKind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
 import { isDead, placeName, sourceName } from '../kinds/shown.ts';
-import { textTableKinds } from '../kinds/text-tables/rows.ts';
+import { textTableKinds } from '../kinds/text-tables.ts';
 import { stableKey, withoutPart } from './function-names.ts';
 
 export interface ComparedSite {

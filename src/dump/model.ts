@@ -2,7 +2,7 @@
 import type { TableKind } from '../kinds/kind.ts';
 import type { TableEntries } from '../kinds/registry.ts';
 import type { DumpedDeadEntry, DumpedEntry } from '../kinds/shown.ts';
-import type { TextTableEntries } from '../kinds/text-tables/rows.ts';
+import type { TextTableEntries } from '../kinds/text-tables.ts';
 
 /** Where a table lies: a section of its own, or a stretch of a larger one. */
 export interface TablePart {

@@ -17,7 +17,7 @@ import { withoutContainers } from '../kernel/plain.ts';
 import type { Fields, TableKind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
 import type { DumpedDeadEntry, DumpedEntry, DumpedPlace } from '../kinds/shown.ts';
-import { textTableKinds } from '../kinds/text-tables/rows.ts';
+import { textTableKinds } from '../kinds/text-tables.ts';
 import { ObjectCode } from '../object/object-code.ts';
 import { ViewReader } from './entry-reader.ts';
 import { ImageView } from './image-view.ts';

@@ -4,7 +4,7 @@ import type { ComparedFile } from '../diff/files.ts';
 import { type ComparedSite, describeSite } from '../diff/sites.ts';
 import { printable } from '../errors.ts';
 import { kinds } from '../kinds/registry.ts';
-import { textTableKinds } from '../kinds/text-tables/rows.ts';
+import { textTableKinds } from '../kinds/text-tables.ts';
 import { count } from './count.ts';
 import { coloursOf, textOf } from './text.ts';
 

@@ -21,7 +21,7 @@ import {
   siteColumns,
   sourceName,
 } from '../kinds/shown.ts';
-import { textTableKinds } from '../kinds/text-tables/rows.ts';
+import { textTableKinds } from '../kinds/text-tables.ts';
 import { inPieces } from './pieces.ts';
 import { type Colours, coloursOf, jsonText, lineOf, textOf } from './text.ts';
 

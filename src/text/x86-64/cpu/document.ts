@@ -7,7 +7,6 @@ import type { Image } from '../../../image/image.ts';
 import { kernelBanner } from '../../../image/kernel.ts';
 import { programOf } from '../../../kinds/registry.ts';
 import { staticBranch } from '../../../kinds/static-branch/kind.ts';
-import { type CallValue, readCallValue, sameValue } from '../../../kinds/static-call/values.ts';
 import { MemoryImage } from '../../../memory/image.ts';
 import type { RunningKernel } from '../../../memory/kernel/kernel.ts';
 import type { GivenX86 } from '../given.ts';
@@ -26,7 +25,7 @@ export interface CpuDocument {
   readonly thunkPages: readonly string[];
   /** Static keys that are otherwise than in the file, by their addresses as linked: whether they are enabled. */
   readonly keys: Readonly<Record<string, boolean>>;
-  /** Static calls that are otherwise than in the file: `NULL`, `RET0` or the address of a function as linked. */
+  /** Static calls that are otherwise than in the file: `NULL` or the address of a function as linked. */
   readonly calls: Readonly<Record<string, string>>;
 }
 
@@ -54,7 +53,7 @@ export function cpuDocument(image: Image, running: RunningKernel): CpuDocument {
 
 /** Keys in init data are gone, and of no use to anybody. */
 function keysAndCalls(image: Image, memory: MemoryImage): Pick<CpuDocument, 'keys' | 'calls'> {
-  const [before, now] = [programOf(image), programOf(memory, { tables: image })];
+  const before = programOf(image);
   const isThere = (key: number) => memory.has(key, 8) && !isFreedData(image, key);
   const keys: Record<string, boolean> = {};
   for (const { key } of before.sites.of(staticBranch)) {
@@ -65,8 +64,8 @@ function keysAndCalls(image: Image, memory: MemoryImage): Pick<CpuDocument, 'key
   const calls: Record<string, string> = {};
   for (const { key, name } of before.calls.values()) {
     if (!isThere(key)) continue;
-    const value = readCallValue(now, key);
-    if (!sameValue(readCallValue(before, key), value)) calls[name] = textOf(value);
+    const [was, is] = [functionOf(image, key), functionOf(memory, key)];
+    if (was !== is) calls[name] = is === 0 ? 'NULL' : hex(is);
   }
   return { keys, calls };
 }
@@ -76,10 +75,10 @@ function isFreedData(image: Image, key: number): boolean {
   return start !== undefined && end !== undefined && key >= start && key < end;
 }
 
-function textOf(value: CallValue): string {
-  if (value.kind === 'null') return 'NULL';
-  if (value.kind === 'return 0') return 'RET0';
-  return value.kind === 'function' ? hex(value.address) : value.name;
+/** What the key of a call leads to, as linked; 0 for NULL. */
+function functionOf(image: Image, key: number): number {
+  const pointer = image.readPointer(key);
+  return pointer.kind === 'address' ? (pointer.address as number) : 0;
 }
 
 /** More words, variables, pages, keys and calls than any kernel has. */
@@ -136,8 +135,8 @@ export function parseCpuDocument(path: string, text: string, image: Image, slide
       thunkPages: pages.map((page) => (parseAddress(page) ?? 0) + slide),
     },
     keys: entries('keys', 'true or false', (of) => (typeof of === 'boolean' ? of : undefined)),
-    calls: entries('calls', 'NULL, RET0 or an address', (of) =>
-      typeof of === 'string' && /^(NULL|RET0|0x[0-9a-f]{1,16})$/.test(of) ? of : undefined,
+    calls: entries('calls', 'NULL or an address', (of) =>
+      typeof of === 'string' && /^(NULL|0x[0-9a-f]{1,16})$/.test(of) ? of : undefined,
     ),
   };
 }

@@ -1,11 +1,11 @@
 // Tables of an x86-64 kernel's other patching of its text, which textpoke reads and never writes: dump shows one that is
 // named, and diff compares it. What a kernel makes of their places is replayed by text/.
-import { code, type TableRow } from '../../bytes/table.ts';
-import { SHF_ALLOC } from '../../elf/constants.ts';
-import { readAlternatives } from '../../image/alternatives.ts';
-import type { Image } from '../../image/image.ts';
-import type { TableKind } from '../kind.ts';
-import { placesTable } from '../places-table.ts';
+import { code, type TableRow } from '../bytes/table.ts';
+import { SHF_ALLOC } from '../elf/constants.ts';
+import { readAlternatives } from '../image/alternatives.ts';
+import type { Image } from '../image/image.ts';
+import type { TableKind } from './kind.ts';
+import { placesTable } from './places-table.ts';
 import {
   type DumpedEntry,
   type DumpedInstruction,
@@ -13,7 +13,7 @@ import {
   instructionColumns,
   placeName,
   siteColumns,
-} from '../shown.ts';
+} from './shown.ts';
 
 /** An entry that names one place in code. */
 export interface DumpedSite extends DumpedEntry {
