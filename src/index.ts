@@ -14,6 +14,7 @@ export { parseScenario } from './boot/scenario.ts';
 export type { BootStep, KeyOperation, Operation } from './boot/steps.ts';
 export type { UpFill } from './demand/patch.ts';
 export { profileNames } from './demand/profiles.ts';
+export type { AllEntries } from './dump/model.ts';
 export type { DumpOptions } from './dump/passes.ts';
 export type { DebugDirectories } from './dwarf/debug-files.ts';
 export type { SourceLine } from './dwarf/source-lines.ts';

@@ -6,14 +6,13 @@ import { runningKernel } from '../memory/kernel/kernel.ts';
 import { locateImage } from '../memory/locate.ts';
 import { openSnapshot } from '../memory/open.ts';
 import { type CpuDocument, cpuDocument } from '../text/x86-64/cpu/document.ts';
-import { type ExpandOptions, withImage } from './image.ts';
+import { withImage } from './image.ts';
 import { addressOf } from './numbers.ts';
 import { rawLayoutOf, type VerifyMemoryOptions } from './verify-memory.ts';
 
 /** Where a raw dump lies. */
 export interface CpuFeaturesOptions
-  extends ExpandOptions,
-    Pick<VerifyMemoryOptions, 'base' | 'physical' | 'slide'> {}
+  extends Pick<VerifyMemoryOptions, 'base' | 'physical' | 'slide' | 'expandLimit'> {}
 
 /**
  * The state of an x86-64 kernel that decides about its text, which `boot` takes as `cpuFeatures`. Errors: those of

@@ -61,7 +61,7 @@ const schemas = new Map<string, Schema>(
 );
 
 /** What people write; the others are what commands print. */
-const inputs = ['config', 'scenario'];
+const inputs = ['config', 'cpu', 'scenario'];
 const outputs = [...schemas.keys()].filter((name) => !inputs.includes(name));
 
 const validators = new Map<string, ValidateFunction>();
