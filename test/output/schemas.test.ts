@@ -19,6 +19,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { readElf } from '../../src/elf/read.ts';
 import type { Image } from '../../src/image/image.ts';
 import { tableKinds } from '../../src/kinds/registry.ts';
+import { textTableKinds } from '../../src/kinds/text-tables.ts';
 import { linkObjects } from '../../src/link/link.ts';
 import { main } from '../../src/main.ts';
 import { locateImage } from '../../src/memory/locate.ts';
@@ -629,7 +630,7 @@ test('each form that the sources name has its schema, and each schema its form',
 
 test("the schema of dump has textpoke's tables, in their order", () => {
   const { tables, tableName } = schemas.get('dump')!.$defs;
-  const ids = tableKinds.map(({ id }) => id);
+  const ids = [...tableKinds, ...textTableKinds].map(({ id }) => id);
   assert.deepEqual(Object.keys(tables!.properties!), ids);
   assert.deepEqual(tableName!.enum, ids);
 });
