@@ -1,8 +1,8 @@
 // .altinstructions of arm64: struct alt_instr of 12 bytes (arch/arm64/include/asm/alternative.h).
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
-import { tableRange } from '../tables.ts';
-import { findAlternatives } from './found-tables.ts';
+import { type TableRange, tableRange } from '../tables.ts';
+import { longestTable } from './found-tables.ts';
 import { size } from './words.ts';
 
 /** An entry of `.altinstructions`: struct alt_instr, 12 bytes. */
@@ -24,7 +24,7 @@ const callbackBit = 1 << 15;
 export function readAlternatives(image: Image): readonly Alternative[] | undefined {
   const range =
     tableRange(image, '.altinstructions', '__alt_instructions', '__alt_instructions_end') ??
-    findAlternatives(image);
+    findTable(image);
   if (!range) return undefined;
   const { start, size: bytes } = range;
   const malformed = (what: string) =>
@@ -59,4 +59,20 @@ export function entryAt(view: DataView, at: number, start: number): Alternative 
     cap: isCallback && !isMarked ? undefined : kind & ~callbackBit,
     isCallback,
   };
+}
+
+/** Entries lie far from code. */
+const nearest = 4096;
+
+/** The table of a kernel whose symbols do not tell of it. */
+function findTable(image: Image): TableRange | undefined {
+  return longestTable(image, entrySize, 4, (view, at, start) => {
+    const entry = entryAt(view, at, start);
+    if (!entry || entry.length === 0) return false;
+    const { address, replacement, length } = entry;
+    const isFar = Math.abs(address - (start + at)) > nearest && Math.abs(replacement - (start + at)) > nearest;
+    const isThere = (from: number) =>
+      from % size === 0 && (image.codeAt(from) !== undefined || image.contains(from, length));
+    return isFar && isThere(address) && isThere(replacement);
+  });
 }

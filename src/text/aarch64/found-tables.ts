@@ -1,15 +1,72 @@
-// Tables of a kernel whose kallsyms has functions alone (CONFIG_KALLSYMS_ALL is not set): found by what their entries are.
+// Tables of a kernel whose kallsyms has functions alone (CONFIG_KALLSYMS_ALL is not set): found by what their entries are. Of
+// the stretches that read like such a table one must be much longer than all others.
 import type { Image } from '../../image/image.ts';
 import type { TableRange } from '../tables.ts';
+import { nop, size } from './words.ts';
 
-export function findAlternatives(_image: Image): TableRange | undefined {
-  return undefined;
+/** A stretch that is shorter may be anything. */
+const fewest = 64;
+/** How much longer the table has to be than anything else that reads like it. */
+const times = 4;
+
+type IsEntry = (view: DataView, at: number, start: number) => boolean;
+
+/** The longest stretch of entries of so many bytes in the data of an image, each `step` bytes from its neighbour. */
+export function longestTable(
+  image: Image,
+  entrySize: number,
+  step: 4 | 8,
+  isEntry: IsEntry,
+): TableRange | undefined {
+  let best = { start: 0, count: 0 };
+  let second = 0;
+  for (const { view, start } of dataViews(image)) {
+    for (let at = 0; at + entrySize <= view.byteLength; ) {
+      let count = 0;
+      while (at + (count + 1) * entrySize <= view.byteLength && isEntry(view, at + count * entrySize, start))
+        count++;
+      if (count > best.count) {
+        second = best.count;
+        best = { start: start + at, count };
+      } else second = Math.max(second, count);
+      at += count > 0 ? count * entrySize : step;
+    }
+  }
+  if (best.count < fewest || second * times > best.count) return undefined;
+  return { start: best.start, size: best.count * entrySize };
 }
 
-export function findRelocations(_image: Image): TableRange | undefined {
-  return undefined;
+/** The sections of an image that have bytes in the file and no code. */
+export function dataViews(image: Image): { readonly view: DataView; readonly start: number }[] {
+  return image.file.sections.flatMap(({ addr, size: bytes, flags }) => {
+    const isData = (flags & 2) !== 0 && (flags & 4) === 0 && bytes > 0;
+    if (!isData || image.fileOffset(addr, bytes) === undefined) return [];
+    const read = image.read(addr, bytes);
+    return [{ view: new DataView(read.buffer, read.byteOffset, read.length), start: addr }];
+  });
 }
 
-export function findMcount(_image: Image): Float64Array | undefined {
-  return undefined;
+/** A pointer as textpoke holds addresses. */
+export const pointerAt = (view: DataView, at: number): number =>
+  view.getInt32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
+
+const relative = 0x403; // R_AARCH64_RELATIVE
+const recordSize = 24;
+
+/** Records of relocations, whose places lie in the image. */
+export function findRelocations(image: Image): TableRange | undefined {
+  return longestTable(image, recordSize, 8, (view, at) => {
+    if (view.getUint32(at + 8, true) !== relative || view.getUint32(at + 12, true) !== 0) return false;
+    return image.contains(pointerAt(view, at), 8);
+  });
+}
+
+/** Pointers to two NOPs of code. */
+export function findMcount(image: Image): TableRange | undefined {
+  return longestTable(image, 8, 8, (view, at) => {
+    if (view.getInt32(at + 4, true) >= 0) return false;
+    const place = pointerAt(view, at);
+    if (place % size !== 0 || !image.codeAt(place) || !image.contains(place, 2 * size)) return false;
+    return image.readS32(place) >>> 0 === nop && image.readS32(place + size) >>> 0 === nop;
+  });
 }

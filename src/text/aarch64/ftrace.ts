@@ -7,7 +7,7 @@ import { isFreed, kernelBanner } from '../../image/kernel.ts';
 import { type FtraceTables, recordFlags } from '../../memory/kernel/ftrace.ts';
 import type { KernelVariables } from '../../memory/kernel/variables.ts';
 import type { ExpectedText, Texts } from '../expected.ts';
-import { mcountSites } from '../mcount.ts';
+import { mcountSites, sitesAt } from '../mcount.ts';
 import { brokenList, type PassNote, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
 import { findMcount } from './found-tables.ts';
 import { branchDistance, branchWord, keepReturn, nop, size, wordAt, writeWord } from './words.ts';
@@ -42,7 +42,7 @@ export function tracedPlaces(image: Image): TracedPlaces | undefined {
 }
 
 function readPlaces(image: Image): TracedPlaces | undefined {
-  const sites = mcountSites(image) ?? findMcount(image);
+  const sites = mcountSites(image) ?? foundSites(image);
   if (!sites || sites.length === 0) return undefined;
   const form = formOf(image, sites);
   if (form === 'mcount') return { form, places: sites };
@@ -52,6 +52,11 @@ function readPlaces(image: Image): TracedPlaces | undefined {
     return isBti(readWord(image, start)) ? start + 2 * size : start + size;
   });
   return { form, places };
+}
+
+function foundSites(image: Image): Float64Array | undefined {
+  const range = findMcount(image);
+  return range && sitesAt(image, range.start, range.size);
 }
 
 /** Enough places tell which form all have. */
