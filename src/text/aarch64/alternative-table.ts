@@ -23,8 +23,7 @@ const callbackBit = 1 << 15;
 /** The entries of an image in the order of its table; undefined without one. Error `table-malformed`. */
 export function readAlternatives(image: Image): readonly Alternative[] | undefined {
   const range =
-    tableRange(image, '.altinstructions', '__alt_instructions', '__alt_instructions_end') ??
-    findTable(image);
+    tableRange(image, '.altinstructions', '__alt_instructions', '__alt_instructions_end') ?? findTable(image);
   if (!range) return undefined;
   const { start, size: bytes } = range;
   const malformed = (what: string) =>
@@ -70,7 +69,8 @@ function findTable(image: Image): TableRange | undefined {
     const entry = entryAt(view, at, start);
     if (!entry || entry.length === 0) return false;
     const { address, replacement, length } = entry;
-    const isFar = Math.abs(address - (start + at)) > nearest && Math.abs(replacement - (start + at)) > nearest;
+    const isFar =
+      Math.abs(address - (start + at)) > nearest && Math.abs(replacement - (start + at)) > nearest;
     const isThere = (from: number) =>
       from % size === 0 && (image.codeAt(from) !== undefined || image.contains(from, length));
     return isFar && isThere(address) && isThere(replacement);

@@ -2,6 +2,7 @@
 // version. The kernel's own table of them says which number is which: `struct arm64_cpu_capabilities` has a description.
 import type { Image } from '../../image/image.ts';
 import type { Btf } from '../../kernel/btf.ts';
+import { dataViews, pointerAt } from './found-tables.ts';
 
 /** Descriptions that have been the same from 5.10 to 7.3. */
 const descriptions = {
@@ -18,41 +19,29 @@ export const mostCaps = 1 << 15;
 export function capNumber(image: Image, btf: Btf | undefined, name: CapName): number | undefined {
   const desc = btf?.member('arm64_cpu_capabilities', 'desc')?.offset;
   const number = btf?.member('arm64_cpu_capabilities', 'capability')?.offset;
-  if (desc === undefined || number === undefined) return undefined;
+  const matches = btf?.member('arm64_cpu_capabilities', 'matches')?.offset;
+  if (desc === undefined || number === undefined || matches === undefined) return undefined;
   const text = Buffer.from(`\0${descriptions[name]}\0`, 'latin1');
+  const views = dataViews(image);
+  const buffers = views.map(({ view }) => Buffer.from(view.buffer, view.byteOffset, view.byteLength));
   const strings: number[] = [];
-  for (const { address, bytes } of dataOf(image))
+  for (const [i, bytes] of buffers.entries())
     for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1))
-      strings.push(address + at + 1);
+      strings.push((views[i]?.start as number) + at + 1);
   const found = new Set<number>();
+  const word = Buffer.alloc(8);
   for (const string of strings) {
-    const word = Buffer.alloc(8);
     word.writeBigInt64LE(BigInt(string));
-    for (const { address, bytes } of dataOf(image))
+    for (const [i, bytes] of buffers.entries())
       for (let at = bytes.indexOf(word); at >= 0; at = bytes.indexOf(word, at + 1)) {
-        const entry = address + at - desc;
-        if (entry % 8 === 0 && image.contains(entry + number, 2)) {
-          const low = image.read(entry + number, 2);
-          found.add((low[0] as number) | ((low[1] as number) << 8));
-        }
+        const entry = at - desc;
+        const { view } = views[i] as (typeof views)[number];
+        // Other tables have the same names (overrides of registers); of a capability a function says who has it.
+        const isEntry = entry >= 0 && entry + matches + 8 <= view.byteLength;
+        if (isEntry && image.codeAt(pointerAt(view, entry + matches)))
+          found.add(view.getUint16(entry + number, true));
       }
   }
   const [only] = found;
   return found.size === 1 && only !== undefined && only < mostCaps ? only : undefined;
-}
-
-const data = new WeakMap<Image, readonly { readonly address: number; readonly bytes: Buffer }[]>();
-
-/** The sections that have no code. */
-function dataOf(image: Image): readonly { readonly address: number; readonly bytes: Buffer }[] {
-  const known = data.get(image);
-  if (known) return known;
-  const made = image.file.sections.flatMap(({ addr, size, flags }) => {
-    const isData = (flags & 2) !== 0 && (flags & 4) === 0 && size > 0;
-    if (!isData || image.fileOffset(addr, size) === undefined) return [];
-    const bytes = image.read(addr, size);
-    return [{ address: addr, bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length) }];
-  });
-  data.set(image, made);
-  return made;
 }

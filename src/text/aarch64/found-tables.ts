@@ -70,3 +70,13 @@ export function findMcount(image: Image): TableRange | undefined {
     return image.readS32(place) >>> 0 === nop && image.readS32(place + size) >>> 0 === nop;
   });
 }
+
+/** Distances of 32 bits to pointers into the image (.hyp.reloc). */
+export function findHypRelocations(image: Image): TableRange | undefined {
+  return longestTable(image, 4, 4, (view, at, start) => {
+    const place = start + at + view.getInt32(at, true);
+    if (place % 8 !== 0 || !image.contains(place, 8)) return false;
+    const high = image.readS32(place + 4);
+    return high < 0 && image.contains(high * 2 ** 32 + (image.readS32(place) >>> 0));
+  });
+}

@@ -2,6 +2,7 @@
 // its code too (arch/arm64/kvm/va_layout.c, kvm_apply_hyp_relocations, since 5.12), unless the kernel is the hypervisor itself.
 import { kernelOf, type PassNote, type PassResult, type TextPass } from '../pass.ts';
 import { tableRange } from '../tables.ts';
+import { findHypRelocations } from './found-tables.ts';
 import type { Arm64State } from './state.ts';
 
 const wordSize = 8;
@@ -12,7 +13,8 @@ export const hypRelocation: TextPass<Arm64State> = {
   run(subject): PassResult | undefined {
     const { image, texts, state } = subject;
     if (kernelOf(subject) !== image) return undefined;
-    const range = tableRange(image, '.hyp.reloc', '__hyp_reloc_begin', '__hyp_reloc_end');
+    const range =
+      tableRange(image, '.hyp.reloc', '__hyp_reloc_begin', '__hyp_reloc_end') ?? findHypRelocations(image);
     if (!range || range.size % 4 !== 0 || image.fileOffset(range.start, range.size) === undefined)
       return undefined;
     const notes: PassNote[] = [];

@@ -8,12 +8,22 @@ import { KernelVariables } from '../../memory/kernel/variables.ts';
 import type { TextPass } from '../pass.ts';
 import { ftraceHooks } from './ftrace.ts';
 import { kprobes } from './kprobes.ts';
+import { variableFinder } from './variables.ts';
+
+/** Variables that no symbol names are found in the code. */
+class FoundVariables extends KernelVariables {
+  private readonly find = variableFinder(this.image, this.slide);
+
+  override at(name: string): number | undefined {
+    return this.find(name);
+  }
+}
 
 /** The passes behind start-up; undefined for a kernel without BTF, whose structures are not known. Error `memory-malformed`. */
 export function livePasses(image: Image, running: RunningKernel): readonly TextPass<unknown>[] | undefined {
   const { place, reader, btf, list } = running;
   if (!btf || !place.kernelMemory) return undefined;
-  const kernel = new KernelVariables(image, place.slide, reader, btf);
+  const kernel = new FoundVariables(image, place.slide, reader, btf);
   const modules = list?.modules ?? [];
   const { bpf } = readGenerated(
     kernel,

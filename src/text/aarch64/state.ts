@@ -30,7 +30,7 @@ export interface Arm64State {
 /** Reads the state of a kernel that runs from an image. Errors: `memory-malformed`, `table-malformed`. */
 export function readArm64State(image: Image, running: RunningKernel): Arm64State {
   const { reader, btf } = running;
-  const at = variableFinder(image, running);
+  const at = variableFinder(image, running.place.slide);
   const entries = readAlternatives(image) ?? [];
   const most = entries.reduce((highest, { cap = 0 }) => Math.max(highest, cap), 0) + 1;
   const notes: PassNote[] = [];

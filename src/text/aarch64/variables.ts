@@ -1,20 +1,23 @@
-// Where an arm64 kernel's variables run, by their names: symbols tell, or the list of what is exported to modules, which kernels
-// have whose kallsyms has functions alone.
+// Where an arm64 kernel's variables run, by their names: symbols tell; of kernels whose kallsyms has functions alone, the list
+// of what is exported to modules, or the code of the function that asks for the variable.
 import type { Image } from '../../image/image.ts';
-import type { RunningKernel } from '../../memory/kernel/kernel.ts';
+import { accessesOf } from './code-reads.ts';
 import { dataViews } from './found-tables.ts';
 
 /** Gives where a variable runs; undefined for one that nothing names. */
-export function variableFinder(
-  image: Image,
-  { place }: Pick<RunningKernel, 'place'>,
-): (name: string) => number | undefined {
+export function variableFinder(image: Image, slide: number): (name: string) => number | undefined {
   const known = new Map<string, number | undefined>();
-  const find = (name: string) => image.symbols.addressOf(name) ?? exportedAs(image, name);
+  // What is not named where all variables are is not there.
+  const isNamed = image.symbols.addressOf('modules') !== undefined;
+  const find = (name: string) => image.symbols.addressOf(name) ?? (isNamed ? undefined : search(name));
+  const search = (name: string) =>
+    readBy(image, name) ??
+    (name === 'arm64_ftr_reg_ctrel0' ? registerNamed(image, 'SYS_CTR_EL0') : undefined) ??
+    exportedAs(image, name);
   return (name) => {
     if (!known.has(name)) known.set(name, find(name));
     const address = known.get(name);
-    return address === undefined ? undefined : address + place.slide;
+    return address === undefined ? undefined : address + slide;
   };
 }
 
@@ -40,6 +43,70 @@ function exportedAs(image: Image, name: string): number | undefined {
         }
     }
   }
+  const [only] = found;
+  return found.size === 1 ? only : undefined;
+}
+
+/** The function that reads a variable, or writes it; which of the places that it so treats that is. */
+interface Row {
+  readonly by: string;
+  readonly bytes: 1 | 4 | 8;
+  readonly isStore?: true;
+  readonly index: number;
+  /** Places of that size. Code that has more or fewer of them is not the code that was looked at. */
+  readonly of: number;
+}
+
+/**
+ * As gcc 12 compiles 6.1 (arch/arm64/kernel/proton-pack.c, arch/arm64/kvm/va_layout.c, drivers/firmware/smccc/smccc.c,
+ * kernel/cpu.c, kernel/trace/ftrace.c, kernel/kprobes.c).
+ */
+const rows: Readonly<Record<string, Row>> = {
+  cpu_mitigations: { by: 'cpu_mitigations_off', bytes: 4, index: 0, of: 1 },
+  __spectre_v4_policy: { by: 'spectre_v4_patch_fw_mitigation_enable', bytes: 4, index: 0, of: 1 },
+  smccc_version: { by: 'arm_smccc_1_1_get_conduit', bytes: 4, index: 0, of: 2 },
+  smccc_conduit: { by: 'arm_smccc_1_1_get_conduit', bytes: 4, index: 1, of: 2 },
+  system_bhb_mitigations: { by: 'spectre_bhb_patch_loop_mitigation_enable', bytes: 8, index: 0, of: 1 },
+  max_bhb_k: { by: 'spectre_bhb_patch_loop_iter', bytes: 1, index: 0, of: 1 },
+  tag_lsb: { by: 'kvm_update_va_mask', bytes: 1, index: 0, of: 1 },
+  tag_val: { by: 'kvm_update_va_mask', bytes: 8, index: 0, of: 3 },
+  va_mask: { by: 'kvm_update_va_mask', bytes: 8, index: 2, of: 3 },
+  ftrace_pages_start: { by: 'ftrace_location_range', bytes: 8, index: 0, of: 1 },
+  ftrace_ops_list: { by: 'is_ftrace_trampoline', bytes: 8, index: 0, of: 1 },
+  ftrace_trace_function: { by: 'ftrace_kill', bytes: 8, isStore: true, index: 0, of: 1 },
+  kprobe_table: { by: 'get_kprobe', bytes: 8, index: 0, of: 1 },
+  kprobes_all_disarmed: { by: 'read_enabled_file_bool', bytes: 1, index: 0, of: 1 },
+};
+
+function readBy(image: Image, name: string): number | undefined {
+  const row = rows[name];
+  const at = row && image.symbols.addressOf(row.by);
+  if (!row || at === undefined) return undefined;
+  const { bytes: wanted, isStore: isWritten = false, index, of } = row;
+  const places = new Set<number>();
+  for (const { address, bytes, isStore } of accessesOf(image, at))
+    if (bytes === wanted && isStore === isWritten) places.add(address);
+  return places.size === of ? [...places][index] : undefined;
+}
+
+/**
+ * `struct arm64_ftr_reg` begins with the name of its register, and four words follow that are zeros in the file
+ * (arch/arm64/include/asm/cpufeature.h). Other tables have the same names.
+ */
+function registerNamed(image: Image, name: string): number | undefined {
+  const text = Buffer.from(`\0${name}\0`, 'latin1');
+  const views = dataViews(image);
+  const found = new Set<number>();
+  const word = Buffer.alloc(8);
+  const buffers = views.map(({ view }) => Buffer.from(view.buffer, view.byteOffset, view.byteLength));
+  for (const [i, bytes] of buffers.entries())
+    for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) {
+      word.writeBigInt64LE(BigInt((views[i]?.start as number) + at + 1));
+      for (const [j, other] of buffers.entries())
+        for (let entry = other.indexOf(word); entry >= 0; entry = other.indexOf(word, entry + 1))
+          if (other.length >= entry + 40 && other.subarray(entry + 8, entry + 40).every((byte) => byte === 0))
+            found.add((views[j]?.start as number) + entry);
+    }
   const [only] = found;
   return found.size === 1 ? only : undefined;
 }
