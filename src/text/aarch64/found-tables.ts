@@ -71,12 +71,20 @@ export function findMcount(image: Image): TableRange | undefined {
   });
 }
 
-/** Distances of 32 bits to pointers into the image (.hyp.reloc). */
-export function findHypRelocations(image: Image): TableRange | undefined {
-  return longestTable(image, 4, 4, (view, at, start) => {
-    const place = start + at + view.getInt32(at, true);
-    if (place % 8 !== 0 || !image.contains(place, 8)) return false;
-    const high = image.readS32(place + 4);
-    return high < 0 && image.contains(high * 2 ** 32 + (image.readS32(place) >>> 0));
-  });
+/**
+ * Literals in the hypervisor's code that entries of .hyp.reloc name (distances of 32 bits): no instructions read like a pointer
+ * into the image.
+ */
+export function findHypLiterals(image: Image): number[] {
+  const [first, last] = ['__hyp_idmap_text_start', '__hyp_text_end'].map((name) => image.symbols.addressOf(name));
+  const found = new Set<number>();
+  if (first === undefined || last === undefined) return [];
+  for (const { view, start } of dataViews(image))
+    for (let at = 0; at + 4 <= view.byteLength; at += 4) {
+      const place = start + at + view.getInt32(at, true);
+      if (place < first || place + 8 > last || place % 8 !== 0 || !image.contains(place, 8)) continue;
+      const high = image.readS32(place + 4);
+      if (high < 0 && image.contains(high * 2 ** 32 + (image.readS32(place) >>> 0))) found.add(place);
+    }
+  return [...found];
 }
