@@ -1,11 +1,15 @@
 // Static branches as a pass over the text of a machine on which a site has one form for each state of its key: what it must
 // hold is asked of the kind (kinds/static-branch), with keys from memory and code as it must be.
+import { sameBytes } from '../bytes/integer.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { programOf } from '../kinds/registry.ts';
 import { staticBranch } from '../kinds/static-branch/kind.ts';
 import type { PassNote, PassResult, TextPass } from './pass.ts';
 import type { ReplayImage } from './replay-image.ts';
+
+const twoNops =
+  'a branch that was on and is off has the NOP that the kernel writes, and one that never was has that of the compiler';
 
 /** `replay`: code as it must be, data of the memory. */
 export function staticBranches(image: Image, replay: ReplayImage): TextPass<unknown> {
@@ -29,8 +33,17 @@ export function staticBranches(image: Image, replay: ReplayImage): TextPass<unkn
             notes.push({ severity: 'wrong', address, message: demand.unpatchable, input });
             continue;
           }
-          const [bytes] = demand.right;
-          texts.holding(address, bytes.length)?.write(address, bytes, 'static-branch');
+          const { right } = demand;
+          const [written] = right;
+          const text = texts.holding(address, written.length);
+          if (!text) continue;
+          const before = text.at(address, written.length);
+          // What is right already was not written to, unless it was something else in between.
+          const bytes = right.find((one) => sameBytes(one, before)) ?? written;
+          for (const other of right)
+            if (other !== bytes)
+              text.accept({ address, bytes: other.slice(), kind: 'static-branch', why: twoNops });
+          text.write(address, bytes, 'static-branch');
         } catch (error) {
           if (!(error instanceof TextpokeError) || error.code === 'defect') throw error;
           notes.push({ severity: 'left', address, message: error.message, input });

@@ -1,8 +1,8 @@
 // .altinstructions of arm64: struct alt_instr of 12 bytes (arch/arm64/include/asm/alternative.h).
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
+import { longestTable } from '../longest-table.ts';
 import { type TableRange, tableRange } from '../tables.ts';
-import { longestTable } from './found-tables.ts';
 import { size } from './words.ts';
 
 /** An entry of `.altinstructions`: struct alt_instr, 12 bytes. */

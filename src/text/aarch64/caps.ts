@@ -2,7 +2,8 @@
 // version. The kernel's own table of them says which number is which: `struct arm64_cpu_capabilities` has a description.
 import type { Image } from '../../image/image.ts';
 import type { Btf } from '../../kernel/btf.ts';
-import { dataViews, pointerAt } from './found-tables.ts';
+import { dataViews } from '../longest-table.ts';
+import { pointerAt } from './found-tables.ts';
 
 /** Descriptions that have been the same from 5.10 to 7.3. */
 const descriptions = {

@@ -1,8 +1,8 @@
 // Where an arm64 kernel's variables run, by their names: symbols tell; of kernels whose kallsyms has functions alone, the list
 // of what is exported to modules, or the code of the function that asks for the variable.
 import type { Image } from '../../image/image.ts';
+import { dataViews } from '../longest-table.ts';
 import { accessesOf } from './code-reads.ts';
-import { dataViews } from './found-tables.ts';
 
 /** Gives where a variable runs; undefined for one that nothing names. */
 export function variableFinder(image: Image, slide: number): (name: string) => number | undefined {
