@@ -44,3 +44,36 @@ export function dataViews(image: Image): { readonly view: DataView; readonly sta
     return [{ view: new DataView(read.buffer, read.byteOffset, read.length), start: addr }];
   });
 }
+
+/** Strings of one text that are looked at: a kernel has few of them, and each is searched for. */
+const mostStrings = 16;
+
+/** Where the data of an image have a string, with a NUL on both sides; none where it stands there too often to tell anything. */
+export function stringsOf(image: Image, text: string): ReadonlySet<number> {
+  const wanted = Buffer.from(`\0${text}\0`, 'latin1');
+  const found = new Set<number>();
+  for (const { view, start } of dataViews(image)) {
+    const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+    for (let at = bytes.indexOf(wanted); at >= 0; at = bytes.indexOf(wanted, at + 1)) {
+      if (found.size >= mostStrings) return new Set();
+      found.add(start + at + 1);
+    }
+  }
+  return found;
+}
+
+/** Visits each pointer of 8 bytes to a string of one text: where it stands in which data. */
+export function forEachPointer(
+  image: Image,
+  text: string,
+  visit: (view: DataView, at: number, start: number) => void,
+): void {
+  const word = Buffer.alloc(8);
+  for (const string of stringsOf(image, text)) {
+    word.writeBigInt64LE(BigInt(string));
+    for (const { view, start } of dataViews(image)) {
+      const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+      for (let at = bytes.indexOf(word); at >= 0; at = bytes.indexOf(word, at + 1)) visit(view, at, start);
+    }
+  }
+}

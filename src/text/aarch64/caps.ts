@@ -2,7 +2,7 @@
 // version. The kernel's own table of them says which number is which: `struct arm64_cpu_capabilities` has a description.
 import type { Image } from '../../image/image.ts';
 import type { Btf } from '../../kernel/btf.ts';
-import { dataViews } from '../longest-table.ts';
+import { forEachPointer } from '../longest-table.ts';
 import { pointerAt } from './found-tables.ts';
 
 /** Descriptions that have been the same from 5.10 to 7.3. */
@@ -22,27 +22,14 @@ export function capNumber(image: Image, btf: Btf | undefined, name: CapName): nu
   const number = btf?.member('arm64_cpu_capabilities', 'capability')?.offset;
   const matches = btf?.member('arm64_cpu_capabilities', 'matches')?.offset;
   if (desc === undefined || number === undefined || matches === undefined) return undefined;
-  const text = Buffer.from(`\0${descriptions[name]}\0`, 'latin1');
-  const views = dataViews(image);
-  const buffers = views.map(({ view }) => Buffer.from(view.buffer, view.byteOffset, view.byteLength));
-  const strings: number[] = [];
-  for (const [i, bytes] of buffers.entries())
-    for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1))
-      strings.push((views[i]?.start as number) + at + 1);
   const found = new Set<number>();
-  const word = Buffer.alloc(8);
-  for (const string of strings) {
-    word.writeBigInt64LE(BigInt(string));
-    for (const [i, bytes] of buffers.entries())
-      for (let at = bytes.indexOf(word); at >= 0; at = bytes.indexOf(word, at + 1)) {
-        const entry = at - desc;
-        const { view } = views[i] as (typeof views)[number];
-        // Other tables have the same names (overrides of registers); of a capability a function says who has it.
-        const isEntry = entry >= 0 && entry + matches + 8 <= view.byteLength;
-        if (isEntry && image.codeAt(pointerAt(view, entry + matches)))
-          found.add(view.getUint16(entry + number, true));
-      }
-  }
+  forEachPointer(image, descriptions[name], (view, at) => {
+    const entry = at - desc;
+    // Other tables have the same names (overrides of registers); of a capability a function says who has it.
+    const isEntry = entry >= 0 && entry + matches + 8 <= view.byteLength;
+    if (isEntry && image.codeAt(pointerAt(view, entry + matches)))
+      found.add(view.getUint16(entry + number, true));
+  });
   const [only] = found;
   return found.size === 1 && only !== undefined && only < mostCaps ? only : undefined;
 }

@@ -184,6 +184,7 @@ class Hooks {
     const records = new Map<number, number>();
     for (let i = 0; i < ips.length; i++) {
       const ip = ips[i] as number;
+      if (!texts.holding(ip - slide)) continue;
       if (records.has(ip)) this.wrong(ip - slide, 'has two records in ftrace_pages_start');
       records.set(ip, flags[i] as number);
     }
@@ -207,7 +208,7 @@ class Hooks {
     }
     for (const ip of records.keys()) {
       const address = ip - slide;
-      if (texts.holding(address) && image.codeAt(address) && !isFreed(image, address))
+      if (image.codeAt(address) && !isFreed(image, address))
         this.wrong(address, 'has a record in ftrace_pages_start, and __mcount_loc does not list it');
     }
     if (kernelBanner(image) !== undefined) this.callbacks();

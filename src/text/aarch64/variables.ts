@@ -1,7 +1,7 @@
 // Where an arm64 kernel's variables run, by their names: symbols tell; of kernels whose kallsyms has functions alone, the list
 // of what is exported to modules, or the code of the function that asks for the variable.
 import type { Image } from '../../image/image.ts';
-import { dataViews } from '../longest-table.ts';
+import { dataViews, forEachPointer, stringsOf } from '../longest-table.ts';
 import { accessesOf } from './code-reads.ts';
 
 /** Gives where a variable runs; undefined for one that nothing names. */
@@ -27,22 +27,16 @@ export function variableFinder(image: Image, slide: number): (name: string) => n
  */
 function exportedAs(image: Image, name: string): number | undefined {
   const found = new Set<number>();
-  const text = Buffer.from(`\0${name}\0`, 'latin1');
-  const views = dataViews(image);
-  for (const { view, start } of views) {
-    const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
-    for (let i = bytes.indexOf(text); i >= 0; i = bytes.indexOf(text, i + 1)) {
-      const string = start + i + 1;
-      for (const other of views)
-        for (let at = 0; at + 12 <= other.view.byteLength; at += 4) {
-          if (other.start + at + 4 + other.view.getInt32(at + 4, true) !== string) continue;
-          const value = other.start + at + other.view.getInt32(at, true);
-          const namespace = other.start + at + 8 + other.view.getInt32(at + 8, true);
-          if (image.contains(value) && image.contains(namespace) && image.read(namespace, 1)[0] === 0)
-            found.add(value);
-        }
+  const strings = stringsOf(image, name);
+  if (strings.size === 0) return undefined;
+  for (const { view, start } of dataViews(image))
+    for (let at = 0; at + 12 <= view.byteLength; at += 4) {
+      if (!strings.has(start + at + 4 + view.getInt32(at + 4, true))) continue;
+      const value = start + at + view.getInt32(at, true);
+      const namespace = start + at + 8 + view.getInt32(at + 8, true);
+      if (image.contains(value) && image.contains(namespace) && image.read(namespace, 1)[0] === 0)
+        found.add(value);
     }
-  }
   const [only] = found;
   return found.size === 1 ? only : undefined;
 }
@@ -94,19 +88,12 @@ function readBy(image: Image, name: string): number | undefined {
  * (arch/arm64/include/asm/cpufeature.h). Other tables have the same names.
  */
 function registerNamed(image: Image, name: string): number | undefined {
-  const text = Buffer.from(`\0${name}\0`, 'latin1');
-  const views = dataViews(image);
   const found = new Set<number>();
-  const word = Buffer.alloc(8);
-  const buffers = views.map(({ view }) => Buffer.from(view.buffer, view.byteOffset, view.byteLength));
-  for (const [i, bytes] of buffers.entries())
-    for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) {
-      word.writeBigInt64LE(BigInt((views[i]?.start as number) + at + 1));
-      for (const [j, other] of buffers.entries())
-        for (let entry = other.indexOf(word); entry >= 0; entry = other.indexOf(word, entry + 1))
-          if (other.length >= entry + 40 && other.subarray(entry + 8, entry + 40).every((byte) => byte === 0))
-            found.add((views[j]?.start as number) + entry);
-    }
+  forEachPointer(image, name, (view, at, start) => {
+    const isRegister = at + 40 <= view.byteLength;
+    for (let i = 8; isRegister && i < 40; i += 8) if (view.getBigUint64(at + i, true) !== 0n) return;
+    if (isRegister) found.add(start + at);
+  });
   const [only] = found;
   return found.size === 1 ? only : undefined;
 }

@@ -4,6 +4,7 @@ import type { Image } from '../../image/image.ts';
 import { oneCpu } from '../../kinds/one-cpu/kind.ts';
 import { programOf } from '../../kinds/registry.ts';
 import type { Memory } from '../../memory/memory.ts';
+import type { Texts } from '../expected.ts';
 import { longestTable } from '../longest-table.ts';
 import { mcountSites, sitesAt } from '../mcount.ts';
 import type { PassNote, PassResult, TextPass } from '../pass.ts';
@@ -40,6 +41,26 @@ function tracedPlaces(image: Image): Float64Array | undefined {
   return range && sitesAt(image, range.start, range.size);
 }
 
+const traced = 'a function that is traced, or not: nothing says which are';
+
+/** `bl` from one place to another. */
+function callWord(from: number, to: number): number {
+  return (0xeb00_0000 | (((to - from - 8) >> 2) & 0xff_ffff)) >>> 0;
+}
+
+/** The call in a common trampoline leads to who traces: any function of the image, as nothing says which. */
+function followTracer(image: Image, texts: Texts, look: Look, name: string, notes: PassNote[]): void {
+  const address = image.symbols.addressOf(name);
+  const text = address === undefined ? undefined : texts.holding(address, size);
+  const word = address === undefined ? undefined : held(look, address);
+  if (address === undefined || !text || word === undefined || word === wordAt(text, address)) return;
+  const target = address + 8 + ((word << 8) >> 6);
+  if (!isCall(word) || !image.codeAt(target) || image.symbolAt(target)?.offset !== 0) return;
+  writeWord(text, address, word, 'ftrace');
+  const message = `${name} calls ${image.describe(target)}, as the memory has it: nothing says who traces`;
+  notes.push({ address, severity: 'left', message, input: name });
+}
+
 /** Most places that are asked which form the kernel writes. */
 const asked = 500;
 
@@ -60,11 +81,22 @@ export function ftraceNops(look: Look): TextPass<unknown> {
       }) as [number, number];
       const nop = nops[votes[0] > votes[1] ? 0 : 1];
       const notes: PassNote[] = [];
+      const callers = ['ftrace_caller', 'ftrace_regs_caller'].flatMap((name) =>
+        image.symbols.addressesOf(name),
+      );
       for (const place of places) {
         const text = texts.holding(place, size);
         if (!text) continue;
-        if (isCall(wordAt(text, place))) writeWord(text, place, nop, 'ftrace');
-        else
+        if (isCall(wordAt(text, place))) {
+          writeWord(text, place, nop, 'ftrace');
+          for (const caller of callers)
+            text.accept({
+              address: place,
+              bytes: bytesOf(callWord(place, caller)),
+              kind: 'ftrace',
+              why: traced,
+            });
+        } else
           notes.push({
             address: place,
             severity: 'wrong',
@@ -72,8 +104,9 @@ export function ftraceNops(look: Look): TextPass<unknown> {
           });
       }
       const message =
-        'the kernel has no types (BTF) that say which functions are traced; they are taken for not traced';
+        'the kernel has no types (BTF) that say which functions are traced: calls of ftrace_caller are taken for right at every place';
       notes.push({ severity: 'left', message, input: 'ftrace_pages_start' });
+      for (const name of ['ftrace_call', 'ftrace_regs_call']) followTracer(image, texts, look, name, notes);
       return { sites: places.length, notes };
     },
   };
