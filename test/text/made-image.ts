@@ -61,7 +61,7 @@ export function madeImage({ machine, class: bits, sections, symbols = {} }: Made
     filled: 'tables',
     places: ({ index }) => {
       const section = sections[index - 1];
-      return section && { address: section.address, isGone: false };
+      return section && { address: section.address, state: 'here' };
     },
     external: () => undefined,
   });
