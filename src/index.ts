@@ -80,7 +80,14 @@ export type { ComparedDocument, DiffDocument, DifferenceDocument, SiteDocument }
 export type { DumpDocument, FileDocument, TableDocuments } from './output/dump.ts';
 export type { MemoryCall, MemoryDocument, MemoryKey, MemoryPlace } from './output/memory.ts';
 export type { MemoryModule } from './output/memory-modules.ts';
-export type { ComparedMemoryText, MemoryText, MemoryTextKind } from './output/memory-text.ts';
+export type {
+  ComparedBytes,
+  ComparedMemoryText,
+  ComparedModuleTexts,
+  MemoryText,
+  MemoryTextKind,
+  ModuleText,
+} from './output/memory-text.ts';
 export type { FindingDocument, SuppressedDocument, VerifyDocument } from './output/verify.ts';
 export type { CpuDocument } from './text/x86-64/cpu/document.ts';
 export type { ComparedTable } from './verify/compared.ts';

@@ -14,6 +14,8 @@ import {
 } from './zstd-tables.ts';
 
 const largestBlock = 1 << 17;
+/** 2 to the power of each code of an offset. */
+const powers = Float64Array.from({ length: 256 }, (_, code) => 2 ** code);
 
 /** What the blocks of a frame hand on. */
 interface Frame {
@@ -35,7 +37,8 @@ class Decoder {
   constructor(bytes: Uint8Array, limit: number) {
     this.bytes = bytes;
     this.limit = limit;
-    this.out = new Uint8Array(Math.min(limit, 4 * bytes.length + 1024));
+    // Kernels become five times as long: to grow once more costs a copy of all.
+    this.out = new Uint8Array(Math.min(limit, 6 * bytes.length + 1024));
   }
 
   content(): Uint8Array {
@@ -222,7 +225,7 @@ class Decoder {
       const offsetCode = forOffsets.symbol[offsetState] as number;
       const matchCode = forMatches.symbol[matchState] as number;
       const literalCode = forLiterals.symbol[literalState] as number;
-      const value = 2 ** offsetCode + stream.take(offsetCode);
+      const value = (powers[offsetCode] as number) + stream.take(offsetCode);
       const match =
         (matchLengths.base[matchCode] as number) + stream.take(matchLengths.bits[matchCode] as number);
       const run =

@@ -37,11 +37,14 @@ type Form = (typeof forms)[number];
 export class Alternatives {
   /** In the order of the table, in which a kernel goes through them. */
   readonly listed: readonly Alternative[];
+  /** Bytes of an entry of the table. */
+  readonly entrySize: number;
   private readonly entries: readonly Alternative[];
   private readonly places: Float64Array;
 
-  constructor(entries: readonly Alternative[]) {
+  constructor(entries: readonly Alternative[], entrySize = 14) {
     this.listed = entries;
+    this.entrySize = entrySize;
     this.entries = [...entries].sort((a, b) => a.address - b.address || a.entry - b.entry);
     this.places = Float64Array.from(this.entries, ({ address }) => address as number);
   }
@@ -63,23 +66,38 @@ export class Alternatives {
   }
 }
 
+/** What is known of a module's table besides. */
+export interface ModuleTable {
+  /** Bytes of an entry of the kernel's own table: a small table may read like entries of either size. */
+  readonly entrySize?: number | undefined;
+  /** Code that was given back. */
+  readonly isGone?: (address: number) => boolean;
+}
+
 /**
- * The alternatives of a linked kernel; undefined where it lists none, or where the table reads like entries of no size,
- * or of both. Every entry must name code that is replaced, and code that is no longer and replaces it.
+ * The alternatives of a linked kernel, or of a module; undefined where it lists none, or where the table reads like entries
+ * of no size, or of both. Every entry must name code that is replaced, and code that is no longer and replaces it.
  */
-export function readAlternatives(image: Image): Alternatives | undefined {
-  const range = tableRange(image);
+export function readAlternatives(
+  image: Image,
+  { entrySize, isGone = () => false }: ModuleTable = {},
+): Alternatives | undefined {
+  const range = alternativesRange(image);
   if (!range) return undefined;
   const view = new ByteView(image.read(range.start, range.size), image.file.header.little);
   const sound = forms.flatMap((form) => {
-    const entries = readEntries(image, range.start, view, form);
-    return entries ? [entries] : [];
+    if (entrySize !== undefined && form.size !== entrySize) return [];
+    const entries = readEntries(image, range.start, view, form, isGone);
+    return entries ? [{ entries, size: form.size }] : [];
   });
   const [only] = sound;
-  return only && sound.length === 1 ? new Alternatives(only) : undefined;
+  return only && sound.length === 1 ? new Alternatives(only.entries, only.size) : undefined;
 }
 
-function tableRange(image: Image): { readonly start: number; readonly size: number } | undefined {
+/** Where the table lies; undefined where there is none. */
+export function alternativesRange(
+  image: Image,
+): { readonly start: number; readonly size: number } | undefined {
   const start = image.symbols.addressOf('__alt_instructions');
   const end = image.symbols.addressOf('__alt_instructions_end');
   const section = image.file.sections.find(({ name }) => name === '.altinstructions');
@@ -97,6 +115,7 @@ function readEntries(
   start: number,
   view: ByteView,
   { size, lengthAt }: Form,
+  isGone: (address: number) => boolean,
 ): Alternative[] | undefined {
   if (view.bytes.length % size !== 0) return undefined;
   const entries: Alternative[] = [];
@@ -113,16 +132,20 @@ function readEntries(
       isInverted: (flags & 1) !== 0,
       isDirectCall: (flags & 2) !== 0,
     };
-    if (!isSound(image, entry)) return undefined;
+    if (!isSound(image, entry, isGone)) return undefined;
     entries.push(entry);
   }
   return entries;
 }
 
-function isSound(image: Image, { address, length, replacement, replacementLength }: Alternative): boolean {
+function isSound(
+  image: Image,
+  { address, length, replacement, replacementLength }: Alternative,
+  isGone: (address: number) => boolean,
+): boolean {
   // Code of a kernel's own kexec lies in its .data, which therefore is flagged as executable (6.18).
   const isExecutable = (at: number) =>
-    image.codeAt(at) !== undefined || ((image.sectionAt(at)?.flags ?? 0) & SHF_EXECINSTR) !== 0;
+    image.codeAt(at) !== undefined || isGone(at) || ((image.sectionAt(at)?.flags ?? 0) & SHF_EXECINSTR) !== 0;
   const isCode = (from: number, size: number) =>
     size === 0 || (isExecutable(from) && isExecutable(from + size - 1));
   return (

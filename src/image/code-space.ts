@@ -20,6 +20,9 @@ export interface CodeRange {
   readonly code: Uint8Array;
 }
 
+/** What symbols say of ranges of code, by address and length. */
+const mapsBySymbols = new WeakMap<SymbolIndex, Map<string, CodeMap>>();
+
 export class CodeSpace extends AddressSpace {
   readonly symbols: SymbolIndex;
   private alloc: AddressOrder<Section> | undefined;
@@ -100,20 +103,31 @@ export class CodeSpace extends AddressSpace {
     let map = this.maps.get(range);
     if (!map) {
       const { table } = this.symbols;
-      const members = this.symbols.between(range.address, range.address + range.code.length);
-      map = table
-        ? codeMapOf(
-            this.arch,
-            table,
-            members,
-            (i) => symbolPlace(this.arch, table, i) - range.address,
-            range.code.length,
-          )
-        : blankCodeMap;
+      map = this.mapBySymbols(range);
       if (this.arch.lockPrefix && (!table || this.symbols.dynamicOnly)) map = this.withFrames(range, map);
       this.maps.set(range, map);
     }
     return map;
+  }
+
+  /** What the symbols say, which is the same in each image that has them: in an object of its own, as code is remembered by it. */
+  private mapBySymbols({ address, code }: CodeRange): CodeMap {
+    const { symbols, arch } = this;
+    const { table } = symbols;
+    if (!table) return blankCodeMap;
+    let known = mapsBySymbols.get(symbols);
+    if (!known) {
+      known = new Map();
+      mapsBySymbols.set(symbols, known);
+    }
+    const key = `${address} ${code.length}`;
+    let map = known.get(key);
+    if (!map) {
+      const members = symbols.between(address, address + code.length);
+      map = codeMapOf(arch, table, members, (i) => symbolPlace(arch, table, i) - address, code.length);
+      known.set(key, map);
+    }
+    return { ...map };
   }
 
   /** The functions in a range of code that the unwind tables describe, in order of address. */

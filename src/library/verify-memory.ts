@@ -183,5 +183,8 @@ async function kernelBeyond(
       file: name,
     });
   }
-  return { running, files: await findModuleFiles(image, running, modules, expandLimit), text };
+  const files = await findModuleFiles(image, running, modules, expandLimit);
+  const replayModules = text && 'compared' in text ? text.replayModules : undefined;
+  const moduleTexts = replayModules && inFile(name, () => replayModules(files));
+  return { running, files, text, moduleTexts };
 }

@@ -41,24 +41,35 @@ export interface Output {
   address: number;
   fileOffset: number;
   readonly pieces: Piece[];
-  /** Of a section that a loader has put somewhere already: whether its memory is still there. */
-  readonly placed?: 'here' | 'gone';
+  /** Of a section that a loader has put somewhere already: what became of its memory. */
+  readonly placed?: SectionState;
 }
 
-/** Where a loader has put a section of an object; `isGone` once its memory was given back. */
+/** `gone`: its memory was given back. `apart`: its addresses are no memory's (per-CPU variables), and only numbers. */
+export type SectionState = 'here' | 'gone' | 'apart';
+
+/** Where a loader has put a section of an object. */
 export interface SectionPlace {
   readonly address: number;
-  readonly isGone: boolean;
+  readonly state: SectionState;
 }
 
 /** The places of an object's sections; a section without one is no part of the link. */
 export type SectionPlaces = (section: Section) => SectionPlace | undefined;
+
+/** Whose relocations are carried out: those of all sections, of tables, or of those that are named. */
+export type Filled = 'all' | 'tables' | ((section: Section) => boolean);
 
 export interface LinkObject {
   readonly file: ElfFile;
   readonly symbols: SymbolTable;
   readonly pieces: Map<number, Piece>;
   readonly discarded: Set<number>;
+}
+
+/** Whether a section is a table of a kind. */
+export function isTable({ name }: Section): boolean {
+  return tables.some((row) => row.name === name);
 }
 
 /** `.text.f` goes into `.text` and so on, as in the linkers' default scripts. */
@@ -77,13 +88,28 @@ export class LinkInput {
 
   /** Where sections are, when they are not to be laid out one behind the other. */
   readonly places: SectionPlaces | undefined;
-  /** Whose relocations are carried out. */
-  readonly filled: 'all' | 'tables';
+  /** How much higher code runs than it is linked. */
+  readonly slide: number;
+  private readonly filled: Filled;
 
-  constructor(arch: Arch, places?: SectionPlaces, filled: 'all' | 'tables' = 'all') {
+  constructor(
+    arch: Arch,
+    {
+      places,
+      filled = 'all',
+      slide = 0,
+    }: { places?: SectionPlaces; filled?: Filled; slide?: number | undefined } = {},
+  ) {
     this.arch = arch;
     this.places = places;
     this.filled = filled;
+    this.slide = slide;
+  }
+
+  /** Whether the relocations of a section are carried out. */
+  fills(section: Section): boolean {
+    if (typeof this.filled === 'function') return this.filled(section);
+    return this.filled === 'all' || isTable(section);
   }
 
   get little(): boolean {
@@ -187,10 +213,10 @@ export class LinkInput {
       ...blankOutput(section.name, section.flags & (SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR), section.type),
       size: section.size,
       address: place.address,
-      placed: place.isGone ? 'gone' : 'here',
+      placed: place.state,
     };
     this.outputs.set(`${section.name} ${section.index}`, output);
-    const isEmpty = section.type === SHT_NOBITS || place.isGone;
+    const isEmpty = section.type === SHT_NOBITS || place.state !== 'here';
     const bytes = isEmpty ? new Uint8Array(0) : object.file.data(section).slice();
     const piece: Piece = { object, section, output, offset: 0, bytes };
     output.pieces.push(piece);

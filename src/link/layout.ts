@@ -16,7 +16,6 @@ import {
 import type { Segment } from '../elf/file.ts';
 import { Ehdr, identSize, Phdr } from '../elf/records.ts';
 import { inFile, TextpokeError } from '../errors.ts';
-import { tables } from '../kinds/registry.ts';
 import type { LinkInput, LinkObject, Output, Piece } from './input.ts';
 import type { LinkSymbols } from './symbols.ts';
 
@@ -156,13 +155,12 @@ export function keepPlaces(input: LinkInput): { order: Output[]; segments: Segme
   return { order, segments };
 }
 
-/** Carries out every relocation of every section that stays, or of tables alone. Error `link-failed`. */
+/** Carries out the relocations of every section that stays and is to be filled. Error `link-failed`. */
 export function relocate(input: LinkInput, symbols: LinkSymbols, got: OffsetTable): void {
-  const isFilled = (name: string) => input.filled === 'all' || tables.some((row) => row.name === name);
   for (const object of input.objects) {
     inFile(object.file.path, () => {
       for (const piece of object.pieces.values()) {
-        if (piece.output.placed !== 'gone' && isFilled(piece.section.name))
+        if ((piece.output.placed ?? 'here') === 'here' && input.fills(piece.section))
           relocatePiece(input, symbols, got, object, piece);
       }
     });
@@ -176,7 +174,9 @@ function relocatePiece(
   object: LinkObject,
   piece: Piece,
 ): void {
-  const start = piece.output.address + piece.offset;
+  const isCode = (piece.section.flags & SHF_EXECINSTR) !== 0;
+  const slide = isCode ? input.slide : 0;
+  const start = piece.output.address + piece.offset + slide;
   for (const table of object.file.relocationSections(piece.section.index)) {
     const relocations = object.file.relocations(table);
     for (let i = 0; i < relocations.count; i++) {
@@ -196,9 +196,10 @@ function relocatePiece(
         );
       }
       const thumb = symbols.isThumb(object, symbol);
+      const runs = slide === 0 || symbols.isNumber(object, symbol) ? address : address + slide;
       const failed = input.arch.applyRelocation({
         type,
-        symbol: thumb ? placeOf(input.arch, address) : address,
+        symbol: thumb ? placeOf(input.arch, runs) : runs,
         thumb,
         addend: relocations.addend[i] as number,
         place: start + offset,

@@ -3,7 +3,7 @@
 import { archOf } from '../arch/registry.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { inFile } from '../errors.ts';
-import { LinkInput, type SectionPlaces } from './input.ts';
+import { type Filled, LinkInput, type SectionPlaces } from './input.ts';
 import { keepPlaces, layOut, OffsetTable, relocate } from './layout.ts';
 import { writeImage } from './output.ts';
 import { type ExternalSymbols, LinkSymbols } from './symbols.ts';
@@ -28,10 +28,12 @@ export interface LoadedPlace {
   readonly places: SectionPlaces;
   readonly external: ExternalSymbols;
   /**
-   * Whose relocations are carried out: those of all sections, or of tables alone. A loader makes veneers and per-CPU
-   * areas that nothing in the object tells of, which the bytes of text in memory have.
+   * Whose relocations are carried out: those of all sections, of tables alone, or of those that are named. A loader makes
+   * veneers that nothing in the object tells of, which the bytes of text in memory have.
    */
-  readonly filled: 'all' | 'tables';
+  readonly filled: Filled;
+  /** Code of sections at A runs at A + slide, and has such addresses in its fields; tables have those of the link. */
+  readonly slide?: number;
 }
 
 /** Where programs begin that are linked alone. */
@@ -62,8 +64,8 @@ export function linkObjects(
  * Links one object to an image whose sections lie where a loader has put them, each in a segment of its own; sections
  * whose memory is gone keep their addresses alone. Errors as `linkObjects`.
  */
-export function linkLoaded(file: ElfFile, { places, external, filled }: LoadedPlace): Linked {
-  const input = new LinkInput(archOf(file.header), places, filled);
+export function linkLoaded(file: ElfFile, { places, external, filled, slide }: LoadedPlace): Linked {
+  const input = new LinkInput(archOf(file.header), { places, filled, slide });
   const symbols = new LinkSymbols(input, external);
   return inFile(file.path, () => {
     symbols.add(input.add(file));

@@ -130,7 +130,7 @@ function symbolTable(
       name: own.name(symbol),
       info: own.info[symbol] as number,
       other: own.other[symbol] as number,
-      shndx: piece ? (numbers.get(piece.output) as number) : SHN_ABS,
+      shndx: piece && piece.output.placed !== 'apart' ? (numbers.get(piece.output) as number) : SHN_ABS,
       value,
       size,
     });

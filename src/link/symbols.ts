@@ -18,7 +18,7 @@ import {
 import { sectionAbsolute, sectionCommon, sectionUndefined } from '../elf/symbols.ts';
 import { TextpokeError } from '../errors.ts';
 import { tables } from '../kinds/registry.ts';
-import type { LinkInput, LinkObject, Output } from './input.ts';
+import { isTable, type LinkInput, type LinkObject, type Output } from './input.ts';
 
 export interface Definition {
   readonly object: LinkObject;
@@ -134,15 +134,15 @@ export class LinkSymbols {
     const filled = new Set<number>();
     const listed = new Set<number>();
     for (const { section } of object.pieces.values()) {
-      const isTable = tables.some((row) => row.name === section.name);
       // What a loader has carried out already is not carried out again.
-      if (this.input.filled === 'tables' && !isTable) continue;
+      if (!this.input.fills(section)) continue;
+      const listsSymbols = isTable(section);
       for (const table of object.file.relocationSections(section.index)) {
         const relocations = object.file.relocations(table);
         for (let i = 0; i < relocations.count; i++) {
           if (relocations.type[i] === this.input.arch.relocations.none) continue;
           filled.add(relocations.symbol[i] as number);
-          if (isTable) listed.add(relocations.symbol[i] as number);
+          if (listsSymbols) listed.add(relocations.symbol[i] as number);
         }
       }
     }
@@ -198,6 +198,20 @@ export class LinkSymbols {
         return this.isThumb(definition.object, definition.symbol);
     }
     return symbolPlace(this.input.arch, symbols, symbol) !== symbols.value[symbol];
+  }
+
+  /** True for a symbol whose value is a number, which does not move with code: it names no place, or none at all. */
+  isNumber(object: LinkObject, symbol: number): boolean {
+    const { symbols } = object;
+    if (symbol === 0) return true;
+    const name = symbols.name(symbol);
+    const isLocal = symbols.binding(symbol) === STB_LOCAL;
+    const definition = isLocal || this.made.has(name) ? undefined : this.globals.get(name);
+    if (isLocal || definition) {
+      const of = definition ?? { object, symbol };
+      return of.object.symbols.section[of.symbol] === sectionAbsolute;
+    }
+    return !this.made.has(name) && !this.outside.has(name);
   }
 
   /** The value of a symbol of one object after the link; undefined for one in a discarded section. */

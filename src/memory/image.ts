@@ -10,6 +10,8 @@ const keptBlocks = 4096;
 export class MemoryImage extends Image {
   readonly place: ImagePlace;
   private readonly blocks = new Map<number, Uint8Array>();
+  /** Blocks by number: whether the dump has all of one. */
+  private readonly whole = new Map<number, boolean>();
 
   constructor(image: Image, place: ImagePlace) {
     super(image.file, image.symbols);
@@ -25,7 +27,21 @@ export class MemoryImage extends Image {
   has(address: number, length: number): boolean {
     const guest = this.segmentAt(address) ? undefined : this.guestAt(address);
     if (guest) return guest.has(address, length);
-    return this.place.memory.read(this.at(address), new Uint8Array(length));
+    const first = Math.floor(address / blockSize);
+    const last = Math.floor((address + length - 1) / blockSize);
+    let isWhole = true;
+    for (let number = first; number <= last && isWhole; number++) isWhole = this.isWhole(number);
+    return isWhole || this.place.memory.read(this.at(address), new Uint8Array(length));
+  }
+
+  /** Whether the dump has all of a block; of most it has, and then of every part of it. */
+  private isWhole(number: number): boolean {
+    let isWhole = this.whole.get(number);
+    if (isWhole === undefined) {
+      isWhole = this.place.memory.read(this.at(number * blockSize), new Uint8Array(blockSize));
+      this.whole.set(number, isWhole);
+    }
+    return isWhole;
   }
 
   /**

@@ -4,6 +4,7 @@ import type { ComparedTable } from '../verify/compared.ts';
 import type { LinkedKeys } from '../verify/linkage-check.ts';
 import type { VerifiedModules } from '../verify/memory.ts';
 import { count } from './count.ts';
+import { type ModuleText, moduleTextOf } from './memory-text.ts';
 
 /** What became of the entries of a table, as the end of a line. */
 export function tableText({ compared, init, missing, mismatches }: ComparedTable): string {
@@ -28,7 +29,7 @@ function linkageLine({ table, compared, wrong, sealed, lists, init, missing }: L
   );
 }
 
-function listLines({ running, files, compared }: VerifiedModules): string[] {
+function listLines({ running, files, compared, moduleTexts = [] }: VerifiedModules): string[] {
   const { list, why } = running;
   if (!list) return [`  modules: not known: ${why}`];
   const { modules } = list;
@@ -45,6 +46,9 @@ function listLines({ running, files, compared }: VerifiedModules): string[] {
     `  ${compared.length - missed.length} of ${count(modules.length, 'module')} compared`,
     ...sumTables(compared.map(({ tables }) => tables)).map((sum) => `    ${sum.name}: ${tableText(sum)}`),
     ...missed.map(({ module, why }) => `    not compared: ${module.name}: ${why}`),
+    ...moduleTexts
+      .filter(({ module, why }) => why !== undefined && missed.every((of) => of.module !== module))
+      .map(({ module, why }) => `    text not compared: ${module.name}: ${why}`),
   ];
 }
 
@@ -87,17 +91,27 @@ export interface MemoryModule {
   readonly buildId?: string;
   /** Why it was not compared. */
   readonly notCompared?: string;
+  /** What became of its text; absent where text is not replayed, or `textNotCompared` says why this one was not. */
+  readonly text?: ModuleText;
+  readonly textNotCompared?: string;
   /** Tables of the file that have entries. */
   readonly tables: readonly ComparedTable[];
 }
 
 /** The modules of a running kernel, newest first. */
-export function modulesJson({ running, compared }: VerifiedModules): readonly MemoryModule[] | undefined {
+export function modulesJson({
+  running,
+  compared,
+  moduleTexts = [],
+}: VerifiedModules): readonly MemoryModule[] | undefined {
   if (!running.list) return undefined;
   const known = new Map(compared.map((of) => [of.module, of]));
+  const texts = new Map(moduleTexts.map((of) => [of.module, of]));
   return running.list.modules.map((module) => {
     const of = known.get(module);
     const notCompared = of ? of.why : 'no directory of modules was given';
+    const text = texts.get(module);
+    const textNotCompared = notCompared === undefined ? text?.why : undefined;
     return {
       name: module.name,
       address: hex(module.at),
@@ -105,6 +119,8 @@ export function modulesJson({ running, compared }: VerifiedModules): readonly Me
       ...(of?.file && { file: of.file.path }),
       ...(of?.file?.buildId !== undefined && { buildId: of.file.buildId }),
       ...(notCompared !== undefined && { notCompared }),
+      ...(text && text.why === undefined && { text: moduleTextOf(text) }),
+      ...(textNotCompared !== undefined && { textNotCompared }),
       tables: of?.tables ?? [],
     };
   });

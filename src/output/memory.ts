@@ -21,7 +21,9 @@ export function memoryText(dump: string, verified: VerifiedMemory): string {
   const cpus = verified.cpus === undefined ? '' : `; ${verified.cpus === 'one' ? 'one CPU' : 'several CPUs'}`;
   const lines = [
     `${dump}: ${memory.format}; slide ${distance(slide)}, from ${slideFrom}${cpus}`,
-    ...(verified.modules?.text ? memoryTextLines(memoryTextOf(verified.modules.text)) : []),
+    ...(verified.modules?.text
+      ? memoryTextLines(memoryTextOf(verified.modules.text, verified.modules.moduleTexts))
+      : []),
     ...verified.tables.map((table) => `  ${table.name}: ${tableText(table)}`),
     `  ${count(verified.keys.filter((key) => key.enabled > 0).length, 'key')} of ${verified.keys.length} enabled`,
     ...(verified.modules ? moduleLines(verified.modules) : []),
@@ -135,7 +137,9 @@ function memoryDocument<Lists>(report: Report, dump: string, verified: VerifiedM
     calls: calls.map(({ name, address, value }) => ({ call: name, address: hex(address), function: value })),
     ...(verified.modules && { linkage: verified.modules.linkage }),
     ...(modules && { modules }),
-    ...(verified.modules?.text && { text: memoryTextOf(verified.modules.text) }),
+    ...(verified.modules?.text && {
+      text: memoryTextOf(verified.modules.text, verified.modules.moduleTexts),
+    }),
     errors: countOf(report, 'error'),
     warnings: countOf(report, 'warning'),
     ...lists,

@@ -1,5 +1,6 @@
 // A pass: one step of a kernel's patching, replayed over the expected text.
 import type { Image } from '../image/image.ts';
+import type { Broken } from '../memory/kernel/variables.ts';
 import type { Texts } from './expected.ts';
 import type { TextKind } from './kind.ts';
 
@@ -47,6 +48,12 @@ export interface PassResult {
   readonly pages?: readonly GeneratedPage[];
 }
 
+/** Whether code at an address was given back: init text. A module keeps its .exit.text as long as it is loaded. */
+export function isGone({ image, kernel, gone = [] }: TextSubject<unknown>, address: number): boolean {
+  if (gone.some(([start, end]) => address >= start && address < end)) return true;
+  return !kernel && image.isInitText(address);
+}
+
 /** The kernel of a subject: the image itself, or what a module is loaded into. */
 export function kernelOf({ image, kernel }: Pick<TextSubject<unknown>, 'image' | 'kernel'>): Image {
   return kernel ?? image;
@@ -61,6 +68,6 @@ export interface TextPass<State> {
 }
 
 /** What could not be read of a list in memory: what a dump lacks is no fault of the kernel's, a list that cannot be is. */
-export function brokenList(message: string, input: string): PassNote {
-  return { severity: message.includes('not in the dump') ? 'left' : 'wrong', message, input };
+export function brokenList({ message, isMissing }: Broken, input: string): PassNote {
+  return { severity: isMissing ? 'left' : 'wrong', message, input };
 }

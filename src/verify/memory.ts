@@ -20,7 +20,7 @@ import { MemoryImage } from '../memory/image.ts';
 import type { RunningKernel } from '../memory/kernel/kernel.ts';
 import type { FoundModule } from '../memory/kernel/module-files.ts';
 import type { ImagePlace } from '../memory/memory.ts';
-import type { ReplayedText, TextNotCompared } from '../text/result.ts';
+import type { ReplayedModule, ReplayedText, TextNotCompared } from '../text/result.ts';
 import { checkBarriers } from './barriers.ts';
 import { type ComparedTable, type Counted, Sieve } from './compared.ts';
 import { checkEntries } from './entries.ts';
@@ -30,6 +30,7 @@ import { checkLinkage } from './linkage.ts';
 import type { LinkedKeys } from './linkage-check.ts';
 import { checkLocks } from './locks.ts';
 import { checkLostSites } from './lost-sites.ts';
+import { checkModuleTexts } from './module-text.ts';
 import { type ComparedModule, compareModule, mapModules, withModuleCalls } from './modules.ts';
 import { byRuleAndAddress, withoutConsequences } from './order-findings.ts';
 import type { RuleId } from './rules.ts';
@@ -42,6 +43,8 @@ export interface KernelBeyond {
   readonly files: readonly FoundModule[] | undefined;
   /** What its text must be, against what it is; undefined where it cannot be replayed at all. */
   readonly text?: ReplayedText | TextNotCompared | undefined;
+  /** The same of its modules; undefined where no text is replayed, or nobody said where files are. */
+  readonly moduleTexts?: readonly ReplayedModule[] | undefined;
 }
 
 export interface VerifiedModules extends KernelBeyond {
@@ -104,8 +107,10 @@ export function verifyMemory(
   const linkage = kernel && checkLinkage(all, linked, kernel.running, modules);
   for (const finding of linkage?.findings ?? []) found.push(finding);
   if (kernel?.text && 'compared' in kernel.text) {
+    const { text, moduleTexts = [] } = kernel;
     for (const finding of checkText(linked, kernel.text, kernel.running, found)) found.push(finding);
-    found = withoutChanging(found, kernel.text);
+    for (const finding of checkModuleTexts(moduleTexts, kernel.running, found)) found.push(finding);
+    found = withoutChanging(found, [...text.changing, ...moduleTexts.flatMap((of) => of.changing)]);
   }
   if (found.every(({ rule }) => rule !== 'TP016'))
     for (const finding of nothingCompared(sieve.counted, linked)) found.push(finding);
@@ -128,7 +133,7 @@ export function verifyMemory(
 const siteRules: ReadonlySet<RuleId> = new Set(['TP007', 'TP008', 'TP012']);
 
 /** A site that was being changed holds a breakpoint, which is none of its forms: the text knows better. */
-function withoutChanging(found: readonly Finding[], { changing }: ReplayedText): Finding[] {
+function withoutChanging(found: readonly Finding[], changing: readonly number[]): Finding[] {
   if (changing.length === 0) return [...found];
   const places = new Set<number>(changing);
   return found.filter(({ rule, address }) => !siteRules.has(rule) || !places.has(address as number));

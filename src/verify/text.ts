@@ -1,13 +1,14 @@
 // What is wrong with the text of a running kernel: stretches that nothing explains, inputs that cannot be, and code beside the
 // image that is nobody's.
 import { hex, sameBytes } from '../bytes/integer.ts';
+import { countUpTo } from '../bytes/search.ts';
 import type { Image } from '../image/image.ts';
 import { knowsModules, type RunningKernel } from '../memory/kernel/kernel.ts';
-import type { PassNote } from '../text/pass.ts';
+import type { GeneratedPage, PassNote } from '../text/pass.ts';
 import type { ReplayedText } from '../text/result.ts';
 import { checkExecutable } from './executable.ts';
 import { type Finding, type Judge, judged } from './finding.ts';
-import { describeChange, stretchOf } from './text-change.ts';
+import { describeChange, stretchOf, type TextContext } from './text-change.ts';
 
 /** Findings of one sort that are told one by one; the rest is counted by function, or in one sentence. */
 const mostTold = 1000;
@@ -22,28 +23,38 @@ export function* checkText(
   running: RunningKernel,
   before: readonly Finding[],
 ): Generator<Finding> {
-  yield* checkRuns(linked, replayed, running, before);
+  const { compared, text } = replayed;
+  yield* checkRuns({ linked, compared, text, ...around(running) }, 'TP036', saidOf(before));
   yield* checkInputs(linked, replayed.notes);
-  yield* checkGenerated(replayed, running);
+  yield* checkGenerated(replayed.pages, running);
   // Without all modules, their pages would be nobody's.
   if (replayed.live && knowsModules(running)) yield* checkExecutable(replayed.live, running.place.slide);
 }
 
-function checkRuns(
-  linked: Image,
-  { compared, text }: ReplayedText,
-  { place, list }: RunningKernel,
-  before: readonly Finding[],
-): Iterable<Finding> {
-  const said = before
+/** What is known of a running kernel where its text is told of. */
+export function around({ place, list }: RunningKernel): Pick<TextContext, 'slide' | 'modules'> {
+  return { slide: place.slide, modules: list?.modules ?? [] };
+}
+
+/** Places that findings are about, in order. */
+export function saidOf(before: readonly Finding[]): readonly number[] {
+  return before
     .flatMap(({ address }) => (address === undefined ? [] : [address as number]))
     .sort((a, b) => a - b);
-  let next = 0;
+}
+
+/** A finding for each stretch that nothing explains and nobody has `said` something about. */
+export function checkRuns(
+  context: TextContext,
+  rule: 'TP036' | 'TP041',
+  said: readonly number[],
+): Iterable<Finding> {
+  const { linked, compared, text } = context;
+  let next = countUpTo(said, text.start - nearby);
   const runs = compared.runs.filter(({ address, length }) => {
     while (next < said.length && (said[next] as number) + nearby <= address) next++;
     return !(next < said.length && (said[next] as number) < address + length);
   });
-  const context = { linked, compared, text, slide: place.slide, modules: list?.modules ?? [] };
   const judge =
     (of: readonly (readonly [first: number, count: number, bytes: number])[]): Judge =>
     (which) => {
@@ -52,7 +63,7 @@ function checkRuns(
       const stretch = stretchOf(context, address, length);
       const others = count > 1 ? `; ${count} places of this function differ, ${bytes} bytes` : '';
       return {
-        rule: 'TP036',
+        rule,
         address: stretch.address,
         place: linked.describe(stretch.address),
         message: `${describeChange(context, stretch, length)}${others}`,
@@ -77,7 +88,7 @@ function checkRuns(
   return judged(groups.length, judge(groups));
 }
 
-function* checkInputs(linked: Image, notes: readonly PassNote[]): Generator<Finding> {
+export function* checkInputs(linked: Image, notes: readonly PassNote[]): Generator<Finding> {
   const wrong = notes.filter(({ severity }) => severity === 'wrong');
   for (const { address, message, input } of wrong.slice(0, mostNotes)) {
     const place = address === undefined ? (input ?? 'text') : linked.describe(address);
@@ -91,7 +102,10 @@ function* checkInputs(linked: Image, notes: readonly PassNote[]): Generator<Find
 }
 
 /** Pages that passes made. */
-function* checkGenerated({ pages }: ReplayedText, { reader, place }: RunningKernel): Generator<Finding> {
+export function* checkGenerated(
+  pages: readonly GeneratedPage[],
+  { reader, place }: RunningKernel,
+): Generator<Finding> {
   for (const { address, bytes, what } of pages) {
     const found = reader.bytes(address, bytes.length);
     if (!found || sameBytes(found, bytes)) continue;

@@ -445,12 +445,18 @@ const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields>>> = {
       kinds: [{ kind: 'return', bytes: 4, others: 1, sites: 2 }],
       left: [{ what: 'a program of BPF', count: 1 }],
     };
+    const texts = { ...text, compared: 1, loaded: 2, filling: 3, stray: 0 };
     const module = { name: 'a', address: '0xffffffffc0000000', state: 'live', tables: [table] };
     return asJson({
       ...memoryJson(reportOf(verified.image), hostileFile, verified),
       linkage: [linked],
-      text,
-      modules: [{ ...module, file: 'a.ko', buildId: '00ff', notCompared: 'no file of this name' }],
+      text: { ...text, modules: texts },
+      modules: [
+        {
+          ...{ ...module, file: 'a.ko', buildId: '00ff', notCompared: 'no file of this name' },
+          ...{ text: { ...count, stray: 0 }, textNotCompared: 'its table of alternatives is torn' },
+        },
+      ],
     });
   },
 };
@@ -488,6 +494,7 @@ const optional: Readonly<Record<string, readonly string[]>> = {
     'file',
     'buildId',
     'notCompared',
+    'textNotCompared',
   ],
 };
 

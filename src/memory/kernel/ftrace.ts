@@ -1,6 +1,14 @@
 // What a running kernel says of its function tracing: a record for each place that may be hooked, the ops that hook them,
 // and direct calls (kernel/trace/ftrace.c; include/linux/ftrace.h). Structures are had by BTF.
-import { type KernelVariables, type Walked, walkList } from './variables.ts';
+import {
+  type Broken,
+  brokenOf,
+  impossible,
+  type KernelVariables,
+  lacking,
+  type Walked,
+  walkList,
+} from './variables.ts';
 
 /** Bits of dyn_ftrace.flags, which are the same from 5.10 to 7.3. `_EN` says what is written, the others what will be. */
 export const recordFlags = {
@@ -30,6 +38,8 @@ export interface FtraceOps {
   readonly trampolineSize: number;
   /** Whether a record calls its trampoline, if it is the only one there. */
   hooks(ip: number): boolean;
+  /** Whether its filters have a place. */
+  traces(ip: number): boolean;
 }
 
 export interface FtraceTables {
@@ -43,7 +53,7 @@ export interface FtraceTables {
   /** Where direct calls lead, by the place; bit 0: a jump leads there (7.3). */
   readonly direct: ReadonlyMap<number, number>;
   /** What is wrong with the lists: the rest is what could be read. */
-  readonly broken: readonly string[];
+  readonly broken: readonly Broken[];
 }
 
 /** Groups of records, and all records: some 100,000 of a kernel with all its modules. */
@@ -55,7 +65,7 @@ const mostFiltered = 1 << 22;
 
 /** Undefined for a kernel without function tracing, or whose BTF does not tell of it. */
 export function readFtrace(kernel: KernelVariables): FtraceTables | undefined {
-  const broken: string[] = [];
+  const broken: Broken[] = [];
   const records = readRecords(kernel, broken);
   if (!records) return undefined;
   const filters = new Filters(kernel, broken);
@@ -69,7 +79,7 @@ export function readFtrace(kernel: KernelVariables): FtraceTables | undefined {
 
 function readRecords(
   kernel: KernelVariables,
-  broken: string[],
+  broken: Broken[],
 ): Pick<FtraceTables, 'ips' | 'flags'> | undefined {
   const { reader, btf } = kernel;
   const page = kernel.offsets('ftrace_page', 'next', 'records', 'index');
@@ -81,19 +91,19 @@ function readRecords(
   let count = 0;
   // `next` comes first in every version.
   const list = walkList(reader, first + page.next, 0, mostGroups);
-  if (list.broken !== undefined) broken.push(`the list of ftrace_pages_start ${list.broken}`);
+  if (list.broken !== undefined) broken.push(brokenOf('the list of ftrace_pages_start', list.broken));
   for (const at of list.elements) {
     const start = reader.word(at - page.next + page.records);
     const length = reader.u32(at - page.next + page.index);
     const isThere = start && length !== undefined;
     if (!isThere || count + length > mostRecords) {
-      const why = isThere ? 'larger than any is' : 'not in the dump';
-      broken.push(`a group of records of ftrace_pages_start is ${why}`);
+      const what = 'a group of records of ftrace_pages_start is';
+      broken.push(isThere ? impossible(`${what} larger than any is`) : lacking(what));
       continue;
     }
     const bytes = reader.bytes(start, length * size);
     if (!bytes) {
-      broken.push(`${length} records of ftrace_pages_start are not in the dump`);
+      broken.push(lacking(`${length} records of ftrace_pages_start are`));
       continue;
     }
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -134,7 +144,7 @@ function sorted(
 function readOps(
   kernel: KernelVariables,
   filters: Filters,
-  broken: string[],
+  broken: Broken[],
 ): Pick<FtraceTables, 'ops' | 'withTrampoline'> {
   const { reader } = kernel;
   const layout = kernel.offsets(
@@ -162,16 +172,16 @@ function readOps(
     const wasBefore = (flags & opsFlags.modifying) !== 0 ? filter(at + layout.old_hash) : () => false;
     const hooks = (ip: number) =>
       trampoline !== 0 && (flags & opsFlags.adding) === 0 && (wasBefore(ip) || isNow(ip));
-    return { at, flags, func, trampoline, trampolineSize, hooks };
+    return { at, flags, func, trampoline, trampolineSize, hooks, traces: isNow };
   };
   const known = new Map<number, FtraceOps | undefined>();
   const readAll = (list: Walked, name: string, member: number): FtraceOps[] => {
-    if (list.broken !== undefined) broken.push(`the list of ${name} ${list.broken}`);
+    if (list.broken !== undefined) broken.push(brokenOf(`the list of ${name}`, list.broken));
     return list.elements.flatMap((link) => {
       const at = link - member;
       if (!known.has(at)) known.set(at, read(at));
       const one = known.get(at);
-      if (!one) broken.push(`an element of ${name} is not in the dump`);
+      if (!one) broken.push(lacking(`an element of ${name} is`));
       return one ? [one] : [];
     });
   };
@@ -196,11 +206,11 @@ class Filters {
   private left = mostFiltered;
   private readonly known = new Map<number, ReadonlyMap<number, number> | undefined>();
   private readonly kernel: KernelVariables;
-  private readonly broken: string[];
+  private readonly broken: Broken[];
   private readonly hash: Readonly<Record<'size_bits' | 'buckets' | 'count', number>> | undefined;
   private readonly entry: Readonly<Record<'hlist' | 'ip' | 'direct', number>> | undefined;
 
-  constructor(kernel: KernelVariables, broken: string[]) {
+  constructor(kernel: KernelVariables, broken: Broken[]) {
     this.kernel = kernel;
     this.broken = broken;
     this.hash = kernel.offsets('ftrace_hash', 'size_bits', 'buckets', 'count');
@@ -227,7 +237,9 @@ class Filters {
     const entries = new Map<number, number>();
     const isThere = bits !== undefined && buckets && count !== undefined;
     if (!isThere || bits > 20 || count > this.left) {
-      this.broken.push(`a filter of ftrace is ${isThere ? 'larger than any is' : 'not in the dump'}`);
+      this.broken.push(
+        isThere ? impossible('a filter of ftrace is larger than any is') : lacking('a filter of ftrace is'),
+      );
       return entries;
     }
     this.left -= count + 2 ** bits;
@@ -235,7 +247,7 @@ class Filters {
       const first = reader.word(buckets + i * reader.wordSize);
       const chain = first === undefined ? undefined : walkList(reader, first, 0, count);
       if (!chain || chain.broken !== undefined)
-        this.broken.push(`a filter of ftrace ${chain?.broken ?? 'is not in the dump'}`);
+        this.broken.push(brokenOf('a filter of ftrace', chain?.broken ?? lacking('is')));
       for (const link of chain?.elements ?? []) {
         const ip = reader.word(link - entry.hlist + entry.ip);
         const direct = reader.tagged(link - entry.hlist + entry.direct, 1);

@@ -2,7 +2,7 @@
 // calls them (kernel/bpf/core.c, trampoline.c), thunks against ITS (arch/x86/kernel/alternative.c), and the code in
 // which processors start (arch/x86/realmode).
 import type { Stretch } from './modules.ts';
-import { isListHead, type KernelVariables, walkList } from './variables.ts';
+import { type Broken, brokenOf, isListHead, type KernelVariables, walkList } from './variables.ts';
 
 /** A program, a trampoline or a dispatcher of BPF. */
 export interface BpfCode extends Stretch {
@@ -22,7 +22,8 @@ export interface GeneratedCode {
   /** Pages of thunks of the image and of modules. */
   readonly thunks: readonly Stretch[];
   readonly realMode: Stretch | undefined;
-  readonly broken: readonly string[];
+  /** What is wrong with the lists: the rest is what could be read. */
+  readonly broken: readonly Broken[];
 }
 
 /** Bytes that a bit of a pack stands for: BPF_PROG_CHUNK_SIZE. */
@@ -37,7 +38,7 @@ const mostThunks = 1 << 16;
 const longestName = 512;
 
 export function readGenerated(kernel: KernelVariables, modules: readonly number[]): GeneratedCode {
-  const broken: string[] = [];
+  const broken: Broken[] = [];
   return {
     bpf: readPrograms(kernel, broken),
     packs: readPacks(kernel, broken),
@@ -47,13 +48,13 @@ export function readGenerated(kernel: KernelVariables, modules: readonly number[
   };
 }
 
-function readPrograms(kernel: KernelVariables, broken: string[]): BpfCode[] {
+function readPrograms(kernel: KernelVariables, broken: Broken[]): BpfCode[] {
   const { reader } = kernel;
   const head = kernel.at('bpf_kallsyms');
   const layout = kernel.offsets('bpf_ksym', 'start', 'end', 'name', 'lnode');
   if (head === undefined || !layout) return [];
   const list = walkList(reader, reader.word(head), head, mostPrograms);
-  if (list.broken !== undefined) broken.push(`the list of bpf_kallsyms ${list.broken}`);
+  if (list.broken !== undefined) broken.push(brokenOf('the list of bpf_kallsyms', list.broken));
   return list.elements.flatMap((link) => {
     const at = link - layout.lnode;
     const start = reader.word(at + layout.start);
@@ -63,7 +64,7 @@ function readPrograms(kernel: KernelVariables, broken: string[]): BpfCode[] {
   });
 }
 
-function readPacks(kernel: KernelVariables, broken: string[]): BpfPack[] {
+function readPacks(kernel: KernelVariables, broken: Broken[]): BpfPack[] {
   const { reader } = kernel;
   const layout = kernel.offsets('bpf_prog_pack', 'list', 'ptr', 'bitmap');
   // Others may call something of theirs the same: a head of a list leads to what leads back to it.
@@ -73,7 +74,7 @@ function readPacks(kernel: KernelVariables, broken: string[]): BpfPack[] {
     .find((at) => isListHead(reader, at));
   if (head === undefined || !layout) return [];
   const list = walkList(reader, reader.word(head), head, mostPacks);
-  if (list.broken !== undefined) broken.push(`the list of pack_list ${list.broken}`);
+  if (list.broken !== undefined) broken.push(brokenOf('the list of pack_list', list.broken));
   const said = kernel.at('bpf_prog_pack_size');
   const nodes = kernel.at('nr_node_ids');
   const size =

@@ -1,6 +1,6 @@
 // The probes that a running kernel has set (kernel/kprobes.c, include/linux/kprobes.h), and the pages in which it keeps
 // what it runs instead of the code under them.
-import { type KernelVariables, walkList } from './variables.ts';
+import { type Broken, brokenOf, type KernelVariables, lacking, walkList } from './variables.ts';
 
 /** Bits of kprobe.flags. */
 export const probeFlags = { gone: 1, disabled: 2, optimized: 4, ftrace: 8 } as const;
@@ -43,7 +43,7 @@ export interface Kprobes {
   readonly pages: readonly SlotPage[];
   /** No probe is armed (/sys/kernel/debug/kprobes/enabled). */
   readonly allDisarmed: boolean;
-  readonly broken: readonly string[];
+  readonly broken: readonly Broken[];
 }
 
 /** KPROBE_TABLE_SIZE. */
@@ -63,20 +63,20 @@ export function readKprobes(kernel: KernelVariables): Kprobes | undefined {
     ...(['kp', 'list', 'optinsn.copied_insn', 'optinsn.insn', 'optinsn.size'] as const),
   );
   const aggregate = kernel.at('aggr_pre_handler');
-  const broken: string[] = [];
+  const broken: Broken[] = [];
   const probes: Probe[] = [];
   for (let i = 0; i < buckets; i++) {
     const first = reader.word(table + i * reader.wordSize);
     const chain = first === undefined ? undefined : walkList(reader, first, 0, mostProbes - probes.length);
     if (!chain || chain.broken !== undefined)
-      broken.push(`a list of kprobe_table ${chain?.broken ?? 'is not in the dump'}`);
+      broken.push(brokenOf('a list of kprobe_table', chain?.broken ?? lacking('is')));
     for (const link of chain?.elements ?? []) {
       const at = link - layout.hlist;
       const address = reader.word(at + layout.addr);
       const flags = reader.u32(at + layout.flags);
       const opcode = reader.bytes(at + layout.opcode, 1)?.[0];
       if (address === undefined || flags === undefined || opcode === undefined) {
-        broken.push('a probe of kprobe_table is not in the dump');
+        broken.push(lacking('a probe of kprobe_table is'));
         continue;
       }
       const slot = (slotAt === undefined ? undefined : reader.word(at + slotAt)) ?? 0;
@@ -111,7 +111,7 @@ function jumpOf(
   return { optimized: { detour, size, kept, isQueued: next !== at + layout.list } };
 }
 
-function readPages(kernel: KernelVariables, isForDetours: boolean, broken: string[]): SlotPage[] {
+function readPages(kernel: KernelVariables, isForDetours: boolean, broken: Broken[]): SlotPage[] {
   const { reader } = kernel;
   const name = isForDetours ? 'kprobe_optinsn_slots' : 'kprobe_insn_slots';
   const cache = kernel.at(name);
@@ -120,7 +120,7 @@ function readPages(kernel: KernelVariables, isForDetours: boolean, broken: strin
   if (cache === undefined || pagesAt === undefined || !layout) return [];
   const head = cache + pagesAt;
   const list = walkList(reader, reader.word(head), head, mostPages);
-  if (list.broken !== undefined) broken.push(`the list of ${name}.pages ${list.broken}`);
+  if (list.broken !== undefined) broken.push(brokenOf(`the list of ${name}.pages`, list.broken));
   return list.elements.flatMap((link) => {
     const start = reader.word(link - layout.list + layout.insns);
     return start ? [{ start, isForDetours }] : [];

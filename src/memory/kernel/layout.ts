@@ -15,6 +15,8 @@ export interface ModuleLayout {
   /** Where its code is said to lie, init's as long as there is some. */
   readonly text: readonly Area[];
   readonly sections: SectionsLayout | undefined;
+  /** Of the pointer to its per-CPU variables. */
+  readonly perCpu: number | undefined;
   /** Where tables are, by the ids of the kinds that they list. */
   readonly tables: ReadonlyMap<string, Counted>;
 }
@@ -66,6 +68,7 @@ export function moduleLayout(btf: Btf): ModuleLayout | undefined {
     memory: memoryAreas(btf, at),
     text: textAreas(btf, at),
     sections: sectionsLayout(btf, at('sect_attrs')),
+    perCpu: at('percpu'),
     tables: new Map(
       kinds.flatMap(({ id, link }) => {
         const found = link && counted(...link.module);

@@ -3,15 +3,17 @@
 import { hexBytes, sameBytes } from '../../bytes/integer.ts';
 import { ByteView } from '../../bytes/view.ts';
 import { buildIdNote } from '../../elf/build-id.ts';
-import { ET_REL, SHT_NOTE } from '../../elf/constants.ts';
+import { EM_X86_64, ET_REL, SHF_EXECINSTR, SHT_NOBITS, SHT_NOTE } from '../../elf/constants.ts';
 import type { ElfFile, Section } from '../../elf/file.ts';
 import { readElf, readElfFrom } from '../../elf/read.ts';
 import { inFile, TextpokeError } from '../../errors.ts';
 import { openInput } from '../../files/input.ts';
 import { plainSource } from '../../files/source.ts';
+import { exportTable } from '../../image/export-table.ts';
 import { exported } from '../../image/exports.ts';
 import { Image } from '../../image/image.ts';
-import type { SectionPlace } from '../../link/input.ts';
+import { listsCode } from '../../kernel/text-tables.ts';
+import { isTable, type SectionPlace } from '../../link/input.ts';
 import { linkLoaded } from '../../link/link.ts';
 import type { RunningKernel } from './kernel.ts';
 import { ModuleIndex } from './module-index.ts';
@@ -23,8 +25,19 @@ export interface ModuleFile {
   /** As hexadecimal digits; undefined where neither file nor memory has one, so that its name alone speaks for it. */
   readonly buildId: string | undefined;
   readonly image: Image;
+  /** Its code by the address of the section; none of a machine whose code is not relocated here. */
+  readonly code: ReadonlyMap<number, ModuleCode>;
   /** Where its init sections were: by the same addresses, start and end. */
   readonly init: readonly (readonly [start: number, end: number])[];
+}
+
+/** A section of code that is kept. */
+export interface ModuleCode {
+  readonly name: string;
+  /** As the file has them. */
+  readonly bytes: Uint8Array;
+  /** How many fields of it the loader fills. */
+  readonly relocations: number;
 }
 
 /** A loaded module, and its file or why there is none to compare it with. */
@@ -115,26 +128,58 @@ function placeModule(
   const buildId = requireBuild(kernel, file, places, refuse);
   const { slide } = kernel.place;
   const init: [number, number][] = [];
+  const code = new Map<number, ModuleCode>();
+  const relocatesCode = file.header.machine === EM_X86_64;
   const { bytes } = linkLoaded(file, {
-    filled: 'tables',
+    filled: relocatesCode ? isPatchedOrTable : 'tables',
+    slide,
     places(section) {
       const address = places.get(section.index);
-      if (address === undefined) return undefined;
+      if (address === undefined) return perCpuPlace(section, module, slide);
       const at = image.addressAt(address, -slide);
       const isGone = section.name.startsWith('.init');
       if (isGone) init.push([at, at + section.size]);
-      else requireInside(module, section, address);
-      return { address: at, isGone } satisfies SectionPlace;
+      else {
+        requireInside(module, section, address);
+        if (relocatesCode && isCode(section)) code.set(at, codeOf(file, section));
+      }
+      return { address: at, state: isGone ? 'gone' : 'here' } satisfies SectionPlace;
     },
     external(name) {
       for (const owner of owners) {
         const address = exported(owner, name);
-        if (address !== undefined) return address;
+        if (address !== undefined)
+          return owner === image && isPerCpu(image, address) ? address - slide : address;
       }
-      return undefined;
+      // A kernel that names no data has them in the table of what it exports.
+      return image.symbols.hasExports ? undefined : exportTable(image).get(name);
     },
   });
-  return { path: file.path, buildId, image: new Image(readElf(module.name, bytes)), init };
+  return { path: file.path, buildId, image: new Image(readElf(module.name, bytes)), code, init };
+}
+
+function codeOf(file: ElfFile, section: Section): ModuleCode {
+  const relocations = file
+    .relocationSections(section.index)
+    .reduce((sum, table) => sum + file.relocations(table).count, 0);
+  return { name: section.name, bytes: file.data(section).slice(), relocations };
+}
+
+const isCode = ({ flags, type }: Section) => (flags & SHF_EXECINSTR) !== 0 && type !== SHT_NOBITS;
+
+/** What has to be relocated of a module whose code is compared: code, and what lists places in it. */
+const isPatchedOrTable = (section: Section) => isCode(section) || isTable(section) || listsCode(section.name);
+
+/** Up to 6.14, per-CPU variables of x86-64 count from 0, far from the kernel, and do not move with it. */
+function isPerCpu({ symbols, file }: Image, address: number): boolean {
+  return file.header.machine === EM_X86_64 && address >= 0 && (symbols.addressOf('_text') ?? 0) < 0;
+}
+
+/** The loader gives per-CPU variables an area that no attribute tells of (kernel/module/main.c, percpu_modalloc). */
+function perCpuPlace({ name }: Section, { perCpu }: LoadedModule, slide: number): SectionPlace | undefined {
+  return name === '.data..percpu' && perCpu !== undefined && Number.isSafeInteger(perCpu)
+    ? { address: perCpu - slide, state: 'apart' }
+    : undefined;
 }
 
 /** The addresses of sections by their numbers: those of one name came in the order of the file. */

@@ -37,6 +37,8 @@ export interface LoadedModule {
   readonly text: readonly Stretch[];
   /** In the order of the file's section headers; undefined where the kernel does not keep them, or the dump has them not. */
   readonly sections: readonly LoadedSection[] | undefined;
+  /** What the addresses of its per-CPU variables count from; undefined where it has none, or the dump does not tell. */
+  readonly perCpu: number | undefined;
   /** By the ids of the kinds that they list. */
   readonly tables: ReadonlyMap<string, LoadedTable>;
 }
@@ -102,6 +104,7 @@ export function readModule(reader: KernelReader, layout: ModuleLayout, at: numbe
     memory: layout.memory.flatMap((area) => stretch(reader, at, area)),
     text: layout.text.flatMap((area) => stretch(reader, at, area)),
     sections: layout.sections && readSections(reader, layout.sections, at),
+    perCpu: layout.perCpu === undefined ? undefined : reader.word(at + layout.perCpu) || undefined,
     tables: new Map(
       Array.from(layout.tables, ([id, counted]) => [id, table(counted)] as const).filter(
         (pair): pair is readonly [string, LoadedTable] => pair[1] !== undefined,

@@ -57,12 +57,31 @@ export function isListHead(reader: KernelReader, head: number): boolean {
   return next !== undefined && reader.word(next + reader.wordSize) === head;
 }
 
+/** Why a list could not be read to its end. */
+export interface Broken {
+  readonly message: string;
+  /** The dump lacks a part of it, which is no fault of the kernel's. */
+  readonly isMissing: boolean;
+}
+
+/** The dump lacks something. */
+export const lacking = (what: string): Broken => ({ message: `${what} not in the dump`, isMissing: true });
+
+/** Something that no kernel has. */
+export const impossible = (message: string): Broken => ({ message, isMissing: false });
+
+/** The same, said of something. */
+export const brokenOf = (what: string, { message, isMissing }: Broken): Broken => ({
+  message: `${what} ${message}`,
+  isMissing,
+});
+
 /** What a walk along a list gave. */
 export interface Walked {
   /** Addresses of the elements' links. */
   readonly elements: readonly number[];
   /** Why the list ended before its end. */
-  readonly broken: string | undefined;
+  readonly broken: Broken | undefined;
 }
 
 /**
@@ -80,10 +99,10 @@ export function walkList(
   const seen = new Set<number>();
   let at = first;
   while (at !== end) {
-    if (at === undefined || !Number.isFinite(at) || at === 0)
-      return { elements, broken: 'leads to what is not in the dump' };
-    if (seen.has(at)) return { elements, broken: 'leads in circles' };
-    if (elements.length >= most) return { elements, broken: `has more than ${most} elements` };
+    if (at === undefined || !Number.isFinite(at)) return { elements, broken: lacking('leads to what is') };
+    if (at === 0) return { elements, broken: impossible('leads to NULL') };
+    if (seen.has(at)) return { elements, broken: impossible('leads in circles') };
+    if (elements.length >= most) return { elements, broken: impossible(`has more than ${most} elements`) };
     seen.add(at);
     elements.push(at);
     at = reader.word(at + offset);

@@ -3,9 +3,9 @@
 
 import { decodeInstruction, InstructionKind, kindOf, lengthOf, readS32 } from '../../arch/x86-64/length.ts';
 import { moveCode } from '../../arch/x86-64/moved-code.ts';
-import type { Alternative } from '../../image/alternatives.ts';
+import { type Alternative, alternativesRange } from '../../image/alternatives.ts';
 import type { ExpectedText } from '../expected.ts';
-import type { PassNote, PassResult, TextPass, TextSubject } from '../pass.ts';
+import { kernelOf, type PassNote, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
 import { addNops, type NopStyle, nopStyleOf, optimizeNops } from './nops.ts';
 import type { X86State } from './state.ts';
 
@@ -35,9 +35,13 @@ export const alternatives: TextPass<X86State> = {
   run(subject): PassResult | undefined {
     const { image, state } = subject;
     const table = state.alternatives;
-    if (!table) return undefined;
+    if (!table) {
+      if (!alternativesRange(image)) return undefined;
+      const message = 'the entries of .altinstructions are none, so alternatives cannot be replayed';
+      return { sites: 0, notes: [{ severity: 'wrong', message }] };
+    }
     const notes: PassNote[] = [];
-    const style = nopStyleOf(image, state);
+    const style = nopStyleOf(kernelOf(subject), state);
     if (!style) {
       const message = 'ideal_nops does not lead to a list of NOPs, so alternatives cannot be replayed';
       return { sites: 0, notes: [{ severity: 'wrong', message, input: 'ideal_nops' }] };
@@ -188,7 +192,8 @@ class Replay {
 
   /** alt_replace_call: an indirect call of an operation becomes a call of it. The bytes that are left of it; undefined: none. */
   private directCall(entry: Alternative, code: Uint8Array, text: ExpectedText): number | undefined {
-    const { image, state } = this.subject;
+    const { state } = this.subject;
+    const image = kernelOf(this.subject);
     const { address } = entry;
     const site = text.at(address, Math.min(entry.length, 6));
     if (

@@ -7,7 +7,6 @@
 import { moveCode } from '../../arch/x86-64/moved-code.ts';
 import { sameBytes } from '../../bytes/integer.ts';
 import { STT_FUNC } from '../../elf/constants.ts';
-import { readAlternatives } from '../../image/alternatives.ts';
 import type { Image } from '../../image/image.ts';
 import type { ExpectedText } from '../expected.ts';
 import { kernelOf, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
@@ -70,8 +69,11 @@ export function countedEntryOf(subject: TextSubject<X86State>): ((target: number
   if (number === undefined || !subject.state.has(number) || !readSites(subject.image, 'call'))
     return undefined;
   const pads = padsOf(subject, new Notes());
-  const isCore = coreOf(subject);
-  const isSkipped = skippedOf(kernelOf(subject));
+  const kernel = kernelOf(subject);
+  const isKernelText = coreOf({ ...subject, image: kernel, kernel: undefined });
+  // The text of any module counts as well (is_coretext without the one that is being loaded).
+  const isCore = (address: number) => isKernelText(address) || !kernel.contains(address);
+  const isSkipped = skippedOf(kernel);
   return (target) => (isSkipped(target) || !isCore(target) ? target : (pads?.of(target) ?? target));
 }
 
@@ -95,8 +97,7 @@ function patchCalls(subject: TextSubject<X86State>, sites: Float64Array): PassRe
   };
   for (const address of sites) patch(address);
   if (countsBehindAlternatives(subject.state)) {
-    const alternatives = subject.kernel ? readAlternatives(subject.image) : subject.state.alternatives;
-    for (const { address } of alternatives?.listed ?? []) patch(address as number);
+    for (const { address } of subject.state.alternatives?.listed ?? []) patch(address as number);
     for (const address of paravirtPlaces(subject.image)) patch(address);
   }
   pads.acceptOthers();

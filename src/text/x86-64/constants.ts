@@ -2,7 +2,14 @@
 // runtime_ptr_NAME, runtime_shift_NAME and runtime_mask_NAME list the fields that hold what the variable NAME holds.
 import { ByteView } from '../../bytes/view.ts';
 import type { Image } from '../../image/image.ts';
-import type { PassNote, PassResult, TextPass, TextSubject } from '../pass.ts';
+import {
+  isGone,
+  kernelOf,
+  type PassNote,
+  type PassResult,
+  type TextPass,
+  type TextSubject,
+} from '../pass.ts';
 import { leadsRight } from './nameless.ts';
 import type { X86State } from './state.ts';
 
@@ -41,13 +48,13 @@ export function constantValue(
   subject: TextSubject<X86State>,
   { type, variable, places }: ConstantTable,
 ): Uint8Array | undefined {
-  const { image, state } = subject;
+  const { state } = subject;
   const known = state.bytes(variable, forms[type].variable);
-  if (known || image.symbols.addressOf(variable) !== undefined || type !== 'ptr') return known;
+  if (known || kernelOf(subject).symbols.addressOf(variable) !== undefined || type !== 'ptr') return known;
   return namelessValue(
     subject,
     variable,
-    places.find((place) => !image.isInitText(place)),
+    places.find((place) => !isGone(subject, place)),
   );
 }
 
@@ -73,7 +80,7 @@ export const constants: TextPass<X86State> = {
         const text = texts.holding(place, value.length);
         sites++;
         if (text) text.write(place, value, 'constant');
-        else
+        else if (!isGone(subject, place))
           notes.push({ severity: 'wrong', address: place, message: `a place of ${section} is in no text` });
       }
     }
@@ -83,14 +90,16 @@ export const constants: TextPass<X86State> = {
 
 /** What stands at a place in memory, if it leads to what the variable must lead to. */
 function namelessValue(
-  { image, state, slide }: TextSubject<X86State>,
+  subject: TextSubject<X86State>,
   variable: string,
   place: number | undefined,
 ): Uint8Array | undefined {
+  const { state, slide } = subject;
+  const { symbols } = kernelOf(subject);
   const pointer = place === undefined ? undefined : state.reader.word(place + slide);
   if (place === undefined || pointer === undefined) return undefined;
   const at = (symbol: string) => {
-    const address = image.symbols.addressOf(symbol);
+    const address = symbols.addressOf(symbol);
     return address === undefined ? undefined : address + slide;
   };
   return leadsRight(state, at, variable, pointer) ? state.reader.bytes(place + slide, 8)?.slice() : undefined;

@@ -3,7 +3,6 @@
 import type { CallSupport } from '../../arch/arch.ts';
 import { sameBytes } from '../../bytes/integer.ts';
 import type { Address } from '../../bytes/named-numbers.ts';
-import { callSupport } from '../../demand/call-support.ts';
 import type { Demand } from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
 import type { KeyedSite } from '../../demand/sites.ts';
@@ -17,8 +16,9 @@ import { staticCall } from '../../kinds/static-call/kind.ts';
 import { hasTrampoline, type TrampolineCall, trampolinePatch } from '../../kinds/static-call/trampoline.ts';
 import { type CallValue, describeValue, readCallValue } from '../../kinds/static-call/values.ts';
 import type { TextKind } from '../kind.ts';
-import type { PassNote, PassResult, TextPass, TextSubject } from '../pass.ts';
+import { isGone, type PassNote, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
 import type { ReplayImage } from '../replay-image.ts';
+import { branchSize } from './branches.ts';
 import { countedEntryOf } from './call-thunks.ts';
 import type { X86State } from './state.ts';
 
@@ -33,8 +33,10 @@ const nullForms =
 
 /** What the passes of keys are told besides. */
 export interface Keyed {
-  /** Code as it must be, data of the memory. */
-  readonly replay: ReplayImage;
+  /** What the image lists, and the calls of all; code as it must be, data of the memory. */
+  readonly program: Program;
+  /** Calls were patched before the kernel had chosen what it returns through: its own, and not a module's. */
+  readonly patchesEarly: boolean;
   /** Whether a function begins at an address as linked: of the image, or of a module that is loaded. */
   readonly isFunction: (address: number) => boolean;
 }
@@ -47,13 +49,16 @@ export interface KeyedPasses {
   readonly locks: TextPass<X86State>;
 }
 
-export function keyedPasses(image: Image, { replay, isFunction }: Keyed): KeyedPasses {
-  const read = programOf(replay, { tables: image });
+/** The program of a kernel's replay: its tables are the file's. */
+export const programOfReplay = (replay: ReplayImage, image: Image): Program =>
+  programOf(replay, { tables: image });
+
+/** `image` is the kernel. */
+export function keyedPasses(image: Image, { program: read, patchesEarly, isFunction }: Keyed): KeyedPasses {
   const program = (subject: Subject): Program => {
     const { state } = subject;
-    const { profile } = read;
     const support = {
-      ...callSupport(replay, profile, image),
+      ...read.support,
       ...returnSupport(image, state),
       countedEntry: countedEntryOf(subject),
     };
@@ -64,7 +69,7 @@ export function keyedPasses(image: Image, { replay, isFunction }: Keyed): KeyedP
       kind: 'static-branch',
       name: 'static branches',
       run: (subject) =>
-        keyedSites(subject, 'static-branch', read.sites.of(staticBranch), (site) =>
+        keyedSites(subject, read, 'static-branch', read.sites.of(staticBranch), (site) =>
           staticBranch.demand?.(read, site, { state: 'booted' }),
         ),
     },
@@ -75,10 +80,11 @@ export function keyedPasses(image: Image, { replay, isFunction }: Keyed): KeyedP
         const now = program(subject);
         return keyedSites(
           subject,
+          now,
           'static-call',
           now.sites.of(staticCall),
           (site) => staticCall.demand?.(now, site, { state: 'booted' }),
-          (site, bytes) => earlyReturn(now, site, bytes),
+          patchesEarly ? (site, bytes) => earlyReturn(now, site, bytes) : undefined,
         );
       },
     },
@@ -112,17 +118,19 @@ export function returnSupport(
 
 /** Only text that is compared is written to: keys of init text may be gone. */
 function keyedSites<S extends KeyedSite>(
-  { texts, image }: Subject,
+  subject: Subject,
+  { image }: Program,
   kind: TextKind,
   sites: readonly S[],
   demandOf: (site: S) => Demand | undefined,
   early: (site: S, bytes: Uint8Array) => readonly Uint8Array[] = () => [],
 ): PassResult {
+  const { texts } = subject;
   const notes: PassNote[] = [];
   let count = 0;
   for (const site of sites) {
     const { address, key } = site;
-    if (image.isInitText(address)) continue;
+    if (isGone(subject, address)) continue;
     count++;
     try {
       const demand = demandOf(site);
@@ -161,14 +169,16 @@ function trampolines(
   program: Program,
   isFunction: (address: number) => boolean,
 ): PassResult {
-  const { texts, image } = subject;
+  const { texts } = subject;
+  const { image } = program;
   const notes: PassNote[] = [];
   let count = 0;
   for (const call of program.calls.values()) {
     if (!hasTrampoline(call) || call.literal !== undefined) continue;
     const address: number = call.trampoline;
-    const text = texts.holding(address, image.arch.trampolineSize);
-    if (!text || image.isInitText(address)) continue;
+    // Up to 5.17 no signature follows the jump.
+    const text = texts.holding(address, branchSize);
+    if (!text || isGone(subject, address)) continue;
     count++;
     try {
       const value = readCallValue(program, call.key);
@@ -248,7 +258,8 @@ function isReturn({ image, support }: Program, bytes: Uint8Array, address: numbe
   return kind === 'jump' && thunks.includes(to);
 }
 
-function locks({ state, texts, image }: Subject, program: Program): PassResult | undefined {
+function locks(subject: Subject, program: Program): PassResult | undefined {
+  const { state, texts, image } = subject;
   const sites = program.sites.of(lockPrefix);
   if (sites.length === 0) return undefined;
   const patched = state.bytes('uniproc_patched', 1);
@@ -256,9 +267,8 @@ function locks({ state, texts, image }: Subject, program: Program): PassResult |
     const message = 'the dump does not have uniproc_patched, which says whether locks are dropped';
     return { sites: 0, notes: [{ severity: 'left', message, input: 'uniproc_patched' }] };
   }
-  const kept = droppedLocks(program, program.image, sites).filter(
-    ({ address }) => !image.isInitText(address),
-  );
+  const of = subject.kernel ? image : program.image;
+  const kept = droppedLocks(program, of, sites).filter(({ address }) => !isGone(subject, address));
   if (patched[0] === 0) return { sites: kept.length, notes: [] };
   for (const { address, bytes } of lockPatches(program, kept, 1, 'ds'))
     texts.holding(address)?.write(address, bytes, 'lock');

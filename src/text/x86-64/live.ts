@@ -9,7 +9,7 @@ import { readPokes } from '../../memory/kernel/pokes.ts';
 import { KernelVariables } from '../../memory/kernel/variables.ts';
 import { type ExecutableMemory, executableMemory } from '../../memory/page-tables/executable.ts';
 import { type CodeKind, type KnownCode, type NamedPages, namePages } from '../executable.ts';
-import type { TextPass } from '../pass.ts';
+import { brokenList, type PassNote, type TextPass } from '../pass.ts';
 import { callUpdate } from './call-update.ts';
 import { ftraceHooks, type HookTargets } from './ftrace.ts';
 import { wrongTrampoline } from './ftrace-trampoline.ts';
@@ -37,6 +37,8 @@ export interface LiveText {
   readonly wrong: readonly WrongCode[];
   /** Code of which nothing but its place is known, such as a program of BPF. */
   readonly counted: readonly KnownCode[];
+  /** What could not be read of the lists of code that the kernel made. */
+  readonly notes: readonly PassNote[];
   /** What every executable page is; undefined where the dump does not lead to page tables. */
   readonly executable: ExecutablePages | undefined;
 }
@@ -119,7 +121,8 @@ export function readLiveText(
   const counted = generated.bpf.map(
     ({ name, start, size }): KnownCode => ({ kind: 'bpf', name, start, size }),
   );
-  return { passes, wrong, counted, executable: namedPages(running, known) };
+  const notes = generated.broken.map((of) => brokenList(of, 'bpf_kallsyms'));
+  return { passes, wrong, counted, notes, executable: namedPages(running, known) };
 }
 
 function namedPages({ place }: RunningKernel, known: readonly KnownCode[]): ExecutablePages | undefined {

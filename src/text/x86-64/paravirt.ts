@@ -3,7 +3,14 @@
 // alternatives.
 import { ByteView } from '../../bytes/view.ts';
 import type { Image } from '../../image/image.ts';
-import type { PassNote, PassResult, TextPass, TextSubject } from '../pass.ts';
+import {
+  isGone,
+  kernelOf,
+  type PassNote,
+  type PassResult,
+  type TextPass,
+  type TextSubject,
+} from '../pass.ts';
 import { addNops, nopStyleOf } from './nops.ts';
 import type { X86State } from './state.ts';
 
@@ -33,6 +40,7 @@ export const paravirt: TextPass<X86State> = {
   name: 'paravirt calls',
   run(subject): PassResult | undefined {
     const { image, state, texts, slide } = subject;
+    const kernel = kernelOf(subject);
     const start = image.symbols.addressOf('__parainstructions');
     const end = image.symbols.addressOf('__parainstructions_end');
     const section = image.file.sections.find(({ name }) => name === '.parainstructions');
@@ -42,8 +50,8 @@ export const paravirt: TextPass<X86State> = {
         : [section?.addr ?? 0, section?.size ?? 0];
     if (size <= 0 || image.fileOffset(from, size) === undefined) return undefined;
     const notes: PassNote[] = [];
-    const style = nopStyleOf(image, state);
-    const operations = operationsIn(image, state);
+    const style = nopStyleOf(kernel, state);
+    const operations = operationsIn(kernel, state);
     if (!style || !operations) {
       const input = style ? 'pv_ops' : 'ideal_nops';
       return { sites: 0, notes: [{ severity: 'left', message: `${input} is not known`, input }] };
@@ -57,6 +65,7 @@ export const paravirt: TextPass<X86State> = {
       const type = view.u8(at + 8);
       const length = view.u8(at + 9);
       const text = texts.holding(address, length);
+      if (!text && isGone(subject, address)) continue;
       if (!text) {
         notes.push({ severity: 'wrong', address, message: 'the place of a paravirt call is in no text' });
         continue;
@@ -69,7 +78,7 @@ export const paravirt: TextPass<X86State> = {
       }
       const value = held.s64(8 * type);
       const target = value === 0 ? undefined : value - slide;
-      if (target !== undefined && !isFunctionOf(image, target)) {
+      if (target !== undefined && !isFunctionOf(kernel, target)) {
         const message = `operation ${type} of pv_ops does not lead to a function of the image`;
         notes.push({ severity: 'wrong', address, message, input: 'pv_ops' });
         continue;
@@ -113,8 +122,9 @@ type Patcher = (
 ) => number | undefined;
 
 /** What writes the code of an operation and says how many bytes it has. */
-function patcher({ image, state }: TextSubject<X86State>): Patcher {
-  const { symbols } = image;
+function patcher(subject: TextSubject<X86State>): Patcher {
+  const { state } = subject;
+  const { symbols } = kernelOf(subject);
   const nop = symbols.addressOf('_paravirt_nop');
   const isOld = symbols.addressOf('native_patch') !== undefined;
   const direct: Patcher = (bytes, address, _, target) => {

@@ -3,6 +3,7 @@
 import { sameBytes } from '../../bytes/integer.ts';
 import type { Pokes } from '../../memory/kernel/pokes.ts';
 import type { KernelReader } from '../../memory/kernel/reader.ts';
+import type { ExpectedText } from '../expected.ts';
 import type { PassNote, PassResult, TextPass } from '../pass.ts';
 import { branchSize, callOpcode, int3, jumpOpcode } from './branches.ts';
 
@@ -19,11 +20,13 @@ export function pokes(
   return {
     kind: 'poke',
     name: 'changes under way',
-    run({ slide, texts }): PassResult | undefined {
+    run({ slide, texts, kernel }): PassResult | undefined {
       if (!batch) return undefined;
       const notes: PassNote[] = [];
       const input = 'the batch of text_poke';
-      if (batch.broken !== undefined) notes.push({ severity: 'wrong', message: batch.broken, input });
+      // The batch is the kernel's; what is wrong with it is said once.
+      if (batch.broken !== undefined && !kernel)
+        notes.push({ severity: 'wrong', message: batch.broken, input });
       let sites = 0;
       for (const { address: runs, bytes, old } of batch.pokes) {
         const address = runs - slide;
@@ -67,4 +70,9 @@ export function isPatchable(bytes: Uint8Array, runs: number, isCode: (address: n
   if (sameBytes(bytes, nop) || sameBytes(bytes, returned)) return true;
   if (bytes[0] !== callOpcode && bytes[0] !== jumpOpcode) return false;
   return isCode(runs + branchSize + new DataView(bytes.buffer, bytes.byteOffset).getInt32(1, true));
+}
+
+/** Places of a text that were being changed. */
+export function changingIn({ others }: ExpectedText): number[] {
+  return others.flatMap(({ kind, address }) => (kind === 'poke' ? [address] : []));
 }

@@ -2,14 +2,17 @@
 import type { Image } from '../../image/image.ts';
 import type { RelocationLists } from '../../kernel/relocation-lists.ts';
 import { knowsModules, type RunningKernel } from '../../memory/kernel/kernel.ts';
+import type { FoundModule } from '../../memory/kernel/module-files.ts';
 import { compareText } from '../compare.ts';
 import type { GeneratedPage, PassNote, TextPass } from '../pass.ts';
 import { ReplayImage } from '../replay-image.ts';
 import type { PassDone, ReplayedText, TextNotCompared } from '../result.ts';
 import { keptText, textsOf } from '../texts.ts';
-import { keyedPasses } from './keyed.ts';
+import { keyedPasses, programOfReplay } from './keyed.ts';
 import { readLiveText } from './live.ts';
-import { x86Passes } from './passes.ts';
+import { replayX86Modules } from './modules.ts';
+import { runPasses, x86Passes } from './passes.ts';
+import { changingIn } from './pokes.ts';
 import { relocation } from './relocation.ts';
 import { returnsOf } from './return-thunk.ts';
 import { readX86State, type X86State } from './state.ts';
@@ -30,7 +33,9 @@ export function replayX86Text(
   const state = readX86State(image, running);
   if (state.unknown !== undefined) return { why: state.unknown };
   const replay = new ReplayImage(image, place, texts);
-  const keyed = keyedPasses(image, { replay, isFunction: functionsOf(image, running) });
+  const isFunction = functionsOf(image, running);
+  const program = programOfReplay(replay, image);
+  const keyed = keyedPasses(image, { program, isFunction, patchesEarly: true });
   const subject = { image, slide: place.slide, texts, state };
   const notes: PassNote[] = [...state.notes];
   const done: PassDone[] = [];
@@ -40,6 +45,7 @@ export function replayX86Text(
     returnAt: (address) => returns.at(address - place.slide),
   });
   if (!live) return { why: `what is traced and probed is not known: ${place.kernelMemoryFrom}` };
+  for (const note of live.notes) notes.push(note);
   const unnamed = !knowsModules(running)
     ? 'not all modules are known'
     : live.executable
@@ -52,17 +58,12 @@ export function replayX86Text(
     ...x86Passes(image, state, keyed),
     ...live.passes,
   ];
-  for (const { kind, name, run } of passes) {
-    const result = run(subject);
-    if (!result) continue;
-    for (const note of result.notes) notes.push(note);
-    for (const page of result.pages ?? []) pages.push(page);
-    const at = done.findIndex((one) => one.name === name);
-    if (at < 0) done.push({ kind, name, sites: result.sites });
-  }
+  runPasses(passes, subject, { done, notes, pages });
   const compared = compareText(kept.text, kept.length, place.memory, place.offset);
-  const changing = kept.text.others.flatMap(({ kind, address }) => (kind === 'poke' ? [address] : []));
-  return { compared, text: kept.text, passes: done, notes, pages, live, changing };
+  const changing = changingIn(kept.text);
+  const replayModules = (modules: readonly FoundModule[]) =>
+    replayX86Modules({ image, running, state, replay, program, isFunction, live }, modules);
+  return { compared, text: kept.text, passes: done, notes, pages, live, changing, replayModules };
 }
 
 /** Functions of the image, and what lies in memory of a module; where not all modules are known, whatever is not the image. */

@@ -1,4 +1,5 @@
 // Through what functions return (x86_return_thunk), and where: the choice of arch/x86/kernel/cpu/bugs.c.
+import type { Image } from '../../image/image.ts';
 import { kernelOf, type PassNote, type TextSubject } from '../pass.ts';
 import { branchTo, int3, isInLowHalf, jumpOpcode } from './branches.ts';
 import type { X86State } from './state.ts';
@@ -7,6 +8,21 @@ const returnOpcode = 0xc3;
 
 /** What x86_return_thunk can lead to in any kernel: the compiler's own, and those of mitigations. */
 const known = /^(__x86_return_thunk|__x86_return_skl|\w+_return_thunk)$/;
+
+const thunksBySymbols = new WeakMap<Image['symbols'], ReadonlyMap<number, string>>();
+
+/** The return thunks of a kernel by their places; all of its symbols are gone through once. */
+function thunksOf(symbols: Image['symbols']): ReadonlyMap<number, string> {
+  let thunks = thunksBySymbols.get(symbols);
+  if (!thunks) {
+    const found = new Map<number, string>();
+    for (const { name, address } of symbols.named((of) => known.test(of)))
+      if (!found.has(address)) found.set(address, name);
+    thunks = found;
+    thunksBySymbols.set(symbols, thunks);
+  }
+  return thunks;
+}
 
 /** A mitigation that sets a feature and the thunk together; names of the thunk, newest first. */
 const chosenBy = [
@@ -58,7 +74,7 @@ function notesOf(subject: TextSubject<X86State>, thunk: number | undefined): Pas
   const { symbols } = kernelOf(subject);
   if (state.returnThunk === undefined || thunk === undefined) return [];
   const input = 'x86_return_thunk';
-  const name = [...symbols.named((of) => known.test(of))].find(({ address }) => address === thunk)?.name;
+  const name = thunksOf(symbols).get(thunk);
   if (name === undefined)
     return [{ severity: 'wrong', message: 'x86_return_thunk leads to no return thunk of the kernel', input }];
   for (const { feature, thunks } of chosenBy) {

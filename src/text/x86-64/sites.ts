@@ -4,7 +4,7 @@ import { ByteView } from '../../bytes/view.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
 import type { ExpectedText } from '../expected.ts';
-import type { PassNote, TextSubject } from '../pass.ts';
+import { isGone, type PassNote, type TextSubject } from '../pass.ts';
 
 /** Section, and the symbols around it in a kernel (arch/x86/kernel/vmlinux.lds.S). */
 const tables = {
@@ -102,8 +102,6 @@ export class TextFinder {
 }
 
 /** Code of the image, or where some was that a module gave back. */
-function isCode({ image, gone = [] }: TextSubject<unknown>, address: number): boolean {
-  return (
-    image.codeAt(address) !== undefined || gone.some(([start, end]) => address >= start && address < end)
-  );
+function isCode(subject: TextSubject<unknown>, address: number): boolean {
+  return subject.image.codeAt(address) !== undefined || isGone(subject, address);
 }

@@ -24,4 +24,24 @@ export const textRules = {
       'must be there, a record must be of a listed function. The finding names the input. Whoever changes such ' +
       'an input has the kernel, or textpoke, take a changed text for the right one.',
   },
+  TP041: {
+    name: 'changed-module-text',
+    severity: 'error',
+    summary:
+      "bytes of the text of a module are not what its loading and the kernel's own patching make of them",
+    help:
+      'textpoke links the file of each module to where the module lies, as the loader does it, replays what the ' +
+      'kernel patches in it then and later, and compares every byte of its code. Here stands something that none of ' +
+      'these steps writes. Usual causes: a hook in a module, or a file that is not the one that was loaded and has ' +
+      'no build id that would tell. The finding shows what stands there and what must stand there.',
+  },
+  TP042: {
+    name: 'stray-module-code',
+    severity: 'error',
+    summary: "memory of a module's code that no section of it has is not filled as the loader fills it",
+    help:
+      'The sections of a module do not fill the pages of its code. The loader leaves zeros between them and behind ' +
+      'the last one, or instructions that trap. Here stands something else, which can be executed and belongs to ' +
+      'nobody. Usual cause: code that hides in the rest of a page.',
+  },
 } as const satisfies Record<string, Rule>;

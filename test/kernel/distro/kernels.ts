@@ -8,18 +8,15 @@ export interface DistroKernel {
   readonly arch: Architecture;
   /** Which package has the kernel file; the newest that matches is taken. Group 1 is the kernel's release. */
   readonly image: RegExp;
-  /**
-   * What verify can do with its modules. Without names of data (CONFIG_KALLSYMS_ALL) it tells of those that use some, and
-   * why it does not compare them; without BTF it does not know what a module is like.
-   */
-  readonly modules: 'compared' | 'told' | 'unknown';
+  /** What verify can do with its modules: without BTF it does not know what a module is like. */
+  readonly modules: 'compared' | 'unknown';
 }
 
 /** From 6.19 on the kernel file is in linux-binary-*, and its modules are in linux-modules-*. */
 function debian(arch: Architecture, flavour: string, version: string, prefix = ''): DistroKernel {
   const release = `${version.replace('.', '\\.')}\\.[\\d.]+(?:-\\d+)?(?:\\+deb\\d+)?[\\d.]*-${flavour}`;
   const name = `${prefix}${version}`;
-  const modules = arch === 'armhf' ? 'unknown' : name === 'arm64-6.1' ? 'told' : 'compared';
+  const modules = arch === 'armhf' ? 'unknown' : 'compared';
   return { name, arch, image: new RegExp(`^linux-(?:image|binary)-(${release})$`), modules };
 }
 
@@ -137,7 +134,8 @@ const doNotStart: readonly { readonly options: string; readonly cpus: RegExp }[]
 
 /** Options that a kernel starts with on a CPU. */
 export function optionsOf({ arch, name: kernel }: DistroKernel, cpu: string): readonly Options[] {
-  if (arch !== 'amd64') return options.filter(({ name }) => /kaslr|off/.test(name));
+  if (arch === 'arm64') return options.filter(({ name }) => /kaslr|off|traced/.test(name));
+  if (arch === 'armhf') return options.filter(({ name }) => /kaslr|off/.test(name));
   if (upTo612.test(kernel)) return options;
   return options.filter(({ name }) => !doNotStart.some((row) => row.options === name && row.cpus.test(cpu)));
 }

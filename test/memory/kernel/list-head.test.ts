@@ -17,7 +17,7 @@ const layout: ModuleLayout = {
   ...{ state: 0, list: 8, name: 24, nameSize: 56 },
   memory: [{ base: 80, size: 88 }],
   text: [],
-  ...{ sections: undefined, tables: new Map() },
+  ...{ sections: undefined, perCpu: undefined, tables: new Map() },
 };
 
 class Made {

@@ -277,7 +277,7 @@ export function makeKernel(
       const address = places.get(index);
       return address === undefined
         ? undefined
-        : { address: address - slide, isGone: name.startsWith('.init') };
+        : { address: address - slide, state: name.startsWith('.init') ? 'gone' : 'here' };
     },
     external: (name) => exported(image, name),
   });

@@ -85,7 +85,7 @@ export function madeKernel({
     filled: 'tables',
     places: ({ index }) => {
       const address = places[index - 1];
-      return address === undefined ? undefined : { address, isGone: false };
+      return address === undefined ? undefined : { address, state: 'here' };
     },
     external: () => undefined,
   });
