@@ -14,6 +14,7 @@ export { parseScenario } from './boot/scenario.ts';
 export type { BootStep, KeyOperation, Operation } from './boot/steps.ts';
 export type { UpFill } from './demand/patch.ts';
 export { profileNames } from './demand/profiles.ts';
+export type { AllEntries } from './dump/model.ts';
 export type { DumpOptions } from './dump/passes.ts';
 export type { DebugDirectories } from './dwarf/debug-files.ts';
 export type { SourceLine } from './dwarf/source-lines.ts';
@@ -34,11 +35,20 @@ export type { SiteCounts, TableEntries } from './kinds/registry.ts';
 export type { DumpedDeadEntry, DumpedEntry, DumpedInstruction, DumpedPlace } from './kinds/shown.ts';
 export type { DumpedJumpEntry } from './kinds/static-branch/kind.ts';
 export type { DumpedCallSite } from './kinds/static-call/kind.ts';
+export type {
+  DumpedOperation,
+  DumpedReplacement,
+  DumpedSite,
+  TextTableEntries,
+} from './kinds/text-tables.ts';
 export type { DumpedTrampolineKey } from './kinds/trampoline-key/kind.ts';
 export { type AnnotateResult, annotate } from './library/annotate.ts';
 export { type BootOptions, type BootResult, boot } from './library/boot.ts';
+export { type CpuFeaturesOptions, cpuFeatures } from './library/cpu-features.ts';
+export type { CpuOptions } from './library/cpu-plan.ts';
 export { type DiffFormat, type DiffOptions, type DiffResult, diff, diffFormats } from './library/diff.ts';
 export { type DumpResult, dump } from './library/dump.ts';
+export type { ExpandOptions } from './library/image.ts';
 export { link } from './library/link.ts';
 export { linkerScript } from './library/linker-script.ts';
 export { type PolicyResult, policy, policyDocument } from './library/policy.ts';
@@ -72,11 +82,26 @@ export type { ComparedDocument, DiffDocument, DifferenceDocument, SiteDocument }
 export type { DumpDocument, FileDocument, TableDocuments } from './output/dump.ts';
 export type { MemoryCall, MemoryDocument, MemoryKey, MemoryPlace } from './output/memory.ts';
 export type { MemoryModule } from './output/memory-modules.ts';
-export type { ComparedMemoryText, MemoryText, MemoryTextKind } from './output/memory-text.ts';
+export type {
+  ComparedBytes,
+  ComparedMemoryText,
+  ComparedModuleTexts,
+  MemoryText,
+  MemoryTextKind,
+  ModuleText,
+} from './output/memory-text.ts';
 export type { FindingDocument, SuppressedDocument, VerifyDocument } from './output/verify.ts';
+export { policyBytes, readPolicy } from './policy/binary.ts';
 export {
   type Allowed,
   type CheckerOptions,
+  type Refusal,
+  type Refused,
+  type Verdict,
+  WriteChecker,
+  type WriteStep,
+} from './policy/checker.ts';
+export {
   type Policy,
   type PolicyForm,
   type PolicyKind,
@@ -84,14 +109,11 @@ export {
   type PolicyStretch,
   type PolicyTargets,
   type PolicyVariable,
-  policyBytes,
-  type Refusal,
-  type Refused,
-  readPolicy,
+  policyKinds,
   type StateField,
-  type Verdict,
-  WriteChecker,
-} from './policy/index.ts';
+  type When,
+} from './policy/policy.ts';
+export type { CpuDocument } from './text/x86-64/cpu/document.ts';
 export type { ComparedTable } from './verify/compared.ts';
 export type { LinkedKeys } from './verify/linkage-check.ts';
 export type { Need, Rule, Severity } from './verify/rules/rule.ts';

@@ -100,14 +100,28 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .command('dump')
     .description('show the tables of objects, archives and linked images')
     .argument('<file...>')
-    .option('--table <name>', 'only this table: jump, call, lock or its section name')
+    .option('--table <name>', 'only this table: jump, call, lock, return and so on, or its section name')
     .option('--key <pattern>', 'only entries of keys that match (* and ?)')
     .option('--disassemble', 'show instructions as capstone decodes them')
+    .option('--cpu-features <dump>', 'instead: what the memory of a kernel tells of its processor, for boot')
+    .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
+    .addOption(
+      new Option('--physical [address@byte]', 'raw dump of physical memory (repeatable: parts)')
+        .argParser(physicalPart)
+        .conflicts('base'),
+    )
     .addOption(expandLimit('a compressed file'))
     .addOption(debugDirectory())
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  textpoke dump vmlinux --table jump --key "sched_*"')
-    .action(async (files: string[], args: DumpArguments) => finish(await runDump(files, args)));
+    .action(async (files: string[], { physical, ...args }: DumpArguments) =>
+      finish(
+        await runDump(files, {
+          ...args,
+          ...(physical !== undefined && { physical: partsOfRaw(physical) }),
+        }),
+      ),
+    );
 
   const steps: BootStep[] = [];
   const step = (made: BootStep) => {
@@ -142,8 +156,12 @@ function makeProgram(finish: (exitCode: number) => void): Command {
       [],
     )
     .option('--scenario <file>', 'run the steps of a JSON file at the end')
+    .option('--cpu <model>', 'all phases of an x86-64 kernel (skylake-server,tcg)')
+    .option('--cpu-features <file>', 'the same for what dump tells, or /proc/cpuinfo')
+    .option('--command-line <text>', 'with --cpu: of the kernel, such as mitigations=off')
+    .option('--slide <bytes>', 'with --cpu: how far KASLR moves the kernel', address)
     .addOption(expandLimit('packed input'))
-    .option('--raw', 'also store the pointers of keys to their entries, as in memory')
+    .option('--raw', 'also store pointers of keys to entries, as in memory')
     .option('--states', 'print every byte string that each place can hold')
     .option('--trace', 'show each write: before, after, reason')
     .addOption(debugDirectory())
@@ -239,6 +257,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .description('compare the sites of two builds by function and order; status 1 if one is gone')
     .argument('<old-file>', 'object, archive or image')
     .argument('<new-file>')
+    .option('--table <name>', 'only this table, as dump takes it')
     .addOption(expandLimit('a compressed file'))
     .addOption(debugDirectory())
     .addOption(

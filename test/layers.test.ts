@@ -23,10 +23,10 @@ const rooms = [
   ['kinds/'],
   ['annotate/'],
   ['link/'],
-  ['boot/'],
   ['memory/'],
   ['text/'],
   ['policy/'],
+  ['boot/'],
   ['verify/'],
   ['dump/'],
   ['diff/'],
@@ -50,7 +50,7 @@ const adapters: Record<string, RegExp> = {
 };
 
 /** Files that may name one kind of site, outside of its own folder. */
-const mostNaming = 10;
+const mostNaming = 11;
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
   .filter((f) => f.endsWith('.ts') && !f.endsWith('.d.ts'))

@@ -23,6 +23,8 @@ export interface QueryAnswer {
 }
 
 export class Log {
+  /** The phases of start-up in their order, with the number of the sites of those that follow from the processor. */
+  readonly phases = new Map<string, number | undefined>();
   /** What a person has to know though nothing was refused. */
   readonly notes: string[] = [];
   readonly warnings: Warning[] = [];

@@ -18,6 +18,13 @@ import { Runtime } from './runtime.ts';
 import { staticCallInit } from './static-call.ts';
 import { type BootStep, describeStep, runStep } from './steps.ts';
 
+/** A phase of start-up. */
+export interface BootPhase {
+  readonly name: string;
+  /** Carries it out and gives the number of its sites, undefined where there is nothing to do; absent: one of `phases`. */
+  readonly run?: () => number | undefined;
+}
+
 export interface BootOptions {
   /** Number of CPUs; undefined leaves locks and barriers as they are. */
   readonly cpus?: number | undefined;
@@ -30,6 +37,8 @@ export interface BootOptions {
   readonly profile?: Profile | undefined;
   /** Opens a module's file, for steps that load one; undefined: reads it from the disk. */
   readonly openModule?: ((file: Input) => ElfFile) | undefined;
+  /** The phases of start-up, where they are others than those of the rows (for-cpu.ts). */
+  readonly phasesOf?: ((runtime: Runtime) => readonly BootPhase[]) | undefined;
   /** Told of each phase and step as it begins. */
   readonly progress?: ((what: string) => void) | undefined;
 }
@@ -61,12 +70,16 @@ export function replayBoot(image: Image, options: BootOptions = {}): Runtime {
   const runtime = new Runtime(programOf(image, { profile: options.profile }), options.raw);
   requireKeysOutside(runtime.program);
   runtime.log.note(lossOf(runtime.program));
-  for (const phase of phases) {
-    progress(phase);
-    runtime.poker.phase = phase;
-    const run = ownPhases[phase];
-    if (run) run(runtime, options);
-    else for (const kind of kinds) if (kind.phase === phase) meetDemands(runtime, kind);
+  for (const { name, run } of options.phasesOf?.(runtime) ?? phases.map((name): BootPhase => ({ name }))) {
+    progress(name);
+    runtime.poker.phase = name;
+    const own = ownPhases[name];
+    const sites = run?.();
+    if (run && sites === undefined) continue;
+    runtime.log.phases.set(name, sites);
+    if (run) continue;
+    if (own) own(runtime, options);
+    else for (const kind of kinds) if (kind.phase === name) meetDemands(runtime, kind);
   }
   // From here on the program runs: every site is what its key demands, and writes go one breakpoint at a time.
   runtime.poker.phase = runTime;

@@ -1,5 +1,6 @@
 // Static calls at boot and run time (kernel/static_call_inline.c, arch/x86/kernel/static_call.c).
 
+import type { CallSupport } from '../arch/arch.ts';
 import { placeOf } from '../arch/code-pointer.ts';
 import { hex, largestOf, sameBytes } from '../bytes/integer.ts';
 import type { Address } from '../bytes/named-numbers.ts';
@@ -117,6 +118,25 @@ export function forceReinit(runtime: Runtime): void {
   } finally {
     Object.assign(poker, { phase, live });
   }
+}
+
+/**
+ * The same at start-up, once the kernel has chosen what it returns through: sites hold what `early` made of them, or what
+ * they are to hold.
+ */
+export function reinitStaticCalls(runtime: Runtime, early: CallSupport): void {
+  const { program, poker } = runtime;
+  const sites = program.sites.of(staticCall);
+  const before = { ...program, support: early };
+  poker.poke(
+    made(sites, (site) => {
+      const value = readCallValue(program, site.key);
+      const patch = patchTo(runtime, site, [value], value);
+      const first = callPatch(before, site, [value], value);
+      const { bytes, reason: meaning } = first;
+      return { ...patch, allowed: [...patch.allowed, { bytes, meaning }] };
+    }),
+  );
 }
 
 /** static_call_add_module: what `staticCallInit` does, for the sites of a module. Returns them with new entries. */

@@ -119,6 +119,12 @@ export class TextPoker {
     step(3, 0, bytes.subarray(0, head));
   }
 
+  /** Writes and records what somebody else has checked: a pass over all of the text, which runs once, at start-up. */
+  patched(address: number, bytes: Uint8Array, reason: string): void {
+    this.requireStored(address, bytes.length, 'code');
+    this.record(address, bytes, reason, 'text');
+  }
+
   /** Stores data (a table, a key's state, a dynamic relocation). Error `store-refused` where the file has no byte. */
   store(address: number, bytes: Uint8Array, reason: string): void {
     if (sameBytes(this.image.read(address, bytes.length), bytes)) return;

@@ -3,12 +3,14 @@
 
 export interface TableField {
   readonly name: string;
-  /** `word` is the width of a long. */
-  readonly width: 's32' | 'word';
+  /** `word` is the width of a long, `half` two bytes. */
+  readonly width: 's32' | 'word' | 'half';
   /** The field names code. */
   readonly code?: true;
-  /** The field is no address, but four bytes as they stand. */
+  /** The field is no address, but its bytes as they stand. */
   readonly plain?: true;
+  /** The field is an address, and no distance to one. */
+  readonly absolute?: true;
 }
 
 export interface TableRow {
@@ -25,6 +27,10 @@ export interface TableRow {
   readonly mayBeAbsolute?: true;
   /** A linked kernel keeps it inside a larger section, so that only the symbols tell where. */
   readonly insideOther?: true;
+  /** The last entry may lack the fill behind it. */
+  readonly lastIsShort?: true;
+  /** The names of its sections, where there are several; `name` is what people call the table. */
+  readonly matches?: RegExp;
   /** A kernel's script fills the table with zeros up to the next multiple of so many bytes; they are no entries. */
   readonly paddedTo?: number;
   /** Linker symbols at the table's two ends, the names tried in turn (include/asm-generic/vmlinux.lds.h). */
@@ -40,9 +46,9 @@ export interface EntryLayout {
   /** Entry size in bytes. */
   readonly size: number;
   /** Byte offset and width of each field, in the row's order. */
-  readonly fields: readonly (Pick<TableField, 'name' | 'code' | 'plain'> & {
+  readonly fields: readonly (Pick<TableField, 'name' | 'code' | 'plain' | 'absolute'> & {
     readonly offset: number;
-    readonly width: 4 | 8;
+    readonly width: 2 | 4 | 8;
   })[];
 }
 
@@ -54,7 +60,7 @@ export function entryLayout(row: TableRow, wordSize: 4 | 8): EntryLayout {
   if (!layout) {
     let size = 0;
     const fields = row.fields.map((field) => {
-      const width = field.width === 'word' ? wordSize : 4;
+      const width: 2 | 4 | 8 = field.width === 'word' ? wordSize : field.width === 'half' ? 2 : 4;
       const offset = size;
       size += width;
       return { ...field, offset, width };

@@ -5,11 +5,19 @@ import { parseScenario } from '../boot/scenario.ts';
 import type { BootStep } from '../boot/steps.ts';
 import { type DebugPlaces, debugPlacesOf } from '../dwarf/debug-files.ts';
 import { disassemblersIfInstalled } from '../engines/disassembler.ts';
-import { inFile, MismatchError } from '../errors.ts';
+import { inFile, MismatchError, TextpokeError } from '../errors.ts';
 import { requireOtherFile } from '../files/identity.ts';
 import { readText } from '../files/input.ts';
 import { executable, publish } from '../files/publish.ts';
-import { allSteps, type BootOptions, bootProgram, fileAfter, namesOf, statesAfter } from '../library/boot.ts';
+import {
+  allSteps,
+  type BootOptions,
+  bootProgram,
+  fileAfter,
+  namesOf,
+  planOf,
+  statesAfter,
+} from '../library/boot.ts';
 import { type LoadedProgram, withProgram } from '../library/program.ts';
 import { bootSummary, mismatchLines, type Trace, traceText } from '../output/boot.ts';
 import { bootJson, bootNotes, statesText } from '../output/boot-document.ts';
@@ -17,7 +25,11 @@ import { Progress, print, printError, warn } from '../output/console.ts';
 import { jsonText } from '../output/text.ts';
 
 export interface BootArguments
-  extends Pick<BootOptions, 'cpus' | 'upFill' | 'profile' | 'raw' | 'states' | 'expandLimit'> {
+  extends Pick<
+    BootOptions,
+    'cpus' | 'upFill' | 'profile' | 'raw' | 'states' | 'expandLimit' | 'cpu' | 'commandLine' | 'slide'
+  > {
+  cpuFeatures?: string;
   output?: string;
   module?: string[];
   scenario?: string;
@@ -45,13 +57,14 @@ function readScenario(path: string): BootStep[] {
 /** Every file that a command line has read. */
 function inputsOf(
   files: readonly string[],
-  { scenario }: BootArguments,
+  { scenario, cpuFeatures }: BootArguments,
   steps: readonly BootStep[],
 ): string[] {
   const modules = steps.flatMap((step) =>
     step.do === 'load' && typeof step.file === 'string' ? [step.file] : [],
   );
-  return [...files, ...modules, ...(scenario === undefined ? [] : [scenario])];
+  const read = [scenario, cpuFeatures].filter((file) => file !== undefined);
+  return [...files, ...modules, ...read];
 }
 
 /** Runs the command; returns the exit status. */
@@ -61,6 +74,10 @@ export async function runBoot(
   own: readonly BootStep[],
 ): Promise<number> {
   const steps = stepsOf(args, own);
+  if (args.output !== undefined && args.slide !== undefined && args.slide !== 0) {
+    const message = '-o writes a kernel as it is linked; without --slide, that is';
+    throw new TextpokeError('usage', message);
+  }
   if (args.output !== undefined) requireOtherFile('-o', args.output, inputsOf(files, args, steps));
   return withProgram(files, { steps, expandLimit: args.expandLimit }, (program) =>
     runProgram(program, files, args, steps),
@@ -77,7 +94,9 @@ async function runProgram(
   const progress = new Progress();
   const notes: string[] = [];
   try {
-    const runtime = bootProgram(program, args, steps, (what) => progress.show(what));
+    const plan = await planOf(program, args);
+    const runtime = bootProgram(program, args, steps, plan, (what) => progress.show(what));
+    for (const note of plan?.notes ?? []) notes.push(note);
     if (args.output !== undefined) {
       progress.show('writing');
       const content = fileAfter(runtime, args.output);

@@ -7,18 +7,20 @@ export interface DiffArguments {
   format?: DiffFormat;
   expandLimit?: number;
   debugDir?: string[];
+  table?: string;
 }
 
 /** Runs the command; 1 when a site of the old build is gone. */
 export async function runDiff(
   old: string,
   now: string,
-  { format = 'text', expandLimit, debugDir }: DiffArguments,
+  { format = 'text', expandLimit, debugDir, table }: DiffArguments,
 ): Promise<number> {
   const { document, reports } = await diff(old, now, {
     formats: [format],
     color: isOutputColoured(),
     expandLimit,
+    table,
     debugDirectories: debugDir,
   });
   if (reports[format]) print(reports[format]);

@@ -4,10 +4,15 @@ import type { DumpOptions } from '../dump/passes.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { unpackedNotes } from '../kernel/plain.ts';
 import { dumpInput } from '../library/dump.ts';
-import { isOutputColoured, printPieces, tellError, warn } from '../output/console.ts';
+import type { VerifyMemoryOptions } from '../library/verify-memory.ts';
+import { isOutputColoured, print, printPieces, tellError, warn } from '../output/console.ts';
 import { dumpJson, dumpText } from '../output/dump.ts';
+import { jsonText } from '../output/text.ts';
 
-export interface DumpArguments extends Omit<DumpOptions, 'debugDirectories'> {
+export interface DumpArguments
+  extends Omit<DumpOptions, 'debugDirectories'>,
+    Pick<VerifyMemoryOptions, 'base' | 'physical'> {
+  cpuFeatures?: string;
   debugDir?: string[];
   json?: boolean;
 }
@@ -15,8 +20,11 @@ export interface DumpArguments extends Omit<DumpOptions, 'debugDirectories'> {
 /** Runs the command. 1 when an entry or a table is malformed, else the status of the last file's error. */
 export async function runDump(
   files: readonly string[],
-  { json, debugDir, ...args }: DumpArguments,
+  { json, debugDir, cpuFeatures, base, physical, ...args }: DumpArguments,
 ): Promise<number> {
+  if (cpuFeatures !== undefined) return printFeatures(files, cpuFeatures, { base, physical });
+  if (base !== undefined || physical !== undefined)
+    throw new TextpokeError('usage', 'where a raw dump lies is asked with --cpu-features alone');
   const options = { ...args, debugDirectories: debugDir };
   let exitCode: number = ExitCode.done;
   async function* each(): AsyncGenerator<DumpedFile> {
@@ -36,6 +44,20 @@ export async function runDump(
   const pieces = json ? dumpJson(each()) : dumpText(each(), { color: isOutputColoured() });
   for await (const piece of pieces) await printPieces(piece.endsWith('\n') ? piece : `${piece}\n`, exitCode);
   return exitCode;
+}
+
+/** What a dump tells of the processor, as JSON. */
+async function printFeatures(
+  files: readonly string[],
+  memory: string,
+  { base, physical }: Pick<VerifyMemoryOptions, 'base' | 'physical'>,
+): Promise<number> {
+  const [file] = files;
+  if (file === undefined || files.length > 1)
+    throw new TextpokeError('usage', '--cpu-features is about one kernel and its dump');
+  const { cpuFeatures } = await import('../library/cpu-features.ts');
+  print(jsonText(await cpuFeatures(file, memory, { base, physical }), 2));
+  return ExitCode.done;
 }
 
 function hasProblem({ tables }: DumpedFile): boolean {

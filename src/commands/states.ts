@@ -5,7 +5,7 @@ import { requireOtherFile } from '../files/identity.ts';
 import { publish } from '../files/publish.ts';
 import { policy, policyDocument } from '../library/policy.ts';
 import { printPieces, warn } from '../output/console.ts';
-import { policyBytes } from '../policy/index.ts';
+import { policyBytes } from '../policy/binary.ts';
 
 export interface StatesArguments {
   output?: string;

@@ -9,7 +9,7 @@ import { stableMember } from './function-names.ts';
 import { matchInOrder } from './match.ts';
 import { type SitesByFunction, sitesByFunction } from './sites.ts';
 
-type ReadOptions = Pick<DumpOptions, 'expandLimit' | 'debugDirectories'>;
+type ReadOptions = Pick<DumpOptions, 'expandLimit' | 'debugDirectories' | 'table'>;
 
 /** What was compared: a file, or a member of an archive. */
 export interface ComparedFile extends ComparedSites {

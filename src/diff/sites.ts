@@ -1,9 +1,10 @@
 // The sites of a file as a build changes them: by function and order, whatever their addresses are.
 import { parseAddress } from '../bytes/integer.ts';
 import { type DumpedFile, tablesOf } from '../dump/model.ts';
-import { isKind } from '../kinds/kind.ts';
+import { isKind, type Kind, type TableKind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
 import { isDead, placeName, sourceName } from '../kinds/shown.ts';
+import { textTableKinds } from '../kinds/text-tables.ts';
 import { stableKey, withoutPart } from './function-names.ts';
 
 export interface ComparedSite {
@@ -23,6 +24,12 @@ export interface ComparedSite {
 
 /** Sites by function (`functionName`), in order of address; functions in order of their first site. */
 export type SitesByFunction = ReadonlyMap<string, readonly ComparedSite[]>;
+
+/** How the entries of a table are called and told apart; undefined for one whose entries are no sites. */
+function compared(row: TableKind): Pick<Kind, 'name' | 'identify'> | undefined {
+  if (isKind(row)) return row;
+  return textTableKinds.find((of) => of.id === row.id) as Pick<Kind, 'name' | 'identify'> | undefined;
+}
 
 /** `static branch of tracing (unlikely)`. */
 export function describeSite({ kind, key, flags }: ComparedSite): string {
@@ -53,15 +60,16 @@ interface Placed extends ComparedSite {
 /** The sites of a dumped file; entries that cannot be read, and those of discarded code, are not among them. */
 export function sitesByFunction(file: DumpedFile): SitesByFunction {
   const sites: Placed[] = [];
-  for (const { row, table } of tablesOf(file, tableKinds)) {
-    if (!isKind(row)) continue;
+  for (const { row, table } of tablesOf(file, [...tableKinds, ...textTableKinds])) {
+    const kind = compared(row);
+    if (!kind) continue;
     for (const entry of table.entries) {
       if (isDead(entry) || (row.hasKeys && entry.problem)) continue;
-      const { place, key, flags = '' } = row.identify(entry);
+      const { place, key, flags = '' } = kind.identify(entry);
       const section = place.section ?? '';
       const address = parseAddress(place.address ?? '0x0') ?? 0;
       sites.push({
-        kind: row.name,
+        kind: kind.name,
         key,
         flags,
         place: placeName(place),

@@ -9,6 +9,7 @@ import { PF_X, SHF_EXECINSTR } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { type ImageEntry, isAbsolute, readImageTable, tableRanges } from '../image/tables.ts';
+import type { TableKind } from '../kinds/kind.ts';
 import type { DumpedPlace } from '../kinds/shown.ts';
 import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
 
@@ -48,7 +49,7 @@ export class ImageView implements TableView<number> {
     }
     const rawOf = ({ address, fields }: ImageEntry, index: number): RawEntry<number> => {
       const discarded = layout.fields.every(
-        ({ offset, plain }, i) => fields[i] === (plain ? 0 : address + offset),
+        ({ offset, plain, absolute }, i) => fields[i] === (plain || absolute ? 0 : address + offset),
       );
       const inexact = layout.fields.find((_, i) => !Number.isSafeInteger(fields[i]));
       return {
@@ -67,6 +68,10 @@ export class ImageView implements TableView<number> {
     const total = parts.reduce((sum, part) => sum + part.entries, 0);
     const absolute = isAbsolute(image, row);
     return { parts, total, entries: { [Symbol.iterator]: entries }, problems: [], absolute };
+  }
+
+  formOf({ table, formIn }: TableKind): TableRow {
+    return formIn?.(this.image) ?? table;
   }
 
   place(address: number): DumpedPlace {

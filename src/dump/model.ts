@@ -2,6 +2,7 @@
 import type { TableKind } from '../kinds/kind.ts';
 import type { TableEntries } from '../kinds/registry.ts';
 import type { DumpedDeadEntry, DumpedEntry } from '../kinds/shown.ts';
+import type { TextTableEntries } from '../kinds/text-tables.ts';
 
 /** Where a table lies: a section of its own, or a stretch of a larger one. */
 export interface TablePart {
@@ -35,8 +36,11 @@ export interface DumpedTable<Entry extends DumpedEntry> {
 
 /** The tables of a file; those that were not asked for are absent. */
 export type DumpedTables = {
-  readonly [Name in keyof TableEntries]?: DumpedTable<TableEntries[Name]>;
+  readonly [Name in keyof AllEntries]?: DumpedTable<AllEntries[Name]>;
 };
+
+/** Of the tables that are shown whenever there are some, and of those that are named. */
+export interface AllEntries extends TableEntries, TextTableEntries {}
 
 export interface DumpedFile {
   readonly file: string;

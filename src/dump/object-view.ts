@@ -8,6 +8,7 @@ import type { DebugPlaces } from '../dwarf/debug-files.ts';
 import { linesOfPlaces, type SourceLines } from '../dwarf/source-lines.ts';
 import { SHT_NOBITS } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
+import type { TableKind } from '../kinds/kind.ts';
 import type { DumpedPlace } from '../kinds/shown.ts';
 import { targetOfBranch } from '../object/branches.ts';
 import type { CodeSection, ObjectCode, Place } from '../object/object-code.ts';
@@ -70,6 +71,11 @@ export class ObjectView implements TableView<Place> {
     }
     entries.sort((a, b) => a.index - b.index);
     return { parts, total: entries.length, entries, problems, absolute: readable[0]?.absolute === true };
+  }
+
+  /** Of the tables that a kernel's own tools make, those with distances alone. */
+  formOf({ table, formIn }: TableKind): TableRow | undefined {
+    return formIn || table.fields.some(({ absolute }) => absolute) ? undefined : table;
   }
 
   private isRelocated(section: number, offset: number, size: number): boolean {

@@ -17,6 +17,7 @@ import { withoutContainers } from '../kernel/plain.ts';
 import type { Fields, TableKind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
 import type { DumpedDeadEntry, DumpedEntry, DumpedPlace } from '../kinds/shown.ts';
+import { textTableKinds } from '../kinds/text-tables.ts';
 import { ObjectCode } from '../object/object-code.ts';
 import { ViewReader } from './entry-reader.ts';
 import { ImageView } from './image-view.ts';
@@ -27,11 +28,12 @@ import type { RawEntry, RawTable, TableView } from './view.ts';
 
 /** The table that `--table` names; error `usage`. */
 export function tableNamed(name: string): TableKind {
-  const found = tableKinds.find(
+  const all = [...tableKinds, ...textTableKinds];
+  const found = all.find(
     ({ id, table, aliases }) => name === table.name || name === id || aliases.includes(name),
   );
   if (found) return found;
-  const known = tableKinds.map(({ table, aliases }) => `${table.name} (${aliases[0]})`).join(', ');
+  const known = all.map(({ table, aliases }) => `${table.name} (${aliases[0]})`).join(', ');
   throw new TextpokeError('usage', `unknown table ${JSON.stringify(name)}; known tables: ${known}`);
 }
 
@@ -168,8 +170,10 @@ function dumpTables<Place>(
     asked.push(place);
     return undefined;
   });
-  const found = rows.map((row) => {
-    const raw = view.read(row.table);
+  const found = rows.flatMap((row) => {
+    const form = view.formOf(row);
+    if (!form) return [];
+    const raw = view.read(form);
     const firstAsked = asked.length;
     let length = 0;
     let isMalformed = false;

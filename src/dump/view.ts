@@ -2,6 +2,7 @@
 import type { Arch, InstructionSet } from '../arch/arch.ts';
 import type { TableRow } from '../bytes/table.ts';
 import type { SourceLines } from '../dwarf/source-lines.ts';
+import type { TableKind } from '../kinds/kind.ts';
 import type { DumpedPlace } from '../kinds/shown.ts';
 import type { TablePart } from './model.ts';
 
@@ -37,6 +38,8 @@ export interface CodeAt {
 export interface TableView<Place> {
   readonly arch: Arch;
   read(row: TableRow): RawTable<Place>;
+  /** The form of a table in this file; undefined where it has none that can be read. */
+  formOf(kind: TableKind): TableRow | undefined;
   /** Names a place. */
   place(place: Place): DumpedPlace;
   /** Source lines of places in code, all at once, in the order of the question. */

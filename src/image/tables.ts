@@ -32,7 +32,8 @@ export function tableRanges(image: Image, row: TableRow): TableRange[] {
     if (start === end) return [];
     return [checkRange(image, row, { start, end }, `${startName} to ${stopName}`)];
   }
-  const sections = image.file.sections.filter((s) => s.name === row.name && s.size > 0 && s.addr !== 0);
+  const isNamed = (name: string) => row.matches?.test(name) ?? name === row.name;
+  const sections = image.file.sections.filter((s) => isNamed(s.name) && s.size > 0 && s.addr !== 0);
   if (row.insideOther && sections.length === 0 && !image.file.symtab && kernelBanner(image) !== undefined) {
     throw new TextpokeError(
       'table-malformed',
@@ -54,7 +55,8 @@ export function tableRanges(image: Image, row: TableRow): TableRange[] {
 
 function checkRange(image: Image, row: TableRow, range: TableRange, what: string): TableRange {
   const { size } = entryLayout(row, image.arch.wordSize);
-  const bytes = range.end - range.start;
+  const given = range.end - range.start;
+  const bytes = row.lastIsShort && given > 0 ? alignUp(given, size) : given;
   if (bytes < 0 || bytes % size !== 0 || image.fileOffset(range.start, bytes) === undefined) {
     throw new TextpokeError(
       'table-malformed',
@@ -62,7 +64,7 @@ function checkRange(image: Image, row: TableRow, range: TableRange, what: string
       { file: image.file.path, section: row.name },
     );
   }
-  return withoutPadding(image, row, range);
+  return withoutPadding(image, row, { start: range.start, end: range.start + bytes });
 }
 
 /** The range without the zeros that fill it up to the end of a page. */
@@ -122,10 +124,10 @@ function readEntries(image: Image, row: TableRow, absolute: boolean): Iterable<I
       const bytes = image.read(start, end - start);
       const view = new ByteView(bytes, image.file.header.little, { section: row.name });
       for (let at = 0; at < end - start; at += layout.size) {
-        const fields = layout.fields.map(({ offset, width, plain }) => {
-          if (plain) return view.u32(at + offset);
+        const fields = layout.fields.map(({ offset, width, plain, absolute: isAddress }) => {
+          if (plain) return width === 2 ? view.u16(at + offset) : view.u32(at + offset);
           const value = width === 8 ? view.s64(at + offset) : view.s32(at + offset);
-          return image.addressAt(absolute ? 0 : start + at + offset, value);
+          return image.addressAt(absolute || isAddress ? 0 : start + at + offset, value);
         });
         yield { address: start + at, fields };
       }

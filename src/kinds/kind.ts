@@ -19,6 +19,8 @@ export interface TableKind<E extends DumpedEntry = DumpedEntry> {
   /** Name of the table in JSON: `jumpTable`. */
   readonly id: string;
   readonly table: TableRow;
+  /** The form of the table in an image, where there are several. */
+  formIn?(image: Image): TableRow;
   /** What `--table` takes beside the section's name and `id`; the first is what help shows. */
   readonly aliases: readonly string[];
   /** True when the linker script of a machine has the table. */

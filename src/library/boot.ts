@@ -16,11 +16,12 @@ import {
   type StatesDocument,
   statesJson,
 } from '../output/boot-document.ts';
+import type { CpuOptions, CpuPlan } from './cpu-plan.ts';
 import { requireCpus } from './numbers.ts';
 import { type LoadedProgram, withProgram } from './program.ts';
 
 /** How a program is booted, and what happens to it then. */
-export interface BootOptions {
+export interface BootOptions extends CpuOptions {
   /** Number of CPUs; 1 drops locks and barriers, undefined leaves them as they are. */
   readonly cpus?: number | undefined;
   /** What takes the place of a dropped lock; `ds` unless given. */
@@ -66,8 +67,9 @@ export interface BootResult {
 export function boot(input: Input | readonly Input[], options: BootOptions = {}): Promise<BootResult> {
   const inputs = typeof input === 'string' || 'bytes' in input ? [input] : input;
   const steps = allSteps(options);
-  return withProgram(inputs, { steps, expandLimit: options.expandLimit }, (program) => {
-    const runtime = bootProgram(program, options, steps);
+  return withProgram(inputs, { steps, expandLimit: options.expandLimit }, async (program) => {
+    const plan = await planOf(program, options);
+    const runtime = bootProgram(program, options, steps, plan);
     const { undefinedSymbols } = program;
     const file = namesOf(inputs);
     const patched = fileAfter(runtime, file);
@@ -75,7 +77,7 @@ export function boot(input: Input | readonly Input[], options: BootOptions = {})
       bytes: patched.read(0, patched.size),
       document: bootJson(file, runtime, undefinedSymbols),
       ...(options.states && { states: statesAfter(runtime, file, steps) }),
-      notes: [...program.notes, ...bootNotes(runtime, undefinedSymbols)],
+      notes: [...program.notes, ...(plan?.notes ?? []), ...bootNotes(runtime, undefinedSymbols)],
     };
   });
 }
@@ -90,18 +92,36 @@ export function allSteps({ modules = [], steps = [] }: BootOptions): BootStep[] 
   return [...modules.map((file): BootStep => ({ do: 'load', file })), ...steps];
 }
 
+/**
+ * What follows from a processor that is given; undefined where none is. What it needs is loaded then. Errors as `cpuPlan`;
+ * `bytes` are no image that could run where the kernel is moved.
+ */
+export async function planOf(
+  { image, relocations }: LoadedProgram,
+  options: CpuOptions,
+): Promise<CpuPlan | undefined> {
+  const isAsked = [options.cpuFeatures, options.cpu, options.commandLine, options.slide].some(
+    (option) => option !== undefined,
+  );
+  if (!isAsked) return undefined;
+  const { cpuPlan } = await import('./cpu-plan.ts');
+  return cpuPlan(image, relocations, options);
+}
+
 /** Boots a program that is loaded, and carries out its steps; `progress` is told of each. Errors as `boot`. */
 export function bootProgram(
   { image, openModule }: LoadedProgram,
   { cpus, upFill, profile, raw }: BootOptions,
   steps: readonly BootStep[],
+  plan?: CpuPlan,
   progress?: (what: string) => void,
 ): Runtime {
   return replayBoot(image, {
-    cpus: requireCpus(cpus),
+    cpus: requireCpus(cpus) ?? plan?.cpus,
+    phasesOf: plan?.phasesOf,
     upFill,
     raw,
-    steps,
+    steps: [...(plan?.steps ?? []), ...steps],
     profile: profile === undefined ? undefined : profileNamed(profile),
     openModule,
     progress,

@@ -13,7 +13,7 @@ export const diffFormats = ['text', 'json', 'markdown'] as const;
 export type DiffFormat = (typeof diffFormats)[number];
 
 /** How diff tells what it found. */
-export interface DiffOptions extends Pick<DumpOptions, 'expandLimit' | 'debugDirectories'> {
+export interface DiffOptions extends Pick<DumpOptions, 'expandLimit' | 'debugDirectories' | 'table'> {
   /** Which reports are made; none unless some are named. */
   readonly formats?: readonly DiffFormat[] | undefined;
   /** Colours in the text report, as escape sequences; false unless given. */

@@ -1,8 +1,8 @@
 // The library's policy: what may be written to the text of a kernel, for whoever watches it.
 import { type Input, nameOf } from '../files/input.ts';
 import { policyJson } from '../output/policy.ts';
-import type { Policy } from '../policy/index.ts';
-import { makePolicy } from '../policy/index.ts';
+import { makePolicy } from '../policy/make.ts';
+import type { Policy } from '../policy/policy.ts';
 import { type ExpandOptions, withImage } from './image.ts';
 
 /** The policy of a kernel, and what was unpacked for it. */
@@ -29,6 +29,6 @@ export function policy(input: Input, options: ExpandOptions = {}): Promise<Polic
 }
 
 /** What `textpoke states` prints of a policy, in pieces; `file` names the kernel. */
-export function policyDocument(file: string, of: Policy): Generator<string> {
+export function policyDocument(file: string, of: Policy): Iterable<string> {
   return policyJson(file, of);
 }

@@ -20,6 +20,8 @@ export interface LoadedProgram {
   /** What was unpacked; undefined for a file that is as it seems. */
   readonly form?: string;
   readonly notes: readonly string[];
+  /** The relocation lists behind an x86 kernel. */
+  readonly relocations: Uint8Array | undefined;
   /** Opens a module that a step loads. */
   readonly openModule: (file: Input) => ElfFile;
 }
@@ -64,16 +66,17 @@ async function load(
   const [input] = inputs;
   if (input !== undefined && inputs.length === 1) {
     const name = nameOf(input);
-    const { source, form } = await withoutContainers(name, keepOpen(openOwn(input)), limit);
+    const { source, form, relocations } = await withoutContainers(name, keepOpen(openOwn(input)), limit);
     const file = readElfFrom(name, source);
     if (file.header.type !== ET_REL) {
       const notes = unpackedNotes(name, form);
-      return { image: new Image(file), undefinedSymbols: [], isFile: true, ...(form && { form }), notes };
+      const image = new Image(file);
+      return { image, undefinedSymbols: [], isFile: true, ...(form && { form }), notes, relocations };
     }
   }
   const { bytes, undefinedSymbols } = link(inputs);
   const image = new Image(readElf('objects linked in memory', bytes));
-  return { image, undefinedSymbols, isFile: false, notes: [] };
+  return { image, undefinedSymbols, isFile: false, notes: [], relocations: undefined };
 }
 
 /** Opens an input whose bytes will be written to. */

@@ -148,7 +148,11 @@ async function leastOf(times: number, compare: () => Promise<VerifiedMemory>): P
   return least;
 }
 
-function rawLayoutOf({ base, physical }: VerifyMemoryOptions): RawLayout | undefined {
+/** Where a raw image lies, as options say it. Error `usage`. */
+export function rawLayoutOf({
+  base,
+  physical,
+}: Pick<VerifyMemoryOptions, 'base' | 'physical'>): RawLayout | undefined {
   const from = addressOf('base', base);
   if (from !== undefined) return { base: from };
   if (physical === undefined) return undefined;

@@ -23,7 +23,8 @@ export interface ObjectEntry {
 
 /** The sections that hold a table, in section order. */
 export function tableSections(object: ObjectCode, row: TableRow): Section[] {
-  return object.file.sections.filter((s) => s.name === row.name && s.type !== SHT_NOBITS);
+  const isNamed = (name: string) => row.matches?.test(name) ?? name === row.name;
+  return object.file.sections.filter((s) => isNamed(s.name) && s.type !== SHT_NOBITS);
 }
 
 /** An entry that cannot be read, for a reader that goes on with the next. */

@@ -18,6 +18,8 @@ export interface BootDocument {
   readonly sites: SiteCounts;
   /** Modules that are loaded in the end, oldest first. */
   readonly modules: readonly BootModule[];
+  /** The phases of start-up in order, with the entries of their tables; absent unless a processor is given. */
+  readonly phases?: readonly { readonly name: string; readonly sites?: number }[];
   /** Every write to the image and to modules, in order. */
   readonly writes: readonly BootWrite[];
   /** Answers to the steps `queryReserved`, in their order. */
@@ -40,7 +42,7 @@ export interface BootModule {
 
 /** A write of boot or of a step. */
 export interface BootWrite {
-  /** When it was done: `jump_label_init`, `static_call_init`, `SMP alternatives` or `run time`. */
+  /** When it was done: `jump_label_init`, `static_call_init`, `SMP alternatives`, `run time`, or one of `phases`. */
   readonly phase: string;
   /** Instructions, or a table, a key or a relocation. */
   readonly what: 'text' | 'data';
@@ -72,6 +74,9 @@ export function bootJson(file: string, runtime: Runtime, undefinedSymbols: reado
         name: module.name,
         sites: Object.fromEntries(moduleGroups.map(({ id }) => [id, counts[id] ?? 0])),
       };
+    }),
+    ...([...log.phases.values()].some((sites) => sites !== undefined) && {
+      phases: Array.from(log.phases, ([name, sites]) => ({ name, ...(sites !== undefined && { sites }) })),
     }),
     writes: poker.records.map((record) => ({
       phase: record.phase,

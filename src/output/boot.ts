@@ -1,9 +1,9 @@
 // The record of a boot for people: phases with counts, then each write with before, after, reason, disassembly.
-import { phases, runTime } from '../boot/passes.ts';
+import { runTime } from '../boot/passes.ts';
 import type { Part, Runtime } from '../boot/runtime.ts';
 import { keysInUse } from '../boot/static-key.ts';
 import type { PokeRecord } from '../boot/text-poke.ts';
-import { hex, hexBytes, sameBytes } from '../bytes/integer.ts';
+import { hex, hexBytes, largestOf, sameBytes } from '../bytes/integer.ts';
 import type { DebugPlaces } from '../dwarf/debug-files.ts';
 import { linesOfAddresses, type SourceLine } from '../dwarf/source-lines.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
@@ -147,13 +147,15 @@ function groupsText(part: Part, groups: readonly Group[]): string {
 }
 
 /** What each phase of boot deals with. */
-function phaseSubjects({ program }: Runtime): Map<string, string> {
-  const subjects = phases.map((phase): [string, string] => [
+function phaseSubjects({ program, log }: Runtime): Map<string, string> {
+  const subjects = [...log.phases].map(([phase, sites]): [string, string] => [
     phase,
-    groupsText(
-      program,
-      groupsOf((kind) => kind.phase === phase),
-    ),
+    sites === undefined
+      ? groupsText(
+          program,
+          groupsOf((kind) => kind.phase === phase),
+        )
+      : count(sites, 'site'),
   ]);
   return new Map([...subjects, [runTime, 'steps']]);
 }
@@ -188,9 +190,10 @@ export function bootSummary(runtime: Runtime): string {
     const counts = phases.get(record.phase);
     if (counts) counts[record.what]++;
   }
+  const width = largestOf([16, ...Array.from(phases.keys(), (name) => name.length)]);
   const lines = [...phases].map(
     ([name, { text, data }]) =>
-      `${name.padEnd(16)} ${(subjects.get(name) ?? '').padEnd(22)} ${count(text, 'text write')}, ${count(data, 'data write')}`,
+      `${name.padEnd(width)} ${(subjects.get(name) ?? '').padEnd(22)} ${count(text, 'text write')}, ${count(data, 'data write')}`,
   );
   const { profile } = runtime.program;
   if (profile.version) lines.push(`${'profile'.padEnd(16)} ${profile.name}`);

@@ -4,6 +4,7 @@ import type { ComparedFile } from '../diff/files.ts';
 import { type ComparedSite, describeSite } from '../diff/sites.ts';
 import { printable } from '../errors.ts';
 import { kinds } from '../kinds/registry.ts';
+import { textTableKinds } from '../kinds/text-tables.ts';
 import { count } from './count.ts';
 import { coloursOf, textOf } from './text.ts';
 
@@ -33,7 +34,7 @@ function summary(files: readonly ComparedFile[]): string {
 function kindCounts(files: readonly ComparedFile[]): string[] {
   const number = (side: 'before' | 'after', kind: string) =>
     files.reduce((sum, file) => sum + (file[side].get(kind) ?? 0), 0);
-  return kinds.flatMap(({ name, plural }) => {
+  return [...kinds, ...textTableKinds].flatMap(({ name, plural }) => {
     const [before, after] = [number('before', name), number('after', name)];
     return before === after ? [] : [`${plural} ${before} to ${after}`];
   });

@@ -1,8 +1,15 @@
 // Prints what dump found: one JSON document (schema textpoke.dump/1), or text for people who know readelf and
 // objdump. Both come in pieces, so that nothing but the file at hand has to be held.
-import { type DumpedFile, type DumpedTable, type TablePart, tablesOf } from '../dump/model.ts';
+import {
+  type AllEntries,
+  type DumpedFile,
+  type DumpedTable,
+  type TablePart,
+  tablesOf,
+} from '../dump/model.ts';
 import { printable } from '../errors.ts';
-import { type TableEntries, tableKinds } from '../kinds/registry.ts';
+import type { TableKind } from '../kinds/kind.ts';
+import { tableKinds } from '../kinds/registry.ts';
 import {
   type CellTools,
   type DumpedDeadEntry,
@@ -14,8 +21,11 @@ import {
   siteColumns,
   sourceName,
 } from '../kinds/shown.ts';
+import { textTableKinds } from '../kinds/text-tables.ts';
 import { inPieces } from './pieces.ts';
 import { type Colours, coloursOf, jsonText, lineOf, textOf } from './text.ts';
+
+const allTables: readonly TableKind[] = [...tableKinds, ...textTableKinds];
 
 type Files = Iterable<DumpedFile> | AsyncIterable<DumpedFile>;
 
@@ -30,7 +40,7 @@ export interface DumpDocument {
 
 /** Entries in order, by table, all sections of the table together; absent where a table was not asked for. */
 export type TableDocuments = {
-  readonly [Name in keyof TableEntries]?: readonly (TableEntries[Name] | DumpedDeadEntry)[];
+  readonly [Name in keyof AllEntries]?: readonly (AllEntries[Name] | DumpedDeadEntry)[];
 };
 
 /** The tables of a file. */
@@ -53,7 +63,7 @@ export interface FileDocument extends TableDocuments {
 
 /** What the document of a file is made of. A table's own problems stand beside its entries. */
 function partsOf({ tables, linesProblem, member: _, ...head }: DumpedFile) {
-  const shown = tablesOf({ tables }, tableKinds).map(({ row: { id }, table }) => ({ id, ...table }));
+  const shown = tablesOf({ tables }, allTables).map(({ row: { id }, table }) => ({ id, ...table }));
   const absolute = shown.flatMap((table) => (table.absolute ? [table.id] : []));
   const problems: Record<string, readonly string[]> = {};
   for (const table of shown) if (table.problems.length > 0) problems[table.id] = table.problems;
@@ -137,7 +147,7 @@ function* fileText(file: DumpedFile, colour: Colours): Generator<string> {
     key: (place) => (place.undefined ? `${placeName(place)} (undefined)` : placeName(place)),
     instruction: instructionCells,
   };
-  const shown = tablesOf(file, tableKinds).filter(({ table }) => !isAbsent(table));
+  const shown = tablesOf(file, allTables).filter(({ table }) => !isAbsent(table));
   if (shown.length === 0) yield '  no tables';
   if (linesProblem !== undefined) yield `  ${colour.red('problem')}: ${linesProblem}`;
   for (const { row, table } of shown) {

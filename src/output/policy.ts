@@ -1,6 +1,6 @@
 // The document of a policy (docs/policy.schema.json), in pieces: it has some 30 MB.
 import { hex, hexBytes } from '../bytes/integer.ts';
-import type { Policy, PolicyForm, StateField } from '../policy/index.ts';
+import type { Policy, PolicyForm, StateField } from '../policy/policy.ts';
 import { inPieces } from './pieces.ts';
 import { jsonText } from './text.ts';
 

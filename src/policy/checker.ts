@@ -20,23 +20,27 @@ export type Refusal =
   /** Text that is in use is written by a breakpoint first, then what is behind it, then the first byte. */
   | 'order';
 
+/** What a write is that may be made. */
 export interface Allowed {
   readonly allowed: true;
   readonly kind: PolicyKind | 'kprobe';
   readonly step: WriteStep;
 }
 
+/** Why a write may not be made, and in words. */
 export interface Refused {
   readonly allowed: false;
   readonly why: Refusal;
   readonly message: string;
 }
 
+/** What the checker says of a write. */
 export type Verdict = Allowed | Refused;
 
 /** `whole`: all bytes at once. The others are the steps of a change while the text is in use. */
 export type WriteStep = 'whole' | 'breakpoint' | 'behind' | 'first';
 
+/** How the kernel runs that is watched. */
 export interface CheckerOptions {
   /** What is linked at A runs at A + slide; 0 unless given. */
   readonly slide?: number | undefined;
@@ -70,6 +74,7 @@ interface ProbePlace {
   now: Uint8Array;
 }
 
+/** Judges the writes to the text of a kernel, from its first instruction on. */
 export class WriteChecker {
   readonly policy: Policy;
   private readonly slide: number;

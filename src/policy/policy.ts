@@ -17,6 +17,7 @@ export const policyKinds = [
   'lock',
   'constant',
 ] as const satisfies readonly TextKind[];
+/** A kind of patching of which a policy has places. */
 export type PolicyKind = (typeof policyKinds)[number];
 
 /**
@@ -91,6 +92,7 @@ export interface PolicyStretch {
   readonly taken: readonly number[];
 }
 
+/** All that may be written to the text of one kernel. */
 export interface Policy {
   /** Which kernel. */
   readonly banner: string;

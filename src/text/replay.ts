@@ -1,8 +1,10 @@
 // The text of a running kernel, replayed as its machine does it. Loaded when a kernel's memory is verified.
-import { EM_X86_64 } from '../elf/constants.ts';
+import { EM_AARCH64, EM_ARM, EM_X86_64 } from '../elf/constants.ts';
 import type { Image } from '../image/image.ts';
 import { relocationListsIn } from '../kernel/relocation-lists.ts';
 import type { RunningKernel } from '../memory/kernel/kernel.ts';
+import { replayArm64Text } from './aarch64/replay.ts';
+import { replayArmText } from './arm/replay.ts';
 import type { ReplayedText, TextNotCompared } from './result.ts';
 import { replayX86Text } from './x86-64/replay.ts';
 
@@ -15,6 +17,8 @@ export function replayText(
   running: RunningKernel,
   relocations: Uint8Array | undefined,
 ): ReplayedText | TextNotCompared | undefined {
+  if (image.file.header.machine === EM_AARCH64) return replayArm64Text(image, running);
+  if (image.file.header.machine === EM_ARM) return replayArmText(image, running);
   if (image.file.header.machine !== EM_X86_64) return undefined;
   const { addressOf } = image.symbols;
   const bounds = ['_text', '_etext'].map((name) => addressOf.call(image.symbols, name));

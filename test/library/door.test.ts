@@ -12,7 +12,9 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Types that every program has. */
 const everywhere = new Set(
-  'Error Partial Pick Promise Readonly Record Uint8Array ArrayBuffer ArrayBufferLike'.split(' '),
+  'Error Iterable Partial Pick Promise Readonly Record ArrayBuffer ArrayBufferLike Uint8Array Uint32Array Float64Array'.split(
+    ' ',
+  ),
 );
 
 /** A declaration: its text without comments and texts, and the comment in front of it. */

@@ -19,6 +19,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { readElf } from '../../src/elf/read.ts';
 import type { Image } from '../../src/image/image.ts';
 import { tableKinds } from '../../src/kinds/registry.ts';
+import { textTableKinds } from '../../src/kinds/text-tables.ts';
 import { linkObjects } from '../../src/link/link.ts';
 import { main } from '../../src/main.ts';
 import { locateImage } from '../../src/memory/locate.ts';
@@ -63,7 +64,7 @@ const schemas = new Map<string, Schema>(
 );
 
 /** What people write; the others are what commands print. */
-const inputs = ['config', 'scenario'];
+const inputs = ['config', 'cpu', 'scenario'];
 const outputs = [...schemas.keys()].filter((name) => !inputs.includes(name));
 
 const validators = new Map<string, ValidateFunction>();
@@ -640,7 +641,7 @@ test('each form that the sources name has its schema, and each schema its form',
 
 test("the schema of dump has textpoke's tables, in their order", () => {
   const { tables, tableName } = schemas.get('dump')!.$defs;
-  const ids = tableKinds.map(({ id }) => id);
+  const ids = [...tableKinds, ...textTableKinds].map(({ id }) => id);
   assert.deepEqual(Object.keys(tables!.properties!), ids);
   assert.deepEqual(tableName!.enum, ids);
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { TextpokeError } from '../../src/errors.ts';
-import { policyBytes, readPolicy } from '../../src/policy/index.ts';
+import { policyBytes, readPolicy } from '../../src/policy/binary.ts';
 import { Random } from '../seeded.ts';
 import { policy } from './made.ts';
 

@@ -1,7 +1,7 @@
 // The reference checker: which writes a policy of a few places allows, at which time and in which order.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type CheckerOptions, WriteChecker } from '../../src/policy/index.ts';
+import { type CheckerOptions, WriteChecker } from '../../src/policy/checker.ts';
 import { branchHex, bytesOf } from '../text/x86-64/made.ts';
 import { policy, start } from './made.ts';
 

@@ -1,5 +1,5 @@
 // A policy of a few places, written by hand.
-import type { Policy, PolicyForm } from '../../src/policy/index.ts';
+import type { Policy, PolicyForm } from '../../src/policy/policy.ts';
 import { bytesOf } from '../text/x86-64/made.ts';
 
 export const start = -0x7f00_0000;

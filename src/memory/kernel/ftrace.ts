@@ -38,6 +38,8 @@ export interface FtraceOps {
   readonly trampolineSize: number;
   /** Whether a record calls its trampoline, if it is the only one there. */
   hooks(ip: number): boolean;
+  /** Whether its filters have a place. */
+  traces(ip: number): boolean;
 }
 
 export interface FtraceTables {
@@ -170,7 +172,7 @@ function readOps(
     const wasBefore = (flags & opsFlags.modifying) !== 0 ? filter(at + layout.old_hash) : () => false;
     const hooks = (ip: number) =>
       trampoline !== 0 && (flags & opsFlags.adding) === 0 && (wasBefore(ip) || isNow(ip));
-    return { at, flags, func, trampoline, trampolineSize, hooks };
+    return { at, flags, func, trampoline, trampolineSize, hooks, traces: isNow };
   };
   const known = new Map<number, FtraceOps | undefined>();
   const readAll = (list: Walked, name: string, member: number): FtraceOps[] => {

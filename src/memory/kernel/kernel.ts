@@ -58,7 +58,7 @@ export function runningKernel(image: Image, place: ImagePlace): RunningKernel | 
   return know(undefined, `no symbol names the list of modules (CONFIG_KALLSYMS_ALL is not set), and ${why}`);
 }
 
-/** The types that a kernel has of itself. Error `elf-malformed`. */
+/** The types that a kernel has of itself; undefined for one without BTF. Error `elf-malformed`. */
 export function btfOf(image: Image): Btf | undefined {
   const start = image.symbols.addressOf('__start_BTF');
   const stop = image.symbols.addressOf('__stop_BTF');

@@ -44,6 +44,7 @@ export function stateOfFile(image: Image): X86State {
   };
   return {
     version: [Number(major), Number(minor)],
+    features: new Uint32Array(0),
     has: () => false,
     feature: (name) => featureNumber(image, alternatives, name),
     returnThunk: undefined,

@@ -1,9 +1,9 @@
 // Functions that may be traced, operations of hypervisors up to 6.7, and run-time constants.
-import { ByteView } from '../../bytes/view.ts';
-import { TextpokeError } from '../../errors.ts';
+
+import { mcountSites } from '../../text/mcount.ts';
 import { callOpcode, jumpOpcode } from '../../text/x86-64/branches.ts';
-import { constantForms, constantSection } from '../../text/x86-64/constants.ts';
-import { atomicNops, mcountSites, siteSize } from '../../text/x86-64/ftrace.ts';
+import { constantForms, constantTables } from '../../text/x86-64/constants.ts';
+import { atomicNops, siteSize } from '../../text/x86-64/ftrace.ts';
 import { addNops, nopStyles } from '../../text/x86-64/nops.ts';
 import { inlineOperations, paravirtEntries } from '../../text/x86-64/paravirt.ts';
 import { branching, fixed, withFields } from '../builder.ts';
@@ -85,28 +85,17 @@ export function addParavirt(kernel: KernelFile): number[] {
 
 export function addConstants(kernel: KernelFile): void {
   const { builder, image, subject } = kernel;
-  for (const { name, addr, size } of image.file.sections) {
-    const [, type, variable = ''] = constantSection.exec(name) ?? [];
-    if (type === undefined || size < 4) continue;
-    if (size % 4 !== 0)
-      throw new TextpokeError(
-        'table-malformed',
-        `the table has ${size} bytes; a whole number of entries of 4 bytes is required`,
-        { file: image.file.path, section: name },
-      );
-    const { field } = constantForms[type as keyof typeof constantForms];
+  for (const { type, variable, places } of constantTables(image)) {
+    const { field } = constantForms[type];
     const number = builder.variable({
       name: variable,
       size: field,
       address: image.symbols.addressOf(variable),
     });
-    const view = new ByteView(image.read(addr, size), true);
     const states = [
       withFields(new Uint8Array(field), [{ at: 0, is: 'value', size: field, variable: number }]),
     ];
-    for (let at = 0; at + 4 <= size; at += 4) {
-      const place = addr + at + view.s32(at);
+    for (const place of places)
       if (subject.texts.holding(place, field)) builder.add(place, 'constant', 'start-up', states);
-    }
   }
 }

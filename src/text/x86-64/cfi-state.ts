@@ -55,8 +55,7 @@ export function cfiStateOf(subject: TextSubject<X86State>, notes: Notes): CfiSta
   const value = number && readS32(number, 0);
   const mode = modes.find(([, name, usual]) => value === (state.btf?.enumValue('cfi_mode', name) ?? usual));
   if (!mode) {
-    const message =
-      value === undefined ? 'the dump does not have cfi_mode' : `cfi_mode is ${value}, which is no mode`;
+    const message = value === undefined ? 'cfi_mode is not known' : `cfi_mode is ${value}, which is no mode`;
     notes.add({ severity: value === undefined ? 'left' : 'wrong', message, input: 'cfi_mode' });
     return undefined;
   }

@@ -17,7 +17,7 @@ import {
 } from './cfi-code.ts';
 import { type CfiState, cfiStateOf, isCareful, takesLess } from './cfi-state.ts';
 import { endbrSize, isEndbr } from './endbr-code.ts';
-import { type ItsUse, itsPagesOf } from './its.ts';
+import { type ItsUse, itsPagesOf, noteUnknown } from './its.ts';
 import { indirectBranch, thunkBranch } from './retpoline-code.ts';
 import { Notes, readSites, TextFinder } from './sites.ts';
 import type { X86State } from './state.ts';
@@ -209,14 +209,16 @@ class CfiPatch {
       if (indirect) bytes.set(indirect, branchFrom);
       this.write(address, bytes);
     }
+    const unknown: number[] = [];
     for (const [i, target] of pages.targets(subject, uses, 2).entries()) {
       const { address, opcode, bytes, length } = through[i] as (typeof through)[number];
       const site = { opcode, isConditional: false, length, register: callRegister };
       const branch = target === undefined ? undefined : thunkBranch(site, address + size, target);
       if (branch) bytes.set(branch, size);
-      else this.notes.wrong(address, 'the ITS thunk of this check is not known');
+      else unknown.push(address);
       this.write(address, bytes);
     }
+    noteUnknown(subject, unknown, this.notes);
   }
 
   /** Nobody calls the function itself any more. */

@@ -1,6 +1,7 @@
 // Constants that a kernel writes into its own code at start-up (arch/x86/include/asm/runtime-const.h, since 6.11): sections
 // runtime_ptr_NAME, runtime_shift_NAME and runtime_mask_NAME list the fields that hold what the variable NAME holds.
 import { ByteView } from '../../bytes/view.ts';
+import type { Image } from '../../image/image.ts';
 import {
   isGone,
   kernelOf,
@@ -19,58 +20,73 @@ export const constantForms = {
   mask: { variable: 4, field: 4 },
 } as const;
 
-/** Name of a section: what it lists, and of which variable. */
-export const constantSection = /^runtime_(ptr|shift|mask)_(.+)$/;
+const sectionName = /^runtime_(ptr|shift|mask)_(.+)$/;
 /** Bits of an address that a shift may leave out. */
 const mostShift = 63;
+
+/** The places that hold what one variable holds. */
+export interface ConstantTable {
+  readonly section: string;
+  readonly type: keyof typeof constantForms;
+  readonly variable: string;
+  readonly places: Float64Array;
+}
+
+/** The tables of an image, one a section. */
+export function constantTables(image: Image): ConstantTable[] {
+  return image.file.sections.flatMap(({ name, addr, size }) => {
+    const [, type, variable = ''] = sectionName.exec(name) ?? [];
+    if (type === undefined || size < 4) return [];
+    const view = new ByteView(image.read(addr, size), true);
+    const places = Float64Array.from({ length: size >> 2 }, (_, i) => addr + 4 * i + view.s32(4 * i));
+    return [{ section: name, type: type as keyof typeof constantForms, variable, places }];
+  });
+}
+
+/** What the variable of a table holds; undefined where nothing says. */
+export function constantValue(
+  subject: TextSubject<X86State>,
+  { type, variable, places }: ConstantTable,
+): Uint8Array | undefined {
+  const { state } = subject;
+  const known = state.bytes(variable, constantForms[type].variable);
+  if (known || kernelOf(subject).symbols.addressOf(variable) !== undefined || type !== 'ptr') return known;
+  return namelessValue(
+    subject,
+    variable,
+    places.find((place) => !isGone(subject, place)),
+  );
+}
 
 export const constants: TextPass<X86State> = {
   kind: 'constant',
   name: 'run-time constants',
   run(subject): PassResult | undefined {
-    const { image, texts, state } = subject;
-    const { symbols } = kernelOf(subject);
+    const { image, texts } = subject;
     const notes: PassNote[] = [];
+    const tables = constantTables(image);
     let sites = 0;
-    let isThere = false;
-    for (const { name, addr, size } of image.file.sections) {
-      const [, type, variable = ''] = constantSection.exec(name) ?? [];
-      if (type === undefined || size < 4) continue;
-      isThere = true;
-      const form = constantForms[type as keyof typeof constantForms];
-      const view = new ByteView(image.read(addr, size), true);
-      const value =
-        symbols.addressOf(variable) === undefined && type === 'ptr'
-          ? namelessValue(subject, variable, keptPlace(subject, addr, view))
-          : state.bytes(variable, form.variable)?.subarray(0, form.field);
+    for (const table of tables) {
+      const { section, type, variable, places } = table;
+      const value = constantValue(subject, table)?.subarray(0, constantForms[type].field);
       if (!value) {
-        const message = `what ${variable} holds is not known, so ${size >> 2} places are not replayed`;
+        const message = `what ${variable} holds is not known, so ${places.length} places are not replayed`;
         notes.push({ severity: 'left', message, input: variable });
         continue;
       }
       if (type === 'shift' && (value[0] as number) > mostShift)
         notes.push({ severity: 'wrong', message: `${variable} shifts by ${value[0]} bits`, input: variable });
-      for (let at = 0; at + 4 <= size; at += 4) {
-        const place = addr + at + view.s32(at);
-        const text = texts.holding(place, form.field);
+      for (const place of places) {
+        const text = texts.holding(place, value.length);
         sites++;
         if (text) text.write(place, value, 'constant');
         else if (!isGone(subject, place))
-          notes.push({ severity: 'wrong', address: place, message: `a place of ${name} is in no text` });
+          notes.push({ severity: 'wrong', address: place, message: `a place of ${section} is in no text` });
       }
     }
-    return isThere ? { sites, notes } : undefined;
+    return tables.length > 0 ? { sites, notes } : undefined;
   },
 };
-
-/** The first place that the kernel keeps. */
-function keptPlace(subject: TextSubject<X86State>, table: number, view: ByteView): number | undefined {
-  for (let at = 0; at + 4 <= view.bytes.length; at += 4) {
-    const place = table + at + view.s32(at);
-    if (!isGone(subject, place)) return place;
-  }
-  return undefined;
-}
 
 /** What stands at a place in memory, if it leads to what the variable must lead to. */
 function namelessValue(

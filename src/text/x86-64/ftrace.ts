@@ -8,6 +8,7 @@ import { isFreed, kernelBanner } from '../../image/kernel.ts';
 import { type FtraceTables, recordFlags } from '../../memory/kernel/ftrace.ts';
 import type { KernelVariables } from '../../memory/kernel/variables.ts';
 import type { ExpectedText } from '../expected.ts';
+import { mcountSites } from '../mcount.ts';
 import { brokenList, type PassNote, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
 import { jumpTo } from './jump.ts';
 import type { X86State } from './state.ts';
@@ -19,36 +20,6 @@ const JMP = 0xe9;
 const nop5 = Uint8Array.of(0x0f, 0x1f, 0x44, 0x00, 0x00); // nopl 0(%rax,%rax,1)
 /** K8_NOP5_ATOMIC: for some processors of kernels before 5.13. */
 const k8Nop5 = Uint8Array.of(0x66, 0x66, 0x66, 0x66, 0x90);
-
-const known = new WeakMap<Image, Float64Array>();
-
-/** The sites that an image lists, ascending and as linked; undefined where it has no such table. */
-export function mcountSites(image: Image): Float64Array | undefined {
-  const sites = known.get(image) ?? readSites(image);
-  if (sites) known.set(image, sites);
-  return sites;
-}
-
-function readSites(image: Image): Float64Array | undefined {
-  const start = image.symbols.addressOf('__start_mcount_loc');
-  const stop = image.symbols.addressOf('__stop_mcount_loc');
-  const section = image.file.sections.find(({ name, size }) => name === '__mcount_loc' && size > 0);
-  const [from, size] =
-    start !== undefined && stop !== undefined
-      ? [start, stop - start]
-      : [section?.addr ?? 0, section?.size ?? 0];
-  if (size <= 0 || image.fileOffset(from, size) === undefined) return undefined;
-  const bytes = image.read(from, size);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const sites = new Float64Array(Math.floor(size / 8));
-  let count = 0;
-  for (let at = 0; at + 8 <= size; at += 8) {
-    const site = view.getInt32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
-    // Zeros are functions that the linker dropped; the kernel passes over what is not code, too.
-    if (site !== 0 && image.codeAt(site)) sites[count++] = site;
-  }
-  return sites.subarray(0, count).sort();
-}
 
 /** The NOP of 5 bytes that a kernel writes at start-up; undefined where its memory says what cannot be. */
 export function ftraceNop(image: Image, state: Pick<X86State, 'word'>): Uint8Array | undefined {

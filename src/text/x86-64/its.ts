@@ -74,9 +74,11 @@ export class ItsPages {
     uses: readonly ItsUse[],
     before = 0,
   ): readonly (number | undefined)[] {
+    const { thunkPages } = subject.state;
+    for (const [page, base] of (thunkPages ?? []).entries()) this.bases[page] ??= base;
     const votes: Map<number, number>[] = [];
     const counts: number[] = [];
-    for (const use of uses) {
+    for (const use of thunkPages ? [] : uses) {
       const page = Math.floor(use.thunk / pageSize);
       if (this.bases[page] !== undefined || (counts[page] ?? 0) >= mostVotes) continue;
       const base = baseOf(subject, use);
@@ -91,7 +93,7 @@ export class ItsPages {
     return uses.map(({ thunk, register }) => {
       const base = this.bases[Math.floor(thunk / pageSize)];
       if (base !== undefined) return base + (thunk % pageSize) - subject.slide;
-      return spare === undefined ? undefined : spare + itsThunkSize * register - before;
+      return thunkPages || spare === undefined ? undefined : spare + itsThunkSize * register - before;
     });
   }
 
@@ -106,6 +108,21 @@ export class ItsPages {
       return [{ address, bytes, what: 'ITS thunks' }];
     });
   }
+}
+
+/** Notes branches whose thunks nobody knows: those of a given state that says nothing of pages cannot be known. */
+export function noteUnknown(
+  { state }: TextSubject<X86State>,
+  addresses: readonly number[],
+  notes: Notes,
+): void {
+  if (!state.thunkPages) {
+    for (const address of addresses) notes.wrong(address, 'the ITS thunk of this site is not known');
+    return;
+  }
+  if (addresses.length === 0) return;
+  const message = `${addresses.length} indirect branches go to thunks against ITS, in pages that the kernel allocates; their addresses are not given, so these branches are left as they are`;
+  notes.add({ severity: 'left', message, input: 'its_pages' });
 }
 
 /** Where the page of a site's thunk lies by the site in memory; undefined where no such page can be there. */

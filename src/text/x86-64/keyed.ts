@@ -1,5 +1,6 @@
 // Static branches, static calls, their trampolines and locks, as passes over the text: what each must hold is asked of the
 // kinds (kinds/), with keys from memory and code as it must be.
+import type { CallSupport } from '../../arch/arch.ts';
 import { sameBytes } from '../../bytes/integer.ts';
 import type { Address } from '../../bytes/named-numbers.ts';
 import type { Demand } from '../../demand/patch.ts';
@@ -58,7 +59,7 @@ export function keyedPasses(image: Image, { program: read, patchesEarly, isFunct
     const { state } = subject;
     const support = {
       ...read.support,
-      ...returnsOf(image, state),
+      ...returnSupport(image, state),
       countedEntry: countedEntryOf(subject),
     };
     return { ...read, support };
@@ -104,7 +105,10 @@ export function keptCallSites(image: Image): readonly KeyedSite[] {
 }
 
 /** What the kernel returns through (cpu_wants_rethunk_at). */
-function returnsOf(image: Image, state: X86State) {
+export function returnSupport(
+  image: Image,
+  state: X86State,
+): Pick<CallSupport, 'returnThunk' | 'returnsInLowHalf'> {
   const rethunk = state.feature('RETHUNK');
   const wants = rethunk !== undefined && state.has(rethunk);
   const its = image.symbols.addressOf('its_return_thunk');

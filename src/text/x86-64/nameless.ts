@@ -3,6 +3,9 @@
 // must lead to.
 import type { X86State } from './state.ts';
 
+/** What is asked of the memory. */
+type Structures = Pick<X86State, 'reader' | 'btf'>;
+
 /** Names of caches as kmem_cache_create has them, by those of the variables. */
 const caches: Readonly<Record<string, string>> = {
   __dentry_cache: 'dentry',
@@ -16,7 +19,7 @@ const longestName = 64;
 
 /** Whether the pointer leads to what the variable of that name must lead to; `at` gives the address of a symbol that runs. */
 export function leadsRight(
-  state: X86State,
+  state: Structures,
   at: (symbol: string) => number | undefined,
   variable: string,
   pointer: number,
@@ -29,7 +32,7 @@ export function leadsRight(
 
 /** A cache of that name is on the list of all of them. */
 function isCache(
-  { reader, btf }: X86State,
+  { reader, btf }: Structures,
   head: number | undefined,
   name: string,
   pointer: number,
@@ -49,7 +52,7 @@ function isCache(
 }
 
 /** The first table of a node begins with a list that leads back to itself. */
-function isFutexQueues({ reader, btf }: X86State, pointer: number): boolean {
+function isFutexQueues({ reader, btf }: Structures, pointer: number): boolean {
   const chain = btf?.member('futex_hash_bucket', 'chain.node_list')?.offset;
   const table = reader.word(pointer);
   if (chain === undefined || table === undefined) return false;

@@ -46,7 +46,7 @@ export const paravirt: TextPass<X86State> = {
     const { from, size } = range;
     const notes: PassNote[] = [];
     const style = nopStyleOf(kernel, state);
-    const operations = state.bytes('pv_ops', 8 * 256);
+    const operations = operationsIn(kernel, state);
     if (!style || !operations) {
       const input = style ? 'pv_ops' : 'ideal_nops';
       return { sites: 0, notes: [{ severity: 'left', message: `${input} is not known`, input }] };
@@ -66,6 +66,11 @@ export const paravirt: TextPass<X86State> = {
         continue;
       }
       sites++;
+      if (8 * type + 8 > operations.length) {
+        const message = `the place of a paravirt call names operation ${type}, which pv_ops does not have`;
+        notes.push({ severity: 'wrong', address, message });
+        continue;
+      }
       const value = held.s64(8 * type);
       const target = value === 0 ? undefined : value - slide;
       if (target !== undefined && !isFunctionOf(kernel, target)) {
@@ -129,6 +134,15 @@ function rangeOf(image: Image): { readonly from: number; readonly size: number }
       ? [start, end - start]
       : [section?.addr ?? 0, section?.size ?? 0];
   return size <= 0 || image.fileOffset(from, size) === undefined ? undefined : { from, size };
+}
+
+/** pv_ops, as far as it is known: all that the number of an operation can name, or as much as its symbol has. */
+function operationsIn(image: Image, state: X86State): Uint8Array | undefined {
+  const address = image.symbols.addressOf('pv_ops');
+  const size = address === undefined ? 0 : (image.symbolAt(address)?.size ?? 0);
+  return (
+    state.bytes('pv_ops', 8 * 256) ?? (size > 0 ? state.bytes('pv_ops', Math.min(size, 8 * 256)) : undefined)
+  );
 }
 
 function isFunctionOf(image: Image, target: number): boolean {

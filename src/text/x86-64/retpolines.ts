@@ -8,7 +8,7 @@ import { sameBytes } from '../../bytes/integer.ts';
 import type { ExpectedText } from '../expected.ts';
 import { kernelOf, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
 import { branchAt, callOpcode, isInLowHalf } from './branches.ts';
-import { type ItsUse, itsPagesOf } from './its.ts';
+import { type ItsUse, itsPagesOf, noteUnknown } from './its.ts';
 import { nopStyleOf } from './nops.ts';
 import {
   indirectBranch,
@@ -146,12 +146,14 @@ function writeIndirect(
     const bytes = indirectBranch(site, fenced, form, nops);
     if (bytes) site.text.write(site.address, bytes, 'retpoline');
   }
+  const unknown: number[] = [];
   for (const [i, target] of pages.targets(subject, uses).entries()) {
     const site = through[i] as Found;
     const bytes = target === undefined ? undefined : thunkBranch(site, site.address, target);
     if (bytes) site.text.write(site.address, bytes, 'retpoline');
-    else notes.wrong(site.address, 'the ITS thunk of this site is not known');
+    else unknown.push(site.address);
   }
+  noteUnknown(subject, unknown, notes);
 }
 
 /**

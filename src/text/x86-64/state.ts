@@ -14,7 +14,9 @@ import { featureNumber, requiredFeatures } from './features.ts';
 export interface X86State {
   /** Of the banner. */
   readonly version: readonly [major: number, minor: number];
-  /** boot_cpu_data.x86_capability; the number is 32 times the word, plus the bit. */
+  /** boot_cpu_data.x86_capability, by words. */
+  readonly features: Uint32Array;
+  /** One bit of it; the number is 32 times the word, plus the bit. */
   has(feature: number): boolean;
   /** The number of a feature by its name in this kernel (features.ts); undefined where it has no such feature. */
   feature(name: string): number | undefined;
@@ -33,6 +35,8 @@ export interface X86State {
   readonly notes: readonly PassNote[];
   /** Why the features are not known, without which no text can be replayed; undefined where they are. */
   readonly unknown: string | undefined;
+  /** Where the kernel has pages of thunks against ITS, in the order in which it makes them; undefined: its memory tells. */
+  readonly thunkPages?: readonly number[] | undefined;
 }
 
 /** More words of features than any kernel has (NCAPINTS and NBUGINTS: 24 in 7.3). */
@@ -51,16 +55,9 @@ export function readX86State(image: Image, { place, reader, btf }: RunningKernel
     const value = address === undefined ? undefined : reader.word(address + slide);
     return value !== undefined && image.contains(value - slide) ? value - slide : value;
   };
-  const notes: PassNote[] = [];
   const read = readFeatures(image, btf, bytes);
   const features = typeof read === 'string' ? new Uint32Array(0) : read;
   const has = (feature: number) => (((features[feature >>> 5] ?? 0) >>> (feature & 31)) & 1) !== 0;
-  if (features.length > 0)
-    for (const feature of requiredFeatures) {
-      if (has(feature)) continue;
-      const message = `the feature ${feature >>> 5}*32+${feature & 31} is not set, which every processor has that this kernel runs on`;
-      notes.push({ severity: 'wrong', message, input: 'boot_cpu_data' });
-    }
   const alternatives = readAlternatives(image);
   const known = new Map<string, number | undefined>();
   const feature = (name: string) => {
@@ -68,14 +65,43 @@ export function readX86State(image: Image, { place, reader, btf }: RunningKernel
     return known.get(name);
   };
   const returnThunk = word('x86_return_thunk');
+  const notes = notesOfState(image, features.length > 0 ? has : undefined, returnThunk);
+  for (const note of operationNotes(image, slide, btf, bytes)) notes.push(note);
+  const version = [Number(major), Number(minor)] as const;
+  const unknown = typeof read === 'string' ? read : undefined;
+  return {
+    version,
+    features,
+    has,
+    feature,
+    returnThunk,
+    word,
+    bytes,
+    reader,
+    btf,
+    alternatives,
+    notes,
+    unknown,
+  };
+}
+
+/** What of a state cannot be; `has` is undefined where no features are known. */
+export function notesOfState(
+  image: Image,
+  has: ((feature: number) => boolean) | undefined,
+  returnThunk: number | undefined,
+): PassNote[] {
+  const notes: PassNote[] = [];
+  for (const feature of has ? requiredFeatures : []) {
+    if (has?.(feature)) continue;
+    const message = `the feature ${feature >>> 5}*32+${feature & 31} is not set, which every processor has that this kernel runs on`;
+    notes.push({ severity: 'wrong', message, input: 'boot_cpu_data' });
+  }
   if (returnThunk !== undefined && image.symbolAt(returnThunk)?.offset !== 0) {
     const message = 'x86_return_thunk does not lead to the start of a function of the image';
     notes.push({ severity: 'wrong', message, input: 'x86_return_thunk' });
   }
-  for (const note of operationNotes(image, slide, btf, bytes)) notes.push(note);
-  const version = [Number(major), Number(minor)] as const;
-  const unknown = typeof read === 'string' ? read : undefined;
-  return { version, has, feature, returnThunk, word, bytes, reader, btf, alternatives, notes, unknown };
+  return notes;
 }
 
 /** Operations that stand for any: they do nothing, give back what they got, or stop the machine. */

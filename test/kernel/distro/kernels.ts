@@ -134,7 +134,8 @@ const doNotStart: readonly { readonly options: string; readonly cpus: RegExp }[]
 
 /** Options that a kernel starts with on a CPU. */
 export function optionsOf({ arch, name: kernel }: DistroKernel, cpu: string): readonly Options[] {
-  if (arch !== 'amd64') return options.filter(({ name }) => /kaslr|off/.test(name));
+  if (arch === 'arm64') return options.filter(({ name }) => /kaslr|off|traced/.test(name));
+  if (arch === 'armhf') return options.filter(({ name }) => /kaslr|off/.test(name));
   if (upTo612.test(kernel)) return options;
   return options.filter(({ name }) => !doNotStart.some((row) => row.options === name && row.cpus.test(cpu)));
 }

@@ -2,7 +2,7 @@
 // of them would be right all the same is judged by the tables of the file, which are read here anew and not by the policy.
 import { readFileSync } from 'node:fs';
 import type { Image } from '../../../src/image/image.ts';
-import type { Policy } from '../../../src/policy/index.ts';
+import type { Policy } from '../../../src/policy/policy.ts';
 import { Random } from '../../seeded.ts';
 import { type RecordedKernel, type Recording, recordedLines } from './writes.ts';
 import { type ReadWrite, readWrite, replayWrites } from './writes-check.ts';

@@ -1,6 +1,7 @@
 // Holds recorded writes against the policy of the kernel's file: all of them are allowed, and changed ones are not.
 import { closeSync, openSync, readSync } from 'node:fs';
-import { type Policy, type Refused, WriteChecker } from '../../../src/policy/index.ts';
+import { type Refused, WriteChecker } from '../../../src/policy/checker.ts';
+import type { Policy } from '../../../src/policy/policy.ts';
 import {
   type RecordedKernel,
   type RecordedLine,

@@ -3,7 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { hex } from '../../../src/bytes/integer.ts';
 import { withImage } from '../../../src/library/image.ts';
-import { makePolicy } from '../../../src/policy/index.ts';
+import { makePolicy } from '../../../src/policy/make.ts';
 import type { Report } from '../report.ts';
 import { Apt } from './apt.ts';
 import { distroKernels } from './kernels.ts';

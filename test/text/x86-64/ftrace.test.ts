@@ -3,13 +3,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { hexBytes } from '../../../src/bytes/integer.ts';
 import { readFtrace } from '../../../src/memory/kernel/ftrace.ts';
-import {
-  ftraceHooks,
-  ftraceNop,
-  ftraceNops,
-  type HookTargets,
-  mcountSites,
-} from '../../../src/text/x86-64/ftrace.ts';
+import { mcountSites } from '../../../src/text/mcount.ts';
+import { ftraceHooks, ftraceNop, ftraceNops, type HookTargets } from '../../../src/text/x86-64/ftrace.ts';
 import { wrongTrampoline } from '../../../src/text/x86-64/ftrace-trampoline.ts';
 import { jumpTo } from '../../../src/text/x86-64/jump.ts';
 import { functionCount, generated, MadeKernel, slide } from '../made-kernel.ts';

@@ -155,6 +155,7 @@ export function madeSubject(
   };
   const state: X86State = {
     version,
+    features: new Uint32Array(0),
     has: (feature) => features[names[feature] ?? ''] ?? false,
     feature: (name) => (name in features ? names.indexOf(name) : undefined),
     returnThunk,

@@ -1,0 +1,76 @@
+// Replays what an arm64 kernel made of its text, and compares the memory with it.
+import { TextpokeError } from '../../errors.ts';
+import type { Image } from '../../image/image.ts';
+import type { RunningKernel } from '../../memory/kernel/kernel.ts';
+import { compareText } from '../compare.ts';
+import type { PassNote, TextPass } from '../pass.ts';
+import { ReplayImage } from '../replay-image.ts';
+import type { PassDone, ReplayedText, TextNotCompared } from '../result.ts';
+import { staticBranches } from '../static-branches.ts';
+import { textsOf } from '../texts.ts';
+import { alternatives } from './alternatives.ts';
+import { constants } from './constants.ts';
+import { ftraceNops } from './ftrace.ts';
+import { hypRelocation } from './hyp-relocation.ts';
+import { livePasses } from './live.ts';
+import { arm64Relocations, relocation } from './relocation.ts';
+import { type Arm64State, readArm64State } from './state.ts';
+
+/**
+ * The text of a running kernel against what must have become of the file's, or why it cannot be replayed. What lies in front
+ * of `_stext` is not mapped once the kernel runs, and may be other memory then (arch/arm64/mm/mmu.c, map_mem), so it is not
+ * compared. Error `memory-malformed`.
+ */
+export function replayArm64Text(
+  image: Image,
+  running: RunningKernel,
+): ReplayedText | TextNotCompared | undefined {
+  try {
+    return replay(image, running);
+  } catch (error) {
+    // A table of a form that no kernel of 5.10 to 7.3 has does not keep the other tables from being verified.
+    if (!(error instanceof TextpokeError) || error.code !== 'table-malformed') throw error;
+    return { why: error.message };
+  }
+}
+
+function replay(image: Image, running: RunningKernel): ReplayedText | TextNotCompared | undefined {
+  const { place } = running;
+  const [start, end] = ['_stext', '_etext'].map((name) => image.symbols.addressOf(name));
+  const texts = textsOf(image);
+  const text = start === undefined ? undefined : texts.holding(start);
+  if (!text || text.start !== start || end === undefined || end <= start) return undefined;
+  if (!image.file.header.little) return { why: 'the kernel is big-endian' };
+  const relocations = arm64Relocations(image);
+  if (!relocations && place.slide !== 0)
+    return { why: 'the kernel was moved (KASLR), and nothing says which places hold addresses' };
+  if (image.symbols.addressOf('scs_patch_vmlinux') !== undefined)
+    return { why: 'the kernel patches pointer authentication (CONFIG_UNWIND_PATCH_PAC_INTO_SCS)' };
+  const state = readArm64State(image, running);
+  if (state.unknown !== undefined) return { why: state.unknown };
+  const live = livePasses(image, running);
+  if (!live) return { why: `what is traced and probed is not known: ${place.kernelMemoryFrom}` };
+  const branches = staticBranches(image, new ReplayImage(image, place, texts));
+  const passes: readonly TextPass<Arm64State>[] = [
+    relocation(relocations),
+    hypRelocation,
+    alternatives,
+    branches,
+    ftraceNops,
+    constants,
+    ...live,
+  ];
+  const subject = { image, slide: place.slide, texts, state };
+  const notes: PassNote[] = [...state.notes];
+  const done: PassDone[] = [];
+  for (const { kind, name, run } of passes) {
+    const result = run(subject);
+    if (!result) continue;
+    for (const note of result.notes) notes.push(note);
+    done.push({ kind, name, sites: result.sites });
+  }
+  const message = 'executable pages beside the image are not named on this machine';
+  notes.push({ severity: 'left', message });
+  const compared = compareText(text, Math.min(end, text.end) - start, place.memory, place.offset);
+  return { compared, text, passes: done, notes, pages: [], live: undefined, changing: [] };
+}

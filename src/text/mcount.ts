@@ -1,0 +1,35 @@
+// __mcount_loc: the places that a compiler leaves for function tracing (kernel/trace/ftrace.c).
+import type { Image } from '../image/image.ts';
+import { tableRange } from './tables.ts';
+
+const known = new WeakMap<Image, Float64Array>();
+
+/** The places that an image lists, ascending and as linked; undefined where it has no such table. */
+export function mcountSites(image: Image): Float64Array | undefined {
+  const sites = known.get(image) ?? readSites(image);
+  if (sites) known.set(image, sites);
+  return sites;
+}
+
+function readSites(image: Image): Float64Array | undefined {
+  const range = tableRange(image, '__mcount_loc', '__start_mcount_loc', '__stop_mcount_loc');
+  if (!range || image.fileOffset(range.start, range.size) === undefined) return undefined;
+  return sitesAt(image, range.start, range.size);
+}
+
+/** The same for a table that lies at an address. */
+export function sitesAt(image: Image, start: number, size: number): Float64Array {
+  const { wordSize } = image.arch;
+  const { little } = image.file.header;
+  const bytes = image.read(start, size);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const sites = new Float64Array(Math.floor(size / wordSize));
+  let count = 0;
+  for (let at = 0; at + wordSize <= size; at += wordSize) {
+    const low = view.getUint32(wordSize === 8 && !little ? at + 4 : at, little);
+    const site = wordSize === 4 ? low : view.getInt32(little ? at + 4 : at, little) * 2 ** 32 + low;
+    // Zeros are functions that the linker dropped; the kernel passes over what is not code, too.
+    if (site !== 0 && image.codeAt(site)) sites[count++] = site;
+  }
+  return sites.subarray(0, count).sort();
+}
