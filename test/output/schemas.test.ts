@@ -40,6 +40,7 @@ import { policy } from '../policy/made.ts';
 import { annotated, imageOf, linkedBytes, programUnits, samplePath } from '../samples.ts';
 import { flipped, seeded } from '../seeded.ts';
 import { casesOf, isAll } from '../tools.ts';
+import { richKernel, richMemory } from './rich-kernel.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const docs = join(root, 'docs');
@@ -64,7 +65,7 @@ const schemas = new Map<string, Schema>(
 );
 
 /** What people write; the others are what commands print. */
-const inputs = ['config', 'cpu', 'scenario'];
+const inputs = ['config', 'scenario'];
 const outputs = [...schemas.keys()].filter((name) => !inputs.includes(name));
 
 const validators = new Map<string, ValidateFunction>();
@@ -378,12 +379,22 @@ function reportOf(image: Image): Report {
   };
 }
 
+/** A kernel with tables of text, and what its memory tells of the processor, each a file. */
+async function richFiles(t: TestContext): Promise<{ kernel: string; cpu: string; document: Fields }> {
+  const bytes = richKernel(['main', 'branch', 'call', 'lock', 'local', 'local2', 'key-def']);
+  const kernel = file('rich.vmlinux', bytes);
+  const memory = file('rich.core', richMemory(bytes));
+  const found = await document(t, 'cpu', 'dump', kernel, '--cpu-features', memory);
+  return { kernel, cpu: file('cpu.json', JSON.stringify(found)), document: found };
+}
+
 /** A document that has every field of its schema, or several that have them together. */
-const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields>>> = {
+const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields | readonly Fields[]>>> = {
+  cpu: async (t) => (await richFiles(t)).document,
   explain: (t) => document(t, 'explain', 'explain', '--json'),
   annotate: (t) =>
     document(t, 'annotate', 'annotate', '--dry-run', '--json', samplePath('gcc-O2', 'key-use')),
-  dump: (t) => {
+  dump: async (t) => {
     const paths = [
       file('torn.o', tornObject()),
       file('trampoline.o', trampolineObject()),
@@ -393,9 +404,14 @@ const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields>>> = {
       file('vmlinuz', bzImageOf(gzipSync(linkedBytes('gcc-O2', ['branch', 'call', 'lock'])))),
       samplePath('arm-gcc-O2', 'alt-smp-absolute'),
     ];
-    return document(t, 'dump', 'dump', '--json', '--disassemble', ...paths);
+    const dump = ['dump', '--json', '--disassemble'];
+    const documents = [await document(t, 'dump', ...dump, ...paths)];
+    const { kernel } = await richFiles(t);
+    for (const { id } of textTableKinds)
+      documents.push(await document(t, 'dump', ...dump, '--table', id, kernel));
+    return documents;
   },
-  boot: (t) => {
+  boot: async (t) => {
     const units = ['main', 'branch', 'call', 'lock', 'local', 'local2', 'key-def'];
     const paths = units.map((unit) => file(`boot-${unit}.o`, annotated('gcc-O2', unit)));
     file('key-use.ko', annotated('gcc-O2', 'key-use'));
@@ -410,7 +426,11 @@ const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields>>> = {
     ];
     const scenario = file('scenario.json', JSON.stringify({ schema: 'textpoke.scenario/1', steps }));
     const args = ['--cpus', '1', '--enable', 'off_key', '--update', 'math=NULL', '--scenario', scenario];
-    return document(t, 'boot', 'boot', ...paths, ...args, '--json');
+    const { kernel, cpu } = await richFiles(t);
+    return [
+      await document(t, 'boot', 'boot', ...paths, ...args, '--json'),
+      await document(t, 'boot', 'boot', kernel, '--cpu-features', cpu, '--json'),
+    ];
   },
   states: (t) =>
     document(t, 'states', 'boot', file('a', linkedBytes('gcc-O2', ['branch', 'lock', 'call'])), '--states'),
@@ -466,21 +486,29 @@ const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields>>> = {
 
 const asJson = (value: unknown): Fields => JSON.parse(JSON.stringify(value));
 
-/** Fields that may be absent, wherever they are; every other one has to be there. */
+/** The documents of a schema that have all its fields. */
+const richOf = async (t: TestContext, name: string): Promise<readonly Fields[]> =>
+  [await rich[name]!(t)].flat();
+
+/**
+ * Fields that may be absent, by their names or the ends of the ways to them; every other one has to be there. A star: any
+ * field of an object that has names of its own.
+ */
 const optional: Readonly<Record<string, readonly string[]>> = {
   explain: ['needs'],
   annotate: [],
+  cpu: ['variables.*', 'keys.*', 'calls.*'],
   dump: [
     'unpacked',
-    ...tableKinds.map(({ id }) => id),
+    ...[...tableKinds, ...textTableKinds].map(({ id }) => id),
     'absolute',
     'problems',
     'problem',
     'instruction',
-    'replacement',
+    'altSmp.replacement',
     'byte',
   ],
-  boot: ['step'],
+  boot: ['writes.step', 'warnings.step', 'phases', 'phases.sites'],
   states: ['key', 'mask'],
   policy: ['buildId', 'fields', 'added', 'taken', 'address'],
   diff: ['member', 'key', 'flags', 'source', 'static branch', 'static call', 'lock', 'kept lock'],
@@ -504,8 +532,20 @@ const optional: Readonly<Record<string, readonly string[]>> = {
 
 type Place = readonly (string | number)[];
 
-/** Every field and item of a document, by the way to it; of the like ones, in holders with the same fields, the first. */
-function* placesIn(value: unknown, way: Place = [], known = new Set<string>()): Generator<Place> {
+/** The row of `optional` that a field is one of. */
+function optionalRow(name: string, place: Place): string | undefined {
+  const way = place.filter((part) => typeof part === 'string');
+  return optional[name]!.find((row) => {
+    const parts = row.split('.');
+    return parts.every((part, i) => part === '*' || part === way.at(i - parts.length));
+  });
+}
+
+/**
+ * Every field and item of a document, by the way to it; of the like ones, in holders with the same fields, the first.
+ * `known` are those that were told.
+ */
+function* placesIn(value: unknown, known: Set<string>, way: Place = []): Generator<Place> {
   if (typeof value !== 'object' || value === null) return;
   const holder = Array.isArray(value) ? '' : Object.keys(value).join();
   for (const [name, field] of Object.entries(value)) {
@@ -516,7 +556,7 @@ function* placesIn(value: unknown, way: Place = [], known = new Set<string>()): 
       known.add(kind);
       yield at;
     }
-    yield* placesIn(field, at, known);
+    yield* placesIn(field, known, at);
   }
 }
 
@@ -544,38 +584,41 @@ function* othersFor(value: unknown): Generator<unknown> {
 for (const name of outputs) {
   test(`the schema of ${name} takes no document with a field taken away, one added, or one of another type`, async (t) => {
     const conforms = validator(name);
-    const good = await rich[name]!(t);
-    assert.ok(conforms(good), JSON.stringify(conforms.errors));
     let changes = 0;
     const spared = new Set<string>();
     const refuses = (other: Fields, what: string) => {
       changes++;
       assert.ok(!conforms(other), what);
     };
-    for (const place of placesIn({ ...good })) {
-      const what = place.join('.');
-      const field = place.at(-1)!;
-      if (typeof field === 'string') {
-        const without = changed(good, place, (holder) => delete holder[field]);
-        if (!optional[name]!.includes(field)) refuses(without, `without ${what}`);
-        else if (conforms(without)) spared.add(field);
-      }
-      changed(good, place, (holder) => {
-        const value = holder[field];
-        for (const other of othersFor(value)) {
-          const document = changed(good, place, (copy) => {
-            copy[field] = other;
-          });
-          refuses(document, `${what} is ${JSON.stringify(other)}`);
+    const known = new Set<string>();
+    for (const good of await richOf(t, name)) {
+      assert.ok(conforms(good), JSON.stringify(conforms.errors));
+      for (const place of placesIn({ ...good }, known)) {
+        const what = place.join('.');
+        const field = place.at(-1)!;
+        if (typeof field === 'string') {
+          const without = changed(good, place, (holder) => delete holder[field]);
+          const row = optionalRow(name, place);
+          if (row === undefined) refuses(without, `without ${what}`);
+          else if (conforms(without)) spared.add(row);
         }
-        if (!isFields(value)) return;
-        const more = changed(good, [...place, 'more'], (copy) => {
-          copy.more = 1;
+        changed(good, place, (holder) => {
+          const value = holder[field];
+          for (const other of othersFor(value)) {
+            const document = changed(good, place, (copy) => {
+              copy[field] = other;
+            });
+            refuses(document, `${what} is ${JSON.stringify(other)}`);
+          }
+          if (!isFields(value)) return;
+          const more = changed(good, [...place, 'more'], (copy) => {
+            copy.more = 1;
+          });
+          refuses(more, `${what} has more`);
         });
-        refuses(more, `${what} has more`);
-      });
+      }
+      refuses({ ...good, more: 1 }, 'the document has more');
     }
-    refuses({ ...good, more: 1 }, 'the document has more');
     assert.deepEqual([...spared].sort(), [...optional[name]!].sort(), 'what may be absent');
     t.diagnostic(`${changes} changes`);
   });
@@ -597,7 +640,7 @@ function* propertiesOf(schema: unknown, way = ''): Generator<{ way: string; name
 for (const name of outputs) {
   test(`${name}: real documents have every property that the schema names`, async (t) => {
     const names = new Set<string>();
-    note(names, await rich[name]!(t));
+    note(names, await richOf(t, name));
     const missing = [...propertiesOf(schemas.get(name))].filter((property) => !names.has(property.name));
     assert.deepEqual(
       missing.map((property) => `${property.way}.${property.name}`),
