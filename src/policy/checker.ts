@@ -51,6 +51,11 @@ export interface CheckerOptions {
   readonly readVariable?:
     | ((name: string, address: number | undefined, size: number) => Uint8Array | undefined)
     | undefined;
+  /**
+   * Whether code begins at an address of the running kernel outside of its image: a function of a module, a program of BPF, a
+   * trampoline, a page of thunks. Without it, a branch may lead anywhere outside, where the policy has a set that is `outside`.
+   */
+  readonly isCode?: ((address: number) => boolean) | undefined;
 }
 
 const int3 = 0xcc;
@@ -88,7 +93,7 @@ export class WriteChecker {
   /** How often places were written at start-up that are written so many times. */
   private readonly done = new Map<number, number>();
 
-  constructor(policy: Policy, { slide = 0, readVariable }: CheckerOptions = {}) {
+  constructor(policy: Policy, { slide = 0, readVariable, isCode }: CheckerOptions = {}) {
     this.policy = policy;
     this.slide = slide;
     this.shadow = new Shadow(policy, slide);
@@ -97,6 +102,7 @@ export class WriteChecker {
     this.matching = {
       policy,
       slide,
+      isCode,
       value: (variable) => {
         const known = values.get(variable);
         if (known) return known;

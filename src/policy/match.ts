@@ -11,6 +11,8 @@ export interface Matching {
   readonly slide: number;
   /** The bytes of a variable; undefined: nobody knows. */
   readonly value: (variable: number) => Uint8Array | undefined;
+  /** Whether code outside of the image begins at an address of the running kernel; undefined: nobody knows. */
+  readonly isCode: ((address: number) => boolean) | undefined;
   /** Keeps what a variable holds. */
   readonly learn: (variable: number, value: Uint8Array) => void;
 }
@@ -44,7 +46,7 @@ export function matches(
 }
 
 function fits(
-  { policy, slide, value: valueOfVariable, learn }: Matching,
+  { policy, slide, isCode, value: valueOfVariable, learn }: Matching,
   field: StateField,
   bytes: Uint8Array,
   address: number,
@@ -65,6 +67,7 @@ function fits(
         policy,
         policy.targets[field.targets] as PolicyTargets,
         address + at + distanceSize + readS32(found, at),
+        (to) => isCode?.(to + slide) ?? true,
       );
     case 'nearer':
       return sameFront(found, old, at) && readS32(found, at) === ((readS32(old, at) - field.by) | 0);
@@ -84,9 +87,14 @@ function sameFront(found: Uint8Array, old: Uint8Array, at: number): boolean {
   return true;
 }
 
-function isTarget({ image }: Policy, { addresses, before, outside }: PolicyTargets, to: number): boolean {
+function isTarget(
+  { image }: Policy,
+  { addresses, before, outside }: PolicyTargets,
+  to: number,
+  isCode: (to: number) => boolean,
+): boolean {
   if (has(addresses, to) || (before > 0 && has(addresses, to + before))) return true;
-  return outside && (to < image[0] || to >= image[1]);
+  return outside && (to < image[0] || to >= image[1]) && isCode(to);
 }
 
 function has(ascending: Float64Array, number: number): boolean {

@@ -196,3 +196,14 @@ test('a write of nothing, or of more bytes than stood there, is refused', () => 
     [-8, '90', 'cc', 'place'],
   ]);
 });
+
+test('where somebody tells what code is, a branch outside of the image leads to code alone', () => {
+  const outside = call(0x50_0000);
+  const rows = (step: string) => [[0x20, branchHex('e8', 0x20, 0x1000), outside, step]] as const;
+  says(rows('whole'));
+  const place = start + 0x50_0000;
+  says(rows('whole'), { isCode: (address) => address === place });
+  says(rows('bytes'), { isCode: (address) => address === place + 1 });
+  const slide = 0x20_0000;
+  says(rows('whole'), { slide, isCode: (address) => address === place + slide });
+});
