@@ -70,7 +70,7 @@ for (const [shell, program, end] of [
     ['textpoke dump pro', ['prog', 'prog.up']],
   ] as const;
   for (const [turn, [line, expected]] of lines.entries()) {
-    testOfTurn(turn, 3)(
+    testOfTurn(turn, 6)(
       `${shell} completes "${line.replace("''", '')}" to ${expected.join(', ')}`,
       [shell],
       (t) => {

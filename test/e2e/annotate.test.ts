@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { elflint } from '../elf/readelf.ts';
-import { rowsOf, run, toolTest } from '../tools.ts';
+import { longTest, rowsOf, run, toolTest } from '../tools.ts';
 import {
   annotated,
   assertSameFile,
@@ -150,7 +150,7 @@ toolTest('--stats counts, and --json is one document with the same counts', [], 
   );
 });
 
-toolTest('one process each, one run for all, any order, and -j give the same bytes', [], () => {
+longTest('one process each, one run for all, any order, and -j give the same bytes', [], () => {
   const which = sets.flatMap((set) => namesOf(set).map((name) => [set, name] as const));
   assert.ok(which.length > 100, `${which.length} objects`);
   const many = which.filter((_, i) => i % 3 === 0);
@@ -219,7 +219,7 @@ toolTest(
   },
 );
 
-toolTest(
+longTest(
   'each kind of site alone gives its own table; one after the other, all of them, in any order',
   ['readelf', 'gcc'],
   () => {
@@ -379,7 +379,7 @@ toolTest(
   },
 );
 
-toolTest(
+longTest(
   'an object put together by ld -r after annotate has nothing left to find',
   ['ld.bfd', 'ld.lld', 'readelf'],
   () => {

@@ -2,7 +2,7 @@
 // hand-written samples, and the branches of Thumb that cannot be patched.
 import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync } from 'node:fs';
-import { rowsOf, run, toolTest, turnOf } from '../tools.ts';
+import { longTest, rowsOf, run, toolTest, turnOf } from '../tools.ts';
 import { arm, bootWithNotes, compileText, entriesIn, link, prove, start } from './cross.ts';
 import {
   annotated,
@@ -50,7 +50,7 @@ for (const first of rowsOf(prefixes, 2)) {
   );
 
   const second = otherOf[first];
-  toolTest(
+  longTest(
     `a function of the other state: calls become blx, tail calls stay on the trampoline, and boot says so (${first} sites)`,
     arm.tools,
     () => {
@@ -192,7 +192,7 @@ int main(void) {
 `;
 
 for (const prefix of rowsOf(prefixes, 2)) {
-  toolTest(
+  longTest(
     `the kernel's absolute jump entries are read as they are, and annotate --relative converts them (${prefix})`,
     arm.tools,
     () => {
@@ -253,7 +253,7 @@ DEFINE_STATIC_KEY_FALSE(${name}_key);
 int ${name}(void) { return static_branch_unlikely(&${name}_key) ? 1 : 0; }
 `;
 
-toolTest(
+longTest(
   'absolute and relative entries never mix: not in an object, where --relative converts all, and not in an image',
   arm.tools,
   () => {
@@ -299,7 +299,7 @@ toolTest(
   },
 );
 
-toolTest('what annotate needs to know of keys stays out of every image', arm.tools, () => {
+longTest('what annotate needs to know of keys stays out of every image', arm.tools, () => {
   const all = prefixes.flatMap((prefix) =>
     compilers.flatMap((compiler) => linkers.map((linker) => ({ prefix, compiler, linker }))),
   );

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { rowsOf, run, toolTest, turnOf } from '../tools.ts';
+import { longTest, rowsOf, run, toolTest, turnOf } from '../tools.ts';
 import {
   bootWithNotes,
   changed,
@@ -100,7 +100,7 @@ for (const { machine, name, prefix, ret, nop, clear } of rowsOf(states, 3)) {
 }
 
 for (const { machine, name, prefix } of rowsOf(states, 3)) {
-  toolTest(
+  longTest(
     `objects that ld -r put together keep every entry; dead code goes with its entries: ${name}`,
     machine.tools,
     () => {
@@ -125,7 +125,7 @@ for (const { machine, name, prefix } of rowsOf(states, 3)) {
     },
   );
 
-  toolTest(
+  longTest(
     `objects that ld -r, strip -g or ar had before annotate come out as right, and annotating twice changes nothing: ${name}`,
     [...machine.tools, machine.objdump],
     () => {
@@ -185,7 +185,7 @@ for (const { machine, name, prefix } of rowsOf(states, 3)) {
 }
 
 for (const machine of machines) {
-  toolTest(
+  longTest(
     `an inline function that two objects hold is linked once, with one entry a site: ${machine.name}`,
     machine.tools,
     () => {
@@ -217,7 +217,7 @@ for (const machine of machines) {
 }
 
 for (const { machine, name, prefix } of rowsOf(states, 3)) {
-  toolTest(`a shared object with sites of its own runs, booted too: ${name}`, machine.tools, () => {
+  longTest(`a shared object with sites of its own runs, booted too: ${name}`, machine.tools, () => {
     for (const { compiler, linker } of rowsOf(built, 3)) {
       const [main, ...objects] = objectsOf(`${prefix}-${compiler}-O2-fPIC`) as [string, ...string[]];
       const [driver, ...target] = machine.drivers[linker].c as [string, ...string[]];
@@ -253,7 +253,7 @@ int main(void) { printf("%d %d %d %d\\n", icf_first(), icf_second(), icf_same(),
 `;
 
 for (const { machine, name, prefix } of rowsOf(states, 3)) {
-  toolTest(
+  longTest(
     `lld --icf=all keeps apart what differs in its key alone, and each key works by itself: ${name}`,
     machine.tools,
     () => {
@@ -308,7 +308,7 @@ for (const { machine, name, prefix } of rowsOf(states, 3)) {
     },
   );
 
-  toolTest(
+  longTest(
     `mapping symbols name no place, and dump shows what relocated branches call: ${name}`,
     machine.tools,
     () => {
@@ -352,7 +352,7 @@ toolTest(
   },
 );
 
-toolTest('every sample that defines its keys links in memory and verifies', ['readelf'], () => {
+longTest('every sample that defines its keys links in memory and verifies', ['readelf'], () => {
   for (const compiler of rowsOf(['aarch64-gcc', 'aarch64-clang', 'arm-gcc', 'thumb-clang'], 2)) {
     const set = compiler.endsWith('gcc') ? `${compiler}-O2` : `${compiler}-O2-ffunction-sections`;
     for (const name of namesOf(set)) {

@@ -17,7 +17,7 @@ import test, { type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { builtProgram } from '../built.ts';
 import { seeded } from '../seeded.ts';
-import { isAll, longTest, rowsOf, scratch } from '../tools.ts';
+import { isAll, longTest, scratch } from '../tools.ts';
 import { done, namesOf, plain, sets, textpoke } from './programs.ts';
 
 /** Kills of each kind; TEXTPOKE_KILLS asks for more. */
@@ -73,47 +73,51 @@ const signals = [
   ['SIGKILL', '1'],
   ['SIGINT', '1'],
 ] as const;
-for (const [signal, jobs] of rowsOf(signals, 4)) {
-  test(`${signal} at ${kills} random moments of annotate -j ${jobs} leaves every object old or new`, async (t) => {
-    const objects = objectsOf(t);
-    const args = [builtProgram(), 'annotate', '-j', jobs, '--files-from', `${objects.directory}.list`];
-    restore(objects);
-    let start = performance.now();
-    spawnSync(process.execPath, args);
-    let whole = performance.now() - start;
-    const random = seeded(jobs === '1' ? 97 : 79);
-    let inTheMiddle = 0;
-    for (let round = 0; round < kills; round++) {
+for (const [signal, jobs] of signals) {
+  longTest(
+    `${signal} at ${kills} random moments of annotate -j ${jobs} leaves every object old or new`,
+    [],
+    async (t) => {
+      const objects = objectsOf(t);
+      const args = [builtProgram(), 'annotate', '-j', jobs, '--files-from', `${objects.directory}.list`];
       restore(objects);
-      start = performance.now();
-      const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-      const said = child.stderr.toArray();
-      const ended = once(child, 'exit');
-      await setTimeout(whole * (0.3 + 0.7 * random()));
-      child.kill(signal);
-      const [status, by] = await ended;
-      const took = performance.now() - start;
-      assert.ok(by === signal || status === 0, `${status} ${by}`);
-      assert.equal(Buffer.concat(await said).toString(), '');
-      const { changed, others } = inspect(objects, `round ${round}`);
-      if (changed > 0 && changed < objects.names.length) inTheMiddle += by === signal ? 1 : 0;
-      // Too late or too early: the machine has become faster or slower since it was measured.
-      if (by !== signal) whole = Math.min(whole, took);
-      else if (changed === 0) whole *= 1.2;
-      // Only who cannot be told leaves a sibling; it has a name of its own, and the next run removes it.
-      if (signal === 'SIGINT') assert.deepEqual(others, []);
-      assert.ok(others.length <= Number(jobs), others.join(' '));
-      for (const name of others) {
-        assert.match(name, /^\..+\.o\.\d+\.\d+\.textpoke\.tmp$/);
-        utimesSync(join(objects.directory, name), 1e9, 1e9);
+      let start = performance.now();
+      spawnSync(process.execPath, args);
+      let whole = performance.now() - start;
+      const random = seeded(jobs === '1' ? 97 : 79);
+      let inTheMiddle = 0;
+      for (let round = 0; round < kills; round++) {
+        restore(objects);
+        start = performance.now();
+        const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+        const said = child.stderr.toArray();
+        const ended = once(child, 'exit');
+        await setTimeout(whole * (0.3 + 0.7 * random()));
+        child.kill(signal);
+        const [status, by] = await ended;
+        const took = performance.now() - start;
+        assert.ok(by === signal || status === 0, `${status} ${by}`);
+        assert.equal(Buffer.concat(await said).toString(), '');
+        const { changed, others } = inspect(objects, `round ${round}`);
+        if (changed > 0 && changed < objects.names.length) inTheMiddle += by === signal ? 1 : 0;
+        // Too late or too early: the machine has become faster or slower since it was measured.
+        if (by !== signal) whole = Math.min(whole, took);
+        else if (changed === 0) whole *= 1.2;
+        // Only who cannot be told leaves a sibling; it has a name of its own, and the next run removes it.
+        if (signal === 'SIGINT') assert.deepEqual(others, []);
+        assert.ok(others.length <= Number(jobs), others.join(' '));
+        for (const name of others) {
+          assert.match(name, /^\..+\.o\.\d+\.\d+\.textpoke\.tmp$/);
+          utimesSync(join(objects.directory, name), 1e9, 1e9);
+        }
+        if (others.length > 0) {
+          done(['annotate', '--files-from', `${objects.directory}.list`]);
+          assert.deepEqual(inspect(objects, `after round ${round}`).others, []);
+        }
       }
-      if (others.length > 0) {
-        done(['annotate', '--files-from', `${objects.directory}.list`]);
-        assert.deepEqual(inspect(objects, `after round ${round}`).others, []);
-      }
-    }
-    assert.ok(inTheMiddle > kills / 8, `only ${inTheMiddle} of ${kills} kills came in the middle`);
-  });
+      assert.ok(inTheMiddle > kills / 8, `only ${inTheMiddle} of ${kills} kills came in the middle`);
+    },
+  );
 }
 
 /** Mounts a small file system there; false where that is not allowed. */

@@ -67,7 +67,7 @@ for (const compiler of compilers) {
     );
   }
   for (const set of rowsOf(['O2-ffunction-sections', 'O0-fPIE'], 2)) {
-    toolTest(
+    testOfTurn(compilers.indexOf(compiler), 2)(
       `annotated objects of ${compiler} -${set} link to a PIE that runs, boots and verifies`,
       tools,
       () => {
@@ -76,7 +76,7 @@ for (const compiler of compilers) {
       },
     );
   }
-  toolTest(
+  testOfTurn(compilers.indexOf(compiler) + 1, 2)(
     `annotated objects of ${compiler} -O2-fPIC link to a shared object that the program runs with, booted too`,
     tools,
     () => {
@@ -85,7 +85,7 @@ for (const compiler of compilers) {
     },
   );
   for (const via of rowsOf(linkers, 2)) {
-    toolTest(
+    testOfTurn(compilers.indexOf(compiler), 2)(
       `annotated objects of ${compiler} that ld.${via} -r put together first keep every entry`,
       tools,
       () => {
@@ -103,7 +103,7 @@ for (const compiler of compilers) {
 const comdatEntries = [4, 3, 1];
 
 for (const compiler of compilers) {
-  toolTest(
+  testOfTurn(compilers.indexOf(compiler) + 1, 2)(
     `an inline function that two objects of ${compiler} hold is linked once, with one entry a site: both linkers, directly and after ld -r`,
     cxx,
     () => {
@@ -166,22 +166,22 @@ function collect(compiler: string, script: Script, counts: readonly number[], de
 
 for (const compiler of compilers) {
   const who = `objects of ${compiler} -ffunction-sections, GNU ld and lld alike, directly and after either's -r`;
-  toolTest(
+  testOfTurn(compilers.indexOf(compiler), 2)(
     `--gc-sections without a script: live code keeps its entries, dead functions go with theirs (${who})`,
     tools,
     () => collect(compiler, 'none', entries, 0),
   );
-  toolTest(
+  testOfTurn(compilers.indexOf(compiler) + 1, 2)(
     `--gc-sections with "ldscript --gc-sections": live code keeps its entries, dead functions go with theirs (${who})`,
     tools,
     () => collect(compiler, 'ldscript --gc-sections', entries, 0),
   );
-  toolTest(
+  testOfTurn(compilers.indexOf(compiler), 2)(
     `--gc-sections with plain "ldscript": its KEEP keeps dead functions with their entries (${who})`,
     tools,
     () => collect(compiler, 'ldscript', [entries[0] + 4, entries[1], entries[2]], 4),
   );
-  toolTest(
+  testOfTurn(compilers.indexOf(compiler) + 1, 2)(
     `--gc-sections over objects of ${compiler} without -ffunction-sections keeps every entry: both linkers, each script`,
     tools,
     () => {
@@ -199,7 +199,7 @@ int main(void) { printf("%d %d %d %d\\n", icf_first(), icf_second(), icf_same(),
 `;
 
 for (const compiler of compilers) {
-  toolTest(
+  testOfTurn(compilers.indexOf(compiler) + 1, 2)(
     `lld --icf=all folds what is the same and keeps apart what differs in its key alone: each key of objects of ${compiler} works by itself`,
     tools,
     () => {
@@ -297,7 +297,7 @@ const sanitizer = join(
 );
 
 for (const [turn, { compiler, compile, link: flags }] of unusual.entries()) {
-  testOfTurn(turn, 3)(
+  testOfTurn(turn, 6)(
     `a shared object of ${compiler} ${compile.join(' ')}, linked with ${flags.join(' ')}, boots, changes and goes back`,
     compile.includes('-fsanitize=undefined') ? [...tools, sanitizer] : tools,
     () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { run, scratch, toolTest, tryRun } from '../tools.ts';
+import { longTest, run, scratch, toolTest, tryRun } from '../tools.ts';
 import { done, textpoke } from './programs.ts';
 
 const include = fileURLToPath(new URL('../../include', import.meta.url));
@@ -165,7 +165,7 @@ toolTest(
   },
 );
 
-toolTest('a call whose return address is checked (speculative load hardening) is refused', ['clang'], (t) => {
+longTest('a call whose return address is checked (speculative load hardening) is refused', ['clang'], (t) => {
   const directory = scratch(t);
   const source = '#include <textpoke/static_call.h>\nvoid hook(int);\nDEFINE_STATIC_CALL_NULL(c, hook);\n';
   writeFileSync(

@@ -2,7 +2,7 @@
 // libc runs; the rest links, with stubs for what is undefined, and verifies.
 import assert from 'node:assert/strict';
 import { statSync, writeFileSync } from 'node:fs';
-import { rowsOf, run, toolTest, tryRun } from '../tools.ts';
+import { longTest, rowsOf, run, toolTest, tryRun } from '../tools.ts';
 import {
   alone,
   annotated,
@@ -163,7 +163,7 @@ toolTest(
   },
 );
 
-toolTest(
+longTest(
   'programs that need libc link in memory with stubs for what is undefined, and verify',
   ['readelf'],
   () => {
@@ -209,7 +209,7 @@ toolTest(
   },
 );
 
-toolTest(
+longTest(
   'an inline function that two objects hold is linked in memory once, with one entry a site',
   ['readelf'],
   () => {

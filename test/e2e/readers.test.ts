@@ -145,7 +145,7 @@ for (const reader of readers) {
     );
   });
   for (const [turn, { name, tools }] of machines.entries()) {
-    testOfTurn(turn + readers.indexOf(reader), 2)(
+    testOfTurn(turn + readers.indexOf(reader), 4)(
       `${tool} finds nothing in booted images that it did not find before: ${name}`,
       [...tools, tool],
       () =>
@@ -204,7 +204,7 @@ function instructions(objdump: string, file: string): Map<number, string> {
 }
 
 for (const [turn, { name, tools }] of machines.entries()) {
-  testOfTurn(turn, 2)(
+  testOfTurn(turn + 3, 4)(
     `objdump reads other code in booted images at listed sites and trampolines alone: ${name}`,
     tools,
     () => {

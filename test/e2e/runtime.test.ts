@@ -182,7 +182,7 @@ function difference(theirs: Image, ours: Image): string | undefined {
 for (const [turn, row] of rows.entries()) {
   const tools = [row.compiler[0] as string, ...row.emulator.slice(0, 1)];
   const count = row.emulator.length > 0 ? sequences.emulated : sequences.native;
-  testOfTurn(turn, 4)(
+  testOfTurn(turn, 5)(
     `${row.name}: programs patch themselves as boot does, ${count} sequences of steps`,
     tools,
     () => {
@@ -212,7 +212,7 @@ for (const [turn, row] of rows.entries()) {
     },
   );
 
-  testOfTurn(turn, 4)(`${row.name}: the example changes its mind while it runs`, tools, () => {
+  testOfTurn(turn, 5)(`${row.name}: the example changes its mind while it runs`, tools, () => {
     const { status, stdout, stderr } = start(row, build(row, 'example.c', []), '');
     assert.equal(`${stderr}${status}`, '0');
     assert.equal(stdout, 'hello 1\nwork(2)\nhallo 2\nhello 4\n');

@@ -1,7 +1,7 @@
 // Calls and branches at the ends of what an instruction reaches, and the veneers that linkers put in between.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { rowsOf, run, toolTest, tryRun, turnOf } from '../tools.ts';
+import { longTest, rowsOf, run, toolTest, tryRun, turnOf } from '../tools.ts';
 import { bootWithNotes, compileText, type Machine, states, withBytesAt } from './cross.ts';
 import {
   addressOf,
@@ -158,7 +158,7 @@ distant:
 `;
 
 for (const { machine, name, prefix, nop } of rowsOf(states, 3)) {
-  toolTest(
+  longTest(
     `the last place in reach is branched to and called, the first beyond is not: ${name}`,
     machine.tools,
     () => {

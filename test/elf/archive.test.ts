@@ -184,7 +184,7 @@ for (const [turn, [format, tool, args, index]] of (
     ['BSD', 'llvm-ar', ['--format=bsd', 'rcs'], ['llvm-nm', '--print-armap']],
   ] as const
 ).entries()) {
-  testOfTurn(turn, 2)(
+  testOfTurn(turn, 3)(
     `a ${format} archive with grown members lists, extracts, is indexed and links as before`,
     [tool, index[0], 'clang', 'ld.lld', 'llvm-ar', 'cmp'],
     (t) => {

@@ -134,7 +134,7 @@ const rows: readonly Row[] = [
 ];
 
 for (const [turn, { what, make, opaque }] of rows.entries()) {
-  testOfTurn(turn, 2)(
+  testOfTurn(turn, 4)(
     `${what}: the rewritten object means the same and links`,
     [...make.map(([tool]) => tool as string), 'readelf', 'eu-elflint', 'ld', 'ld.lld'],
     (t) => {

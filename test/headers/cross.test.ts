@@ -113,7 +113,7 @@ for (const machine of machines) {
       ...(word === 8 && flags.includes('-O3') ? ['-mbranch-protection=standard'] : []),
     ];
     const who = `${machine.name}, ${language.name}`;
-    testOfTurn(turn, 2)(
+    testOfTurn(turn, 4)(
       `each site has its marker pair inside one instruction, which is that of its key's initial value: ${who}`,
       [language.compiler, 'readelf'],
       () => {
@@ -141,7 +141,7 @@ for (const machine of machines) {
       },
     );
 
-    testOfTurn(turn + 1, 2)(
+    testOfTurn(turn + 2, 4)(
       `trampolines jump or return and carry their signature, local ones too: ${who}`,
       [language.compiler, 'readelf'],
       () => {
@@ -188,7 +188,7 @@ for (const machine of machines) {
     );
 
     // Each machine and each compiler has its turn.
-    testOfTurn(turn, 5)(
+    testOfTurn(turn + 1, 5)(
       `the sample program runs unannotated, static and as PIE: ${who}`,
       [language.compiler, machine.emulator, 'readelf', ...(isClang ? ['ld.lld'] : [])],
       (t) => {

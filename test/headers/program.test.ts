@@ -72,7 +72,7 @@ const builds: readonly Build[] = [
 
 for (const [first, language] of languages.entries()) {
   for (const [second, build] of builds.entries()) {
-    testOfTurn(first + second, 3)(
+    testOfTurn(first + 4 * second, 5)(
       `the sample program runs unannotated: ${language.name}, ${build.name}`,
       [language.compiler, 'ld.bfd', 'ld.lld'],
       (t) => {
