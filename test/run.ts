@@ -41,6 +41,9 @@ const paths = names.filter((name) => !left.includes(name)).map((name) => join(he
  */
 const needsOwn =
   /(tool|long|root)Test\(|child_process|worker_threads|chdir|process\.env|workOf|hasTool|^before\(/m;
+/** What must not happen beside other files: the rest of those share processes too, where matrices are tried in part. */
+const changesProcess = /chdir|process\.(env|on)|worker_threads|workOf|^before\(|runMain/m;
+const isPart = !unit && !all && wanted.length === 0;
 const sharedDirectory = mkdtempSync(join(tmpdir(), 'textpoke-test-'));
 process.on('exit', () => rmSync(sharedDirectory, { recursive: true, force: true }));
 
@@ -48,17 +51,26 @@ process.on('exit', () => rmSync(sharedDirectory, { recursive: true, force: true 
 function inFewProcesses(all: ReadonlyMap<string, string>, processes: number): string[] {
   const alone: string[] = [];
   const small: string[] = [];
-  for (const [source, bundle] of all)
-    (needsOwn.test(readFileSync(source, 'utf8')) ? alone : small).push(bundle);
-  const shared = Array.from({ length: Math.min(processes, small.length) }, (_, i) => {
-    const path = join(sharedDirectory, `shared-${i + 1}.test.mjs`);
-    const imports = small
+  const withTools: string[] = [];
+  for (const [source, bundle] of all) {
+    const text = readFileSync(source, 'utf8');
+    if (!needsOwn.test(text)) small.push(bundle);
+    else if (isPart && !changesProcess.test(text)) withTools.push(bundle);
+    else alone.push(bundle);
+  }
+  return [...alone, ...shared('tools', withTools, 2 * processes), ...shared('shared', small, processes)];
+}
+
+/** Files that import some each. */
+function shared(name: string, all: readonly string[], processes: number): string[] {
+  return Array.from({ length: Math.min(processes, all.length) }, (_, i) => {
+    const path = join(sharedDirectory, `${name}-${i + 1}.test.mjs`);
+    const imports = all
       .filter((_, n) => n % processes === i)
       .map((one) => `import ${JSON.stringify(pathToFileURL(one))};\n`);
     writeFileSync(path, imports.join(''));
     return path;
   });
-  return [...alone, ...shared];
 }
 
 /** How many tests some files hold, without running them. */
@@ -73,7 +85,7 @@ if (unit) {
   process.env.PATH = '/dev/null';
 } else {
   // Files that were asked for by name are few: they run whole.
-  if (!all && wanted.length === 0) process.env.TEXTPOKE_LOOP = 'part';
+  if (isPart) process.env.TEXTPOKE_LOOP = 'part';
   execFileSync(process.execPath, [join(here, '..', 'build.js')], { stdio: 'inherit' });
 }
 

@@ -21,7 +21,7 @@ import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
 import { runBuilt } from '../e2e/warm.ts';
-import { rowsOf, scratch, testOfTurn, toolTest } from '../tools.ts';
+import { longTest, rowsOf, scratch, testOfTurn, toolTest } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const samples = join(root, 'samples', 'objects');
@@ -225,7 +225,7 @@ test('what goes into a pipe goes there as the compiler made it, and a word is sa
   assert.deepEqual([dropped.status, dropped.stderr], [0, '']);
 });
 
-toolTest('a program that was built with textpoke cc and has no site verifies', ['gcc'], (t) => {
+longTest('a program that was built with textpoke cc and has no site verifies', ['gcc'], (t) => {
   const directory = scratch(t);
   writeFileSync(join(directory, 'x.c'), 'int main(void) { return 0; }\n');
   const verify = () => runBuilt(['verify', 'x', '--linked'], directory);
@@ -391,7 +391,7 @@ test('what is compiled and linked at once is named, and what textpoke knows noth
   assert.deepEqual(readdirSync(directory), ['x.o']);
 });
 
-toolTest(
+longTest(
   'ccache serves objects behind textpoke, and annotated ones in front of it',
   ['gcc', 'ccache'],
   (t) => {

@@ -6,7 +6,7 @@ import test, { before } from 'node:test';
 import { annotate } from '../../src/index.ts';
 import { requireFresh } from '../built.ts';
 import { programUnits, samplePath } from '../samples.ts';
-import { scratch, scratchOfFile, tryRun } from '../tools.ts';
+import { longTest, scratch, scratchOfFile, tryRun } from '../tools.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 before(() => requireFresh(root));
@@ -51,7 +51,7 @@ const complaintsOf = (name: keyof typeof sources) =>
     .split('\n')
     .filter((line) => !line.startsWith(name === 'prove' ? 'inside.ts' : 'prove.ts') && line !== '');
 
-test('the example of the README compiles, and does what it says', async (t) => {
+longTest('the example of the README compiles, and does what it says', [], async (t) => {
   assert.deepEqual(complaintsOf('prove'), []);
   const { prove } = await import(join(directory, 'prove.js'));
   const objects = scratch(t);

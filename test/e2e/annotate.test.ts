@@ -181,7 +181,7 @@ longTest('one process each, one run for all, any order, and -j give the same byt
   });
 });
 
-toolTest(
+longTest(
   'a file that fails stops no other: each failure is said in order, and any -j leaves the same files',
   [],
   () => {

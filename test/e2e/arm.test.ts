@@ -97,7 +97,7 @@ int main(void) {
 }
 `;
 
-toolTest(
+longTest(
   'hand-written assembly of both states: 18 calls, 9 tail calls and 8 branches, on conditions and in IT blocks too',
   arm.tools,
   () => {

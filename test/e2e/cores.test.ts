@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { hasTool, leftOut, rowsOf, run, toolTest } from '../tools.ts';
+import { hasTool, leftOut, longTest, rowsOf, run } from '../tools.ts';
 import { fresh, textpoke } from './programs.ts';
 
 const samples = fileURLToPath(new URL('../../samples/runtime', import.meta.url));
@@ -118,7 +118,7 @@ function assertRefused(directory: string, image: string, core: string, what: Reg
   assert.equal(status, 3);
 }
 
-toolTest(
+longTest(
   'cores of gdb: what patched itself is compared, what is something else is refused',
   ['gcc', 'gdb'],
   () => {

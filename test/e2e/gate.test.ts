@@ -712,7 +712,7 @@ function commandsOf(step: string): string {
   return body;
 }
 
-toolTest(
+longTest(
   'the steps of samples/ci/github.yml do what they say, as a runner starts them',
   [...tools, 'bash'],
   (t) => {

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import test, { type TestContext } from 'node:test';
+import type { TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { builtProgram } from '../built.ts';
 import { seeded } from '../seeded.ts';
@@ -125,7 +125,7 @@ function mountSmall(directory: string, bytes: number): boolean {
   return spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', directory]).status === 0;
 }
 
-test(`a disk that is full ${kills} times leaves every object old or new, and nothing else`, (t) => {
+longTest(`a disk that is full ${kills} times leaves every object old or new, and nothing else`, [], (t) => {
   const objects = objectsOf(t);
   const random = seeded(28);
   const sizes = [...objects.after.values()].map(({ length }) => length);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run, scratch, testOfTurn, toolTest, turnOf } from '../tools.ts';
+import { longTest, run, scratch, testOfTurn, toolTest, turnOf } from '../tools.ts';
 import {
   type Cell,
   cellsOf,
@@ -65,7 +65,7 @@ int show(const char *what, int value) { return printf("%s %d\\n", what, value); 
 
 for (const [turn, linker] of (['bfd', 'gold', 'mold'] as const).entries()) {
   for (const fat of turnOf([[], ['-ffat-lto-objects']], turn)) {
-    testOfTurn(turn, 3)(
+    longTest(
       `${program[linker]}: textpoke cc annotates what gcc -flto ${fat.join(' ')} compiles during the link`,
       ['gcc', program[linker]],
       (t) => {
@@ -89,7 +89,7 @@ for (const [turn, linker] of (['bfd', 'gold', 'mold'] as const).entries()) {
   }
 }
 
-toolTest(
+longTest(
   'what a linker compiles without textpoke is found, and boot refuses to change a key of it',
   ['gcc', 'clang', 'ld.lld'],
   (t) => {

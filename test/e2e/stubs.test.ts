@@ -1,7 +1,7 @@
 // Stubs that linkers put on the way of a branch or behind functions: errata, far targets, changes of state. Each linker
 // makes its own; a program with them verifies, boots and does what it should.
 import assert from 'node:assert/strict';
-import { longTest, rowsOf, run, toolTest } from '../tools.ts';
+import { longTest, rowsOf, run } from '../tools.ts';
 import { aarch64, arm, compileText, type Machine, start } from './cross.ts';
 import { assertVerified, boot, done, fresh, imageSymbols, once, scriptPath } from './programs.ts';
 
@@ -160,7 +160,7 @@ const objectOf = (machine: Machine, name: string, text: string, flags: readonly 
 
 for (const [linker, options, stubs] of rowsOf(rows, 6)) {
   const tools = linker === 'gold' ? ['aarch64-linux-gnu-ld.gold'] : [];
-  toolTest(
+  longTest(
     `the stubs of ${linker} ${options} are no calls and no sites`,
     [...aarch64.tools, ...tools],
     () => {

@@ -1,7 +1,7 @@
 // Calls and branches at the ends of what an instruction reaches, and the veneers that linkers put in between.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { longTest, rowsOf, run, toolTest, tryRun, turnOf } from '../tools.ts';
+import { longTest, rowsOf, run, tryRun, turnOf } from '../tools.ts';
 import { bootWithNotes, compileText, type Machine, states, withBytesAt } from './cross.ts';
 import {
   addressOf,
@@ -58,7 +58,7 @@ SECTIONS {
 `;
 
 for (const { machine, name, prefix, nop } of rowsOf(states, 3)) {
-  toolTest(
+  longTest(
     `calls out of reach stay on their trampolines, behind the veneers that linkers make: ${name}`,
     machine.tools,
     () => {

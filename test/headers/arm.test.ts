@@ -210,7 +210,7 @@ const tails = `${declare}
 int tail(int n) { return static_call(work)(n); }
 int maybe(int n) { if (n) return static_call(work)(n); return 3; }
 `;
-toolTest(
+longTest(
   'calls and tail calls of trampolines in the other state run, of functions in either state',
   [...compilers.map((compiler) => drivers[compiler][0]), 'ld.lld', 'qemu-arm'],
   (t) => {

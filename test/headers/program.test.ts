@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { rowsOf, run, scratch, testOfTurn, toolTest, turnOf } from '../tools.ts';
+import { longTest, rowsOf, run, scratch, testOfTurn, toolTest, turnOf } from '../tools.ts';
 import { compile, everyCompiler, languages, readSections, root, sampleSources } from './compilers.ts';
 
 const units = ['main', 'branch', 'call', 'lock', 'local', 'local2', 'key-def', 'key-use'];
@@ -99,7 +99,7 @@ for (const [first, language] of languages.entries()) {
   }
 }
 
-toolTest(
+longTest(
   'units that share inline functions with sites link, also through ld -r and with garbage collection',
   [...everyCompiler, 'ld.bfd', 'ld.lld'],
   (t) => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isAll, rowsOf, run, scratch, toolTest, tryRun, turnOf } from '../tools.ts';
+import { isAll, longTest, rowsOf, run, scratch, toolTest, tryRun, turnOf } from '../tools.ts';
 import { compile, complaint, everyCompiler, type Language, languages, readSymbols } from './compilers.ts';
 
 const includes = `#include "textpoke/lock.h"
@@ -239,7 +239,7 @@ int main(void) {
 }
 `;
 
-toolTest(
+longTest(
   'an exported call works from another shared object, and what is not exported stays hidden',
   [...everyCompiler, 'ld.bfd', 'ld.lld'],
   (t) => {
