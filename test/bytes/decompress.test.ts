@@ -9,7 +9,7 @@ import { TooLong } from '../../src/bytes/output.ts';
 import { decodeZstd } from '../../src/bytes/zstd.ts';
 import { TextpokeError } from '../../src/errors.ts';
 import { flipped, seeded } from '../seeded.ts';
-import { casesOf, rowsOf, run, scratch, toolTest } from '../tools.ts';
+import { casesOf, longTest, rowsOf, run, scratch, toolTest } from '../tools.ts';
 
 /** Text with words that come back, and bytes that do not. */
 function content(size: number): Uint8Array {
@@ -87,7 +87,7 @@ for (const [form, bytes, size] of [
   ['zstd', zeros(65 * 8), 65 * mebibyte],
   ['gzip', large, 65 * mebibyte],
 ] as [Compression, Uint8Array, number][]) {
-  test(`${form} data expand to 64 MiB at most, and to what is allowed`, async () => {
+  longTest(`${form} data expand to 64 MiB at most, and to what is allowed`, [], async () => {
     const tooLarge = (limit: number) => (error: unknown) =>
       error instanceof TextpokeError &&
       error.code === 'compressed-too-large' &&

@@ -6,7 +6,7 @@ import test, { type TestContext } from 'node:test';
 import { builtProgram } from '../built.ts';
 import { runBuilt } from '../e2e/warm.ts';
 import { annotated, linkedBytes } from '../samples.ts';
-import { run, scratch, toolTest, tryRun } from '../tools.ts';
+import { longTest, run, scratch, tryRun } from '../tools.ts';
 
 const tools = ['gcc', 'objcopy', 'strip', 'readelf'];
 
@@ -33,7 +33,7 @@ function stripped(t: TestContext): string {
   return directory;
 }
 
-toolTest(
+longTest(
   'dump, boot, verify and diff show the lines that the directories of --debug-dir have',
   tools,
   (t) => {

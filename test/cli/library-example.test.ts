@@ -67,6 +67,6 @@ longTest('the example of the README compiles, and does what it says', [], async 
   await assert.rejects(prove(objects, ['no_such_key']), { name: 'TextpokeError', code: 'unknown-key' });
 });
 
-test('what is inside stays inside', () => {
+longTest('what is inside stays inside', [], () => {
   assert.deepEqual(complaintsOf('inside'), []);
 });

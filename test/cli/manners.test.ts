@@ -18,7 +18,7 @@ import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
 import { runBuilt } from '../e2e/warm.ts';
-import { rowsOf, scratch, turnOf } from '../tools.ts';
+import { longTest, rowsOf, scratch, turnOf } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const sample = (path: string) => join(root, 'samples', path);
@@ -60,10 +60,10 @@ function image(t: TestContext): string {
 
 const helps = new Map<string, Said>();
 
-/** Help of the program or of a command, in a process of its own; each asked for once. */
+/** Help of the program or of a command; each asked for once. */
 function help(...words: readonly string[]): Said {
   const key = words.join(' ');
-  const said = helps.get(key) ?? textpoke(words);
+  const said = helps.get(key) ?? runBuilt(words);
   helps.set(key, said);
   return said;
 }
@@ -250,7 +250,7 @@ test('there are no escape codes in a pipe, and NO_COLOR is stronger than FORCE_C
   assert.ok(textpoke(runs[0]!, { FORCE_COLOR: '1' }).stdout.includes(escapeCode), 'FORCE_COLOR colors');
 });
 
-test('a reader that goes away is no error', (t) => {
+longTest('a reader that goes away is no error', [], (t) => {
   const path = image(t);
   const objects = ['gcc-O2', 'clang-O2', 'gcc-Os', 'clang-Os', 'gcc-O0'].map((set) =>
     sample(`objects/${set}/branch.o`),

@@ -158,7 +158,7 @@ const forms: readonly { readonly flags: readonly string[]; readonly extra?: stri
 for (const [turn, { name, compiler, addr2line, images: kinds }] of targets.entries()) {
   const [driver, ...always] = compiler;
   const linker = always.includes('-fuse-ld=lld') ? ['ld.lld'] : [];
-  testOfTurn(turn, 4)(
+  testOfTurn(turn, 9)(
     `${name}: every byte of code has the line that addr2line gives it`,
     [driver, addr2line, ...linker],
     (t) => {

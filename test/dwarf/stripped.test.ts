@@ -8,7 +8,7 @@ import { buildIdOf } from '../../src/elf/build-id.ts';
 import { ET_REL, SHF_EXECINSTR } from '../../src/elf/constants.ts';
 import { readElfFrom } from '../../src/elf/read.ts';
 import { fileSource } from '../../src/files/source.ts';
-import { rowsOf, run, scratch, testOfTurn, toolTest, tryRun, turnOf } from '../tools.ts';
+import { longTest, rowsOf, run, scratch, testOfTurn, toolTest, tryRun, turnOf } from '../tools.ts';
 import { askAddr2line, assertSame } from './addr2line.ts';
 
 const sources = {
@@ -169,7 +169,7 @@ toolTest(
   },
 );
 
-toolTest('what dwz has put together keeps its lines', ['gcc', 'dwz', 'objcopy', 'strip'], (t) => {
+longTest('what dwz has put together keeps its lines', ['gcc', 'dwz', 'objcopy', 'strip'], (t) => {
   for (const flags of [['-gdwarf-4'], ['-gdwarf-5']]) {
     const directory = program(t, ...flags);
     const path = join(directory, 'p');

@@ -1,7 +1,7 @@
 // What only AArch64 has: its hand-written samples, and the branches that cannot be patched.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { rowsOf, run, toolTest, turnOf } from '../tools.ts';
+import { longTest, rowsOf, run, toolTest, turnOf } from '../tools.ts';
 import { aarch64, compileText, link, start } from './cross.ts';
 import {
   annotated,
@@ -19,7 +19,7 @@ int hand_branches(void), hand_calls(int);
 int main(void) { printf("%d %d\\n", hand_branches(), hand_calls(10)); }
 `;
 
-toolTest(
+longTest(
   'hand-written assembly: resolved branches, data that reads as branches, calls by section symbol',
   aarch64.tools,
   () => {

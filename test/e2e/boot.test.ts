@@ -256,7 +256,7 @@ for (const [turn, request] of rowsOf(images, 5).entries()) {
 }
 
 for (const request of rowsOf(fixed, 3)) {
-  toolTest(
+  longTest(
     `calls that are NULL at first become calls, tail calls and conditional ones, in a ${nameOf(request)}`,
     tools,
     () => {

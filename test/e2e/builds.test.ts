@@ -21,7 +21,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
 import { seeded } from '../seeded.ts';
-import { longTest, run, scratch, toolTest } from '../tools.ts';
+import { longTest, run, scratch } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -74,14 +74,14 @@ interface Example {
   readonly objects?: string;
   /** What ends a server. */
   readonly end?: readonly string[];
-  /** npm test tries make alone. */
-  readonly isLong?: boolean;
 }
 
 /** With a server that ends by itself soon, and with its outputs beside the workspace. */
 const bazel = ['bazel', '--max_idle_secs=20', '--output_user_root=../../../outputs'];
 const examples: readonly Example[] = [
-  { name: 'make', tools: ['make'], build: ['make'], check: ['make', 'check'], program: 'program' },
+  {
+    ...{ name: 'make', tools: ['make'], build: ['make'], check: ['make', 'check'], program: 'program' },
+  },
   {
     name: 'cmake',
     tools: ['cmake', 'ninja'],
@@ -89,7 +89,6 @@ const examples: readonly Example[] = [
     build: ['cmake', '--build', 'build'],
     check: ['ctest', '--test-dir', 'build'],
     program: 'build/program',
-    isLong: true,
   },
   {
     name: 'meson',
@@ -98,11 +97,9 @@ const examples: readonly Example[] = [
     build: ['ninja', '-C', 'build'],
     check: ['meson', 'test', '-C', 'build', '--no-rebuild'],
     program: 'build/program',
-    isLong: true,
   },
   {
     ...{ name: 'ninja', tools: ['ninja'], build: ['ninja'], check: ['ninja', 'check'], program: 'program' },
-    isLong: true,
   },
   {
     name: 'bazel',
@@ -111,12 +108,11 @@ const examples: readonly Example[] = [
     program: 'bazel-bin/program',
     objects: 'bazel-bin',
     end: [...bazel, 'shutdown'],
-    isLong: true,
   },
 ];
 
-for (const { name, tools, prepare, build, check, program, objects = '.', end, isLong } of examples) {
-  (isLong ? longTest : toolTest)(
+for (const { name, tools, prepare, build, check, program, objects = '.', end } of examples) {
+  longTest(
     `${name}: builds, runs, verifies, and builds again only what has changed`,
     ['gcc', 'find', ...tools],
     async (t) => {

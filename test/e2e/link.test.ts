@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { rowsOf, run, testOfTurn, toolTest, tryRun, turnOf } from '../tools.ts';
+import { longTest, rowsOf, run, testOfTurn, toolTest, tryRun, turnOf } from '../tools.ts';
 import {
   addressOf,
   assertSameFile,
@@ -103,7 +103,7 @@ for (const compiler of compilers) {
 const comdatEntries = [4, 3, 1];
 
 for (const compiler of compilers) {
-  testOfTurn(compilers.indexOf(compiler) + 1, 2)(
+  longTest(
     `an inline function that two objects of ${compiler} hold is linked once, with one entry a site: both linkers, directly and after ld -r`,
     cxx,
     () => {

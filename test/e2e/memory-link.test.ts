@@ -47,7 +47,7 @@ toolTest(
   'the demo, linked in memory, is a program that runs: as it was compiled, booted, changed, and changed back',
   [],
   () => {
-    for (const { set, names } of demos) {
+    for (const { set, names } of rowsOf(demos, 2)) {
       const objects = names.map((name) => annotated(set, name));
       for (const cpus of ['1', '2']) {
         const first = bootObjects(objects, ['--cpus', cpus]);

@@ -2,7 +2,7 @@
 // code that was not to change reads the same.
 import assert from 'node:assert/strict';
 import { unknownNote } from '../elf/readelf.ts';
-import { run, testOfTurn, toolTest, tryRun } from '../tools.ts';
+import { longTest, run, toolTest, tryRun } from '../tools.ts';
 import { link as crossLink, type Request, states } from './cross.ts';
 import {
   allSets,
@@ -144,8 +144,8 @@ for (const reader of readers) {
       objects.map(([set, name]) => [plain(set, name), annotated(set, name)] as const),
     );
   });
-  for (const [turn, { name, tools }] of machines.entries()) {
-    testOfTurn(turn + readers.indexOf(reader), 4)(
+  for (const { name, tools } of machines) {
+    longTest(
       `${tool} finds nothing in booted images that it did not find before: ${name}`,
       [...tools, tool],
       () =>
@@ -203,8 +203,8 @@ function instructions(objdump: string, file: string): Map<number, string> {
   return map;
 }
 
-for (const [turn, { name, tools }] of machines.entries()) {
-  testOfTurn(turn + 3, 4)(
+for (const { name, tools } of machines) {
+  longTest(
     `objdump reads other code in booted images at listed sites and trampolines alone: ${name}`,
     tools,
     () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { annotated } from '../samples.ts';
-import { run, scratch, toolTest, tryRun } from '../tools.ts';
+import { longTest, run, scratch, toolTest, tryRun } from '../tools.ts';
 import {
   addressOf,
   assertSameFile,
@@ -40,7 +40,7 @@ function memoryImage(units: readonly string[], set = 'gcc-O2'): string {
   return path;
 }
 
-toolTest('a program runs as the scenario left it, and as the same steps by options leave it', tools, () => {
+longTest('a program runs as the scenario left it, and as the same steps by options leave it', tools, () => {
   const linked = link({ set: 'gcc-O2', linker: 'bfd', kind: 'no-pie', script: 'ldscript' });
   const booted = fresh('booted');
   const scenario = scenarioFile([

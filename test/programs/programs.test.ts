@@ -82,7 +82,7 @@ for (const [what, body, off, on] of rows) {
 
 const count = isAll ? 3 : 1;
 for (const [turn, { name, driver, emulator }] of machines.entries()) {
-  testOfTurn(turn, 3)(
+  testOfTurn(turn, 4)(
     `${name}: ${count} random programs print what the model says`,
     [driver, ...emulator.slice(0, 1)],
     async (t) => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeInstruction, lengthOf } from '../../../src/arch/x86-64/length.ts';
-import { run, scratch, toolTest, tryRun } from '../../tools.ts';
+import { longTest, run, scratch, toolTest, tryRun } from '../../tools.ts';
 
 const slotSize = 16;
 
@@ -51,7 +51,7 @@ function isQuirk(code: Uint8Array): boolean {
   return at === 1 && (code[1] === 0xe8 || (code[1] === 0x0f && code[2] === 0x78));
 }
 
-toolTest("lengths are LLVM's for every opcode of every map", ['clang-19', 'llvm-objdump-19'], (t) => {
+longTest("lengths are LLVM's for every opcode of every map", ['clang-19', 'llvm-objdump-19'], (t) => {
   const directory = scratch(t);
   const slots: Uint8Array[] = [];
   for (const head of opcodes()) {
