@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import test, { before } from 'node:test';
+import { before } from 'node:test';
 import { annotate } from '../../src/index.ts';
 import { requireFresh } from '../built.ts';
 import { programUnits, samplePath } from '../samples.ts';
