@@ -2,7 +2,7 @@
 // kernel/{jump_label,static_call_inline}.c of each). Kernels between two rows go by the earlier one.
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
-import { kernelBanner } from '../image/kernel.ts';
+import { kernelVersion } from '../image/kernel.ts';
 
 export interface Profile {
   /** As `--profile` takes it. */
@@ -104,9 +104,8 @@ export function profileNamed(name: string): Profile {
 
 /** The profile that an image's banner asks for; textpoke's own where there is none. */
 export function profileOf(image: Image): Profile {
-  const banner = /^Linux version (\d+)\.(\d+)/.exec(kernelBanner(image) ?? '');
-  if (!banner) return own;
-  const version = [Number(banner[1]), Number(banner[2])] as const;
+  const version = kernelVersion(image);
+  if (!version) return own;
   const isUpTo = ({ version: of }: Profile) =>
     of !== undefined && (of[0] < version[0] || (of[0] === version[0] && of[1] <= version[1]));
   const profile = profiles.findLast(isUpTo) ?? (profiles[0] as Profile);

@@ -19,6 +19,12 @@ export function kernelBanner(image: Image): string | undefined {
   return banner && Buffer.from(banner.bytes.subarray(0, -1)).toString('latin1').trimEnd();
 }
 
+/** The version that the banner tells; undefined where the image is no kernel. */
+export function kernelVersion(image: Image): readonly [major: number, minor: number] | undefined {
+  const version = /^Linux version (\d+)\.(\d+)/.exec(kernelBanner(image) ?? '');
+  return version ? [Number(version[1]), Number(version[2])] : undefined;
+}
+
 /** The banner's bytes and their address. */
 export function kernelBannerAt(image: Image): Banner | undefined {
   if (!banners.has(image)) banners.set(image, findBanner(image));

@@ -3,14 +3,14 @@
 import { STT_FUNC } from '../../elf/constants.ts';
 import { readAlternatives } from '../../image/alternatives.ts';
 import type { Image } from '../../image/image.ts';
-import { kernelBanner } from '../../image/kernel.ts';
+import { kernelVersion } from '../../image/kernel.ts';
 import type { RelocationLists } from '../../kernel/relocation-lists.ts';
 import { btfOf } from '../../memory/kernel/kernel.ts';
 import { KernelReader } from '../../memory/kernel/reader.ts';
 import type { Memory } from '../../memory/memory.ts';
 import type { TextSubject } from '../../text/pass.ts';
 import { textsOf } from '../../text/texts.ts';
-import { featureNumber } from '../../text/x86-64/features.ts';
+import { featureNumbers } from '../../text/x86-64/features.ts';
 import type { X86State } from '../../text/x86-64/state.ts';
 import type { PolicyBuilder } from '../builder.ts';
 
@@ -34,7 +34,6 @@ export function isKept({ kept: [start, end] }: KernelFile, address: number): boo
 
 /** The state of a machine that has no features, and whose memory is the file. */
 export function stateOfFile(image: Image): X86State {
-  const [, major = '0', minor = '0'] = /^Linux version (\d+)\.(\d+)/.exec(kernelBanner(image) ?? '') ?? [];
   const alternatives = readAlternatives(image);
   const bytes = (name: string, length: number) => {
     const address = image.symbols.addressOf(name);
@@ -43,10 +42,10 @@ export function stateOfFile(image: Image): X86State {
       : undefined;
   };
   return {
-    version: [Number(major), Number(minor)],
+    version: kernelVersion(image) ?? [0, 0],
     features: new Uint32Array(0),
     has: () => false,
-    feature: (name) => featureNumber(image, alternatives, name),
+    feature: featureNumbers(image, alternatives),
     returnThunk: undefined,
     word: (name) => {
       const address = image.symbols.addressOf(name);

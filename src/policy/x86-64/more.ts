@@ -52,7 +52,7 @@ export function addParavirt(kernel: KernelFile): number[] {
   const inline = inlineOperations(subject);
   const known = new Map<string, PolicyState[]>();
   const places: number[] = [];
-  for (const { address, type, length } of paravirtEntries(image)) {
+  for (const { address, type, length } of paravirtEntries(image) ?? []) {
     if (!subject.texts.holding(address, length)) continue;
     places.push(address);
     const key = `${type} ${length}`;

@@ -3,9 +3,10 @@ import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
 import type { RunningKernel } from '../../memory/kernel/kernel.ts';
 import { compareText } from '../compare.ts';
-import type { PassNote, TextPass } from '../pass.ts';
+import type { GeneratedPage, PassNote, TextPass } from '../pass.ts';
 import { ReplayImage } from '../replay-image.ts';
 import type { PassDone, ReplayedText, TextNotCompared } from '../result.ts';
+import { runPasses } from '../run-passes.ts';
 import { staticBranches } from '../static-branches.ts';
 import { textsOf } from '../texts.ts';
 import { alternatives } from './alternatives.ts';
@@ -63,14 +64,10 @@ function replay(image: Image, running: RunningKernel): ReplayedText | TextNotCom
   const subject = { image, slide: place.slide, texts, state };
   const notes: PassNote[] = [...state.notes];
   const done: PassDone[] = [];
-  for (const { kind, name, run } of passes) {
-    const result = run(subject);
-    if (!result) continue;
-    for (const note of result.notes) notes.push(note);
-    done.push({ kind, name, sites: result.sites });
-  }
+  const pages: GeneratedPage[] = [];
+  runPasses(passes, subject, { done, notes, pages });
   const message = 'executable pages beside the image are not named on this machine';
   notes.push({ severity: 'left', message });
   const compared = compareText(text, Math.min(end, text.end) - start, place.memory, place.offset);
-  return { compared, text, passes: done, notes, pages: [], live: undefined, changing: [] };
+  return { compared, text, passes: done, notes, pages, live: undefined, changing: [] };
 }

@@ -2,9 +2,10 @@
 import type { Image } from '../../image/image.ts';
 import type { RunningKernel } from '../../memory/kernel/kernel.ts';
 import { compareText } from '../compare.ts';
-import type { PassNote, TextPass } from '../pass.ts';
+import type { GeneratedPage, PassNote, TextPass } from '../pass.ts';
 import { ReplayImage } from '../replay-image.ts';
 import type { PassDone, ReplayedText, TextNotCompared } from '../result.ts';
+import { runPasses } from '../run-passes.ts';
 import { staticBranches } from '../static-branches.ts';
 import { textsOf } from '../texts.ts';
 import { divisionCode, ftraceNops, oneCpuSites } from './passes.ts';
@@ -37,17 +38,13 @@ export function replayArmText(
   ];
   const notes: PassNote[] = [];
   const done: PassDone[] = [];
-  for (const { kind, name, run } of passes) {
-    const result = run({ image, slide: place.slide, texts, state: undefined });
-    if (!result) continue;
-    for (const note of result.notes) notes.push(note);
-    done.push({ kind, name, sites: result.sites });
-  }
+  const pages: GeneratedPage[] = [];
+  runPasses(passes, { image, slide: place.slide, texts, state: undefined }, { done, notes, pages });
   for (const message of [
     'the kernel has no types (BTF) that say where probes are set; the text is taken for not probed',
     'executable pages beside the image are not named on this machine',
   ])
     notes.push({ severity: 'left', message });
   const compared = compareText(text, Math.min(end, text.end) - start, place.memory, place.offset);
-  return { compared, text, passes: done, notes, pages: [], live: undefined, changing: [] };
+  return { compared, text, passes: done, notes, pages, live: undefined, changing: [] };
 }

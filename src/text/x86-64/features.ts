@@ -51,8 +51,24 @@ export const requiredFeatures: readonly number[] = [
   featureAlways,
 ];
 
-/** The number of a feature in the kernel of an image; undefined where its code asks for no such feature. */
-export function featureNumber(
+/** Whether a bit is set in the words of boot_cpu_data.x86_capability. */
+export function hasFeature(features: Uint32Array): (feature: number) => boolean {
+  return (feature) => (((features[feature >>> 5] ?? 0) >>> (feature & 31)) & 1) !== 0;
+}
+
+/** Tells the numbers of features in the kernel of an image; undefined for one that its code does not ask for. */
+export function featureNumbers(
+  image: Image,
+  alternatives: Alternatives | undefined,
+): (name: string) => number | undefined {
+  const known = new Map<string, number | undefined>();
+  return (name) => {
+    if (!known.has(name)) known.set(name, featureNumber(image, alternatives, name));
+    return known.get(name);
+  };
+}
+
+function featureNumber(
   image: Image,
   alternatives: Alternatives | undefined,
   name: string,

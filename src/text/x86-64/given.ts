@@ -3,11 +3,11 @@
 // changes.
 import { readAlternatives } from '../../image/alternatives.ts';
 import type { Image } from '../../image/image.ts';
-import { kernelBanner } from '../../image/kernel.ts';
+import { kernelVersion } from '../../image/kernel.ts';
 import type { Btf } from '../../kernel/btf.ts';
 import { KernelReader } from '../../memory/kernel/reader.ts';
 import type { Memory } from '../../memory/memory.ts';
-import { featureNumber } from './features.ts';
+import { featureNumbers, hasFeature } from './features.ts';
 import { notesOfState, type X86State } from './state.ts';
 
 /** What is given. Addresses are as linked. */
@@ -60,17 +60,12 @@ export function givenX86State(
     const value = address === undefined ? undefined : reader.word(address + slide);
     return value !== undefined && image.contains(value - slide) ? value - slide : value;
   };
-  const has = (feature: number) => (((features[feature >>> 5] ?? 0) >>> (feature & 31)) & 1) !== 0;
-  const [, major = '0', minor = '0'] = /^Linux version (\d+)\.(\d+)/.exec(kernelBanner(image) ?? '') ?? [];
+  const has = hasFeature(features);
   const alternatives = readAlternatives(image);
-  const known = new Map<string, number | undefined>();
-  const feature = (name: string) => {
-    if (!known.has(name)) known.set(name, featureNumber(image, alternatives, name));
-    return known.get(name);
-  };
+  const feature = featureNumbers(image, alternatives);
   const returnThunk = word('x86_return_thunk');
   return {
-    version: [Number(major), Number(minor)],
+    version: kernelVersion(image) ?? [0, 0],
     ...{ features, has, feature, returnThunk, word, bytes, reader, btf, alternatives },
     notes: notesOfState(image, has, returnThunk),
     unknown: undefined,

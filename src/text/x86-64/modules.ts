@@ -15,9 +15,10 @@ import { roomOf } from '../module-room.ts';
 import type { GeneratedPage, PassNote, TextSubject } from '../pass.ts';
 import { ReplayImage } from '../replay-image.ts';
 import type { PassDone, ReplayedModule } from '../result.ts';
+import { runPasses } from '../run-passes.ts';
 import { keyedPasses } from './keyed.ts';
 import type { LiveText } from './live.ts';
-import { runPasses, x86ModulePasses } from './passes.ts';
+import { x86ModulePasses } from './passes.ts';
 import { changingIn } from './pokes.ts';
 import type { X86State } from './state.ts';
 

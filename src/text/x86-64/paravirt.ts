@@ -41,9 +41,8 @@ export const paravirt: TextPass<X86State> = {
   run(subject): PassResult | undefined {
     const { image, state, texts, slide } = subject;
     const kernel = kernelOf(subject);
-    const range = rangeOf(image);
-    if (!range) return undefined;
-    const { from, size } = range;
+    const entries = paravirtEntries(image);
+    if (!entries) return undefined;
     const notes: PassNote[] = [];
     const style = nopStyleOf(kernel, state);
     const operations = operationsIn(kernel, state);
@@ -51,14 +50,10 @@ export const paravirt: TextPass<X86State> = {
       const input = style ? 'pv_ops' : 'ideal_nops';
       return { sites: 0, notes: [{ severity: 'left', message: `${input} is not known`, input }] };
     }
-    const view = new ByteView(image.read(from, size), true);
     const held = new ByteView(operations, true);
     const patch = patcher(subject);
     let sites = 0;
-    for (let at = 0; at + usedSize <= size; at += entrySize) {
-      const address = view.s64(at);
-      const type = view.u8(at + 8);
-      const length = view.u8(at + 9);
+    for (const { address, type, length } of entries) {
       const text = texts.holding(address, length);
       if (!text && isGone(subject, address)) continue;
       if (!text) {
@@ -96,12 +91,12 @@ export const paravirt: TextPass<X86State> = {
   },
 };
 
-/** The entries of the table of an image, in its order; those of a table that is not in the file are none. */
+/** The entries of the table of an image, in its order; undefined where the file has no such table. */
 export function paravirtEntries(
   image: Image,
-): { readonly address: number; readonly type: number; readonly length: number }[] {
+): { readonly address: number; readonly type: number; readonly length: number }[] | undefined {
   const range = rangeOf(image);
-  if (!range) return [];
+  if (!range) return undefined;
   const view = new ByteView(image.read(range.from, range.size), true);
   const entries = [];
   for (let at = 0; at + usedSize <= range.size; at += entrySize)

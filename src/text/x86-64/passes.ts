@@ -1,7 +1,6 @@
 // The passes over the text of an x86-64 kernel, in the order in which its version makes them.
 import type { Image } from '../../image/image.ts';
-import type { GeneratedPage, PassNote, TextPass, TextSubject } from '../pass.ts';
-import type { PassDone } from '../result.ts';
+import type { TextPass } from '../pass.ts';
 import { alternatives } from './alternatives.ts';
 import { callThunks, countsBehindAlternatives } from './call-thunks.ts';
 import { cfi } from './cfi.ts';
@@ -46,22 +45,4 @@ export function x86ModulePasses(kernel: Image, state: X86State, keyed: KeyedPass
   const nops = ftraceNops(ftraceNop(kernel, state));
   const old = isOld(state) ? [paravirt] : [];
   return [...middle(state), locks, ...old, constants, nops, calls, trampolines, branches];
-}
-
-/** What came of passes. */
-export interface Done {
-  readonly done: PassDone[];
-  readonly notes: PassNote[];
-  readonly pages: GeneratedPage[];
-}
-
-/** Makes passes over a subject, one after the other; one that comes twice is told once. */
-export function runPasses(passes: readonly Pass[], subject: TextSubject<X86State>, made: Done): void {
-  for (const { kind, name, run } of passes) {
-    const result = run(subject);
-    if (!result) continue;
-    for (const note of result.notes) made.notes.push(note);
-    for (const page of result.pages ?? []) made.pages.push(page);
-    if (made.done.every((one) => one.name !== name)) made.done.push({ kind, name, sites: result.sites });
-  }
 }

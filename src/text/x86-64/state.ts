@@ -4,12 +4,12 @@
 import { ByteView } from '../../bytes/view.ts';
 import { type Alternatives, readAlternatives } from '../../image/alternatives.ts';
 import type { Image } from '../../image/image.ts';
-import { kernelBanner } from '../../image/kernel.ts';
+import { kernelVersion } from '../../image/kernel.ts';
 import type { Btf } from '../../kernel/btf.ts';
 import type { RunningKernel } from '../../memory/kernel/kernel.ts';
 import type { KernelReader } from '../../memory/kernel/reader.ts';
 import type { PassNote } from '../pass.ts';
-import { featureNumber, requiredFeatures } from './features.ts';
+import { featureNumbers, hasFeature, requiredFeatures } from './features.ts';
 
 export interface X86State {
   /** Of the banner. */
@@ -45,7 +45,6 @@ const mostWords = 64;
 /** Reads the state of a kernel that runs from an image. Error `memory-malformed`. */
 export function readX86State(image: Image, { place, reader, btf }: RunningKernel): X86State {
   const { slide } = place;
-  const [, major = '0', minor = '0'] = /^Linux version (\d+)\.(\d+)/.exec(kernelBanner(image) ?? '') ?? [];
   const bytes = (name: string, length: number) => {
     const address = image.symbols.addressOf(name);
     return address === undefined ? undefined : reader.bytes(address + slide, length)?.slice();
@@ -57,17 +56,13 @@ export function readX86State(image: Image, { place, reader, btf }: RunningKernel
   };
   const read = readFeatures(image, btf, bytes);
   const features = typeof read === 'string' ? new Uint32Array(0) : read;
-  const has = (feature: number) => (((features[feature >>> 5] ?? 0) >>> (feature & 31)) & 1) !== 0;
+  const has = hasFeature(features);
   const alternatives = readAlternatives(image);
-  const known = new Map<string, number | undefined>();
-  const feature = (name: string) => {
-    if (!known.has(name)) known.set(name, featureNumber(image, alternatives, name));
-    return known.get(name);
-  };
+  const feature = featureNumbers(image, alternatives);
   const returnThunk = word('x86_return_thunk');
   const notes = notesOfState(image, features.length > 0 ? has : undefined, returnThunk);
   for (const note of operationNotes(image, slide, btf, bytes)) notes.push(note);
-  const version = [Number(major), Number(minor)] as const;
+  const version = kernelVersion(image) ?? [0, 0];
   const unknown = typeof read === 'string' ? read : undefined;
   return {
     version,

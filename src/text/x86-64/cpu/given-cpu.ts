@@ -2,9 +2,9 @@
 
 import { readAlternatives } from '../../../image/alternatives.ts';
 import type { Image } from '../../../image/image.ts';
-import { kernelBanner } from '../../../image/kernel.ts';
+import { kernelVersion } from '../../../image/kernel.ts';
 import type { Btf } from '../../../kernel/btf.ts';
-import { featureNumber } from '../features.ts';
+import { featureNumbers } from '../features.ts';
 import type { GivenX86 } from '../given.ts';
 import { decide } from './derive.ts';
 import type { CpuFacts, MitigationOptions } from './facts.ts';
@@ -12,10 +12,8 @@ import { cpuid, type FeatureNames, featureNames } from './feature-names.ts';
 
 /** The names of the features of an image, and its version as 1000 times the major number plus the minor one. */
 export function namesOfImage(image: Image): { readonly names: FeatureNames; readonly version: number } {
-  const [, major = '0', minor = '0'] = /^Linux version (\d+)\.(\d+)/.exec(kernelBanner(image) ?? '') ?? [];
-  const version = [Number(major), Number(minor)] as const;
-  const alternatives = readAlternatives(image);
-  const feature = (name: string) => featureNumber(image, alternatives, name);
+  const version = kernelVersion(image) ?? [0, 0];
+  const feature = featureNumbers(image, readAlternatives(image));
   return { names: featureNames(image, { version, feature }), version: 1000 * version[0] + version[1] };
 }
 
