@@ -10,6 +10,7 @@ const names: ReadonlySet<string> = new Set([
   '.cfi_sites',
   '.ibt_endbr_seal',
   '__mcount_loc',
+  '__patchable_function_entries',
 ]);
 
 /** runtime_ptr_NAME and so on. */

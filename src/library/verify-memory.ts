@@ -183,8 +183,8 @@ async function kernelBeyond(
       file: name,
     });
   }
-  const files = await findModuleFiles(image, running, modules, expandLimit);
-  const replayModules = text && 'compared' in text ? text.replayModules : undefined;
+  const { replayModules, loader } = text && 'compared' in text ? text : {};
+  const files = await findModuleFiles(image, running, modules, { limit: expandLimit, loader });
   const moduleTexts = replayModules && inFile(name, () => replayModules(files));
   return { running, files, text, moduleTexts };
 }

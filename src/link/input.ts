@@ -20,6 +20,7 @@ import type { ElfFile, Section } from '../elf/file.ts';
 import type { SymbolTable } from '../elf/symbols.ts';
 import { TextpokeError } from '../errors.ts';
 import { tables } from '../kinds/registry.ts';
+import type { CodeLoader } from './code-loader.ts';
 
 /** One input section and where it goes. */
 export interface Piece {
@@ -90,6 +91,8 @@ export class LinkInput {
   readonly places: SectionPlaces | undefined;
   /** How much higher code runs than it is linked. */
   readonly slide: number;
+  /** What carries out relocations of code; undefined: the machine's own way, in the order of the file. */
+  readonly loader: CodeLoader | undefined;
   private readonly filled: Filled;
 
   constructor(
@@ -98,12 +101,19 @@ export class LinkInput {
       places,
       filled = 'all',
       slide = 0,
-    }: { places?: SectionPlaces; filled?: Filled; slide?: number | undefined } = {},
+      loader,
+    }: {
+      places?: SectionPlaces;
+      filled?: Filled;
+      slide?: number | undefined;
+      loader?: CodeLoader | undefined;
+    } = {},
   ) {
     this.arch = arch;
     this.places = places;
     this.filled = filled;
     this.slide = slide;
+    this.loader = loader;
   }
 
   /** Whether the relocations of a section are carried out. */
@@ -209,15 +219,19 @@ export class LinkInput {
   private keepPlace(object: LinkObject, section: Section, places: SectionPlaces): void {
     const place = places(section);
     if (!place) return;
+    const made = this.loader?.sizeOf(section);
     const output: Output = {
       ...blankOutput(section.name, section.flags & (SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR), section.type),
-      size: section.size,
+      size: made ?? section.size,
       address: place.address,
       placed: place.state,
     };
     this.outputs.set(`${section.name} ${section.index}`, output);
     const isEmpty = section.type === SHT_NOBITS || place.state !== 'here';
-    const bytes = isEmpty ? new Uint8Array(0) : object.file.data(section).slice();
+    const bytes =
+      isEmpty || made !== undefined
+        ? new Uint8Array(isEmpty ? 0 : (made as number))
+        : object.file.data(section).slice();
     const piece: Piece = { object, section, output, offset: 0, bytes };
     output.pieces.push(piece);
     object.pieces.set(section.index, piece);

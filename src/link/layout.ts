@@ -159,6 +159,9 @@ export function keepPlaces(input: LinkInput): { order: Output[]; segments: Segme
 export function relocate(input: LinkInput, symbols: LinkSymbols, got: OffsetTable): void {
   for (const object of input.objects) {
     inFile(object.file.path, () => {
+      for (const { section, output, offset, bytes } of object.pieces.values())
+        if (output.placed === 'here' && input.loader?.sizeOf(section) !== undefined)
+          input.loader.place(section, output.address + offset + input.slide, bytes);
       for (const piece of object.pieces.values()) {
         if ((piece.output.placed ?? 'here') === 'here' && input.fills(piece.section))
           relocatePiece(input, symbols, got, object, piece);
@@ -176,10 +179,14 @@ function relocatePiece(
 ): void {
   const isCode = (piece.section.flags & SHF_EXECINSTR) !== 0;
   const slide = isCode ? input.slide : 0;
+  const loader = isCode ? input.loader : undefined;
   const start = piece.output.address + piece.offset + slide;
+  const machine = { apply: input.arch.applyRelocation };
   for (const table of object.file.relocationSections(piece.section.index)) {
     const relocations = object.file.relocations(table);
-    for (let i = 0; i < relocations.count; i++) {
+    const order = loader?.order(table);
+    for (let n = 0; n < relocations.count; n++) {
+      const i = order ? (order[n] as number) : n;
       const type = relocations.type[i] as number;
       if (type === input.arch.relocations.none) continue;
       const symbol = relocations.symbol[i] as number;
@@ -197,7 +204,7 @@ function relocatePiece(
       }
       const thumb = symbols.isThumb(object, symbol);
       const runs = slide === 0 || symbols.isNumber(object, symbol) ? address : address + slide;
-      const failed = input.arch.applyRelocation({
+      const failed = (loader ?? machine).apply({
         type,
         symbol: thumb ? placeOf(input.arch, runs) : runs,
         thumb,

@@ -3,6 +3,7 @@
 import { archOf } from '../arch/registry.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { inFile } from '../errors.ts';
+import type { CodeLoader } from './code-loader.ts';
 import { type Filled, LinkInput, type SectionPlaces } from './input.ts';
 import { keepPlaces, layOut, OffsetTable, relocate } from './layout.ts';
 import { writeImage } from './output.ts';
@@ -34,6 +35,8 @@ export interface LoadedPlace {
   readonly filled: Filled;
   /** Code of sections at A runs at A + slide, and has such addresses in its fields; tables have those of the link. */
   readonly slide?: number;
+  /** What carries out relocations of code, where that is more than the machine's own way. */
+  readonly loader?: CodeLoader | undefined;
 }
 
 /** Where programs begin that are linked alone. */
@@ -64,8 +67,8 @@ export function linkObjects(
  * Links one object to an image whose sections lie where a loader has put them, each in a segment of its own; sections
  * whose memory is gone keep their addresses alone. Errors as `linkObjects`.
  */
-export function linkLoaded(file: ElfFile, { places, external, filled, slide }: LoadedPlace): Linked {
-  const input = new LinkInput(archOf(file.header), { places, filled, slide });
+export function linkLoaded(file: ElfFile, { places, external, filled, slide, loader }: LoadedPlace): Linked {
+  const input = new LinkInput(archOf(file.header), { places, filled, slide, loader });
   const symbols = new LinkSymbols(input, external);
   return inFile(file.path, () => {
     symbols.add(input.add(file));

@@ -91,3 +91,8 @@ export class Texts {
     return text?.has(address, length) ? text : undefined;
   }
 }
+
+/** Places of a text that were being changed. */
+export function changingIn({ others }: ExpectedText): number[] {
+  return others.flatMap(({ kind, address }) => (kind === 'poke' ? [address] : []));
+}

@@ -1,6 +1,7 @@
-// __mcount_loc: the places that a compiler leaves for function tracing (kernel/trace/ftrace.c).
+// __mcount_loc: the places that a compiler leaves for function tracing (kernel/trace/ftrace.c). In modules of arm64 they are
+// where the compiler lists them, in __patchable_function_entries (include/asm-generic/vmlinux.lds.h, MCOUNT_REC).
 import type { Image } from '../image/image.ts';
-import { tableRange } from './tables.ts';
+import { sectionRange, tableRange } from './tables.ts';
 
 const known = new WeakMap<Image, Float64Array>();
 
@@ -12,7 +13,9 @@ export function mcountSites(image: Image): Float64Array | undefined {
 }
 
 function readSites(image: Image): Float64Array | undefined {
-  const range = tableRange(image, '__mcount_loc', '__start_mcount_loc', '__stop_mcount_loc');
+  const range =
+    tableRange(image, '__mcount_loc', '__start_mcount_loc', '__stop_mcount_loc') ??
+    sectionRange(image, '__patchable_function_entries');
   if (!range || image.fileOffset(range.start, range.size) === undefined) return undefined;
   return sitesAt(image, range.start, range.size);
 }

@@ -1,5 +1,6 @@
 // What came of a replay: the text compared with memory, and what was not replayed.
 import type { Image } from '../image/image.ts';
+import type { CodeLoaderOf } from '../link/code-loader.ts';
 import type { FoundModule } from '../memory/kernel/module-files.ts';
 import type { LoadedModule } from '../memory/kernel/modules.ts';
 import type { ComparedText } from './compare.ts';
@@ -61,6 +62,8 @@ export interface ReplayedText {
   readonly live: LiveText | undefined;
   /** Places that were being changed, as linked: what stands there is right, and is no site's form. */
   readonly changing: readonly number[];
+  /** How the kernel's loader links the code of modules, where that is more than to relocate it. */
+  readonly loader?: CodeLoaderOf;
   /** Replays the text of modules, in the order in which they were loaded. Errors: `memory-malformed`. */
   readonly replayModules?: (modules: readonly FoundModule[]) => readonly ReplayedModule[];
 }

@@ -1,29 +1,27 @@
 // Static branches as a pass over the text of a machine on which a site has one form for each state of its key: what it must
 // hold is asked of the kind (kinds/static-branch), with keys from memory and code as it must be.
 import { sameBytes } from '../bytes/integer.ts';
+import type { Program } from '../demand/program.ts';
 import { TextpokeError } from '../errors.ts';
-import type { Image } from '../image/image.ts';
-import { programOf } from '../kinds/registry.ts';
 import { staticBranch } from '../kinds/static-branch/kind.ts';
-import type { PassNote, PassResult, TextPass } from './pass.ts';
-import type { ReplayImage } from './replay-image.ts';
+import { isGone, type PassNote, type PassResult, type TextPass } from './pass.ts';
 
 const twoNops =
   'a branch that was on and is off has the NOP that the kernel writes, and one that never was has that of the compiler';
 
-/** `replay`: code as it must be, data of the memory. */
-export function staticBranches(image: Image, replay: ReplayImage): TextPass<unknown> {
+/** `program`: what the image or the module lists; code as it must be, data of the memory. */
+export function staticBranches(program: Program): TextPass<unknown> {
   return {
     kind: 'static-branch',
     name: 'static branches',
-    run({ texts }): PassResult {
-      const program = programOf(replay, { tables: image });
+    run(subject): PassResult {
+      const { image, texts } = subject;
       const notes: PassNote[] = [];
       let count = 0;
       for (const site of program.sites.of(staticBranch)) {
         const { address, key } = site;
         // Keys of init text may be gone.
-        if (image.isInitText(address)) continue;
+        if (isGone(subject, address)) continue;
         count++;
         const input = image.describe(key);
         try {

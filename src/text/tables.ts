@@ -14,10 +14,16 @@ export function tableRange(
   first: string,
   last: string,
 ): TableRange | undefined {
+  const found = sectionRange(image, section);
+  if (found) return found;
+  const [start, end] = [image.symbols.addressOf(first), image.symbols.addressOf(last)];
+  return start === undefined || end === undefined || end <= start ? undefined : { start, size: end - start };
+}
+
+/** Undefined where the image has no such section, or an empty one. */
+export function sectionRange(image: Image, section: string): TableRange | undefined {
   const found = image.file.sections.find(
     ({ name, addr, size }) => name === section && addr !== 0 && size > 0,
   );
-  if (found) return { start: found.addr, size: found.size };
-  const [start, end] = [image.symbols.addressOf(first), image.symbols.addressOf(last)];
-  return start === undefined || end === undefined || end <= start ? undefined : { start, size: end - start };
+  return found && { start: found.addr, size: found.size };
 }

@@ -13,6 +13,7 @@ import { exportTable } from '../../image/export-table.ts';
 import { exported } from '../../image/exports.ts';
 import { Image } from '../../image/image.ts';
 import { listsCode } from '../../kernel/text-tables.ts';
+import type { CodeLoaderOf } from '../../link/code-loader.ts';
 import { isTable, type SectionPlace } from '../../link/input.ts';
 import { linkLoaded } from '../../link/link.ts';
 import type { RunningKernel } from './kernel.ts';
@@ -50,22 +51,29 @@ const mostFiles = 8;
 /** More than a build id and the notes beside it have. */
 const longestNotes = 1 << 16;
 
+/** How files are read and linked. */
+export interface ModuleOptions {
+  /** What a compressed file may expand to. */
+  readonly limit?: number | undefined;
+  /** What the kernel's loader does with code; undefined: code is relocated on machines where that is all it does. */
+  readonly loader?: CodeLoaderOf | undefined;
+}
+
 /**
- * Looks for the files of all modules that are loaded, in the order in which they came; `image` is the kernel, `limit`
- * what a compressed file may expand to. Error `read-failed` where the directory cannot be read; a file that cannot be
- * read or linked is said to be none.
+ * Looks for the files of all modules that are loaded, in the order in which they came; `image` is the kernel. Error
+ * `read-failed` where the directory cannot be read; a file that cannot be read or linked is said to be none.
  */
 export async function findModuleFiles(
   image: Image,
   kernel: RunningKernel,
   directory: string,
-  limit: number | undefined,
+  options: ModuleOptions = {},
 ): Promise<readonly FoundModule[]> {
   const index = new ModuleIndex(directory);
   const found: FoundModule[] = [];
   const owners = [image];
   for (const module of [...(kernel.list?.modules ?? [])].reverse()) {
-    const one = await findFile(owners, kernel, module, index, limit);
+    const one = await findFile(owners, kernel, module, index, options);
     found.push(one);
     if (one.file) owners.push(one.file.image);
   }
@@ -77,7 +85,7 @@ async function findFile(
   kernel: RunningKernel,
   module: LoadedModule,
   index: ModuleIndex,
-  limit: number | undefined,
+  options: ModuleOptions,
 ): Promise<FoundModule> {
   if (module.state !== 'live') return { module, why: `it is ${module.state}: its text is being changed` };
   if (!module.sections)
@@ -86,7 +94,7 @@ async function findFile(
   let why = 'no file of this name';
   for (const path of paths) {
     try {
-      return { module, file: await openModule(owners, kernel, module, path, limit) };
+      return { module, file: await openModule(owners, kernel, module, path, options) };
     } catch (error) {
       if (!(error instanceof TextpokeError) || error.code === 'defect') throw error;
       why = `${path}: ${error.message}`;
@@ -100,12 +108,12 @@ async function openModule(
   kernel: RunningKernel,
   module: LoadedModule,
   path: string,
-  limit: number | undefined,
+  { limit, loader }: ModuleOptions,
 ): Promise<ModuleFile> {
   const source = openInput(path);
   try {
     const file = readElfFrom(path, await plainSource(source, limit));
-    return inFile(path, () => placeModule(owners, kernel, module, file));
+    return inFile(path, () => placeModule(owners, kernel, module, file, loader));
   } finally {
     source.close();
   }
@@ -117,6 +125,7 @@ function placeModule(
   kernel: RunningKernel,
   module: LoadedModule,
   file: ElfFile,
+  loaderOf: CodeLoaderOf | undefined,
 ): ModuleFile {
   const [image] = owners as [Image];
   const refuse = (why: string): never => {
@@ -129,10 +138,12 @@ function placeModule(
   const { slide } = kernel.place;
   const init: [number, number][] = [];
   const code = new Map<number, ModuleCode>();
-  const relocatesCode = file.header.machine === EM_X86_64;
+  const loader = loaderOf?.(file);
+  const relocatesCode = loader !== undefined || file.header.machine === EM_X86_64;
   const { bytes } = linkLoaded(file, {
     filled: relocatesCode ? isPatchedOrTable : 'tables',
     slide,
+    loader,
     places(section) {
       const address = places.get(section.index);
       if (address === undefined) return perCpuPlace(section, module, slide);
@@ -140,8 +151,9 @@ function placeModule(
       const isGone = section.name.startsWith('.init');
       if (isGone) init.push([at, at + section.size]);
       else {
-        requireInside(module, section, address);
-        if (relocatesCode && isCode(section)) code.set(at, codeOf(file, section));
+        const size = loader?.sizeOf(section) ?? section.size;
+        requireInside(module, section.name, address, size);
+        if (relocatesCode && isCode(section)) code.set(at, codeOf(file, section, loader?.sizeOf(section)));
       }
       return { address: at, state: isGone ? 'gone' : 'here' } satisfies SectionPlace;
     },
@@ -158,11 +170,13 @@ function placeModule(
   return { path: file.path, buildId, image: new Image(readElf(module.name, bytes)), code, init };
 }
 
-function codeOf(file: ElfFile, section: Section): ModuleCode {
+/** `made`: how many bytes the loader makes of it. */
+function codeOf(file: ElfFile, section: Section, made: number | undefined): ModuleCode {
   const relocations = file
     .relocationSections(section.index)
     .reduce((sum, table) => sum + file.relocations(table).count, 0);
-  return { name: section.name, bytes: file.data(section).slice(), relocations };
+  const bytes = made === undefined ? file.data(section).slice() : new Uint8Array(made);
+  return { name: section.name, bytes, relocations };
 }
 
 const isCode = ({ flags, type }: Section) => (flags & SHF_EXECINSTR) !== 0 && type !== SHT_NOBITS;
@@ -227,13 +241,16 @@ function requireBuild(
 }
 
 /** What is said of sections may lead anywhere; a module has its memory. */
-function requireInside({ memory, name }: LoadedModule, section: Section, address: number): void {
-  const isInside = memory.some(
-    ({ start, size }) => address >= start && address + section.size <= start + size,
-  );
+function requireInside(
+  { memory, name }: LoadedModule,
+  section: string,
+  address: number,
+  length: number,
+): void {
+  const isInside = memory.some(({ start, size }) => address >= start && address + length <= start + size);
   if (isInside || memory.length === 0) return;
   throw new TextpokeError(
     'memory-malformed',
-    `the section ${section.name} is said to lie outside of the memory of ${name}`,
+    `the section ${section} is said to lie outside of the memory of ${name}`,
   );
 }

@@ -2,7 +2,7 @@
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
 import { longestTable } from '../longest-table.ts';
-import { type TableRange, tableRange } from '../tables.ts';
+import { sectionRange, type TableRange, tableRange } from '../tables.ts';
 import { size } from './words.ts';
 
 /** An entry of `.altinstructions`: struct alt_instr, 12 bytes. */
@@ -20,11 +20,20 @@ export interface Alternative {
 export const entrySize = 12;
 const callbackBit = 1 << 15;
 
-/** The entries of an image in the order of its table; undefined without one. Error `table-malformed`. */
+/** The entries of a kernel in the order of its table; undefined without one. Error `table-malformed`. */
 export function readAlternatives(image: Image): readonly Alternative[] | undefined {
   const range =
     tableRange(image, '.altinstructions', '__alt_instructions', '__alt_instructions_end') ?? findTable(image);
-  if (!range) return undefined;
+  return range && readTable(image, range);
+}
+
+/** The same of a module, whose table is a section. */
+export function readModuleAlternatives(image: Image): readonly Alternative[] | undefined {
+  const range = sectionRange(image, '.altinstructions');
+  return range && readTable(image, range);
+}
+
+function readTable(image: Image, range: TableRange): readonly Alternative[] {
   const { start, size: bytes } = range;
   const malformed = (what: string) =>
     new TextpokeError('table-malformed', what, { file: image.file.path, section: '.altinstructions' });

@@ -2,8 +2,15 @@
 // what a callback makes of the place.
 import type { Image } from '../../image/image.ts';
 import type { ExpectedText } from '../expected.ts';
-import { kernelOf, type PassNote, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
-import { type Alternative, readAlternatives } from './alternative-table.ts';
+import {
+  isGone,
+  kernelOf,
+  type PassNote,
+  type PassResult,
+  type TextPass,
+  type TextSubject,
+} from '../pass.ts';
+import { type Alternative, readAlternatives, readModuleAlternatives } from './alternative-table.ts';
 import { callbackNames, runCallback } from './callbacks.ts';
 import type { Arm64State } from './state.ts';
 import {
@@ -24,7 +31,7 @@ export const alternatives: TextPass<Arm64State> = {
   name: 'alternatives',
   run(subject): PassResult | undefined {
     const { image, state } = subject;
-    const entries = readAlternatives(image);
+    const entries = subject.kernel ? readModuleAlternatives(image) : readAlternatives(image);
     if (!entries) return undefined;
     const notes: PassNote[] = [];
     const names = callbackNames(kernelOf(subject));
@@ -37,7 +44,7 @@ export const alternatives: TextPass<Arm64State> = {
         const { address, length } = entry;
         const text = subject.texts.holding(address, length);
         if (!text) {
-          if (!image.codeAt(address) && !isOther(image, address))
+          if (!image.codeAt(address) && !isGone(subject, address) && !isOther(image, address))
             notes.push({ address, severity: 'wrong', message: 'an alternative is for what is no code' });
           continue;
         }

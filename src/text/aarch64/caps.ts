@@ -10,8 +10,10 @@ const descriptions = {
   vhe: 'Virtualization Host Extensions',
   ssbs: 'Speculative Store Bypassing Safe (SSBS)',
   v3a: 'Spectre-v3a',
+  adrp: 'ARM erratum 843419',
 } as const;
 export type CapName = keyof typeof descriptions;
+export const capNames = Object.keys(descriptions) as readonly CapName[];
 
 /** Numbers are below this (ARM64_CB_BIT is bit 15). */
 export const mostCaps = 1 << 15;

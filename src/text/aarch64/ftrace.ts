@@ -4,11 +4,20 @@
 import { sameBytes } from '../../bytes/integer.ts';
 import type { Image } from '../../image/image.ts';
 import { isFreed, kernelBanner } from '../../image/kernel.ts';
+import { entrySize, entryWords } from '../../link/aarch64-loader.ts';
 import { type FtraceTables, recordFlags } from '../../memory/kernel/ftrace.ts';
 import type { KernelVariables } from '../../memory/kernel/variables.ts';
 import type { ExpectedText, Texts } from '../expected.ts';
 import { mcountSites, sitesAt } from '../mcount.ts';
-import { brokenList, type PassNote, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
+import {
+  brokenList,
+  isGone,
+  kernelOf,
+  type PassNote,
+  type PassResult,
+  type TextPass,
+  type TextSubject,
+} from '../pass.ts';
 import { findMcount } from './found-tables.ts';
 import { branchDistance, branchWord, keepReturn, nop, size, wordAt, writeWord } from './words.ts';
 
@@ -35,16 +44,20 @@ export interface TracedPlaces {
 
 const known = new WeakMap<Image, TracedPlaces>();
 
-export function tracedPlaces(image: Image): TracedPlaces | undefined {
-  const made = known.get(image) ?? readPlaces(image);
+/** `kernel`: what a module is loaded into, which says what form its places have. */
+export function tracedPlaces({ image, kernel }: Subject): TracedPlaces | undefined {
+  const made = known.get(image) ?? readPlaces(image, kernel);
   if (made) known.set(image, made);
   return made;
 }
 
-function readPlaces(image: Image): TracedPlaces | undefined {
-  const sites = mcountSites(image) ?? foundSites(image);
+type Subject = Pick<TextSubject<unknown>, 'image' | 'kernel'>;
+
+function readPlaces(image: Image, kernel: Image | undefined): TracedPlaces | undefined {
+  const sites = mcountSites(image) ?? (kernel ? undefined : foundSites(image));
   if (!sites || sites.length === 0) return undefined;
-  const form = formOf(image, sites);
+  const form = kernel ? tracedPlaces({ image: kernel })?.form : formOf(image, sites);
+  if (form === undefined) return undefined;
   if (form === 'mcount') return { form, places: sites };
   const places = sites.map((site) => {
     if (form === 'nops') return site + size;
@@ -84,12 +97,13 @@ function readWord(image: Image, address: number): number {
 export const ftraceNops: TextPass<unknown> = {
   kind: 'ftrace',
   name: 'ftrace',
-  run({ image, slide, texts }): PassResult | undefined {
-    const traced = tracedPlaces(image);
+  run(subject): PassResult | undefined {
+    const { image, slide, texts } = subject;
+    const traced = tracedPlaces(subject);
     if (!traced) return undefined;
     const { form, places } = traced;
     const notes: PassNote[] = [];
-    const ops = image.symbols.addressOf('ftrace_nop_ops');
+    const ops = kernelOf(subject).symbols.addressOf('ftrace_nop_ops');
     if (form === 'ops' && ops === undefined)
       notes.push({ severity: 'wrong', message: 'the kernel has no ftrace_nop_ops', input: 'ftrace_nop_ops' });
     const pointer = ops === undefined ? undefined : pointerBytes(ops + slide);
@@ -127,6 +141,39 @@ function pointerBytes(address: number): Uint8Array {
   return bytes;
 }
 
+/** Where a module has its entries that lead to the code of tracing. */
+const tracingTable = (texts: Texts) => texts.all.find(({ name }) => name === '.text.ftrace_trampoline');
+
+/** The functions of the kernel that such entries lead to, in their order (up to 6.2 there are two). */
+const tracers = ['ftrace_caller', 'ftrace_regs_caller'] as const;
+
+/** How many there are (NR_FTRACE_PLTS). */
+export const tracingEntries = ({ symbols }: Image): number =>
+  tracers.filter((name) => symbols.addressOf(name) !== undefined).length;
+
+/** The entries of a module through which its calls reach the code of tracing (module_init_ftrace_plt). */
+export const ftraceEntries: TextPass<unknown> = {
+  kind: 'ftrace',
+  name: 'ftrace entries',
+  run(subject): PassResult | undefined {
+    const table = tracingTable(subject.texts);
+    if (!table) return undefined;
+    const targets = tracers.flatMap((name) => kernelOf(subject).symbols.addressOf(name) ?? []);
+    const notes: PassNote[] = [];
+    targets.forEach((target, i) => {
+      const at = table.start + i * entrySize;
+      const words = entryWords(at + subject.slide, target + subject.slide);
+      if (!words || !table.has(at, entrySize)) {
+        const message = `${table.name} of the module cannot lead to ${tracers[i]}`;
+        notes.push({ address: at, severity: 'wrong', message });
+        return;
+      }
+      words.forEach((word, n) => writeWord(table, at + n * size, word, 'ftrace'));
+    });
+    return { sites: targets.length, notes };
+  },
+};
+
 /** What a call may lead to, by addresses of the running kernel. */
 export interface HookTargets {
   /** Code that a place may call without ftrace_caller: of BPF, of a module, of the image. */
@@ -144,7 +191,7 @@ export function ftraceHooks(
     kind: 'ftrace',
     name: 'ftrace hooks',
     run(subject): PassResult | undefined {
-      const traced = tracedPlaces(subject.image);
+      const traced = tracedPlaces(subject);
       if (!traced) return undefined;
       if (!tables) {
         const message =
@@ -195,14 +242,14 @@ class Hooks {
       records.delete(ip);
       const text = textOf(texts, form, place);
       if (flag === undefined) {
-        if (text && !isFreed(image, place))
+        if (text && !isFreed(image, place) && !isGone(this.subject, place))
           this.wrong(place, 'has no record in ftrace_pages_start, though it may be traced');
         continue;
       }
       if ((flag & recordFlags.enabled) === 0 || !text) continue;
       hooked++;
       const target = this.targetOf(place, ip, flag);
-      const word = target === undefined ? undefined : branchWord(true, ip, target);
+      const word = target === undefined ? undefined : this.callTo(ip, target);
       if (word !== undefined) writeWord(text, place, word, 'ftrace');
       if (form === 'ops') this.writeOps(text, place, ip, flag);
     }
@@ -214,6 +261,15 @@ class Hooks {
     if (kernelBanner(image) !== undefined) this.callbacks();
     for (const message of this.tables.broken) this.notes.push(brokenList(message, 'ftrace_pages_start'));
     return { sites: hooked, notes: this.notes };
+  }
+
+  /** A call, through the module's own entry where its target is out of reach (ftrace_find_callable_addr). */
+  private callTo(ip: number, target: number): number | undefined {
+    const direct = branchWord(true, ip, target);
+    const table = direct === undefined ? tracingTable(this.subject.texts) : undefined;
+    if (!table) return direct;
+    const isRegs = target === this.kernel.at('ftrace_regs_caller');
+    return branchWord(true, ip, table.start + this.subject.slide + (isRegs ? entrySize : 0));
   }
 
   private wrong(address: number, what: string): void {

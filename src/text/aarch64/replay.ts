@@ -1,6 +1,7 @@
 // Replays what an arm64 kernel made of its text, and compares the memory with it.
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
+import { programOf } from '../../kinds/registry.ts';
 import type { RunningKernel } from '../../memory/kernel/kernel.ts';
 import { compareText } from '../compare.ts';
 import type { GeneratedPage, PassNote, TextPass } from '../pass.ts';
@@ -14,6 +15,7 @@ import { constants } from './constants.ts';
 import { ftraceNops } from './ftrace.ts';
 import { hypRelocation } from './hyp-relocation.ts';
 import { livePasses } from './live.ts';
+import { arm64ModuleLoader, replayArm64Modules } from './modules.ts';
 import { arm64Relocations, relocation } from './relocation.ts';
 import { type Arm64State, readArm64State } from './state.ts';
 
@@ -27,7 +29,7 @@ export function replayArm64Text(
   running: RunningKernel,
 ): ReplayedText | TextNotCompared | undefined {
   try {
-    return replay(image, running);
+    return replayText(image, running);
   } catch (error) {
     // A table of a form that no kernel of 5.10 to 7.3 has does not keep the other tables from being verified.
     if (!(error instanceof TextpokeError) || error.code !== 'table-malformed') throw error;
@@ -35,7 +37,7 @@ export function replayArm64Text(
   }
 }
 
-function replay(image: Image, running: RunningKernel): ReplayedText | TextNotCompared | undefined {
+function replayText(image: Image, running: RunningKernel): ReplayedText | TextNotCompared | undefined {
   const { place } = running;
   const [start, end] = ['_stext', '_etext'].map((name) => image.symbols.addressOf(name));
   const texts = textsOf(image);
@@ -51,12 +53,13 @@ function replay(image: Image, running: RunningKernel): ReplayedText | TextNotCom
   if (state.unknown !== undefined) return { why: state.unknown };
   const live = livePasses(image, running);
   if (!live) return { why: `what is traced and probed is not known: ${place.kernelMemoryFrom}` };
-  const branches = staticBranches(image, new ReplayImage(image, place, texts));
+  const replay = new ReplayImage(image, place, texts);
+  const program = programOf(replay, { tables: image });
   const passes: readonly TextPass<Arm64State>[] = [
     relocation(relocations),
     hypRelocation,
     alternatives,
-    branches,
+    staticBranches(program),
     ftraceNops,
     constants,
     ...live,
@@ -69,5 +72,9 @@ function replay(image: Image, running: RunningKernel): ReplayedText | TextNotCom
   const message = 'executable pages beside the image are not named on this machine';
   notes.push({ severity: 'left', message });
   const compared = compareText(text, Math.min(end, text.end) - start, place.memory, place.offset);
-  return { compared, text, passes: done, notes, pages, live: undefined, changing: [] };
+  return {
+    ...{ compared, text, passes: done, notes, pages, live: undefined, changing: [] },
+    loader: arm64ModuleLoader(image, state),
+    replayModules: (modules) => replayArm64Modules({ image, running, replay, program, state, live }, modules),
+  };
 }

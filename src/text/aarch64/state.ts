@@ -6,7 +6,7 @@ import type { RunningKernel } from '../../memory/kernel/kernel.ts';
 import type { KernelReader } from '../../memory/kernel/reader.ts';
 import type { PassNote } from '../pass.ts';
 import { type Alternative, readAlternatives } from './alternative-table.ts';
-import { type CapName, capNumber } from './caps.ts';
+import { type CapName, capNames, capNumber } from './caps.ts';
 import { CallbackValues } from './values.ts';
 import { variableFinder } from './variables.ts';
 
@@ -33,10 +33,13 @@ export function readArm64State(image: Image, running: RunningKernel): Arm64State
   const at = variableFinder(image, running.place.slide);
   const entries = readAlternatives(image) ?? [];
   const most = entries.reduce((highest, { cap = 0 }) => Math.max(highest, cap), 0) + 1;
+  // Capabilities that no alternative is for are asked for as well.
+  const numbers = capNames.map((name) => capNumber(image, btf, name));
+  const kept = numbers.reduce((highest: number, number = 0) => Math.max(highest, number + 1), most);
   const notes: PassNote[] = [];
   const bits = (name: string) => {
     const address = at(name);
-    return address === undefined ? undefined : reader.bytes(address, Math.ceil(most / 64) * 8)?.slice();
+    return address === undefined ? undefined : reader.bytes(address, Math.ceil(kept / 64) * 8)?.slice();
   };
   const all = bits('system_cpucaps') ?? bits('cpu_hwcaps');
   const early = bits('boot_cpucaps') ?? bits('boot_capabilities');
@@ -46,14 +49,11 @@ export function readArm64State(image: Image, running: RunningKernel): Arm64State
   if (all)
     for (const note of impossible(image, entries, most, (cap) => has(all, cap), { early, applied, has }))
       notes.push(note);
-  const known = new Map<CapName, number | undefined>();
+  const known = new Map<CapName, number | undefined>(capNames.map((name, i) => [name, numbers[i]]));
   return {
     has: (cap) => has(all, cap),
     hasEarly: (cap) => has(early, cap),
-    cap(name) {
-      if (!known.has(name)) known.set(name, capNumber(image, btf, name));
-      return known.get(name);
-    },
+    cap: (name) => known.get(name),
     values: new CallbackValues(at, reader, btf),
     reader,
     btf,

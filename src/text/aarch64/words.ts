@@ -2,6 +2,8 @@
 import type { ExpectedText } from '../expected.ts';
 import type { TextKind } from '../kind.ts';
 
+export { branchWord, withPages } from '../../arch/aarch64/encode.ts';
+
 /** Bytes of an instruction. */
 export const size = 4;
 export const nop = 0xd503201f;
@@ -11,11 +13,6 @@ export const hvc = 0xd4000002;
 export const smc = 0xd4000003;
 /** A word's bits 20 to 5, which movz and movk have their number in. */
 export const numberField = 0x001fffe0;
-
-const b = 0x1400_0000;
-const bl = 0x9400_0000;
-/** Branches reach 128 MiB. */
-const reach = 1 << 27;
 
 /** The word at an address of a text, as it is expected now. The place must lie in the text. */
 export function wordAt(text: ExpectedText, address: number): number {
@@ -37,13 +34,6 @@ export function writeWord(text: ExpectedText, address: number, word: number, kin
 
 export function bytesOfWord(word: number): Uint8Array {
   return Uint8Array.of(word & 0xff, (word >>> 8) & 0xff, (word >>> 16) & 0xff, word >>> 24);
-}
-
-/** `b` or `bl` from one place to another; undefined where it does not reach. */
-export function branchWord(isCall: boolean, from: number, to: number): number | undefined {
-  const distance = to - from;
-  if (distance % size !== 0 || distance < -reach || distance >= reach) return undefined;
-  return ((isCall ? bl : b) | ((distance / size) & 0x3ff_ffff)) >>> 0;
 }
 
 /** Fields of branches by distance: the lowest bit and how many there are; in words. */
@@ -80,13 +70,6 @@ export const usesLiteral = (word: number): boolean =>
 /** Pages of 4096 bytes between the page of `adrp` and the one that it makes. */
 export function adrpPages(word: number): number {
   return (((word << 8) >> 13) << 2) | ((word >>> 29) & 3);
-}
-
-/** The same adrp for another distance in pages. */
-export function withPages(word: number, pages: number): number | undefined {
-  const most = 2 ** 20;
-  if (!Number.isInteger(pages) || pages < -most || pages >= most) return undefined;
-  return ((word & 0x9f00_001f) | ((pages & 3) << 29) | (((pages >> 2) & 0x7ffff) << 5)) >>> 0;
 }
 
 /** movz (the first) and movk of 64 bits: `number` in four parts of 16 bits, lowest first. */

@@ -1,5 +1,6 @@
 // Replays what a 32-bit ARM kernel made of its text, and compares the memory with it.
 import type { Image } from '../../image/image.ts';
+import { programOf } from '../../kinds/registry.ts';
 import type { RunningKernel } from '../../memory/kernel/kernel.ts';
 import { compareText } from '../compare.ts';
 import type { GeneratedPage, PassNote, TextPass } from '../pass.ts';
@@ -33,7 +34,7 @@ export function replayArmText(
     oneCpuSites(image, look),
     physicalOffset(place.offset),
     divisionCode(look),
-    staticBranches(image, new ReplayImage(image, place, texts)),
+    staticBranches(programOf(new ReplayImage(image, place, texts), { tables: image })),
     ftraceNops(look),
   ];
   const notes: PassNote[] = [];

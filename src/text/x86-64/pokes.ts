@@ -3,7 +3,6 @@
 import { sameBytes } from '../../bytes/integer.ts';
 import type { Pokes } from '../../memory/kernel/pokes.ts';
 import type { KernelReader } from '../../memory/kernel/reader.ts';
-import type { ExpectedText } from '../expected.ts';
 import type { PassNote, PassResult, TextPass } from '../pass.ts';
 import { branchSize, callOpcode, int3, jumpOpcode } from './branches.ts';
 
@@ -70,9 +69,4 @@ export function isPatchable(bytes: Uint8Array, runs: number, isCode: (address: n
   if (sameBytes(bytes, nop) || sameBytes(bytes, returned)) return true;
   if (bytes[0] !== callOpcode && bytes[0] !== jumpOpcode) return false;
   return isCode(runs + branchSize + new DataView(bytes.buffer, bytes.byteOffset).getInt32(1, true));
-}
-
-/** Places of a text that were being changed. */
-export function changingIn({ others }: ExpectedText): number[] {
-  return others.flatMap(({ kind, address }) => (kind === 'poke' ? [address] : []));
 }

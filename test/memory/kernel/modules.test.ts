@@ -37,7 +37,7 @@ function verify(
     const place = locateImage(image, readSnapshot('dump', memorySource(dump()), image, undefined), undefined);
     const running = runningKernel(image, place);
     assert.ok(running, 'the image is a kernel');
-    const files = running.list && (await findModuleFiles(image, running, directory, undefined));
+    const files = running.list && (await findModuleFiles(image, running, directory));
     return verifyMemory(image, place, undefined, { running, files });
   });
 }
