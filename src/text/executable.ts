@@ -14,6 +14,7 @@ export const codeKinds = [
   'real-mode',
   'hypercall',
   'vsyscall',
+  'entry',
   'filling',
 ] as const;
 export type CodeKind = (typeof codeKinds)[number];
@@ -42,12 +43,16 @@ const pageSize = 4096;
 /** Pages of nobody whose bytes are looked at. */
 const mostLooks = 1 << 14;
 
-/** Names the pages of a walk; `formOf` says what a page that is on no list is by its bytes. */
+/**
+ * Names the pages of a walk; `formOf` says what a page that is on no list is by its bytes, and `isTrap` of a byte by its
+ * place in an instruction or a page that it fills free memory.
+ */
 export function namePages(
   { stretches }: ExecutableMemory,
   known: readonly KnownCode[],
   memory: Memory,
   formOf: (page: Uint8Array) => CodeKind | undefined,
+  isTrap: (byte: number, place: number) => boolean,
 ): NamedPages[] {
   const order = known
     .map(({ kind, name, start, size }) => ({
@@ -62,7 +67,7 @@ export function namePages(
   let looks = 0;
   const look = (start: number): CodeKind | undefined => {
     if (looks++ >= mostLooks || !memory.read(start, page)) return undefined;
-    return page.every((byte) => byte === 0xcc) ? 'filling' : formOf(page);
+    return page.every((byte, i) => isTrap(byte, i)) ? 'filling' : formOf(page);
   };
   const put = (one: NamedPages): void => {
     const last = named.at(-1);
@@ -103,4 +108,9 @@ export function pagesByKind(pages: readonly NamedPages[]): Map<CodeKind | undefi
   const bytes = new Map<CodeKind | undefined, number>();
   for (const { kind, start, end } of pages) bytes.set(kind, (bytes.get(kind) ?? 0) + end - start);
   return bytes;
+}
+
+/** Whether an address lies in one of them. */
+export function isIn(stretches: readonly Pick<KnownCode, 'start' | 'size'>[], address: number): boolean {
+  return stretches.some(({ start, size }) => address >= start && address < start + size);
 }

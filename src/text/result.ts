@@ -6,8 +6,8 @@ import type { LoadedModule } from '../memory/kernel/modules.ts';
 import type { ComparedText } from './compare.ts';
 import type { ExpectedText } from './expected.ts';
 import type { TextKind } from './kind.ts';
+import type { LiveText } from './live.ts';
 import type { GeneratedPage, PassNote } from './pass.ts';
-import type { LiveText } from './x86-64/live.ts';
 
 /** A pass that was made. */
 export interface PassDone {

@@ -1,7 +1,7 @@
 // The executable memory of a running kernel: every page is known code, no page can be written to as well, and code that the
 // kernel made is what it makes.
 import { hex } from '../bytes/integer.ts';
-import type { LiveText } from '../text/x86-64/live.ts';
+import type { LiveText } from '../text/live.ts';
 import type { Finding } from './finding.ts';
 
 /** TP038, TP039, TP040; `slide` is how far the kernel was moved, as addresses of findings are told as linked. */

@@ -1,5 +1,5 @@
 // Page tables of AArch64, translation table 1 (Arm ARM, D8 "VMSAv8-64 descriptors"; arch/arm64/include/asm/pgtable-hwdef.h).
-import { addressIn, type Level, type PageTables, type Target } from './format.ts';
+import { addressIn, type Level, type PageTables, rights, type Target } from './format.ts';
 
 /** A granule in bits, and how many bits an address has. */
 interface Shape {
@@ -22,6 +22,41 @@ const shapes: readonly Shape[] = [
   { granule: 16, bits: 52 },
   { granule: 16, bits: 42 },
 ];
+
+/** AP[1]: programs may use it. AP[2]: nobody may write to it. Both in the lower half of an entry. */
+const ofUsers = 1 << 6;
+const readOnly = 1 << 7;
+/**
+ * In the upper half: the processor, or an indirect permission, may let it be written to all the same (DBM, bit 51); not for the
+ * kernel (PXN, bit 53), not for programs (UXN, bit 54) to execute.
+ */
+const dirtyBit = 1 << 19;
+const notForKernel = 1 << 21;
+const notForUsers = 1 << 22;
+/** Of an entry that leads to a table, for all below it: PXNTable (bit 59), UXNTable (60), APTable (61: not for programs, 62). */
+const tableNotForKernel = 1 << 27;
+const tableNotForUsers = 1 << 28;
+const tableOfKernel = 1 << 29;
+const tableReadOnly = 1 << 30;
+
+/** What a block or a page lets be done. Whether a block is one of a contiguous range (bit 52) changes nothing. */
+function pageRights(low: number, high: number): number {
+  const isOfUsers = (low & ofUsers) !== 0;
+  const isExecutable = (high & notForKernel) === 0 || (isOfUsers && (high & notForUsers) === 0);
+  const isWritable = (low & readOnly) === 0 || (high & dirtyBit) !== 0;
+  return (
+    (isWritable ? rights.write : 0) | (isExecutable ? rights.execute : 0) | (isOfUsers ? rights.user : 0)
+  );
+}
+
+function tableRights(high: number): number {
+  const isExecutable = (high & tableNotForKernel) === 0 || (high & tableNotForUsers) === 0;
+  return (
+    ((high & tableReadOnly) === 0 ? rights.write : 0) |
+    (isExecutable ? rights.execute : 0) |
+    ((high & tableOfKernel) === 0 ? rights.user : 0)
+  );
+}
 
 function levelsOf({ granule, bits }: Shape): Level[] {
   const step = granule - 3;
@@ -54,6 +89,8 @@ function tables(shape: Shape): PageTables {
       else if (granule === 16) at += ((low >>> 12) & 15) * 2 ** 48;
       return { kind: isPage ? 'page' : 'table', at };
     },
+    rights: (low, high, level) =>
+      level < last && (low & 2) !== 0 ? tableRights(high) : pageRights(low, high),
   };
 }
 

@@ -80,13 +80,13 @@ class ExecutableWalk {
     const { little } = this.root;
     let found = false;
     for (let n = 0; n < count && this.cut === undefined; n++) {
-      // The upper half of the root stands for addresses below 0, which come first.
-      const i = Number.isNaN(base) ? (n + count / 2) % count : n;
-      const address = Number.isNaN(base) ? this.tables.start + n * 2 ** shift : base + n * 2 ** shift;
+      const address = (Number.isNaN(base) ? this.tables.start : base) + n * 2 ** shift;
+      // Addresses below 0 come first, which a root for both halves has behind the others.
+      const i = Number.isNaN(base) ? remainder(address / 2 ** shift, count) : n;
       if (address >= this.to || address + 2 ** shift <= this.from) continue;
       const low = view.getUint32(i * entrySize + (little || entrySize === 4 ? 0 : 4), little);
       const high = entrySize === 4 ? 0 : view.getUint32(i * entrySize + (little ? 4 : 0), little);
-      const own = this.tables.rights?.(low, high) ?? 0;
+      const own = this.tables.rights?.(low, high, level) ?? 0;
       if ((own & rights.execute) === 0) continue;
       const target = this.tables.target(level, low, high);
       if (!target) continue;
@@ -124,3 +124,5 @@ class ExecutableWalk {
     }
   }
 }
+
+const remainder = (value: number, of: number): number => value - Math.floor(value / of) * of;

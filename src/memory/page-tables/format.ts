@@ -29,10 +29,10 @@ export interface PageTables {
   /** Reads an entry of a level by its halves (32-bit entries: `high` is 0). */
   target(level: number, low: number, high: number): Target | undefined;
   /**
-   * What an entry that leads somewhere lets be done: `rights` of it and of all entries above it are what a page lets be
-   * done. Forms that are not read for rights have none of this.
+   * What an entry of a level that leads somewhere lets be done: `rights` of it and of all entries above it are what a page
+   * lets be done. Forms that are not read for rights have none of this.
    */
-  rights?(low: number, high: number): number;
+  rights?(low: number, high: number, level: number): number;
 }
 
 /** Bits of `PageTables.rights`. */

@@ -7,7 +7,7 @@ import { adrpPages, isAdrp, operandOf, registerOf, size } from './words.ts';
 export interface Access {
   /** As linked. */
   readonly address: number;
-  /** 1, 2, 4 or 8. */
+  /** 1, 2, 4 or 8; 0: its address is taken, or counted on from. */
   readonly bytes: number;
   readonly isStore: boolean;
 }
@@ -32,7 +32,10 @@ export function accessesOf(image: Image, address: number): Access[] {
     if ((word & 0xff80_0000) >>> 0 === 0x9100_0000) {
       const number = ((word >>> 10) & 0xfff) << ((word & 0x40_0000) !== 0 ? 12 : 0);
       if (base === undefined) held.delete(to);
-      else held.set(to, base + number);
+      else {
+        held.set(to, base + number);
+        found.push({ address: base + number, bytes: 0, isStore: false });
+      }
       continue;
     }
     // ldr and str of an unsigned offset, which is counted in what is read: size in bits 31 and 30.

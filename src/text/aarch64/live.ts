@@ -1,12 +1,18 @@
 // What goes on changing the text of an arm64 kernel while it runs, as its memory tells: functions that are traced and probes.
+// And what each of its executable pages is.
 import type { Image } from '../../image/image.ts';
 import { readFtrace } from '../../memory/kernel/ftrace.ts';
-import { readGenerated } from '../../memory/kernel/generated.ts';
+import { type GeneratedCode, packChunk, readGenerated } from '../../memory/kernel/generated.ts';
 import type { RunningKernel } from '../../memory/kernel/kernel.ts';
 import { readKprobes } from '../../memory/kernel/kprobes.ts';
 import { KernelVariables } from '../../memory/kernel/variables.ts';
-import type { TextPass } from '../pass.ts';
+import { executableMemory } from '../../memory/page-tables/executable.ts';
+import { type CodeKind, isIn, type KnownCode, namePages } from '../executable.ts';
+import { type ExecutablePages, type LiveText, type WrongCode, wrongPacks } from '../live.ts';
+import { brokenList } from '../pass.ts';
+import { type DataText, isEntryPage } from './data-text.ts';
 import { ftraceHooks } from './ftrace.ts';
+import { isBpfPage, isTrap } from './generated-forms.ts';
 import { kprobes } from './kprobes.ts';
 import { variableFinder } from './variables.ts';
 
@@ -19,26 +25,82 @@ class FoundVariables extends KernelVariables {
   }
 }
 
-/** The passes behind start-up; undefined for a kernel without BTF, whose structures are not known. Error `memory-malformed`. */
-export function livePasses(image: Image, running: RunningKernel): readonly TextPass<unknown>[] | undefined {
+const pageSize = 4096;
+
+/** What is known in front of the replay; which pages are what is asked when all code is as it must be. */
+export interface LiveArm64 extends Omit<LiveText, 'executable'> {
+  /** `entries` is the code that is mapped again. Undefined where the dump does not lead to page tables. */
+  executable(entries: DataText | undefined): ExecutablePages | undefined;
+}
+
+/** Undefined for a kernel without BTF, whose structures are not known. Error `memory-malformed`. */
+export function readLiveText(image: Image, running: RunningKernel): LiveArm64 | undefined {
   const { place, reader, btf, list } = running;
   if (!btf || !place.kernelMemory) return undefined;
   const kernel = new FoundVariables(image, place.slide, reader, btf);
   const modules = list?.modules ?? [];
-  const { bpf } = readGenerated(
+  const generated = readGenerated(
     kernel,
     modules.map(({ at }) => at),
+  );
+  const texts = modules.flatMap(({ name, text }) =>
+    text.map(({ start, size }): KnownCode => ({ kind: 'module', name, start, size })),
   );
   const isFunction = (address: number) => {
     const linked = address - place.slide;
     if (image.codeAt(linked)) return image.symbolAt(linked)?.offset === 0;
-    return (
-      bpf.some(({ start }) => start === address) ||
-      modules.some(({ text }) => text.some(({ start, size }) => address >= start && address < start + size))
-    );
+    return isIn(texts, address) || generated.bpf.some(({ start }) => start === address);
   };
-  return [
-    ftraceHooks(kernel, readFtrace(kernel), { isFunction, isDirect: isFunction }),
-    kprobes(kernel, readKprobes(kernel)),
+  const probes = readKprobes(kernel);
+  const counted = generated.bpf.map(
+    ({ name, start, size }): KnownCode => ({ kind: 'bpf', name, start, size }),
+  );
+  const known = [
+    ...imageText(kernel),
+    ...texts,
+    ...(probes?.pages ?? []).map(
+      ({ start }): KnownCode => ({ kind: 'kprobe', name: 'kprobe slots', start, size: pageSize }),
+    ),
+    ...counted,
+    ...packs(generated),
   ];
+  const wrong: WrongCode[] = [...wrongPacks(kernel, generated, isTrap)];
+  return {
+    passes: [
+      ftraceHooks(kernel, readFtrace(kernel), { isFunction, isDirect: isFunction }),
+      kprobes(kernel, probes),
+    ],
+    ...{ wrong, counted, notes: generated.broken.map((of) => brokenList(of, 'bpf_kallsyms')) },
+    executable: (entries) => namedPages(running, known, entries),
+  };
+}
+
+function namedPages(
+  { place }: RunningKernel,
+  known: readonly KnownCode[],
+  entries: DataText | undefined,
+): ExecutablePages | undefined {
+  const { kernelTables: tables, kernelMemory: memory } = place;
+  if (!tables || !memory) return undefined;
+  const walked = executableMemory(tables, tables.tables.start, tables.tables.end);
+  // Only kernels that keep no packs have programs of BPF on no list at all.
+  const hasPacks = known.some(({ kind, name }) => kind === 'bpf' && name === 'pack');
+  const formOf = (page: Uint8Array): CodeKind | undefined => {
+    if (entries && isEntryPage(entries, page)) return 'entry';
+    return !hasPacks && isBpfPage(page) ? 'bpf' : undefined;
+  };
+  return { walked, pages: namePages(walked, known, memory, formOf, isTrap) };
+}
+
+function imageText(kernel: KernelVariables): KnownCode[] {
+  const [start, end] = [kernel.at('_stext'), kernel.at('_etext')];
+  if (start === undefined || end === undefined || end <= start) return [];
+  return [{ kind: 'image', name: 'text', start, size: end - start }];
+}
+
+function packs({ packs }: GeneratedCode): KnownCode[] {
+  return packs.map(({ start, used }) => ({
+    ...{ kind: 'bpf', name: 'pack' },
+    ...{ start, size: used.length * 8 * packChunk },
+  }));
 }

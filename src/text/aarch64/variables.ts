@@ -44,7 +44,8 @@ function exportedAs(image: Image, name: string): number | undefined {
 /** The function that reads a variable, or writes it; which of the places that it so treats that is. */
 interface Row {
   readonly by: string;
-  readonly bytes: 1 | 4 | 8;
+  /** 0: its address is taken. */
+  readonly bytes: 0 | 1 | 4 | 8;
   readonly isStore?: true;
   readonly index: number;
   /** Places of that size. Code that has more or fewer of them is not the code that was looked at. */
@@ -53,7 +54,7 @@ interface Row {
 
 /**
  * As gcc 12 compiles 6.1 (arch/arm64/kernel/proton-pack.c, arch/arm64/kvm/va_layout.c, drivers/firmware/smccc/smccc.c,
- * kernel/cpu.c, kernel/trace/ftrace.c, kernel/kprobes.c).
+ * kernel/cpu.c, kernel/trace/ftrace.c, kernel/kprobes.c, kernel/bpf/core.c, arch/arm64/mm/mmu.c).
  */
 const rows: Readonly<Record<string, Row>> = {
   cpu_mitigations: { by: 'cpu_mitigations_off', bytes: 4, index: 0, of: 1 },
@@ -69,6 +70,10 @@ const rows: Readonly<Record<string, Row>> = {
   ftrace_ops_list: { by: 'is_ftrace_trampoline', bytes: 8, index: 0, of: 1 },
   ftrace_trace_function: { by: 'ftrace_kill', bytes: 8, isStore: true, index: 0, of: 1 },
   kprobe_table: { by: 'get_kprobe', bytes: 8, index: 0, of: 1 },
+  bpf_kallsyms: { by: 'bpf_get_kallsym', bytes: 8, index: 0, of: 1 },
+  kprobe_insn_slots: { by: 'kprobe_get_kallsym', bytes: 0, index: 1, of: 2 },
+  __entry_tramp_text_start: { by: 'map_entry_trampoline', bytes: 0, index: 1, of: 5 },
+  __entry_tramp_text_end: { by: 'map_entry_trampoline', bytes: 0, index: 2, of: 5 },
   kprobes_all_disarmed: { by: 'read_enabled_file_bool', bytes: 1, index: 0, of: 1 },
 };
 

@@ -7,9 +7,10 @@ import type { RunningKernel } from '../../memory/kernel/kernel.ts';
 import { readKprobes } from '../../memory/kernel/kprobes.ts';
 import { readPokes } from '../../memory/kernel/pokes.ts';
 import { KernelVariables } from '../../memory/kernel/variables.ts';
-import { type ExecutableMemory, executableMemory } from '../../memory/page-tables/executable.ts';
-import { type CodeKind, type KnownCode, type NamedPages, namePages } from '../executable.ts';
-import { brokenList, type PassNote, type TextPass } from '../pass.ts';
+import { executableMemory } from '../../memory/page-tables/executable.ts';
+import { type CodeKind, isIn, type KnownCode, namePages } from '../executable.ts';
+import { type ExecutablePages, type LiveText, type WrongCode, wrongPacks } from '../live.ts';
+import { brokenList } from '../pass.ts';
 import { callUpdate } from './call-update.ts';
 import { ftraceHooks, type HookTargets } from './ftrace.ts';
 import { wrongTrampoline } from './ftrace-trampoline.ts';
@@ -18,37 +19,14 @@ import { kprobes } from './kprobes.ts';
 import { pokes } from './pokes.ts';
 import type { X86State } from './state.ts';
 
-/** Something about generated code that is wrong. Addresses are the running kernel's. */
-export interface WrongCode {
-  readonly address: number;
-  readonly kind: CodeKind;
-  readonly message: string;
-}
-
-export interface ExecutablePages {
-  readonly pages: readonly NamedPages[];
-  readonly walked: ExecutableMemory;
-}
-
-export interface LiveText {
-  /** What goes on behind start-up, in this order: for the image and for each module. */
-  readonly passes: readonly TextPass<unknown>[];
-  /** Code that the kernel made, and that is not what it makes. */
-  readonly wrong: readonly WrongCode[];
-  /** Code of which nothing but its place is known, such as a program of BPF. */
-  readonly counted: readonly KnownCode[];
-  /** What could not be read of the lists of code that the kernel made. */
-  readonly notes: readonly PassNote[];
-  /** What every executable page is; undefined where the dump does not lead to page tables. */
-  readonly executable: ExecutablePages | undefined;
-}
-
 export interface LiveOptions {
   /** What the kernel writes for a return at an address of the running kernel; undefined: either form is right. */
   readonly returnAt?: (address: number) => Uint8Array | undefined;
 }
 
 const pageSize = 4096;
+/** What free parts of packs are filled by: int3 (bpf_arch_text_invalidate). */
+const isTrap = (byte: number) => byte === 0xcc;
 /** VSYSCALL_ADDR. */
 const vsyscall = -10 << 20;
 /** A half of a page: older kernels (5.10) change between two halves of a BPF trampoline's page. */
@@ -96,7 +74,7 @@ export function readLiveText(
     const message = `the trampoline for functions that are traced is not what the kernel makes: ${why}`;
     wrong.push({ address: ops.trampoline, kind: 'ftrace', message });
   }
-  for (const one of wrongPacks(kernel, generated)) wrong.push(one);
+  for (const one of wrongPacks(kernel, generated, isTrap)) wrong.push(one);
   const known = [
     ...imageText(kernel),
     ...texts,
@@ -135,15 +113,11 @@ function namedPages({ place }: RunningKernel, known: readonly KnownCode[]): Exec
     if (isThunkPage(page)) return 'its';
     return !hasPacks && isBpfPage(page) ? 'bpf' : undefined;
   };
-  return { walked, pages: namePages(walked, known, memory, formOf) };
+  return { walked, pages: namePages(walked, known, memory, formOf, isTrap) };
 }
 
 function beginsFunction(image: Image, address: number): boolean {
   return image.codeAt(address) !== undefined && image.symbolAt(address)?.offset === 0;
-}
-
-function isIn(stretches: readonly Pick<KnownCode, 'start' | 'size'>[], address: number): boolean {
-  return stretches.some(({ start, size }) => address >= start && address < start + size);
 }
 
 function imageText(kernel: KernelVariables): KnownCode[] {
@@ -165,20 +139,4 @@ function generatedCode(
   if (hypercall) code.push({ kind: 'hypercall', name: 'hypercall page', start: hypercall, size: pageSize });
   code.push({ kind: 'vsyscall', name: 'vsyscall', start: vsyscall, size: pageSize });
   return code;
-}
-
-/** The parts of packs that no program has are filled by int3 (bpf_arch_text_invalidate). */
-function* wrongPacks({ reader }: KernelVariables, { packs }: GeneratedCode): Generator<WrongCode> {
-  for (const { start, used } of packs) {
-    const bytes = reader.bytes(start, used.length * 8 * packChunk);
-    if (!bytes) continue;
-    for (let chunk = 0; chunk < used.length * 8; chunk++) {
-      if (((used[chunk >>> 3] as number) >>> (chunk & 7)) & 1) continue;
-      const from = chunk * packChunk;
-      if (bytes.subarray(from, from + packChunk).every((byte) => byte === 0xcc)) continue;
-      const message = 'a part of a pack of BPF that no program has is not filled by int3';
-      yield { address: start + from, kind: 'bpf', message };
-      break;
-    }
-  }
 }

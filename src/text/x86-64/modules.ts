@@ -1,10 +1,10 @@
 // What an x86-64 kernel makes of the text of a module when it loads it, and since then.
 import { readAlternatives } from '../../image/alternatives.ts';
 import type { FoundModule } from '../../memory/kernel/module-files.ts';
+import type { LiveText } from '../live.ts';
 import { type KernelReplay, replayModules } from '../modules.ts';
 import type { ReplayedModule } from '../result.ts';
 import { keyedPasses } from './keyed.ts';
-import type { LiveText } from './live.ts';
 import { x86ModulePasses } from './passes.ts';
 import type { X86State } from './state.ts';
 

@@ -5,6 +5,7 @@ import { knowsModules, type RunningKernel } from '../../memory/kernel/kernel.ts'
 import type { FoundModule } from '../../memory/kernel/module-files.ts';
 import { compareText } from '../compare.ts';
 import { changingIn } from '../expected.ts';
+import { notNamed } from '../live.ts';
 import type { GeneratedPage, PassNote, TextPass } from '../pass.ts';
 import { ReplayImage } from '../replay-image.ts';
 import type { PassDone, ReplayedText, TextNotCompared } from '../result.ts';
@@ -47,13 +48,8 @@ export function replayX86Text(
   });
   if (!live) return { why: `what is traced and probed is not known: ${place.kernelMemoryFrom}` };
   for (const note of live.notes) notes.push(note);
-  const unnamed = !knowsModules(running)
-    ? 'not all modules are known'
-    : live.executable
-      ? undefined
-      : 'the dump does not lead to the page tables of the kernel';
-  if (unnamed !== undefined)
-    notes.push({ severity: 'left', message: `executable pages are not named: ${unnamed}` });
+  const unnamed = notNamed(running, live);
+  if (unnamed !== undefined) notes.push({ severity: 'left', message: unnamed });
   const passes: readonly TextPass<X86State>[] = [
     relocation(lists),
     ...x86Passes(image, state, keyed),
