@@ -187,7 +187,7 @@ class Arm64Loader implements CodeLoader {
     const { table } = this;
     if (!table || (number + 1) * entrySize > this.size)
       throw new TextpokeError('link-failed', 'the module needs more entries of .plt than its loader counts');
-    words.forEach((one, i) => table.bytes.setU32(number * entrySize + i * word, one));
+    for (const [i, one] of words.entries()) table.bytes.setU32(number * entrySize + i * word, one);
   }
 }
 

@@ -15,6 +15,7 @@ export const codeKinds = [
   'hypercall',
   'vsyscall',
   'entry',
+  'idmap',
   'filling',
 ] as const;
 export type CodeKind = (typeof codeKinds)[number];

@@ -57,8 +57,10 @@ export function replayModules<State>(
   passesOf: (module: ModuleToPatch) => ModulePasses<State>,
 ): readonly ReplayedModule[] {
   const { memory } = placeOf(kernel);
-  const loaded = modules.map(({ module, file, why }): Loaded | ReplayedModule =>
-    file && memory ? load(module, file) : notCompared(module, why ?? kernel.running.place.kernelMemoryFrom),
+  const loaded = modules.map(({ module, file, why }) =>
+    file && memory
+      ? orWhy(module, file, () => load(module, file))
+      : notCompared(module, why ?? kernel.running.place.kernelMemoryFrom),
   );
   const calls = new Map(kernel.program.calls);
   // From here on every module has its addresses: keys of one are named in others.
@@ -68,15 +70,23 @@ export function replayModules<State>(
     kernel.replay.map({ name: of.module.name, image: guest });
     for (const [key, call] of readStaticCalls(of.file.image)) calls.set(key, call);
   }
-  return loaded.map((of) => {
-    if (!('file' in of)) return of;
-    try {
-      return replay({ ...kernel, program: { ...kernel.program, calls } }, of, passesOf);
-    } catch (error) {
-      if (!(error instanceof TextpokeError) || error.code === 'defect') throw error;
-      return notCompared(of.module, `${of.file.path}: ${error.message}`);
-    }
-  });
+  return loaded.map((of) =>
+    'file' in of
+      ? orWhy(of.module, of.file, () =>
+          replay({ ...kernel, program: { ...kernel.program, calls } }, of, passesOf),
+        )
+      : of,
+  );
+}
+
+/** Makes something of a module, or says why that cannot be: what it says of itself may be anything. */
+function orWhy<T>(module: LoadedModule, { path }: ModuleFile, make: () => T): T | ReplayedModule {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof TextpokeError) || error.code === 'defect') throw error;
+    return notCompared(module, `${path}: ${error.message}`);
+  }
 }
 
 /** Modules lie where the running kernel has them. */

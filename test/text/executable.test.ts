@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Memory } from '../../src/memory/memory.ts';
+import { arm64Tables } from '../../src/memory/page-tables/arm64.ts';
 import { executableMemory } from '../../src/memory/page-tables/executable.ts';
 import type { PageTables } from '../../src/memory/page-tables/format.ts';
 import { x86Tables } from '../../src/memory/page-tables/x86-64.ts';
@@ -78,6 +79,54 @@ test('a right is one that every level gives', () => {
     assert.deepEqual(stretch && [stretch.isWritable, stretch.isOfUsers], expected);
   }
 });
+
+/** Entries of arm64: a table, and a page that may be read, with these bits. */
+const arm64 = (bits: bigint, ofTables = 0n): Encoding => ({
+  table: (at) => BigInt(at) | 3n | ofTables,
+  page: (at, _, isLast) => BigInt(at) | (isLast ? 3n : 1n) | (1n << 10n) | bits,
+});
+const bit = (number: bigint) => 1n << number;
+/** AP[1], AP[2], DBM, the contiguous hint, PXN and UXN; of tables PXNTable, UXNTable, APTable[1]. */
+const [ofUsers, readOnly, dirty, contiguous, pxn, uxn] = [6n, 7n, 51n, 52n, 53n, 54n].map(bit) as [
+  ...[bigint, bigint, bigint, bigint, bigint, bigint],
+];
+const [pxnTable, uxnTable, readOnlyTable] = [59n, 60n, 62n].map(bit) as [bigint, bigint, bigint];
+
+for (const form of arm64Tables.filter(({ name }) => name.includes(' 4 KiB')))
+  test(`${form.name}: pages and blocks of the kernel's half, whatever they say of their neighbours`, () => {
+    const maker = new TableMaker(form, arm64(readOnly | uxn | contiguous), root, 0x10_0000);
+    const last = form.levels.length - 1;
+    for (const page of [0, 1, 3]) maker.map(start + page * pageSize, 0x5000_0000, last);
+    maker.map(start + 0x20_0000, 0x6000_0000, last - 1);
+    maker.map(form.start, 0x5000_0000, last);
+    assert.deepEqual(
+      walk(form, maker.pages).stretches.map((one) => [one.start, one.end - one.start, one.isWritable]),
+      [
+        [form.start, pageSize, false],
+        [start, 2 * pageSize, false],
+        [start + 3 * pageSize, pageSize, false],
+        [start + 0x20_0000, 0x20_0000, false],
+      ],
+    );
+  });
+
+for (const [what, ofPage, ofTables, expected] of [
+  ['kernel code', readOnly | uxn, 0n, [false, false]],
+  ['writable code', uxn, 0n, [true, false]],
+  ['code that the processor may make writable', readOnly | dirty | uxn, 0n, [true, false]],
+  ['writable code below a table of what is read only', uxn, readOnlyTable, [false, false]],
+  ['data', pxn | uxn, 0n, undefined],
+  ['code of programs', ofUsers | readOnly | pxn, 0n, [false, true]],
+  ['what programs could execute, and may not use', readOnly | pxn, 0n, undefined],
+  ['code below a table that forbids it to the kernel', readOnly | uxn, pxnTable | uxnTable, undefined],
+] as const)
+  test(`arm64: ${what}`, () => {
+    const form = arm64Tables[0] as PageTables;
+    const maker = new TableMaker(form, arm64(ofPage, ofTables), root, 0x10_0000);
+    maker.map(start, 0x5000_0000);
+    const [stretch] = walk(form, maker.pages).stretches;
+    assert.deepEqual(stretch && [stretch.isWritable, stretch.isOfUsers], expected);
+  });
 
 test('tables that lead to themselves end, and it is said', () => {
   for (const form of x86Tables(0)) {

@@ -51,6 +51,13 @@ export class KernelVariables {
   }
 }
 
+/** Whether somebody holds a mutex of the kernel. */
+export function isHeld(kernel: KernelVariables, mutex: string): boolean {
+  const at = kernel.at(mutex);
+  const owner = kernel.offset('mutex', 'owner');
+  return at !== undefined && owner !== undefined && (kernel.reader.word(at + owner) ?? 0) !== 0;
+}
+
 /** Whether what lies at an address is the head of a list: what it leads to leads back to it. */
 export function isListHead(reader: KernelReader, head: number): boolean {
   const next = reader.word(head);

@@ -95,3 +95,11 @@ function tables(shape: Shape): PageTables {
 }
 
 export const arm64Tables: readonly PageTables[] = shapes.map(tables);
+
+/** The tables by which a kernel with pages of 4 KiB runs where it lies in physical memory (idmap_pg_dir), by translation table 0. */
+export const arm64Identity: PageTables = {
+  ...tables({ granule: 12, bits: 48 }),
+  name: 'AArch64 with physical addresses',
+  start: 0,
+  end: 2 ** 48,
+};

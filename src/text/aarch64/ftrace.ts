@@ -1,28 +1,16 @@
 // Function tracing on arm64 (arch/arm64/kernel/ftrace.c): NOPs at the start of each function, of which start-up makes an
-// instruction that keeps the return address; a call behind it while somebody traces the function; and since 6.3 a pointer
-// to who traces it in front of it.
-import { sameBytes } from '../../bytes/integer.ts';
+// instruction that keeps the return address; a call behind it while somebody traces the function (ftrace-hooks.ts); and since
+// 6.3 a pointer to who traces it in front of it.
 import type { Image } from '../../image/image.ts';
-import { isFreed, kernelBanner } from '../../image/kernel.ts';
 import { entrySize, entryWords } from '../../link/aarch64-loader.ts';
-import { type FtraceTables, recordFlags } from '../../memory/kernel/ftrace.ts';
-import type { KernelVariables } from '../../memory/kernel/variables.ts';
 import type { ExpectedText, Texts } from '../expected.ts';
 import { mcountSites, sitesAt } from '../mcount.ts';
-import {
-  brokenList,
-  isGone,
-  kernelOf,
-  type PassNote,
-  type PassResult,
-  type TextPass,
-  type TextSubject,
-} from '../pass.ts';
+import { kernelOf, type PassNote, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
 import { findMcount } from './found-tables.ts';
-import { branchDistance, branchWord, keepReturn, nop, size, wordAt, writeWord } from './words.ts';
+import { branchDistance, keepReturn, nop, size, wordAt, writeWord } from './words.ts';
 
 /** How a compiler prepared the functions. */
-type Form =
+export type Form =
   /** A call of _mcount at the place itself. */
   | 'mcount'
   /** Two NOPs at the start of the function. */
@@ -127,25 +115,25 @@ export const ftraceNops: TextPass<unknown> = {
 };
 
 /** The text that has all that is written for a place. */
-function textOf(texts: Texts, form: Form, place: number): ExpectedText | undefined {
+export function textOf(texts: Texts, form: Form, place: number): ExpectedText | undefined {
   const first = form === 'ops' ? literalOf(place) : form === 'nops' ? place - size : place;
   return texts.holding(first, place + size - first);
 }
 
 /** Where the pointer of a place stands: ALIGN_DOWN(ip - 12, 8). */
-const literalOf = (place: number): number => Math.floor((place - literalDistance) / 8) * 8;
+export const literalOf = (place: number): number => Math.floor((place - literalDistance) / 8) * 8;
 
-function pointerBytes(address: number): Uint8Array {
+export function pointerBytes(address: number): Uint8Array {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigInt64(0, BigInt(address), true);
   return bytes;
 }
 
 /** Where a module has its entries that lead to the code of tracing. */
-const tracingTable = (texts: Texts) => texts.all.find(({ name }) => name === '.text.ftrace_trampoline');
+export const tracingTable = (texts: Texts) => texts.all.find(({ name }) => name === '.text.ftrace_trampoline');
 
 /** The functions of the kernel that such entries lead to, in their order (up to 6.2 there are two). */
-const tracers = ['ftrace_caller', 'ftrace_regs_caller'] as const;
+export const tracers = ['ftrace_caller', 'ftrace_regs_caller'] as const;
 
 /** How many there are (NR_FTRACE_PLTS). */
 export const tracingEntries = ({ symbols }: Image): number =>
@@ -168,172 +156,8 @@ export const ftraceEntries: TextPass<unknown> = {
         notes.push({ address: at, severity: 'wrong', message });
         return;
       }
-      words.forEach((word, n) => writeWord(table, at + n * size, word, 'ftrace'));
+      for (const [n, word] of words.entries()) writeWord(table, at + n * size, word, 'ftrace');
     });
     return { sites: targets.length, notes };
   },
 };
-
-/** What a call may lead to, by addresses of the running kernel. */
-export interface HookTargets {
-  /** Code that a place may call without ftrace_caller: of BPF, of a module, of the image. */
-  isDirect(address: number): boolean;
-  isFunction(address: number): boolean;
-}
-
-/** What the records of a running kernel demand of the places. */
-export function ftraceHooks(
-  kernel: KernelVariables,
-  tables: FtraceTables | undefined,
-  targets: HookTargets,
-): TextPass<unknown> {
-  return {
-    kind: 'ftrace',
-    name: 'ftrace hooks',
-    run(subject): PassResult | undefined {
-      const traced = tracedPlaces(subject);
-      if (!traced) return undefined;
-      if (!tables) {
-        const message =
-          'the memory does not tell which functions are traced (ftrace_pages_start, BTF); they are taken for not traced';
-        return { sites: 0, notes: [{ severity: 'left', message, input: 'ftrace_pages_start' }] };
-      }
-      return new Hooks(kernel, tables, targets, subject).run(traced);
-    },
-  };
-}
-
-/** FTRACE_FL_CALL_OPS_EN: one ops traces the function, and the place's pointer leads to it. */
-const callOpsEnabled = 1 << 21;
-
-class Hooks {
-  private readonly notes: PassNote[] = [];
-  private readonly kernel: KernelVariables;
-  private readonly tables: FtraceTables;
-  private readonly targets: HookTargets;
-  private readonly subject: TextSubject<unknown>;
-
-  constructor(
-    kernel: KernelVariables,
-    tables: FtraceTables,
-    targets: HookTargets,
-    subject: TextSubject<unknown>,
-  ) {
-    this.kernel = kernel;
-    this.tables = tables;
-    this.targets = targets;
-    this.subject = subject;
-  }
-
-  run({ form, places }: TracedPlaces): PassResult {
-    const { image, slide, texts } = this.subject;
-    const { ips, flags } = this.tables;
-    const records = new Map<number, number>();
-    for (let i = 0; i < ips.length; i++) {
-      const ip = ips[i] as number;
-      if (!texts.holding(ip - slide)) continue;
-      if (records.has(ip)) this.wrong(ip - slide, 'has two records in ftrace_pages_start');
-      records.set(ip, flags[i] as number);
-    }
-    let hooked = 0;
-    for (const place of places) {
-      const ip = place + slide;
-      const flag = records.get(ip);
-      records.delete(ip);
-      const text = textOf(texts, form, place);
-      if (flag === undefined) {
-        if (text && !isFreed(image, place) && !isGone(this.subject, place))
-          this.wrong(place, 'has no record in ftrace_pages_start, though it may be traced');
-        continue;
-      }
-      if ((flag & recordFlags.enabled) === 0 || !text) continue;
-      hooked++;
-      const target = this.targetOf(place, ip, flag);
-      const word = target === undefined ? undefined : this.callTo(ip, target);
-      if (word !== undefined) writeWord(text, place, word, 'ftrace');
-      if (form === 'ops') this.writeOps(text, place, ip, flag);
-    }
-    for (const ip of records.keys()) {
-      const address = ip - slide;
-      if (image.codeAt(address) && !isFreed(image, address))
-        this.wrong(address, 'has a record in ftrace_pages_start, and __mcount_loc does not list it');
-    }
-    if (kernelBanner(image) !== undefined) this.callbacks();
-    for (const message of this.tables.broken) this.notes.push(brokenList(message, 'ftrace_pages_start'));
-    return { sites: hooked, notes: this.notes };
-  }
-
-  /** A call, through the module's own entry where its target is out of reach (ftrace_find_callable_addr). */
-  private callTo(ip: number, target: number): number | undefined {
-    const direct = branchWord(true, ip, target);
-    const table = direct === undefined ? tracingTable(this.subject.texts) : undefined;
-    if (!table) return direct;
-    const isRegs = target === this.kernel.at('ftrace_regs_caller');
-    return branchWord(true, ip, table.start + this.subject.slide + (isRegs ? entrySize : 0));
-  }
-
-  private wrong(address: number, what: string): void {
-    const message = `${this.subject.image.describe(address)} ${what}`;
-    this.notes.push({ address, severity: 'wrong', message, input: 'ftrace_pages_start' });
-  }
-
-  /** ftrace_get_addr_curr, and ftrace_find_callable_addr for what is out of reach. */
-  private targetOf(place: number, ip: number, flag: number): number | undefined {
-    const { kernel } = this;
-    const caller = kernel.at('ftrace_caller');
-    if ((flag & recordFlags.directEnabled) !== 0) {
-      const to = this.tables.direct.get(ip);
-      if (to === undefined) {
-        this.wrong(place, 'is said to call directly, and direct_functions does not say what');
-        return undefined;
-      }
-      if (!this.targets.isDirect(to))
-        this.wrong(place, 'is to call code that is no function and no program of BPF (direct_functions)');
-      return branchWord(true, ip, to) === undefined ? caller : to;
-    }
-    const name = (flag & recordFlags.regsEnabled) !== 0 ? 'ftrace_regs_caller' : 'ftrace_caller';
-    // With arguments kept for all (6.3), one trampoline serves both.
-    const target = kernel.at(name) ?? caller;
-    if (target === undefined) this.wrong(place, `is to call ${name}, which the kernel does not have`);
-    return target;
-  }
-
-  /** ftrace_rec_update_ops: the one ops that traces the function, or the one that asks all. */
-  private writeOps(text: ExpectedText, place: number, ip: number, flag: number): void {
-    const list = this.kernel.at('ftrace_list_ops');
-    let ops = list;
-    if ((flag & callOpsEnabled) !== 0) {
-      const tracing = this.tables.ops.filter((one) => one.traces(ip));
-      if (tracing.length === 1) ops = tracing[0]?.at;
-      else this.wrong(place, `is traced by one ftrace_ops, and ${tracing.length} have it in their filters`);
-    }
-    if (ops !== undefined) text.write(literalOf(place), pointerBytes(ops), 'ftrace');
-  }
-
-  /** Where ftrace_caller calls who traces (ftrace_update_ftrace_func), up to 6.2, and where graphs are traced. */
-  private callbacks(): void {
-    const { kernel } = this;
-    const { image, slide, texts } = this.subject;
-    const at = image.symbols.addressOf('ftrace_call');
-    const text = at === undefined ? undefined : texts.holding(at, size);
-    const func = kernel.pointer('ftrace_trace_function');
-    if (at === undefined || !text || func === undefined) return;
-    if (!this.targets.isFunction(func)) {
-      const message = 'ftrace_trace_function leads to no function';
-      this.notes.push({ address: at, severity: 'wrong', message, input: 'ftrace_trace_function' });
-    }
-    const word = branchWord(true, at + slide, func);
-    if (word === undefined) return;
-    const isIdle = func === kernel.at('ftrace_stub');
-    const before = text.at(at, size).slice();
-    writeWord(text, at, word, 'ftrace');
-    // Before somebody traced, the file's call stands there.
-    if (isIdle && !sameBytes(before, text.at(at, size)))
-      text.accept({
-        address: at,
-        bytes: before,
-        kind: 'ftrace',
-        why: 'the call before functions were traced',
-      });
-  }
-}

@@ -1,10 +1,11 @@
 // Probes on arm64: a breakpoint at the place (arch/arm64/kernel/probes/kprobes.c). What runs instead of the instruction under
 // it is a copy in a slot with a breakpoint behind it, or nothing where the instruction is simulated.
 import { type Kprobes, type Probe, probeFlags } from '../../memory/kernel/kprobes.ts';
-import type { KernelVariables } from '../../memory/kernel/variables.ts';
+import { isHeld, type KernelVariables } from '../../memory/kernel/variables.ts';
 import { brokenList, type PassNote, type PassResult, type TextPass } from '../pass.ts';
-import { size, wordAt, writeWord } from './words.ts';
+import { bytesOfWord, size, wordAt, writeWord } from './words.ts';
 
+const changing = 'a probe was being set or taken away when the memory was read: its breakpoint need not stand there';
 /** brk #4 */
 const breakpoint = 0xd4200080;
 /** brk #6, behind a copy. Before 5.11 the processor stepped over the copy, and nothing stood behind it. */
@@ -23,6 +24,9 @@ export function kprobes(kernel: KernelVariables, tables: Kprobes | undefined): T
     run({ image, slide, texts }): PassResult | undefined {
       if (!tables) return undefined;
       const notes: PassNote[] = [];
+      // A probe is in the table before its breakpoint is in the text, and longer (register_kprobe, unregister_kprobes).
+      const isChanging = isHeld(kernel, 'kprobe_mutex');
+      let waiting = 0;
       let sites = 0;
       const wrong = (address: number, what: string) =>
         notes.push({
@@ -47,8 +51,13 @@ export function kprobes(kernel: KernelVariables, tables: Kprobes | undefined): T
           else if (behind !== stepped && hasStep(kernel))
             wrong(address, 'does not come back from its copied instruction');
         }
+        if (isChanging && reader.u32(probe.address) === code) {
+          text.accept({ address, bytes: bytesOfWord(code), kind: 'poke', why: changing });
+          waiting++;
+        }
         writeWord(text, address, breakpoint, 'kprobe');
       }
+      if (waiting > 0) notes.push({ severity: 'left', message: changing });
       for (const message of tables.broken) notes.push(brokenList(message, 'kprobe_table'));
       return { sites, notes };
     },

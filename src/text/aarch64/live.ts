@@ -1,17 +1,22 @@
 // What goes on changing the text of an arm64 kernel while it runs, as its memory tells: functions that are traced and probes.
 // And what each of its executable pages is.
+import type { Program } from '../../demand/program.ts';
 import type { Image } from '../../image/image.ts';
 import { readFtrace } from '../../memory/kernel/ftrace.ts';
 import { type GeneratedCode, packChunk, readGenerated } from '../../memory/kernel/generated.ts';
 import type { RunningKernel } from '../../memory/kernel/kernel.ts';
 import { readKprobes } from '../../memory/kernel/kprobes.ts';
 import { KernelVariables } from '../../memory/kernel/variables.ts';
+import type { TableRoot } from '../../memory/memory.ts';
+import { arm64Identity } from '../../memory/page-tables/arm64.ts';
 import { executableMemory } from '../../memory/page-tables/executable.ts';
-import { type CodeKind, isIn, type KnownCode, namePages } from '../executable.ts';
+import { PageWalk } from '../../memory/page-tables/walk.ts';
+import { type CodeKind, isIn, type KnownCode, type NamedPages, namePages } from '../executable.ts';
 import { type ExecutablePages, type LiveText, type WrongCode, wrongPacks } from '../live.ts';
-import { brokenList } from '../pass.ts';
+import { brokenList, type TextPass } from '../pass.ts';
+import { keyUpdate } from './changes.ts';
 import { type DataText, isEntryPage } from './data-text.ts';
-import { ftraceHooks } from './ftrace.ts';
+import { ftraceHooks } from './ftrace-hooks.ts';
 import { isBpfPage, isTrap } from './generated-forms.ts';
 import { kprobes } from './kprobes.ts';
 import { variableFinder } from './variables.ts';
@@ -29,6 +34,8 @@ const pageSize = 4096;
 
 /** What is known in front of the replay; which pages are what is asked when all code is as it must be. */
 export interface LiveArm64 extends Omit<LiveText, 'executable'> {
+  /** What comes behind all other passes over the image or a module, whose sites `program` has. */
+  updates(program: Program): readonly TextPass<unknown>[];
   /** `entries` is the code that is mapped again. Undefined where the dump does not lead to page tables. */
   executable(entries: DataText | undefined): ExecutablePages | undefined;
 }
@@ -70,12 +77,14 @@ export function readLiveText(image: Image, running: RunningKernel): LiveArm64 | 
       ftraceHooks(kernel, readFtrace(kernel), { isFunction, isDirect: isFunction }),
       kprobes(kernel, probes),
     ],
+    updates: (program) => [keyUpdate(kernel, program)],
     ...{ wrong, counted, notes: generated.broken.map((of) => brokenList(of, 'bpf_kallsyms')) },
-    executable: (entries) => namedPages(running, known, entries),
+    executable: (entries) => namedPages(kernel, running, known, entries),
   };
 }
 
 function namedPages(
+  kernel: KernelVariables,
   { place }: RunningKernel,
   known: readonly KnownCode[],
   entries: DataText | undefined,
@@ -89,7 +98,34 @@ function namedPages(
     if (entries && isEntryPage(entries, page)) return 'entry';
     return !hasPacks && isBpfPage(page) ? 'bpf' : undefined;
   };
-  return { walked, pages: namePages(walked, known, memory, formOf, isTrap) };
+  const pages = namePages(walked, known, memory, formOf, isTrap);
+  for (const page of identityPages(kernel, tables, entries)) pages.push(page);
+  return { walked, pages };
+}
+
+/**
+ * The pages that can be executed where they lie in physical memory (idmap_pg_dir): of the text, or of the code among read-only
+ * data, both of which are compared. Their addresses are physical.
+ */
+function identityPages(
+  kernel: KernelVariables,
+  { tables, physical, root: swapper, little }: TableRoot,
+  entries: DataText | undefined,
+): NamedPages[] {
+  const walk = new PageWalk({ tables, physical, root: swapper, little });
+  const at = kernel.at('idmap_pg_dir');
+  const root = at === undefined ? undefined : walk.translate(at);
+  // Tables of other granules have other levels.
+  if (root === undefined || !tables.levels.some(({ shift }) => shift === 12)) return [];
+  const walked = executableMemory({ tables: arm64Identity, physical, root, little }, 0, arm64Identity.end);
+  const code: KnownCode[] = [];
+  const add = (from: number, size: number) => {
+    const start = walk.translate(from);
+    if (start !== undefined) code.push({ kind: 'idmap', name: 'identity mapping', start, size });
+  };
+  for (const { start, size } of imageText(kernel)) add(start, size);
+  if (entries) add(entries.text.start + kernel.slide, entries.text.file.length);
+  return namePages(walked, code, physical, () => undefined, isTrap);
 }
 
 function imageText(kernel: KernelVariables): KnownCode[] {

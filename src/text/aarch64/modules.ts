@@ -6,18 +6,18 @@ import { arm64Loader } from '../../link/aarch64-loader.ts';
 import type { CodeLoaderOf } from '../../link/code-loader.ts';
 import type { FoundModule } from '../../memory/kernel/module-files.ts';
 import { type KernelReplay, replayModules } from '../modules.ts';
-import type { TextPass } from '../pass.ts';
 import type { ReplayedModule } from '../result.ts';
 import { staticBranches } from '../static-branches.ts';
 import { alternatives } from './alternatives.ts';
 import { constants } from './constants.ts';
 import { ftraceEntries, ftraceNops, tracingEntries } from './ftrace.ts';
+import type { LiveArm64 } from './live.ts';
 import type { Arm64State } from './state.ts';
 
 export interface Arm64KernelReplay extends KernelReplay {
   readonly state: Arm64State;
   /** What goes on behind start-up. */
-  readonly live: readonly TextPass<unknown>[];
+  readonly live: Pick<LiveArm64, 'passes' | 'updates'>;
 }
 
 /** The text of each module, in their order. Errors: `memory-malformed`. */
@@ -28,7 +28,7 @@ export function replayArm64Modules(
   const { state, live } = kernel;
   return replayModules<Arm64State>(kernel, modules, ({ program }) => ({
     state,
-    passes: [alternatives, ftraceEntries, ftraceNops, constants, staticBranches(program), ...live],
+    passes: [alternatives, ftraceEntries, ftraceNops, constants, staticBranches(program), ...live.passes, ...live.updates(program)],
   }));
 }
 

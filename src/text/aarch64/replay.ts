@@ -4,7 +4,7 @@ import type { Image } from '../../image/image.ts';
 import { programOf } from '../../kinds/registry.ts';
 import type { RunningKernel } from '../../memory/kernel/kernel.ts';
 import { compareText } from '../compare.ts';
-import { Texts } from '../expected.ts';
+import { changingIn, Texts } from '../expected.ts';
 import { notNamed } from '../live.ts';
 import type { GeneratedPage, PassNote, TextPass } from '../pass.ts';
 import { ReplayImage } from '../replay-image.ts';
@@ -70,6 +70,7 @@ function replayText(image: Image, running: RunningKernel): ReplayedText | TextNo
     ftraceNops,
     constants,
     ...live.passes,
+    ...live.updates(program),
   ];
   const subject = { image, slide: place.slide, texts, state };
   const notes: PassNote[] = [...state.notes, ...live.notes];
@@ -82,9 +83,10 @@ function replayText(image: Image, running: RunningKernel): ReplayedText | TextNo
   if (unnamed !== undefined) notes.push({ severity: 'left', message: unnamed });
   const compared = compareText(text, Math.min(end, text.end) - start, place.memory, place.offset);
   return {
-    ...{ compared, text, passes: done, notes, pages, live: { ...live, executable }, changing: [] },
+    ...{ compared, text, passes: done, notes, pages, live: { ...live, executable } },
+    changing: besides ? [...changingIn(text), ...changingIn(besides.text)] : changingIn(text),
     loader: arm64ModuleLoader(image, state),
     replayModules: (modules) =>
-      replayArm64Modules({ image, running, replay, program, state, live: live.passes }, modules),
+      replayArm64Modules({ image, running, replay, program, state, live }, modules),
   };
 }

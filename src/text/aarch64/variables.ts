@@ -54,7 +54,7 @@ interface Row {
 
 /**
  * As gcc 12 compiles 6.1 (arch/arm64/kernel/proton-pack.c, arch/arm64/kvm/va_layout.c, drivers/firmware/smccc/smccc.c,
- * kernel/cpu.c, kernel/trace/ftrace.c, kernel/kprobes.c, kernel/bpf/core.c, arch/arm64/mm/mmu.c).
+ * kernel/cpu.c, kernel/trace/ftrace.c, kernel/kprobes.c, kernel/bpf/core.c, kernel/jump_label.c, arch/arm64/mm/mmu.c).
  */
 const rows: Readonly<Record<string, Row>> = {
   cpu_mitigations: { by: 'cpu_mitigations_off', bytes: 4, index: 0, of: 1 },
@@ -74,6 +74,7 @@ const rows: Readonly<Record<string, Row>> = {
   kprobe_insn_slots: { by: 'kprobe_get_kallsym', bytes: 0, index: 1, of: 2 },
   __entry_tramp_text_start: { by: 'map_entry_trampoline', bytes: 0, index: 1, of: 5 },
   __entry_tramp_text_end: { by: 'map_entry_trampoline', bytes: 0, index: 2, of: 5 },
+  jump_label_mutex: { by: 'jump_label_lock', bytes: 0, index: 0, of: 1 },
   kprobes_all_disarmed: { by: 'read_enabled_file_bool', bytes: 1, index: 0, of: 1 },
 };
 

@@ -1,7 +1,7 @@
 // An update of a static call that was under way when the memory was read: the key has the new function already, and its sites
 // are changed one after the other (kernel/static_call_inline.c: __static_call_update, which holds static_call_mutex).
 import { sameBytes } from '../../bytes/integer.ts';
-import type { KernelVariables } from '../../memory/kernel/variables.ts';
+import { isHeld, type KernelVariables } from '../../memory/kernel/variables.ts';
 import type { ExpectedText } from '../expected.ts';
 import type { PassResult, TextPass } from '../pass.ts';
 import { branchSize, callOpcode, jumpOpcode } from './branches.ts';
@@ -22,7 +22,7 @@ export function callUpdate(kernel: KernelVariables, isCode: (address: number) =>
     kind: 'poke',
     name: 'updates under way',
     run({ image, slide, texts }): PassResult | undefined {
-      if (!isHeld(kernel)) return undefined;
+      if (!isHeld(kernel, 'static_call_mutex')) return undefined;
       const old = new Map<number, Old[]>();
       for (const { address, key } of keptCallSites(image)) {
         const text = texts.holding(address, branchSize);
@@ -44,13 +44,6 @@ export function callUpdate(kernel: KernelVariables, isCode: (address: number) =>
       };
     },
   };
-}
-
-/** Whether somebody updates a static call. */
-function isHeld(kernel: KernelVariables): boolean {
-  const mutex = kernel.at('static_call_mutex');
-  const owner = kernel.offset('mutex', 'owner');
-  return mutex !== undefined && owner !== undefined && (kernel.reader.word(mutex + owner) ?? 0) !== 0;
 }
 
 /** Where a call or a jump leads. */

@@ -104,11 +104,13 @@ export async function distro(report: Report, directory: string, picked: Pick): P
 
 /** Kernels are stopped while they change their text. */
 export async function moments(report: Report, directory: string, { kernels }: Pick): Promise<void> {
-  for (const name of kernels?.split(',') ?? ['6.1', '7.3']) {
-    const kernel = distroKernels.find((one) => one.name === name && one.arch === 'amd64');
-    const unpacked = kernel && new Apt(directory, kernel.arch).unpack(directory, kernel);
+  for (const name of kernels?.split(',') ?? ['6.1', '7.3', 'arm64-6.12']) {
+    const kernel = distroKernels.find((one) => one.name === name);
+    const arch = kernel?.arch;
+    if (!arch || arch === 'armhf') continue;
+    const unpacked = new Apt(directory, arch).unpack(directory, kernel);
     report.expect(unpacked !== undefined, `${name}: there is a package`);
-    if (unpacked) await verifyMoments(report, directory, unpacked);
+    if (unpacked) await verifyMoments(report, directory, unpacked, arch);
   }
 }
 

@@ -54,13 +54,17 @@ export async function changeMemory(
   socket.end();
 }
 
-/** Has the guest stop `times` times when it comes to an address (`0x…`); `look` sees it each time. Then it goes on. */
+/**
+ * Has the guest stop `times` times when it comes to an address (`0x…`), each `every`th time; `look` sees it each time. Then it
+ * goes on.
+ */
 export async function stopAt(
   path: string,
   address: string,
   times: number,
   start: () => void,
   look: (time: number) => Promise<void>,
+  every = 1,
 ): Promise<void> {
   const socket = connect(path).setEncoding('latin1');
   await once(socket, 'connect');
@@ -68,11 +72,11 @@ export async function stopAt(
   const place = `1,${address.replace(/^0x/, '')},1`;
   const set = await ask(socket, `Z${place}`);
   if (set !== 'OK') throw new Error(`the debugger stub answers "${set}" to a breakpoint at ${address}`);
-  for (let time = 0; time < times; time++) {
+  for (let time = 0; time < times * every; time++) {
     send(socket, 'c');
     if (time === 0) start();
     await answer(socket, isStop);
-    await look(time);
+    if ((time + 1) % every === 0) await look((time + 1) / every - 1);
     // Over the breakpoint.
     if ((await ask(socket, `z${place}`)) !== 'OK') throw new Error('the breakpoint stays');
     send(socket, 's');

@@ -7,7 +7,7 @@ import type { FtraceOps, FtraceTables } from '../../../src/memory/kernel/ftrace.
 import type { Probe } from '../../../src/memory/kernel/kprobes.ts';
 import { KernelReader } from '../../../src/memory/kernel/reader.ts';
 import { KernelVariables } from '../../../src/memory/kernel/variables.ts';
-import { ftraceHooks } from '../../../src/text/aarch64/ftrace.ts';
+import { ftraceHooks } from '../../../src/text/aarch64/ftrace-hooks.ts';
 import { kprobes } from '../../../src/text/aarch64/kprobes.ts';
 import { branchWord } from '../../../src/text/aarch64/words.ts';
 import { textsOf } from '../../../src/text/texts.ts';

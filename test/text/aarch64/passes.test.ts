@@ -287,6 +287,7 @@ test('what code reads and writes at fixed addresses is told in its order', () =>
   });
   const page = text + 0x1000;
   assert.deepEqual(accessesOf(image, text), [
+    { address: page + 16, bytes: 0, isStore: false },
     { address: page + 20, bytes: 4, isStore: false },
     { address: page + 16, bytes: 1, isStore: true },
     { address: page + 16, bytes: 8, isStore: false },
