@@ -9,6 +9,9 @@ import { isGone, type PassNote, type PassResult, type TextPass } from './pass.ts
 const twoNops =
   'a branch that was on and is off has the NOP that the kernel writes, and one that never was has that of the compiler';
 
+/** The places, and where each leads while its branch is taken. */
+export const branchesOf = (program: Program) => program.sites.of(staticBranch);
+
 /** `program`: what the image or the module lists; code as it must be, data of the memory. */
 export function staticBranches(program: Program): TextPass<unknown> {
   return {
@@ -18,7 +21,7 @@ export function staticBranches(program: Program): TextPass<unknown> {
       const { image, texts } = subject;
       const notes: PassNote[] = [];
       let count = 0;
-      for (const site of program.sites.of(staticBranch)) {
+      for (const site of branchesOf(program)) {
         const { address, key } = site;
         // Keys of init text may be gone.
         if (isGone(subject, address)) continue;

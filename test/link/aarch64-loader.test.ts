@@ -61,7 +61,11 @@ function link(code: readonly number[], fields: readonly Field[], { hasErratum = 
     slide,
     loader,
     places: ({ index }) =>
-      index === 1 ? { address: at, state: 'here' } : index === 2 ? { address: plt, state: 'here' } : undefined,
+      index === 1
+        ? { address: at, state: 'here' }
+        : index === 2
+          ? { address: plt, state: 'here' }
+          : undefined,
     external: (name) => external[name],
   });
   const image = new Image(readElf('made', bytes));
@@ -70,7 +74,8 @@ function link(code: readonly number[], fields: readonly Field[], { hasErratum = 
   return { code: wordsIn(at, code.length), entries: wordsIn(plt, size / 4), size };
 }
 
-const branch = (opcode: number, from: number, to: number) => (opcode | (((to - from) / 4) & 0x3ff_ffff)) >>> 0;
+const branch = (opcode: number, from: number, to: number) =>
+  (opcode | (((to - from) / 4) & 0x3ff_ffff)) >>> 0;
 const entry = (number: number, to: number) => entryWords(plt + slide + 12 * number, to + slide) as number[];
 const nothing = [0, 0, 0];
 
@@ -127,14 +132,17 @@ const place = base + 0xff8;
 
 test('an address at the end of a page is made elsewhere on processors with the erratum, or by adr where it reaches', () => {
   const plain = link(late, addresses('away'));
-  assert.equal(last(plain.code) & 0x9f00_001f, (ADRP | 3) | 0);
+  assert.equal(last(plain.code) & 0x9f00_001f, ADRP | 3 | 0);
   assert.equal(plain.size, 12);
   const { code, entries, size } = link(late, addresses('away'), { hasErratum: true });
   assert.equal(last(code), branch(B, place, plt));
   // One for the address, one of slack for each page of entries, and the one that is always there.
   assert.equal(size, 36);
-  assert.equal((entries[0] as number) & 0x9f00_001f, (ADRP | 3) | 0);
-  assert.deepEqual(entries.slice(1, 3), [ADD | (3 << 5) | 3, branch(B, plt + 8, place + 4)].map((word) => word >>> 0));
+  assert.equal((entries[0] as number) & 0x9f00_001f, ADRP | 3 | 0);
+  assert.deepEqual(
+    entries.slice(1, 3),
+    [ADD | (3 << 5) | 3, branch(B, plt + 8, place + 4)].map((word) => word >>> 0),
+  );
   external.here = base + 0x2345;
   const close = link(late, addresses('here'), { hasErratum: true });
   external.here = near.here;

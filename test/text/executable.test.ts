@@ -183,7 +183,13 @@ test('pages are named by what lies on them, in the smallest stretch, and the res
     code('module', 'xfs', 30, pageSize),
   ];
   const stretches = [stretch(1, 3), stretch(10, 4), stretch(20, 2), stretch(29, 2, true)];
-  const pages = namePages({ stretches, missing: 0, cut: undefined }, known, memory, () => undefined, (byte) => byte === 0xcc);
+  const pages = namePages(
+    { stretches, missing: 0, cut: undefined },
+    known,
+    memory,
+    () => undefined,
+    (byte) => byte === 0xcc,
+  );
   assert.deepEqual(
     pages.map((page) => [page.kind, page.name, page.start / pageSize, page.end / pageSize, page.isWritable]),
     [

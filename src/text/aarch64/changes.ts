@@ -2,10 +2,10 @@
 // store replaces (aarch64_insn_patch_text_nosync): it holds what stood there before, or what will. The kernel's locks say that
 // something is being changed, and only what the holder of a lock changes may be older than what decides about it.
 import type { Program } from '../../demand/program.ts';
-import { staticBranch } from '../../kinds/static-branch/kind.ts';
 import { isHeld, type KernelVariables } from '../../memory/kernel/variables.ts';
 import type { ExpectedText } from '../expected.ts';
 import type { PassResult, TextPass } from '../pass.ts';
+import { branchesOf } from '../static-branches.ts';
 import { branchWord, bytesOfWord, nop, size, wordAt } from './words.ts';
 
 const why = 'the place was being changed when the memory was read';
@@ -27,7 +27,7 @@ export function keyUpdate(kernel: KernelVariables, program: Program): TextPass<u
     run({ slide, texts }): PassResult | undefined {
       if (!isHeld(kernel, 'jump_label_mutex')) return undefined;
       const old = new Map<number, Old[]>();
-      for (const { address, key, target } of program.sites.of(staticBranch)) {
+      for (const { address, key, target } of branchesOf(program)) {
         const text = texts.holding(address, size);
         const memory = text && kernel.reader.u32(address + slide);
         if (!text || memory === undefined) continue;

@@ -6,8 +6,24 @@ import { entrySize } from '../../link/aarch64-loader.ts';
 import { type FtraceTables, recordFlags } from '../../memory/kernel/ftrace.ts';
 import { isHeld, type KernelVariables } from '../../memory/kernel/variables.ts';
 import type { ExpectedText } from '../expected.ts';
-import { brokenList, isGone, type PassNote, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
-import { type Form, literalOf, pointerBytes, textOf, type TracedPlaces, tracedPlaces, tracers, tracingTable } from './ftrace.ts';
+import {
+  brokenList,
+  isGone,
+  type PassNote,
+  type PassResult,
+  type TextPass,
+  type TextSubject,
+} from '../pass.ts';
+import {
+  type Form,
+  literalOf,
+  pointerBytes,
+  type TracedPlaces,
+  textOf,
+  tracedPlaces,
+  tracers,
+  tracingTable,
+} from './ftrace.ts';
 import { branchDistance, branchWord, bytesOfWord, nop, size, wordAt, writeWord } from './words.ts';
 
 /** What a call may lead to, by addresses of the running kernel. */

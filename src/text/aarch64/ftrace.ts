@@ -130,7 +130,8 @@ export function pointerBytes(address: number): Uint8Array {
 }
 
 /** Where a module has its entries that lead to the code of tracing. */
-export const tracingTable = (texts: Texts) => texts.all.find(({ name }) => name === '.text.ftrace_trampoline');
+export const tracingTable = (texts: Texts) =>
+  texts.all.find(({ name }) => name === '.text.ftrace_trampoline');
 
 /** The functions of the kernel that such entries lead to, in their order (up to 6.2 there are two). */
 export const tracers = ['ftrace_caller', 'ftrace_regs_caller'] as const;

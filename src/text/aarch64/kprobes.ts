@@ -5,7 +5,8 @@ import { isHeld, type KernelVariables } from '../../memory/kernel/variables.ts';
 import { brokenList, type PassNote, type PassResult, type TextPass } from '../pass.ts';
 import { bytesOfWord, size, wordAt, writeWord } from './words.ts';
 
-const changing = 'a probe was being set or taken away when the memory was read: its breakpoint need not stand there';
+const changing =
+  'a probe was being set or taken away when the memory was read: its breakpoint need not stand there';
 /** brk #4 */
 const breakpoint = 0xd4200080;
 /** brk #6, behind a copy. Before 5.11 the processor stepped over the copy, and nothing stood behind it. */

@@ -28,7 +28,15 @@ export function replayArm64Modules(
   const { state, live } = kernel;
   return replayModules<Arm64State>(kernel, modules, ({ program }) => ({
     state,
-    passes: [alternatives, ftraceEntries, ftraceNops, constants, staticBranches(program), ...live.passes, ...live.updates(program)],
+    passes: [
+      alternatives,
+      ftraceEntries,
+      ftraceNops,
+      constants,
+      staticBranches(program),
+      ...live.passes,
+      ...live.updates(program),
+    ],
   }));
 }
 

@@ -86,7 +86,6 @@ function replayText(image: Image, running: RunningKernel): ReplayedText | TextNo
     ...{ compared, text, passes: done, notes, pages, live: { ...live, executable } },
     changing: besides ? [...changingIn(text), ...changingIn(besides.text)] : changingIn(text),
     loader: arm64ModuleLoader(image, state),
-    replayModules: (modules) =>
-      replayArm64Modules({ image, running, replay, program, state, live }, modules),
+    replayModules: (modules) => replayArm64Modules({ image, running, replay, program, state, live }, modules),
   };
 }

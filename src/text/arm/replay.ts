@@ -43,7 +43,7 @@ export function replayArmText(
   runPasses(passes, { image, slide: place.slide, texts, state: undefined }, { done, notes, pages });
   for (const message of [
     'the kernel has no types (BTF) that say where probes are set; the text is taken for not probed',
-    'executable pages beside the image are not named on this machine',
+    'executable pages are not named: without types (BTF) it is not known which modules are loaded',
   ])
     notes.push({ severity: 'left', message });
   const compared = compareText(text, Math.min(end, text.end) - start, place.memory, place.offset);

@@ -9,8 +9,9 @@ export const executableRules = {
     help:
       'The page tables of the kernel let this page be executed. It is no text of the image or of a module on the ' +
       'list, and no code that the kernel says it made: trampolines of ftrace, slots of kprobes, programs of BPF, ' +
-      'thunks against ITS, the code in which processors start. Usual cause: code that was put there and hides, or a ' +
-      'module that took itself out of the list. Other causes: drivers that are not part of the kernel and make code ' +
+      'thunks against ITS, the code in which processors start, the pages through which programs enter an arm64 ' +
+      'kernel. Usual cause: code that was put there and hides, or a module that took itself out of the list. Other ' +
+      'causes: drivers that are not part of the kernel and make code ' +
       'of their own.',
   },
   TP039: {
@@ -30,7 +31,8 @@ export const executableRules = {
     help:
       'A kernel makes code for functions that are traced, for probes and for programs of BPF, each from a template and ' +
       'from what its lists say. This code differs from that, or the lists name something that cannot be: a function ' +
-      'that is none, another owner, code in a part of memory that is free. Usual cause: a hook that hides in a ' +
+      'that is none, another owner, code in a part of memory that is free. On arm64, code among read-only data is ' +
+      'compared with what alternatives make of it, too. Usual cause: a hook that hides in a ' +
       'trampoline.',
   },
 } as const satisfies Record<string, Rule>;

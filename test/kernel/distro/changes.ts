@@ -10,6 +10,7 @@ import { staticCall } from '../../../src/kinds/static-call/kind.ts';
 import { withImage } from '../../../src/library/image.ts';
 import { readFtrace } from '../../../src/memory/kernel/ftrace.ts';
 import { runningKernel } from '../../../src/memory/kernel/kernel.ts';
+import { findModuleFiles } from '../../../src/memory/kernel/module-files.ts';
 import { KernelVariables } from '../../../src/memory/kernel/variables.ts';
 import { locateImage } from '../../../src/memory/locate.ts';
 import type { ImagePlace, Memory } from '../../../src/memory/memory.ts';
@@ -18,6 +19,7 @@ import { replayText } from '../../../src/text/replay.ts';
 import type { ReplayedText } from '../../../src/text/result.ts';
 import type { Finding } from '../../../src/verify/finding.ts';
 import { verifyMemory } from '../../../src/verify/memory.ts';
+import { checkModuleTexts } from '../../../src/verify/module-text.ts';
 import { Random } from '../../seeded.ts';
 import type { Report } from '../report.ts';
 
@@ -55,7 +57,7 @@ interface Outcome {
 class Subject {
   readonly image: Image;
   readonly place: ImagePlace;
-  private readonly relocations: Uint8Array | undefined;
+  readonly relocations: Uint8Array | undefined;
 
   constructor(image: Image, place: ImagePlace, relocations: Uint8Array | undefined) {
     this.image = image;
@@ -112,6 +114,66 @@ function findBits(report: Report, subject: Subject, count: number, random: Rando
     tried += changes.length;
   }
   report.expect(found === tried, `${found} of ${tried} changed bits of text are found, each in its function`);
+  for (const place of missed.slice(0, 20)) report.say(`  missed: ${place}`);
+}
+
+/** Bits of modules' text, as many at once as there are functions. The kernel is replayed once. */
+async function findModuleBits(
+  report: Report,
+  { image, place, relocations }: Subject,
+  directory: string,
+  count: number,
+  random: Random,
+): Promise<void> {
+  const changes: Change[] = [];
+  const now: ImagePlace = {
+    ...place,
+    kernelMemory: place.kernelMemory && changed(place.kernelMemory, changes, 0),
+  };
+  const running = runningKernel(image, now);
+  const text = running && replayText(image, running, relocations);
+  if (!text || 'why' in text || !text.replayModules) throw new Error('the text of modules is not compared');
+  const { replayModules, loader } = text;
+  const files = await findModuleFiles(image, running, directory, { loader });
+  const base = replayModules(files);
+  const before = [...checkModuleTexts(base, running, [])].length;
+  const sections = base.flatMap(({ image: linked, sections: of }) =>
+    of.flatMap(({ text: { start, name }, compared }) => (linked ? [{ linked, start, name, compared }] : [])),
+  );
+  const sizes = sections.reduce((sum, { compared }) => sum + compared.bytes, 0);
+  let [found, tried] = [0, 0];
+  const missed: string[] = [];
+  while (tried < count) {
+    changes.length = 0;
+    const taken = new Set<string>();
+    while (changes.length < Math.min(500, count - tried)) {
+      let at = random.below(sizes);
+      const section = sections.find(({ compared }) => {
+        if (at < compared.bytes) return true;
+        at -= compared.bytes;
+        return false;
+      }) as (typeof sections)[number];
+      const address = section.start + at;
+      const described = functionOf(section.linked, address);
+      const name = `${section.linked.file.path}:${described.startsWith('0x') ? section.name : described}`;
+      if (taken.has(name) && random.below(8) > 0) continue;
+      taken.add(name);
+      const byte = (section.compared.memory[at] as number) ^ (1 << random.below(8));
+      changes.push({ name, address: address + place.slide, bytes: Uint8Array.of(byte) });
+    }
+    const replayed = replayModules(files);
+    const findings = [...checkModuleTexts(replayed, running, [])];
+    const places = new Set(findings.map(({ place: at }) => at.replace(/\+0x[0-9a-f]+$/, '')));
+    for (const { name, address } of changes) {
+      if (places.has(name)) found++;
+      else missed.push(`${name} ${address.toString(16)}`);
+    }
+    tried += changes.length;
+  }
+  report.expect(
+    found === tried && before === 0,
+    `${found} of ${tried} changed bits of modules are found, each in its function; ${before} findings without`,
+  );
   for (const place of missed.slice(0, 20)) report.say(`  missed: ${place}`);
 }
 
@@ -270,17 +332,22 @@ function findInputs(report: Report, subject: Subject, count: number, random: Ran
 /** `bits` and `inputs` say how many are changed. */
 export async function findChanges(
   report: Report,
-  { image: path, dump }: { image?: string | undefined; dump?: string | undefined },
+  {
+    image: path,
+    dump,
+    modules,
+  }: { image?: string | undefined; dump?: string | undefined; modules?: string | undefined },
   bits: number,
   inputs: number,
 ): Promise<void> {
   if (path === undefined || dump === undefined) throw new Error('--image FILE --dump FILE are required');
-  await withImage(path, {}, (image, _, relocations) => {
+  await withImage(path, {}, async (image, _, relocations) => {
     const snapshot = openSnapshot(dump, image, undefined);
     try {
       const place = locateImage(image, snapshot, undefined);
       const subject = new Subject(image, place, relocations);
-      if (bits > 0) findBits(report, subject, bits, new Random(15, 1));
+      if (modules !== undefined) await findModuleBits(report, subject, modules, bits, new Random(15, 3));
+      else if (bits > 0) findBits(report, subject, bits, new Random(15, 1));
       if (inputs > 0) findInputs(report, subject, inputs, new Random(15, 2));
     } finally {
       snapshot.close();

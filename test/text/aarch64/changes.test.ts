@@ -41,7 +41,11 @@ const image = madeImage({
   },
 });
 
-const offsets: Readonly<Record<string, number>> = { 'mutex.owner': 0, 'ftrace_ops.func': 0, 'kprobe.opcode': 8 };
+const offsets: Readonly<Record<string, number>> = {
+  'mutex.owner': 0,
+  'ftrace_ops.func': 0,
+  'kprobe.opcode': 8,
+};
 const btf = {
   member: (struct: string, path: string) => {
     const offset = offsets[`${struct}.${path}`];
@@ -112,7 +116,10 @@ const [idle, listed] = [data, data + 16].map((at) => pointer(at + slide)) as [nu
 const call = (at: number) => branchWord(true, at, caller) as number;
 
 /** Both functions are traced now; what memory has of each: its pointer and its place. */
-function trace(rows: readonly (readonly [pointer: readonly number[], word: number])[], held: Mutex | undefined) {
+function trace(
+  rows: readonly (readonly [pointer: readonly number[], word: number])[],
+  held: Mutex | undefined,
+) {
   const [[a, first], [b, second]] = rows as [(typeof rows)[number], (typeof rows)[number]];
   const words = [...a, KEEP, first, RET, RET, ...b, KEEP, second, RET, RET, RET, RET];
   const { memory, kernel } = kernelWith(words, held);
@@ -125,7 +132,12 @@ function trace(rows: readonly (readonly [pointer: readonly number[], word: numbe
     ...{ ops: [] as FtraceOps[], withTrampoline: [], direct: new Map(), broken: [] },
   };
   const isFunction = (address: number) => address === tracer + slide;
-  ftraceHooks(kernel, tables, { isFunction, isDirect: isFunction }).run({ image, slide, texts, state: undefined });
+  ftraceHooks(kernel, tables, { isFunction, isDirect: isFunction }).run({
+    image,
+    slide,
+    texts,
+    state: undefined,
+  });
   return unexplained(all, memory);
 }
 const done = [listed, call(place)] as const;
@@ -165,7 +177,10 @@ function probe(word: number, held: Mutex | undefined): number {
 }
 
 test('a probe that is being set has its breakpoint, or the code still', () => {
-  assert.deepEqual([probe(BRK, undefined), probe(BRK, 'kprobe_mutex'), probe(RET, 'kprobe_mutex')], [0, 0, 0]);
+  assert.deepEqual(
+    [probe(BRK, undefined), probe(BRK, 'kprobe_mutex'), probe(RET, 'kprobe_mutex')],
+    [0, 0, 0],
+  );
 });
 test('a probe without its breakpoint is wrong where nobody sets probes, and other code always', () => {
   assert.ok(probe(RET, undefined) > 0);

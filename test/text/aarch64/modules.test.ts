@@ -1,7 +1,14 @@
 // The text of a made module of arm64: linked as its loader does it, with alternatives, places for tracing and static branches.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { EM_AARCH64, SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, SHT_RELA, STT_FUNC } from '../../../src/elf/constants.ts';
+import {
+  EM_AARCH64,
+  SHF_ALLOC,
+  SHF_EXECINSTR,
+  SHT_PROGBITS,
+  SHT_RELA,
+  STT_FUNC,
+} from '../../../src/elf/constants.ts';
 import { readElf } from '../../../src/elf/read.ts';
 import { Image } from '../../../src/image/image.ts';
 import { programOf } from '../../../src/kinds/registry.ts';
@@ -73,7 +80,12 @@ function moduleFile() {
         { name: '.plt', type: SHT_PROGBITS, flags, data: new Uint8Array(1) },
         { name: '.text.ftrace_trampoline', type: SHT_PROGBITS, flags, data: new Uint8Array(1) },
         { name: '.altinstructions', type: SHT_PROGBITS, flags: SHF_ALLOC, data: alternative },
-        { name: '__patchable_function_entries', type: SHT_PROGBITS, flags: SHF_ALLOC, data: new Uint8Array(8) },
+        {
+          name: '__patchable_function_entries',
+          type: SHT_PROGBITS,
+          flags: SHF_ALLOC,
+          data: new Uint8Array(8),
+        },
         rela('.text', 1, [[12, CALL26, 2, 0]]),
         rela('.altinstructions', 4, [
           [0, PREL32, own, 8],
