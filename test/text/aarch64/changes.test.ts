@@ -100,11 +100,11 @@ test('sites of one key that is being turned off may be on still', () => {
   assert.equal(update([on[0] as number, on[1] as number, NOP], 'jump_label_mutex'), 0);
 });
 test('sites that are on are wrong where nobody changes keys, or where they are of two keys', () => {
-  assert.ok(update([NOP, on[1] as number, NOP], undefined) > 0);
-  assert.ok(update([NOP, on[1] as number, on[2] as number], 'jump_label_mutex') > 0);
+  assert.notEqual(update([NOP, on[1] as number, NOP], undefined), 0);
+  assert.notEqual(update([NOP, on[1] as number, on[2] as number], 'jump_label_mutex'), 0);
 });
 test('other code at a site is wrong while keys are changed', () => {
-  assert.ok(update([RET, NOP, NOP], 'jump_label_mutex') > 0);
+  assert.notEqual(update([RET, NOP, NOP], 'jump_label_mutex'), 0);
 });
 
 const enabled = 1 << 31;
@@ -148,20 +148,21 @@ test('one function whose tracing is under way may have its old instruction and i
   assert.equal(trace([done, [listed, call(other)]], undefined), 0);
 });
 test('a function that is not traced though it must be is wrong where nobody changes that, or where there are two', () => {
-  assert.ok(trace([done, [idle, NOP]], undefined) > 0);
-  assert.ok(
+  assert.notEqual(trace([done, [idle, NOP]], undefined), 0);
+  assert.notEqual(
     trace(
       [
         [idle, NOP],
         [idle, NOP],
       ],
       'ftrace_lock',
-    ) > 0,
+    ),
+    0,
   );
 });
 test('a call of something else, and a pointer to no ops, are wrong while tracing is changed', () => {
-  assert.ok(trace([done, [listed, branchWord(true, other, text + 16) as number]], 'ftrace_lock') > 0);
-  assert.ok(trace([done, [pointer(0x7000), NOP]], 'ftrace_lock') > 0);
+  assert.notEqual(trace([done, [listed, branchWord(true, other, text + 16) as number]], 'ftrace_lock'), 0);
+  assert.notEqual(trace([done, [pointer(0x7000), NOP]], 'ftrace_lock'), 0);
 });
 
 function probe(word: number, held: Mutex | undefined): number {
@@ -183,6 +184,6 @@ test('a probe that is being set has its breakpoint, or the code still', () => {
   );
 });
 test('a probe without its breakpoint is wrong where nobody sets probes, and other code always', () => {
-  assert.ok(probe(RET, undefined) > 0);
-  assert.ok(probe(NOP, 'kprobe_mutex') > 0);
+  assert.notEqual(probe(RET, undefined), 0);
+  assert.notEqual(probe(NOP, 'kprobe_mutex'), 0);
 });
