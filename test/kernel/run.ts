@@ -29,9 +29,10 @@ const { values, positionals } = parseArgs({
     pairs: { type: 'boolean' },
     all: { type: 'boolean' },
     keep: { type: 'boolean' },
-    // A kernel file and a dump of it, for `changes`.
+    // A kernel file, a dump of it and the directory of its modules, for `changes`.
     image: { type: 'string' },
     dump: { type: 'string' },
+    modules: { type: 'string' },
     bits: { type: 'string', default: '10000' },
     inputs: { type: 'string', default: '1000' },
   },
