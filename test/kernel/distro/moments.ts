@@ -1,6 +1,6 @@
 // A kernel is stopped in the middle of changing its text, again and again: verify finds nothing there, and counts the changes.
 import { spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { withImage } from '../../../src/library/image.ts';
 import { builtProgram } from '../../built.ts';
@@ -59,6 +59,8 @@ export async function verifyMoments(report: Report, directory: string, unpacked:
           findings: { rule: string; place: string; message: string }[];
           text?: { kinds: { kind: string; others: number; sites: number }[] };
         };
+        if (findings.length > 0)
+          renameSync(dump, join(directory, `dump-moment-${unpacked.release}-${time + 1}`));
         const poke = text?.kinds.find(({ kind }) => kind === 'poke');
         if (poke) changing++;
         wrong += findings.length;
