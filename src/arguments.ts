@@ -10,6 +10,12 @@ export function positive(text: string): number {
   return Number(text);
 }
 
+/** A process: at most PID_MAX_LIMIT of 64-bit kernels (include/linux/threads.h). */
+export function processId(text: string): number {
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError('The number of a process is required.');
+  return Number(text);
+}
+
 /** An address or a distance: hexadecimal with 0x, or decimal. */
 export function address(text: string): number {
   if (!/^(0x[0-9a-f]{1,16}|\d{1,15})$/i.test(text)) throw new InvalidArgumentError('An address is required.');

@@ -58,6 +58,7 @@ export {
   type PhysicalPart,
   type VerifyMemoryOptions,
   type VerifyMemoryResult,
+  type VerifyProcessOptions,
   type VerifyRunningOptions,
   verifyMemory,
 } from './library/verify-memory.ts';
@@ -67,7 +68,7 @@ export {
   type VerifyFormat,
   verifyFormats,
 } from './library/verify-report.ts';
-export { verifyRunning } from './library/verify-running.ts';
+export { imagesOfProcess, verifyProcess, verifyRunning } from './library/verify-running.ts';
 export type { Linked } from './link/link.ts';
 export type { ListingRules, LockPolicy } from './object/found.ts';
 export type {

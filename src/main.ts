@@ -9,6 +9,7 @@ import {
   partsOfRaw,
   physicalPart,
   positive,
+  processId,
   ruleArgument,
   updateStep,
 } from './arguments.ts';
@@ -175,7 +176,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
   program
     .command('verify')
     .description('check that every site of a patched image is correct')
-    .argument('[image]', 'with --running: file of the kernel, if not in /boot')
+    .argument('[image]', 'with --running or --pid: if it is another than what runs')
     .option('--original <image>', 'the image before patching: only patches may differ')
     .option('--baseline <file>', 'an earlier build: none of its sites may be missing')
     .addOption(expandLimit('packed input'))
@@ -201,6 +202,11 @@ function makeProgram(finish: (exitCode: number) => void): Command {
         'physical',
       ]),
     )
+    .addOption(
+      new Option('--pid <n>', 'check the program of this process, or a library of it')
+        .argParser(processId)
+        .conflicts([...imageOptions, 'memory', 'running', 'base', 'physical', 'modules']),
+    )
     .option('--slide <n>', 'how far the system moved the image, in bytes', address)
     .option('--modules <dir>', 'files of modules, such as /lib/modules/VERSION')
     .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
@@ -221,10 +227,7 @@ function makeProgram(finish: (exitCode: number) => void): Command {
         .choices(verifyFormats)
         .default('text'),
     )
-    .addHelpText(
-      'after',
-      '\nExamples:\n  textpoke verify prog.up --original prog --cpus 1\n  textpoke verify vmlinux --linked --format sarif > textpoke.sarif',
-    )
+    .addHelpText('after', '\nExample:\n  textpoke verify vmlinux --linked --format sarif > textpoke.sarif')
     .action(
       async (file: string | undefined, { physical, ...args }: VerifyArguments & { physical?: unknown }) =>
         finish(

@@ -1,4 +1,5 @@
 // textpoke verify: proves a patched image, or the memory of a system that runs it.
+import { largestOf } from '../bytes/integer.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { readText } from '../files/input.ts';
 import { withImage } from '../library/image.ts';
@@ -6,8 +7,14 @@ import { textIn } from '../library/reports.ts';
 import { type VerifyOptions, verifyImage } from '../library/verify.ts';
 import { type VerifyMemoryOptions, verifyImageMemory } from '../library/verify-memory.ts';
 import type { Verified, VerifyFormat } from '../library/verify-report.ts';
-import { runningKernelFile, verifyImageRunning } from '../library/verify-running.ts';
-import { isOutputColoured, printPieces, warn } from '../output/console.ts';
+import {
+  imagesOfProcess,
+  runningKernelFile,
+  verifyImageProcess,
+  verifyImageRunning,
+} from '../library/verify-running.ts';
+import { isOutputColoured, print, printPieces, warn } from '../output/console.ts';
+import { textOf } from '../output/text.ts';
 
 type SharedArguments = 'cpus' | 'failOn' | 'original' | 'baseline' | 'locks' | 'linked' | 'expandLimit';
 
@@ -17,18 +24,35 @@ export interface VerifyArguments
   config?: string;
   debugDir?: string[];
   memory?: string;
+  pid?: number;
   running?: boolean;
   format?: VerifyFormat;
 }
 
 /** Runs the command; 1 when there are findings of the severity to fail on. A good image prints nothing. */
-export async function runVerify(
-  given: string | undefined,
-  { config, memory, debugDir, running = false, format = 'text', ...args }: VerifyArguments,
-): Promise<number> {
-  const file = given ?? (running ? runningKernelFile() : undefined);
-  if (file === undefined) throw new TextpokeError('usage', 'an image is required, or --running');
+export async function runVerify(given: string | undefined, args: VerifyArguments): Promise<number> {
+  const { memory, pid, running = false, format = 'text' } = args;
   requireDump(memory, running, args);
+  if (given !== undefined) return verifyFile(given, args);
+  if (running) return verifyFile(runningKernelFile(), args);
+  if (pid === undefined) throw new TextpokeError('usage', 'an image is required, or --running, or --pid');
+  const files = await imagesOfProcess(pid);
+  if (files.length > 1 && format !== 'text') {
+    const what = `${files.length} files of process ${pid} have tables; ${format} is of one, which has to be named`;
+    throw new TextpokeError('usage', `${what}: ${files.join(', ')}`);
+  }
+  const statuses: number[] = [];
+  for (const file of files) {
+    if (files.length > 1) print(textOf([`${file}:`]));
+    statuses.push(await verifyFile(file, args));
+  }
+  return largestOf(statuses);
+}
+
+function verifyFile(
+  file: string,
+  { config, memory, pid, debugDir, running = false, format = 'text', ...args }: VerifyArguments,
+): Promise<number> {
   return withImage(file, args, async (image, unpacked, relocations) => {
     const suppressions =
       config === undefined ? {} : { suppressions: readText(config), suppressionsName: config };
@@ -41,6 +65,7 @@ export async function runVerify(
     };
     const opened = { image, input: file, relocations };
     if (running) return verifyImageRunning(opened, options, tell);
+    if (pid !== undefined) return verifyImageProcess(pid, opened, options, tell);
     if (memory !== undefined) return verifyImageMemory(opened, memory, options, tell);
     return tell(await verifyImage(image, file, options));
   });

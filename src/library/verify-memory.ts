@@ -30,14 +30,18 @@ import {
   verifiedAs,
 } from './verify-report.ts';
 
-/** What is known of a running system, and how the result is told. */
-export interface VerifyRunningOptions extends ReportOptions {
+/** What is known of a process, and how the result is told. */
+export interface VerifyProcessOptions extends ReportOptions {
   /** How far the system moved the image, in bytes; undefined: its memory tells. */
   readonly slide?: number | bigint | undefined;
-  /** The directory that has the files of a kernel's modules, such as `/lib/modules/VERSION`; undefined: they are named, and not compared. */
-  readonly modules?: string | undefined;
   /** Bytes that a compressed image or module may expand to; undefined: 64 MiB, or 20 times its size if that is more. */
   readonly expandLimit?: number | undefined;
+}
+
+/** What is known of a running system, and how the result is told. */
+export interface VerifyRunningOptions extends VerifyProcessOptions {
+  /** The directory that has the files of a kernel's modules, such as `/lib/modules/VERSION`; undefined: they are named, and not compared. */
+  readonly modules?: string | undefined;
 }
 
 /** What is known of a snapshot besides. */

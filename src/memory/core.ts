@@ -8,7 +8,7 @@ import { type Note, notesIn } from '../elf/notes.ts';
 import { type ProgramHeaders, readProgramHeaders } from '../elf/read.ts';
 import { TextpokeError } from '../errors.ts';
 import type { ByteSource } from '../files/source.ts';
-import type { AddressKind, Memory, Snapshot } from './memory.ts';
+import { type AddressKind, liveMemory, type Memory, type Snapshot } from './memory.ts';
 import { processNotes } from './process.ts';
 import { layOut, memoryIn } from './stretches.ts';
 
@@ -62,20 +62,11 @@ export function readKcore(path: string, source: ByteSource, image: ElfHeader): S
     vmcoreinfo: vmcoreinfoIn(readNotes(source, headers)),
     process: undefined,
     memories: [
-      {
+      liveMemory({
         ...memory,
         format: 'the memory of the running machine',
         runs: { starts: none, ends: none },
-        isLive: true,
-        read(address, into) {
-          try {
-            return memory.read(address, into);
-          } catch (error) {
-            if (error instanceof TextpokeError && error.code === 'read-failed') return false;
-            throw error;
-          }
-        },
-      },
+      }),
     ],
   };
 }

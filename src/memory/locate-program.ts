@@ -73,13 +73,13 @@ function* candidates(
     yield { slide: 0, from: 'the link address', isTold };
     return;
   }
-  if (entry !== undefined) {
+  if (process && entry !== undefined) {
     const mapped = files.find((file) => entry >= file.start && entry < file.end);
     const moved = entry - header.entry;
     if (moved % 4096 === 0)
       yield {
         slide: moved,
-        from: 'AT_ENTRY of the core',
+        from: process.words.entry,
         isTold: mapped ? isNamed(mapped.name) : files.length === 0,
       };
   }
@@ -88,8 +88,8 @@ function* candidates(
     start ?? image.file.segments.find(({ type, offset }) => type === PT_LOAD && offset < 4096)?.vaddr;
   const first = linked === undefined ? Number.NaN : linked - (((linked % 4096) + 4096) % 4096);
   for (const file of files) {
-    if (file.offset === 0)
-      yield { slide: file.start - first, from: 'NT_FILE of the core', isTold: isNamed(file.name) };
+    if (process && file.offset === 0)
+      yield { slide: file.start - first, from: process.words.files, isTold: isNamed(file.name) };
   }
   if (process) {
     for (const { slide, name } of loadedObjects(memory, process, header))

@@ -1,5 +1,6 @@
 // The memory of a running system as a dump has it: bytes by address, as far as they are there. Formats are in
 // core.ts and kdump.ts; what is searched for is in locate.ts.
+import { TextpokeError } from '../errors.ts';
 import type { PageTables } from './page-tables/format.ts';
 import type { ProcessNotes } from './process.ts';
 
@@ -25,6 +26,22 @@ export interface Memory {
   readonly isLive?: true;
   /** Copies what there is of [address, address + into.length), and leaves the rest; true when all is there. */
   read(address: number, into: Uint8Array): boolean;
+}
+
+/** The same of a system that goes on: what cannot be read (any more) is missing. */
+export function liveMemory(memory: Memory): Memory {
+  return {
+    ...memory,
+    isLive: true,
+    read(address, into) {
+      try {
+        return memory.read(address, into);
+      } catch (error) {
+        if (error instanceof TextpokeError && error.code === 'read-failed') return false;
+        throw error;
+      }
+    },
+  };
 }
 
 /** The memory that tables lead to: physical addresses, by the bytes that a dump has of them. */

@@ -1,6 +1,7 @@
 // What the notes of a program's core say of the process (Linux, fs/binfmt_elf.c): where it began, and which files are
 // mapped where.
 import { ByteView } from '../bytes/view.ts';
+import type { ElfHeader } from '../elf/header.ts';
 import type { Note } from '../elf/notes.ts';
 
 const NT_AUXV = 6;
@@ -18,49 +19,69 @@ export interface MappedFile {
   readonly name: string;
 }
 
-export interface ProcessNotes {
+/** What the kernel told a program when it started it (the auxiliary vector). */
+export interface Auxiliary {
   /** AT_ENTRY: where the program's first instruction lies. */
   readonly entry: number | undefined;
   /** AT_PHDR and AT_PHNUM: where the program headers of the program lie, and how many there are. */
   readonly headers: number | undefined;
   readonly headerCount: number;
-  /** NT_FILE: in order of address. */
-  readonly files: readonly MappedFile[];
 }
 
+export interface ProcessNotes extends Auxiliary {
+  /** NT_FILE: in order of address. */
+  readonly files: readonly MappedFile[];
+  /** What a person calls AT_ENTRY and the files of this process. */
+  readonly words: { readonly entry: string; readonly files: string };
+}
+
+type Form = Pick<ElfHeader, 'class' | 'little'>;
+
 /** Reads a core's notes of the process one after the other; undefined where there is none. */
-export function processNotes(
-  notes: Iterable<Note>,
-  { class: bits, little }: { class: 32 | 64; little: boolean },
-): ProcessNotes | undefined {
-  const size = bits / 8;
-  let auxv: ReadonlyMap<number, number> | undefined;
+export function processNotes(notes: Iterable<Note>, form: Form): ProcessNotes | undefined {
+  let auxiliary: Auxiliary | undefined;
   let files: MappedFile[] | undefined;
   for (const { name, type, body } of notes) {
     if (name !== 'CORE') continue;
-    const view = new ByteView(body, little);
-    const count = Math.floor(body.length / size);
-    const word = (i: number) => (size === 8 ? view.s64(i * 8) : view.u32(i * 4));
-    if (type === NT_AUXV && !auxv) {
-      const pairs = Array.from({ length: count >> 1 }, (_, i) => [word(2 * i), word(2 * i + 1)] as const);
-      auxv = new Map(pairs);
-    } else if (type === NT_FILE && !files && count >= 2) files = readFiles(body, word, count, size);
+    if (type === NT_AUXV) auxiliary ??= readAuxiliary(body, form);
+    else if (type === NT_FILE) files ??= readFiles(body, form);
   }
-  if (!auxv && !files) return undefined;
-  const known = (type: number) => {
-    const value = auxv?.get(type);
-    return Number.isSafeInteger(value) ? value : undefined;
-  };
+  if (!auxiliary && !files) return undefined;
   return {
-    entry: known(AT_ENTRY),
-    headers: known(AT_PHDR),
-    headerCount: known(AT_PHNUM) ?? 0,
+    ...(auxiliary ?? readAuxiliary(new Uint8Array(0), form)),
     files: files ?? [],
+    words: { entry: 'AT_ENTRY of the core', files: 'NT_FILE of the core' },
   };
 }
 
+/** Words of a note, as signed numbers. */
+function wordsOf(body: Uint8Array, { class: bits, little }: Form) {
+  const size = bits / 8;
+  const view = new ByteView(body, little);
+  return {
+    size,
+    count: Math.floor(body.length / size),
+    word: (i: number) => (size === 8 ? view.s64(i * 8) : view.u32(i * 4)),
+  };
+}
+
+/** Pairs of a type and a value, as NT_AUXV and /proc/PID/auxv have them. */
+export function readAuxiliary(body: Uint8Array, form: Form): Auxiliary {
+  const { count, word } = wordsOf(body, form);
+  const values = new Map(
+    Array.from({ length: count >> 1 }, (_, i) => [word(2 * i), word(2 * i + 1)] as const),
+  );
+  const known = (type: number) => {
+    const value = values.get(type);
+    return Number.isSafeInteger(value) ? value : undefined;
+  };
+  return { entry: known(AT_ENTRY), headers: known(AT_PHDR), headerCount: known(AT_PHNUM) ?? 0 };
+}
+
 /** A count and the size of a page, then three words for each file, then their names. */
-function readFiles(body: Uint8Array, word: (i: number) => number, words: number, size: number): MappedFile[] {
+function readFiles(body: Uint8Array, form: Form): MappedFile[] | undefined {
+  const { size, count: words, word } = wordsOf(body, form);
+  if (words < 2) return undefined;
   const count = word(0);
   const page = word(1);
   if (!(count >= 0 && 2 + 3 * count <= words)) return [];

@@ -5,6 +5,7 @@ import type { Image } from '../image/image.ts';
 import type { LoadedModule } from '../memory/kernel/modules.ts';
 import type { ComparedText } from '../text/compare.ts';
 import type { ExpectedText } from '../text/expected.ts';
+import { type TextKind, textInputs } from '../text/kind.ts';
 
 export interface TextContext {
   /** The file, as linked. */
@@ -53,15 +54,25 @@ export function stretchOf({ linked, compared, text }: TextContext, address: numb
   };
 }
 
-/** What is wrong with it; `length` bytes differ. */
+/** What is wrong with it, and what decides what must stand there; `length` bytes differ. */
 export function describeChange(context: TextContext, stretch: Stretch, length: number): string {
+  const kind = kindAt(context.text, stretch);
+  const from = kind === undefined ? '' : `; what must stand there (${kind}) follows from ${textInputs[kind]}`;
+  return `${changeOf(context, stretch, length, kind)}${from}`;
+}
+
+function changeOf(
+  context: TextContext,
+  stretch: Stretch,
+  length: number,
+  kind: TextKind | undefined,
+): string {
   const { linked, text } = context;
   const { address, found } = stretch;
   const file = text.file.subarray(address - text.start, address - text.start + found.length);
-  const kind = kindAt(text, stretch);
   const bytes = `${length} ${length === 1 ? 'byte is' : 'bytes are'} changed`;
   if (sameBytes(found, file) && kind !== undefined)
-    return `the text is as the file has it; the kernel's own patching (${kind}) makes something else of it`;
+    return "the text is as the file has it; the kernel's own patching makes something else of it";
   const { breakpoint } = linked.arch;
   const instructions = linked.instructionsAt(address);
   // What was written may begin behind the start of the instruction.
@@ -78,7 +89,7 @@ export function describeChange(context: TextContext, stretch: Stretch, length: n
 }
 
 /** The kind of patching that made one of the bytes. */
-function kindAt(text: ExpectedText, { address, expected }: Stretch): string | undefined {
+function kindAt(text: ExpectedText, { address, expected }: Stretch): TextKind | undefined {
   for (let i = 0; i < expected.length; i++) {
     const kind = text.kindAt(address + i);
     if (kind !== undefined) return kind;

@@ -3,7 +3,6 @@
 import { hex, sameBytes } from '../bytes/integer.ts';
 import { countUpTo } from '../bytes/search.ts';
 import type { Image } from '../image/image.ts';
-import { kernelBanner } from '../image/kernel.ts';
 import { knowsModules, type RunningKernel } from '../memory/kernel/kernel.ts';
 import type { GeneratedPage, PassNote } from '../text/pass.ts';
 import type { ReplayedText } from '../text/result.ts';
@@ -44,13 +43,6 @@ export function saidOf(before: readonly Finding[]): readonly number[] {
     .sort((a, b) => a - b);
 }
 
-/** What a loader makes in a module has no symbols: it is named by its section. */
-function placeIn({ linked, text }: TextContext, address: number): string {
-  const place = linked.describe(address);
-  const isNamed = kernelBanner(linked) !== undefined || !place.startsWith('0x');
-  return isNamed ? place : `${text.name}+0x${(address - text.start).toString(16)}`;
-}
-
 /** A finding for each stretch that nothing explains and nobody has `said` something about. */
 export function checkRuns(
   context: TextContext,
@@ -73,7 +65,7 @@ export function checkRuns(
       return {
         rule,
         address: stretch.address,
-        place: placeIn(context, stretch.address),
+        place: linked.describe(stretch.address),
         message: `${describeChange(context, stretch, length)}${others}`,
         found: stretch.found,
         expected: stretch.expected,

@@ -125,7 +125,7 @@ test('what is misspelt gets a suggestion, and the status is 2', () => {
     ],
     [['annotate', '-j', '0', 'x.o'], /argument '0' is invalid/],
     [['annotate'], /missing required argument 'object'/],
-    [['verify'], /an image is required, or --running/],
+    [['verify'], /an image is required, or --running, or --pid/],
     [['ldscript', '--machine', 'vax'], /unknown machine vax; known machines: .*x86-64/],
     [['boot', 'x', '-o'], /option '-o, --output <file>' argument missing/],
   ] as const) {

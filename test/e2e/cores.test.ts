@@ -1,11 +1,13 @@
 // Cores of real processes, made by gdb and by the kernel: a library and a program that patched themselves are found
 // and compared, others are refused, and code that is not in the core is not taken for compared.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { hasTool, isAll, leftForAll, leftOut, longTest, rowsOf, run } from '../tools.ts';
+import { hasTool, isAll, leftForAll, leftOut, longTest, rowsOf, run, toolTest } from '../tools.ts';
 import { fresh, textpoke } from './programs.ts';
 
 const samples = fileURLToPath(new URL('../../samples/runtime', import.meta.url));
@@ -29,11 +31,13 @@ __attribute__((visibility("default"))) int start(void)
   return 0;
 }
 `;
-const mainSource = `#include <stdlib.h>
+const mainSource = `#include <stdio.h>
+#include <stdlib.h>
 int work(int), start(void);
 int main(int argc, char **argv)
 {
   if (argc > 1 && start()) return 1;
+  if (argc > 1 && argv[1][0] == 'w') return puts("patched"), fflush(stdout), getchar() != EOF;
   return work(1) ? abort(), 0 : 0;
 }
 `;
@@ -138,6 +142,47 @@ longTest(
       core,
       /another build .*build id [0-9a-f]{40}; the image has build id/,
     );
+  },
+);
+
+toolTest(
+  'the memory of a process that runs is compared, and of the libraries that it has',
+  ['gcc'],
+  async () => {
+    const directory = build();
+    const start = async (program: string) => {
+      const child = spawn(program, ['wait'], { cwd: directory, stdio: ['pipe', 'pipe', 'ignore'] });
+      // It says when it has patched itself, and ends when its input does.
+      await once(child.stdout, 'data');
+      return child;
+    };
+    for (const { image, program } of rowsOf(rows, 2)) {
+      const child = await start(program);
+      try {
+        const at = `${child.pid}`;
+        for (const args of [
+          ['--pid', at],
+          [image, '--pid', at],
+        ]) {
+          const { status, stdout, stderr } = textpoke(['verify', ...args], directory);
+          assert.deepEqual([status, stderr], [0, '']);
+          assert.match(
+            stdout,
+            /mem: the memory of the process; slide 0x[0-9a-f]+, from (AT_ENTRY|the mappings) of the process\n/,
+          );
+          assert.match(
+            stdout,
+            /__jump_table: 1 compared, 0 wrong\n.*static_call_sites: 2 compared, 0 wrong\n/,
+          );
+        }
+        const other = textpoke(['verify', 'libnew.so', '--pid', at], directory);
+        assert.match(other.stderr, /does not contain the image; it is of .*build id/);
+        assert.equal(other.status, 3);
+      } finally {
+        child.stdin.end();
+        await once(child, 'exit');
+      }
+    }
   },
 );
 

@@ -25,6 +25,7 @@ import {
 } from '../memory/dumps.ts';
 import { avml, byLzo, bySnappy, lime, withTables } from '../memory/forms.ts';
 import { annotated, linkedBytes, programUnits } from '../samples.ts';
+import { functionCount, generated, imageFile, MadeKernel } from '../text/made-kernel.ts';
 import { xzOf, zstdOf } from './compressed.ts';
 import { lineTables, type Structure, structuresOf } from './fields.ts';
 import { packedStreams } from './packed-streams.ts';
@@ -209,6 +210,18 @@ const dumps: Readonly<Record<string, { readonly of: string; readonly make: () =>
       return core(memory, { addresses: ['physical'], notes: [vmcoreinfoNote(vmcoreinfo + tables)] });
     },
   },
+  'core of a kernel that traces and probes': {
+    of: 'made text',
+    make: () => {
+      const made = new MadeKernel(0).start();
+      made.records([
+        Array.from({ length: functionCount }, (_, i) => [made.site(i), i < 2 ? 1 << 31 : 0] as const),
+      ]);
+      made.ops(0, made.at('tracer'), 0, 0, [made.site(0), made.site(1)]);
+      made.probe(made.site(3) + 5, 0, generated);
+      return made.dump();
+    },
+  },
   'flattened kdump': { of: 'gcc-O2', make: () => flattened(kdump(pagesOf('gcc-O2'))) },
   'flattened core': {
     of: 'gcc-O2',
@@ -228,7 +241,12 @@ const makers: Readonly<Record<string, () => Uint8Array>> = {
   ),
   ...Object.fromEntries(['gcc-O2', 'arm-gcc-O2'].map((set) => [`archive ${set}`, () => archiveOf(set)])),
   ...Object.fromEntries(Object.entries(dumps).map(([name, { make }]) => [name, make])),
-  ...Object.fromEntries(Object.values(dumps).map(({ of }) => [`kernel ${of}`, () => kernelOf(of)])),
+  ...Object.fromEntries(
+    Object.values(dumps).map(({ of }) => [
+      `kernel ${of}`,
+      () => (of === 'made text' ? imageFile : kernelOf(of)),
+    ]),
+  ),
   ...Object.fromEntries(
     lineShapes.map((shape) => [
       `lines ${shape.version} ${shape.wide ? 'wide' : 'short'}`,

@@ -29,7 +29,7 @@ const { values, positionals } = parseArgs({
     pairs: { type: 'boolean' },
     all: { type: 'boolean' },
     keep: { type: 'boolean' },
-    // A kernel file and a dump of it, for `changes`; and the files of its modules, whose bits are changed then.
+    // A kernel file, a dump of it and the directory of its modules, for `changes`.
     image: { type: 'string' },
     dump: { type: 'string' },
     modules: { type: 'string' },

@@ -1,307 +1,46 @@
-// A kernel in bytes that traces functions and sets probes: an image with what patching asks for, and the memory of it.
+// A kernel in bytes that traces functions and sets probes: the memory of an image with what patching asks for.
 import { readElf } from '../../src/elf/read.ts';
 import { Image } from '../../src/image/image.ts';
 import { readBtf } from '../../src/kernel/btf.ts';
-import { linkObjects } from '../../src/link/link.ts';
 import { KernelReader } from '../../src/memory/kernel/reader.ts';
 import { KernelVariables } from '../../src/memory/kernel/variables.ts';
 import type { Memory } from '../../src/memory/memory.ts';
 import { ExpectedText, Texts } from '../../src/text/expected.ts';
-import { makeObject } from '../elf/objects.ts';
-import { banner } from '../memory/dumps.ts';
-import { type BtfRows, makeBtf } from '../memory/kernel/btf.ts';
+import { requiredFeatures } from '../../src/text/x86-64/features.ts';
+import { core } from '../memory/dumps.ts';
+import { btfBytes, capabilities, functionCount, imageFile, type Variable } from './made-kernel-image.ts';
+
+export { functionCount, imageFile, templateSize } from './made-kernel-image.ts';
 
 export const slide = 0x200000;
 /** Where the kernel puts what it makes, and what it allocates. */
 export const generated = 0x1000_0000;
 export const heap = 0x4000_0000;
 
-const functionsStart = 0x200;
-const functionSize = 0x40;
-export const functionCount = 8;
-/** What stands behind the call of __fentry__ in each function: pushes, a load by distance, and a return. */
-const body = [0x41, 0x57, 0x41, 0x56, 0x48, 0x8b, 0x05, 0x10, 0, 0, 0, 0x55, 0x53, 0xc3];
-const call = [0xe8, 0, 0, 0, 0];
-
-/** Code and where it lies in .text; calls are given their distances when addresses are known. */
-const code: Readonly<Record<string, readonly [at: number, bytes: readonly number[]]>> = {
-  __fentry__: [0x00, [0xc3]],
-  ftrace_caller: [0x10, [0x48, 0x83, 0xec, 0x08]],
-  ftrace_caller_op_ptr: [0x14, [0x48, 0x8b, 0x15, 0, 0, 0, 0]],
-  ftrace_call: [0x1b, call],
-  ftrace_caller_back: [0x20, [0x48, 0x83, 0xc4, 0x08]],
-  ftrace_caller_end: [0x24, [0xc3]],
-  ftrace_regs_caller: [0x40, [0x9c]],
-  ftrace_regs_caller_op_ptr: [0x41, [0x48, 0x8b, 0x15, 0, 0, 0, 0]],
-  ftrace_regs_call: [0x48, call],
-  ftrace_regs_caller_jmp: [0x4d, [0x75, 0x20]],
-  ftrace_regs_caller_back: [0x4f, [0x9d]],
-  ftrace_regs_caller_end: [0x50, [0xc3]],
-  ftrace_stub: [0x80, [0xc3]],
-  ftrace_ops_assist_func: [0x90, [0xc3]],
-  tracer: [0xa0, [0xc3]],
-  optimized_callback: [0xb0, [0xc3]],
-  aggr_pre_handler: [0xc0, [0xc3]],
-  __x86_return_thunk: [0xd0, [0xc3]],
-};
-
-/** pushq; nop3; mov; movabs; call; pop: a detour with its places by name. */
-const template: readonly (readonly [name: string, bytes: readonly number[]])[] = [
-  ['entry', [0x6a, 0x18]],
-  ['clac', [0x0f, 0x1f, 0x00]],
-  ['', [0x48, 0x89, 0xe6]],
-  ['val', [0x0f, 0x1f, 0x44, 0, 0, 0x0f, 0x1f, 0x44, 0, 0]],
-  ['call', [0x0f, 0x1f, 0x44, 0, 0]],
-  ['', [0x9d]],
-  ['end', []],
-];
-export const templateSize = template.reduce((sum, [, bytes]) => sum + bytes.length, 0);
-
-const variables = {
-  ftrace_pages_start: 8,
-  ftrace_ops_list: 8,
-  ftrace_list_end: 64,
-  ftrace_ops_trampoline_list: 16,
-  ftrace_trace_function: 8,
-  function_trace_op: 8,
-  direct_functions: 8,
-  x86_return_thunk: 8,
-  kprobe_table: 64 * 8,
-  kprobes_all_disarmed: 8,
-  kprobe_insn_slots: 64,
-  kprobe_optinsn_slots: 64,
-  bpf_kallsyms: 16,
-  pack_list: 16,
-  real_mode_header: 8,
-  bp_desc: 24,
-  tp_vec: 64,
-  text_poke_array: 96,
-} as const;
-type Variable = keyof typeof variables;
-
-const list = {
-  list_head: {
-    size: 16,
-    members: [
-      ['next', 'ptr', 0],
-      ['prev', 'ptr', 8],
-    ],
-  },
-} as const;
-
-const pokeLocation = {
-  size: 16,
-  members: [
-    ['rel_addr', 'int', 0],
-    ['disp', 'int', 4],
-    ['len', 'int', 8],
-    ['text', 'int', 10],
-    ['old', 'int', 15],
-  ],
-} as const;
-
-/** The structures, with members where no real kernel has them all. */
-const rows: BtfRows = {
-  structs: {
-    ...list,
-    text_poke_loc: pokeLocation,
-    smp_text_poke_loc: pokeLocation,
-    bp_patching_desc: {
-      size: 16,
-      members: [
-        ['vec', 'ptr', 0],
-        ['nr_entries', 'int', 8],
-        ['refs', 'int', 12],
-      ],
-    },
-    smp_text_poke_array: {
-      size: 72,
-      members: [
-        ['vec', 'ptr', 0],
-        ['nr_entries', 'int', 64],
-      ],
-    },
-    ftrace_page: {
-      size: 32,
-      members: [
-        ['next', 'ptr', 0],
-        ['records', 'ptr', 8],
-        ['index', 'int', 16],
-      ],
-    },
-    dyn_ftrace: {
-      size: 16,
-      members: [
-        ['ip', 'long', 0],
-        ['flags', 'long', 8],
-      ],
-    },
-    ftrace_ops_hash: {
-      size: 16,
-      members: [
-        ['notrace_hash', 'ptr', 0],
-        ['filter_hash', 'ptr', 8],
-      ],
-    },
-    ftrace_ops: {
-      size: 96,
-      members: [
-        ['func', 'ptr', 0],
-        ['next', 'ptr', 8],
-        ['flags', 'long', 16],
-        ['func_hash', 'ptr', 24],
-        ['old_hash', 'ftrace_ops_hash', 32],
-        ['trampoline', 'long', 48],
-        ['trampoline_size', 'long', 56],
-        ['list', 'list_head', 64],
-      ],
-    },
-    ftrace_hash: {
-      size: 24,
-      members: [
-        ['size_bits', 'long', 0],
-        ['buckets', 'ptr', 8],
-        ['count', 'long', 16],
-      ],
-    },
-    ftrace_func_entry: {
-      size: 32,
-      members: [
-        ['hlist', 'list_head', 0],
-        ['ip', 'long', 16],
-        ['direct', 'long', 24],
-      ],
-    },
-    arch_specific_insn: { size: 8, members: [['insn', 'ptr', 0]] },
-    kprobe: {
-      size: 64,
-      members: [
-        ['hlist', 'list_head', 0],
-        ['addr', 'ptr', 16],
-        ['pre_handler', 'ptr', 24],
-        ['opcode', 'char', 32],
-        ['ainsn', 'arch_specific_insn', 40],
-        ['flags', 'int', 48],
-      ],
-    },
-    arch_optimized_insn: {
-      size: 24,
-      members: [
-        ['copied_insn', 'char[4]', 0],
-        ['insn', 'ptr', 8],
-        ['size', 'long', 16],
-      ],
-    },
-    optimized_kprobe: {
-      size: 104,
-      members: [
-        ['kp', 'kprobe', 0],
-        ['list', 'list_head', 64],
-        ['optinsn', 'arch_optimized_insn', 80],
-      ],
-    },
-    kprobe_insn_cache: { size: 32, members: [['pages', 'list_head', 16]] },
-    kprobe_insn_page: {
-      size: 32,
-      members: [
-        ['list', 'list_head', 0],
-        ['insns', 'ptr', 16],
-      ],
-    },
-    bpf_ksym: {
-      size: 64,
-      members: [
-        ['start', 'long', 0],
-        ['end', 'long', 8],
-        ['name', 'char[16]', 16],
-        ['lnode', 'list_head', 32],
-      ],
-    },
-    bpf_prog_pack: {
-      size: 32,
-      members: [
-        ['list', 'list_head', 0],
-        ['ptr', 'ptr', 16],
-        ['bitmap', 'long', 24],
-      ],
-    },
-  },
-};
-
-function imageBytes(): Uint8Array {
-  const text = new Uint8Array(functionsStart + functionCount * functionSize).fill(0xcc);
-  const symbols: { name: string; section: number; value: number; info: number }[] = [];
-  const put = (name: string, section: number, value: number, info = 0x12) =>
-    symbols.push({ name, section, value, info });
-  put('_text', 1, 0, 0x10);
-  put('_stext', 1, 0, 0x10);
-  for (const [name, [at, bytes]] of Object.entries(code)) {
-    text.set(bytes, at);
-    put(name, 1, at);
-  }
-  for (let i = 0; i < functionCount; i++) {
-    const at = functionsStart + i * functionSize;
-    text.set([...call, ...body], at);
-    put(`traced_${i}`, 1, at);
-  }
-  put('_etext', 1, text.length, 0x10);
-  const words = Buffer.from(`${banner}\n\0`);
-  const table = Math.ceil(words.length / 8) * 8;
-  const templateAt = table + 8 * functionCount;
-  const rodata = new Uint8Array(templateAt + templateSize);
-  rodata.set(words);
-  put('linux_banner', 2, 0, 0x11);
-  put('__start_mcount_loc', 2, table, 0x11);
-  put('__stop_mcount_loc', 2, templateAt, 0x11);
-  let at = templateAt;
-  for (const [name, bytes] of template) {
-    if (name !== '') put(`optprobe_template_${name}`, 2, at, 0x11);
-    rodata.set(bytes, at);
-    at += bytes.length;
-  }
-  let size = 0;
-  for (const [name, bytes] of Object.entries(variables)) {
-    put(name, 3, size, 0x11);
-    size += bytes;
-  }
-  const made = makeObject({
-    sections: [
-      { name: '.text', type: 1, flags: 6, data: text, addralign: 4096 },
-      { name: '.rodata', type: 1, flags: 2, data: rodata, addralign: 8 },
-      { name: '.data', type: 1, flags: 3, data: new Uint8Array(size), addralign: 8 },
-    ],
-    symbols,
-  });
-  const { bytes } = linkObjects([readElf('kernel.o', made)]);
-  const image = new Image(readElf('vmlinux', bytes));
-  const place = (name: string) => image.symbols.addressOf(name) as number;
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const branch = (from: number, to: number) =>
-    view.setInt32((image.fileOffset(from, 5) as number) + 1, to - from - 5, true);
-  for (const name of ['ftrace_call', 'ftrace_regs_call']) branch(place(name), place('ftrace_stub'));
-  for (let i = 0; i < functionCount; i++) {
-    const site = place(`traced_${i}`);
-    branch(site, place('__fentry__'));
-    const entry = image.fileOffset(place('__start_mcount_loc') + 8 * i, 8) as number;
-    view.setBigInt64(entry, BigInt(site), true);
-  }
-  return bytes;
-}
-
-const file = imageBytes();
 const pageSize = 4096;
-const btf = readBtf(makeBtf(rows), true);
+const nop = [0x0f, 0x1f, 0x44, 0, 0];
+/** What start-up makes of the places that tables name, on a processor without mitigations. */
+const patched: Readonly<Record<number, readonly number[]>> = {
+  0: [0xc3, 0xcc, 0xcc, 0xcc, 0xcc],
+  1: [0xff, 0xd0, 0x0f, 0x1f, 0x00],
+  3: [0x66, 0x0f, 0x1f, 0x00],
+  4: [0x31, 0xc0, 0x0f, 0x1f, 0x00],
+};
+const btf = readBtf(btfBytes, true);
 
 export class MadeKernel {
-  readonly image = new Image(readElf('vmlinux', file));
+  readonly image = new Image(readElf('vmlinux', imageFile));
   readonly memory: Memory;
   readonly kernel: KernelVariables;
   readonly texts: Texts;
   readonly text: ExpectedText;
   private readonly pages = new Map<number, Uint8Array>();
+  private readonly slide: number;
   private next = heap;
 
-  constructor() {
+  /** `moved`: how far from where it was linked. */
+  constructor(moved = slide) {
+    this.slide = moved;
     this.memory = {
       format: 'made',
       addresses: 'virtual',
@@ -322,18 +61,44 @@ export class MadeKernel {
     this.text = new ExpectedText('.text', address, bytes);
     this.texts = new Texts([this.text]);
     for (const segment of this.image.file.segments)
-      if (segment.type === 1) this.put(segment.vaddr + slide, this.image.read(segment.vaddr, segment.memsz));
+      if (segment.type === 1) this.put(segment.vaddr + moved, this.image.read(segment.vaddr, segment.memsz));
     this.word(this.at('ftrace_ops_list'), this.at('ftrace_list_end'));
     this.word(this.at('ftrace_trace_function'), this.at('ftrace_stub'));
     for (const head of ['ftrace_ops_trampoline_list', 'bpf_kallsyms', 'pack_list'] as const)
       this.empty(this.at(head));
     for (const cache of ['kprobe_insn_slots', 'kprobe_optinsn_slots'] as const)
       this.empty(this.at(cache) + 16);
+    const words = this.at('boot_cpu_data') + capabilities;
+    for (const feature of requiredFeatures)
+      this.put(words + (feature >>> 3), [
+        (this.bytes(words + (feature >>> 3), 1)[0] as number) | (1 << (feature & 7)),
+      ]);
+  }
+
+  /** What start-up leaves of its text and of its key: no function is traced, and the key is off. */
+  start(): this {
+    for (let i = 0; i < functionCount; i++) this.put(this.site(i), nop);
+    for (const [i, bytes] of Object.entries(patched)) this.put(this.at(`site_${i}`), bytes);
+    this.word(this.at('table_of_names'), 0x1234_5678_9000);
+    this.put(this.at('site_5') + 2, this.bytes(this.at('table_of_names'), 8));
+    this.word(this.at('branch_key') + 8, this.at('table_7'));
+    this.word(this.at('x86_return_thunk'), this.at('__x86_return_thunk'));
+    this.records([Array.from({ length: functionCount }, (_, i) => [this.site(i), 0] as const)]);
+    return this;
+  }
+
+  /** Its memory as a dump has it, by the addresses at which it runs. */
+  dump(): Uint8Array {
+    const pages = Array.from(this.pages, ([number, bytes]) => ({
+      ...{ virtual: number * pageSize, physical: 0, bytes },
+    }));
+    pages.sort((a, b) => a.virtual - b.virtual);
+    return core(pages, { addresses: ['virtual'] });
   }
 
   /** As somebody sees it who has read nothing yet. */
   freshKernel(): KernelVariables {
-    return new KernelVariables(this.image, slide, new KernelReader(this.memory, this.image), btf);
+    return new KernelVariables(this.image, this.slide, new KernelReader(this.memory, this.image), btf);
   }
 
   private byteAt(address: number): number | undefined {
@@ -343,7 +108,7 @@ export class MadeKernel {
 
   /** Where something runs. */
   at(name: Variable | (string & {})): number {
-    return (this.image.symbols.addressOf(name) as number) + slide;
+    return (this.image.symbols.addressOf(name) as number) + this.slide;
   }
   site(i: number): number {
     return this.at(`traced_${i}`);
@@ -460,7 +225,7 @@ export class MadeKernel {
     this.word(head, probe);
     this.word(probe + 16, address);
     this.word(probe + 24, this.at(optimized ? 'aggr_pre_handler' : 'tracer'));
-    this.put(probe + 32, [this.image.read(address - slide, 1)[0] as number]);
+    this.put(probe + 32, [this.image.read(address - this.slide, 1)[0] as number]);
     this.word(probe + 40, slot);
     this.word(probe + 48, flags);
     this.empty(probe + 64);

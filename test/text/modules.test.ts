@@ -212,6 +212,14 @@ test('a changed byte of a module is told by module and function, with what must 
   );
 });
 
+test('a place of a section without symbols is told by the section', () => {
+  const { findings } = replay([[0x41, 'cc']]);
+  assert.deepEqual(
+    findings.map(({ rule, place }) => [rule, place]),
+    [['TP041', 'made:.text.unlikely+0x1']],
+  );
+});
+
 test('code between the sections of a module and behind them is told', () => {
   const { findings } = replay([
     [0x60, 'e811223344'],

@@ -110,7 +110,7 @@ test('text that the kernel should have changed and that is the file’s is told 
   const { findings } = check({ expected: [[at, '0f1f440000']], writes: [[at, code.slice(2, 12)]] });
   assert.match(
     findings[0]?.message ?? '',
-    /^the text is as the file has it; .* \(alternative\) makes something else/,
+    /^the text is as the file has it; .* makes something else of it; what must stand there \(alternative\) follows from the features of the processor$/,
   );
 });
 

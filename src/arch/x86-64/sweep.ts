@@ -88,16 +88,14 @@ export function findLockPrefixes(code: Uint8Array, map: CodeMap): Uint32Array {
 export function startsInstruction(code: Uint8Array, map: CodeMap, offset: number): boolean {
   const [start, end] = runAround(code.length, map, offset);
   if (start === end) return false;
-  const near = nearbyOffset(code, start, end, offset, furthest);
-  const from = near < 0 ? checkpointBefore(code, map, start, end, offset) : near;
-  if (walkTo(code, from, end, offset) !== offset) return false;
+  if (walkTo(code, offsetBefore(code, map, start, end, offset), end, offset) !== offset) return false;
   return decodeInstruction(code, offset, end) !== 0;
 }
 
 /** Where the instruction begins that has the byte at `offset`; `offset` itself in data. */
 export function instructionAround(code: Uint8Array, map: CodeMap, offset: number): number {
   const [start, end] = runAround(code.length, map, offset);
-  return start === end ? offset : coveringOffset(code, start, end, offset);
+  return start === end ? offset : walkTo(code, offsetBefore(code, map, start, end, offset), end, offset);
 }
 
 /** The stretch of code between synchronisation points that has `offset`; an empty one in data or outside. */
@@ -164,7 +162,16 @@ interface Walk {
 /** The last walk of each code. A code map is made anew where the code was changed (image/code-space.ts). */
 const walks = new WeakMap<Uint8Array, Walk>();
 
-/** An offset not far before `place` that the walk from `start` comes by. */
+/** An offset that the walk from `start` comes by, up to `place` and not far before it. */
+function offsetBefore(code: Uint8Array, map: CodeMap, start: number, end: number, place: number): number {
+  const walk = walks.get(code);
+  const isWalked =
+    walk?.map === map && walk.start === start && place - (walk.offsets.at(-1) as number) <= furthest;
+  const near = isWalked ? -1 : nearbyOffset(code, start, end, place, furthest);
+  return near < 0 ? checkpointBefore(code, map, start, end, place) : near;
+}
+
+/** The same by the walk that is remembered, which goes on for it. */
 function checkpointBefore(code: Uint8Array, map: CodeMap, start: number, end: number, place: number): number {
   let walk = walks.get(code);
   if (walk?.map !== map || walk.start !== start) {

@@ -22,7 +22,7 @@ export interface Pokes {
 /** TP_VEC_MAX: as many as fit a page. */
 const pageSize = 4096;
 /** A conditional jump (0f 8x), whose first byte the batch leaves out. */
-const conditionalSize = 6;
+export const conditionalSize = 6;
 const mostKept = 5;
 
 /** Undefined where no batch was under way, or the kernel does not tell. */

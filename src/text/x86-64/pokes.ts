@@ -1,12 +1,15 @@
 // Places that were being changed when the memory was read: each holds what stood there, what will, or a breakpoint in front of
 // the rest of either. What will stand there must be what the passes say, or what stood there must.
 import { sameBytes } from '../../bytes/integer.ts';
-import type { Pokes } from '../../memory/kernel/pokes.ts';
+import { conditionalSize, type Pokes } from '../../memory/kernel/pokes.ts';
 import type { KernelReader } from '../../memory/kernel/reader.ts';
 import type { PassNote, PassResult, TextPass } from '../pass.ts';
 import { branchSize, callOpcode, int3, jumpOpcode } from './branches.ts';
 
 const nop = Uint8Array.of(0x0f, 0x1f, 0x44, 0, 0);
+/** Static branches of 2 bytes (since 5.14). */
+const shortNop = Uint8Array.of(0x66, 0x90);
+const shortJump = 0xeb;
 const returned = Uint8Array.of(0xc3, int3, int3, int3, int3);
 const why = 'the place was being changed when the memory was read';
 
@@ -62,11 +65,18 @@ function behindBreakpoint(bytes: Uint8Array): Uint8Array {
   return Uint8Array.of(int3, ...bytes.subarray(1));
 }
 
-/** What a kernel changes while it runs: a NOP, a return, a call or a jump of 5 bytes; or one byte. */
+/**
+ * What a kernel changes while it runs: a NOP or a jump of 2 or 5 bytes, a return, a call, a conditional jump of 6; or one byte.
+ */
 export function isPatchable(bytes: Uint8Array, runs: number, isCode: (address: number) => boolean): boolean {
-  if (bytes.length === 1) return true;
-  if (bytes.length !== branchSize) return false;
-  if (sameBytes(bytes, nop) || sameBytes(bytes, returned)) return true;
-  if (bytes[0] !== callOpcode && bytes[0] !== jumpOpcode) return false;
-  return isCode(runs + branchSize + new DataView(bytes.buffer, bytes.byteOffset).getInt32(1, true));
+  const { length } = bytes;
+  if (length === 1) return true;
+  if ([nop, shortNop, returned].some((form) => sameBytes(bytes, form))) return true;
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const [first, second = 0] = bytes;
+  const isBranch =
+    (length === branchSize && (first === callOpcode || first === jumpOpcode)) ||
+    (length === conditionalSize && first === 0x0f && (second & 0xf0) === 0x80);
+  if (isBranch) return isCode(runs + length + view.getInt32(length - 4, true));
+  return length === shortNop.length && first === shortJump && isCode(runs + length + view.getInt8(1));
 }

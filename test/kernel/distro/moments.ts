@@ -1,6 +1,6 @@
 // A kernel is stopped in the middle of changing its text, again and again: verify finds nothing there, and counts the changes.
 import { spawnSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { withImage } from '../../../src/library/image.ts';
 import { builtProgram } from '../../built.ts';
@@ -91,6 +91,8 @@ export async function verifyMoments(
             left: { what: string }[];
           };
         };
+        if (findings.length > 0)
+          renameSync(dump, join(directory, `dump-moment-${unpacked.release}-${done}-${time + 1}`));
         const poke = text?.kinds.find(({ kind }) => kind === 'poke');
         // What stood there before may be what the file has.
         const isTold = text?.left.some(({ what }) => what.includes('when the memory was read'));

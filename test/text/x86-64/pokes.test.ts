@@ -13,14 +13,21 @@ const behind = (bytes: Uint8Array) => Uint8Array.of(0xcc, ...bytes.subarray(1));
 type Form = 'before 6.16' | 'since 6.16';
 
 /** Has a batch with one change under way: of the first traced function, to `bytes`. */
-function batch(made: MadeKernel, form: Form, bytes: Uint8Array, old: number, count = 1): void {
+function batch(
+  made: MadeKernel,
+  form: Form,
+  bytes: Uint8Array,
+  old: number,
+  count = 1,
+  length = bytes.length,
+): void {
   const array = made.at('text_poke_array');
   const vec = form === 'since 6.16' ? array : made.at('tp_vec');
   const number = (value: number) => Uint8Array.of(value, value >> 8, value >> 16, value >> 24);
   const entry = Uint8Array.of(
     ...number(made.site(0) - made.at('_stext')),
     ...number(0),
-    ...[bytes.length, bytes[0] as number],
+    ...[length, bytes[0] as number],
     ...bytes,
     ...new Uint8Array(5 - bytes.length),
     old,
@@ -100,6 +107,23 @@ for (const form of ['before 6.16', 'since 6.16'] as const) {
       batch(kernel, form, call, 0xe8);
       kernel.put(kernel.site(0), behind(jumpTo(0xe8, kernel.site(0), kernel.at(to)) as Uint8Array));
       assert.equal(run(kernel, call).accepted.length, accepted, to);
+    }
+  });
+
+  test(`${form}: static branches of 2 bytes and conditional calls of 6 are changed in the same way`, () => {
+    for (const [to, from, accepted] of [
+      [[0xeb, 0x10], [0x66, 0x90], 1],
+      [[0x66, 0x90], [0xeb, 0x10], 1],
+      [[0xeb, 0x10], [0x66, 0x91], 0],
+      [[0x0f, 0x84, 0x10, 0, 0, 0], [0x0f, 0x84, 0x20, 0, 0, 0], 1],
+      [[0x0f, 0x84, 0x10, 0, 0, 0], [0x0f, 0x84, 0, 0, 0, 0x40], 0],
+    ] as const) {
+      const { kernel } = made();
+      const [now, before] = [Uint8Array.from(to), Uint8Array.from(from)];
+      // The batch has the length, and up to 5 bytes: of 6 the first is left out.
+      batch(kernel, form, now.subarray(now.length === 6 ? 1 : 0), before[0] as number, 1, now.length);
+      kernel.put(kernel.site(0), behind(before));
+      assert.equal(run(kernel, now).accepted.length, accepted, hex(before));
     }
   });
 
