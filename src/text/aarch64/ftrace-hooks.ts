@@ -172,8 +172,10 @@ class Hooks {
     if ((flag & callOpsEnabled) !== 0) {
       const tracing = this.tables.ops.filter((one) => one.traces(ip));
       if (tracing.length === 1) ops = tracing[0]?.at;
-      else if (this.change.isUnderWay && this.isOps(this.pointerAt(place))) ops = this.pointerAt(place);
-      else this.wrong(place, `is traced by one ftrace_ops, and ${tracing.length} have it in their filters`);
+      else if (this.change.isUnderWay && this.isOps(this.pointerAt(place))) {
+        ops = this.pointerAt(place);
+        this.notes.push({ severity: 'left', message: changing });
+      } else this.wrong(place, `is traced by one ftrace_ops, and ${tracing.length} have it in their filters`);
     }
     if (ops !== undefined) text.write(literalOf(place), pointerBytes(ops), 'ftrace');
   }

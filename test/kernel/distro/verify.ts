@@ -73,7 +73,7 @@ export function verifyDump(unpacked: Unpacked, form: Form, dump: string, combina
     left: (read.modules ?? []).flatMap(({ name, notCompared, textNotCompared, text }) => {
       const why = notCompared ?? textNotCompared;
       if (why !== undefined) return [`${name}: ${why}`];
-      return kernel.arch === 'amd64' && text === undefined ? [`${name}: nothing is said of its text`] : [];
+      return kernel.arch !== 'armhf' && text === undefined ? [`${name}: nothing is said of its text`] : [];
     }),
     seconds: (performance.now() - start) / 1000,
   };

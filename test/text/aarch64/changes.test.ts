@@ -119,6 +119,7 @@ const call = (at: number) => branchWord(true, at, caller) as number;
 function trace(
   rows: readonly (readonly [pointer: readonly number[], word: number])[],
   held: Mutex | undefined,
+  flags = enabled,
 ) {
   const [[a, first], [b, second]] = rows as [(typeof rows)[number], (typeof rows)[number]];
   const words = [...a, KEEP, first, RET, RET, ...b, KEEP, second, RET, RET, RET, RET];
@@ -128,7 +129,7 @@ function trace(
   for (const at of [place, other]) all.write(at - 4, wordsOf(KEEP), 'ftrace');
   const tables = {
     ips: Float64Array.of(place + slide, other + slide),
-    flags: Int32Array.of(enabled, enabled),
+    flags: Int32Array.of(flags, flags),
     ...{ ops: [] as FtraceOps[], withTrampoline: [], direct: new Map(), broken: [] },
   };
   const isFunction = (address: number) => address === tracer + slide;
@@ -159,6 +160,13 @@ test('a function that is not traced though it must be is wrong where nobody chan
     ),
     0,
   );
+});
+test('while an ops comes or goes, its places may point to any', () => {
+  const callOps = enabled | (1 << 21);
+  const rows = [done, [idle, call(other)]] as const;
+  assert.equal(trace(rows, 'ftrace_lock', callOps), 0);
+  assert.notEqual(trace([done, [pointer(0x7000), call(other)]], 'ftrace_lock', callOps), 0);
+  assert.notEqual(trace(rows, undefined), 0);
 });
 test('a call of something else, and a pointer to no ops, are wrong while tracing is changed', () => {
   assert.notEqual(trace([done, [listed, branchWord(true, other, text + 16) as number]], 'ftrace_lock'), 0);
