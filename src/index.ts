@@ -44,6 +44,16 @@ export type {
 export type { DumpedTrampolineKey } from './kinds/trampoline-key/kind.ts';
 export { type AnnotateResult, annotate } from './library/annotate.ts';
 export { type BootOptions, type BootResult, boot } from './library/boot.ts';
+export {
+  type ControlCall,
+  type ControlChange,
+  type ControlDocument,
+  type ControlKey,
+  type ControlOperation,
+  changeControl,
+  listControl,
+  setControlCpus,
+} from './library/control.ts';
 export { type CpuFeaturesOptions, cpuFeatures } from './library/cpu-features.ts';
 export type { CpuOptions } from './library/cpu-plan.ts';
 export { type DiffFormat, type DiffOptions, type DiffResult, diff, diffFormats } from './library/diff.ts';

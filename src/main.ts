@@ -18,6 +18,7 @@ import { runAnnotate } from './commands/annotate.ts';
 import { type AnnotateArguments, workerFlag } from './commands/annotate-file.ts';
 import { type BootArguments, runBoot } from './commands/boot.ts';
 import { runCc } from './commands/cc.ts';
+import { type ControlAction, type ControlArguments, controlActions, runControl } from './commands/ctl.ts';
 import { type DiffArguments, runDiff } from './commands/diff.ts';
 import { type DumpArguments, runDump } from './commands/dump.ts';
 import { type ExplainArguments, runExplain } from './commands/explain.ts';
@@ -236,6 +237,18 @@ function makeProgram(finish: (exitCode: number) => void): Command {
             ...(physical !== undefined && { physical: partsOfRaw(physical) }),
           }),
         ),
+    );
+
+  program
+    .command('ctl')
+    .description('list and change the keys of a program that runs with libtextpoke')
+    .argument('<process>', 'its number, or the path of its socket')
+    .addArgument(new Argument('<action>', 'what to do').choices(controlActions))
+    .argument('[names...]', 'keys (patterns too), CALL=FUNCTION for update, the number for cpus')
+    .option('--json', 'print JSON (list, get)')
+    .addHelpText('after', '\nExamples:\n  textpoke ctl 1234 list\n  textpoke ctl 1234 enable tracing "log_*"')
+    .action(async (process: string, action: ControlAction, names: string[], args: ControlArguments) =>
+      finish(await runControl(process, action, names, args)),
     );
 
   program
