@@ -1,13 +1,8 @@
 // textpoke ctl: keys of a program that runs with libtextpoke, by the socket that it has opened.
 import { globMatcher } from '../bytes/glob.ts';
+import type { ControlDocument } from '../control/document.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
-import {
-  type ControlChange,
-  type ControlDocument,
-  changeControl,
-  listControl,
-  setControlCpus,
-} from '../library/control.ts';
+import { type ControlChange, changeControl, listControl, setControlCpus } from '../library/control.ts';
 import { printPieces } from '../output/console.ts';
 import { controlText, valuesText } from '../output/control.ts';
 import { documentText } from '../output/verify.ts';

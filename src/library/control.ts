@@ -3,14 +3,13 @@
 import { basename } from 'node:path';
 import { isPattern } from '../bytes/glob.ts';
 import { hex } from '../bytes/integer.ts';
+import type { ControlCall, ControlDocument, ControlKey } from '../control/document.ts';
 import { type ChangeLine, Control, type ControlledKey, socketOf } from '../control/socket.ts';
-import { requireCallKey, requireStaticKey } from '../demand/keys.ts';
+import { requireCallKey } from '../demand/keys.ts';
 import type { Program } from '../demand/program.ts';
 import { TextpokeError } from '../errors.ts';
-import { resolveStaticCalls, resolveStaticKeys, splitScope } from '../image/names.ts';
-import { keyOf } from '../kinds/kind.ts';
-import { programOf } from '../kinds/registry.ts';
-import { staticBranch } from '../kinds/static-branch/kind.ts';
+import { resolveStaticCalls, splitScope } from '../image/names.ts';
+import { programOf, staticKeysNamed } from '../kinds/registry.ts';
 import { parseCallValue } from '../kinds/static-call/values.ts';
 import { openProcess } from '../memory/live-process.ts';
 import { locateImage } from '../memory/locate.ts';
@@ -25,47 +24,6 @@ export type ControlChange =
   | { readonly do: ControlOperation; readonly key: string }
   /** `value` is a function, `FILE:FUNCTION`, NULL or RET0. */
   | { readonly do: 'update'; readonly call: string; readonly value: string };
-
-/** What `textpoke ctl … list --json` prints (docs/control.schema.json). */
-export interface ControlDocument {
-  readonly schema: 'textpoke.control/1';
-  /** The process. */
-  readonly pid: number;
-  /** Static keys that have sites, by file and address. */
-  readonly keys: readonly ControlKey[];
-  /** Static calls that have sites, by file and address. */
-  readonly calls: readonly ControlCall[];
-  /** Files whose sites stay as they were compiled, with the reason. */
-  readonly refused: readonly { readonly file: string; readonly message: string }[];
-}
-
-/** A static key of a process. */
-export interface ControlKey {
-  /** `symbol+0x10`. */
-  readonly key: string;
-  /** The program or library that has it. */
-  readonly file: string;
-  /** Virtual address in the process, `0x…`. */
-  readonly address: string;
-  /** Its count, as static_key_count gives it. */
-  readonly enabled: number;
-  /** Branches that follow it. */
-  readonly sites: number;
-}
-
-/** A static call of a process. */
-export interface ControlCall {
-  /** The name given to DEFINE_STATIC_CALL. */
-  readonly call: string;
-  /** The program or library that has its key. */
-  readonly file: string;
-  /** Virtual address of its key in the process, `0x…`. */
-  readonly address: string;
-  /** What it calls: `symbol+0x10`, `NULL`, `RET0`, or an address outside of the files with tables. */
-  readonly function: string;
-  /** Calls that follow it. */
-  readonly sites: number;
-}
 
 /** A file of a process, open. */
 interface Placed {
@@ -224,11 +182,7 @@ async function found<T>(
 }
 
 function keysOf({ program, slide }: Placed, name: string): number[] {
-  const { image, sites } = program;
-  const listed = new Set(sites.of(staticBranch).map((site) => keyOf(site) as number));
-  const keys = resolveStaticKeys(image, name, listed);
-  for (const key of keys) requireStaticKey(image, key, listed.has(key));
-  return keys.map((key) => key + slide);
+  return staticKeysNamed(program, name).map((key) => key + slide);
 }
 
 /** Values that are of the file that has the call. */

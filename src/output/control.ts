@@ -1,7 +1,7 @@
 // Keys of a program that runs, for people. The JSON is the library's document itself.
 import { basename } from 'node:path';
 import { largestOf } from '../bytes/integer.ts';
-import type { ControlDocument } from '../library/control.ts';
+import type { ControlDocument } from '../control/document.ts';
 import { count } from './count.ts';
 import { textOf } from './text.ts';
 
