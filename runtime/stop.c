@@ -115,7 +115,8 @@ static bool read_status(pid_t thread, char *state, bool *blocks) {
   text[size] = 0;
   const char *line = strstr(text, "\nState:\t"), *mask = strstr(text, "\nSigBlk:\t");
   *state = line ? line[8] : 'R';
-  *blocks = mask && !strncmp(mask + 9, "fffffffe", 8);
+  /* All real-time signals; the two that belong to the C library or not. */
+  *blocks = mask && !strncmp(mask + 9, "fffffff", 7) && (mask[16] == 'e' || mask[16] == 'f');
   return true;
 }
 
