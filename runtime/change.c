@@ -18,7 +18,7 @@ static bool exchange(struct static_key *key, int from, int to) {
 }
 
 /* The function that a key stands for, 0 for NULL. */
-static uintptr_t function_of(const struct static_call_key *key) {
+uintptr_t textpoke_function_of(const struct static_call_key *key) {
   uintptr_t function = (uintptr_t)__atomic_load_n(&key->func, __ATOMIC_RELAXED);
 #ifdef TEXTPOKE_ARCH_TRAMPOLINE_THROUGH_KEY
   if (function == (uintptr_t)textpoke_return)
@@ -59,7 +59,7 @@ bool textpoke_follow(struct batch *batch, const struct textpoke_object *object, 
     return false;
   if (site->kind == SITE_BRANCH)
     machine_branch(poke->bytes, site, load((struct static_key *)site->key) > 0);
-  else if (!call_bytes(poke->bytes, object, site, function_of(site->key)))
+  else if (!call_bytes(poke->bytes, object, site, textpoke_function_of(site->key)))
     /* The linker's way there, through a PLT: no update before init sets what is out of reach. */
     memcpy(poke->bytes, site->now, site->size);
   return true;
@@ -172,7 +172,7 @@ static enum textpoke_error claim_call(struct plan *plan) {
   const struct textpoke_change *change = plan->changes[plan->count - 1];
   struct static_call_key *key = change->key;
   plan->function = (uintptr_t)change->function;
-  plan->old = function_of(key);
+  plan->old = textpoke_function_of(key);
   for (size_t i = 0; i < plan->count; i++)
     if (plan->changes[i]->function && !textpoke_is_code((uintptr_t)plan->changes[i]->function)) {
       textpoke_say("%p is not in code", plan->changes[i]->function);

@@ -23,7 +23,8 @@ enum {
   MOST_CHANGES = 65536 /* of one request */
 };
 
-static int listener = -1;
+static int listener = -1, talking_to = -1;
+static pthread_t server;
 static pid_t owner;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static struct stat socket_is;
@@ -242,11 +243,13 @@ static void *serve(void *data) {
       }
       return NULL; /* it was closed */
     }
+    __atomic_store_n(&talking_to, client.fd, __ATOMIC_SEQ_CST);
     setsockopt(client.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(client.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (is_allowed(client.fd))
       while (answer(&client))
         continue;
+    __atomic_store_n(&talking_to, -1, __ATOMIC_SEQ_CST);
     close(client.fd);
   }
 }
@@ -254,8 +257,6 @@ static void *serve(void *data) {
 /* No signal of the program's is for this thread; the one that stops threads is. */
 static bool start_thread(int fd) {
   sigset_t mask, old;
-  pthread_attr_t attributes;
-  pthread_t thread;
   int *data = malloc(sizeof *data);
   if (!data)
     return false;
@@ -267,14 +268,9 @@ static bool start_thread(int fd) {
   sigdelset(&mask, SIGBUS);
   sigdelset(&mask, SIGILL);
   sigdelset(&mask, SIGFPE);
-  bool started = !pthread_attr_init(&attributes);
-  if (started) {
-    pthread_sigmask(SIG_BLOCK, &mask, &old);
-    started = !pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) &&
-              !pthread_create(&thread, &attributes, serve, data);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attributes);
-  }
+  pthread_sigmask(SIG_BLOCK, &mask, &old);
+  bool started = !pthread_create(&server, NULL, serve, data);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
   if (!started)
     free(data);
   return started;
@@ -363,10 +359,20 @@ void control_if_asked(void) {
     textpoke_control(strcmp(asked, "1") ? asked : NULL);
 }
 
-/* The name goes with the process, if it is still this socket's. */
+/* The name goes with the process, if it is still this socket's. Where the library is unmapped, its thread ends before. */
 __attribute__((destructor(101))) static void textpoke_leave_control(void) {
   struct stat is;
-  if (textpoke_control_path() && !lstat(address.sun_path, &is) && is.st_ino == socket_is.st_ino &&
-      is.st_dev == socket_is.st_dev)
+  if (!textpoke_control_path())
+    return;
+  if (!lstat(address.sun_path, &is) && is.st_ino == socket_is.st_ino && is.st_dev == socket_is.st_dev)
     unlink(address.sun_path);
+  if (textpoke_in_program(&listener))
+    return;
+  shutdown(listener, SHUT_RDWR);
+  int client = __atomic_load_n(&talking_to, __ATOMIC_SEQ_CST);
+  if (client >= 0)
+    shutdown(client, SHUT_RDWR);
+  pthread_join(server, NULL);
+  close(listener);
+  listener = -1;
 }

@@ -33,6 +33,8 @@ const char *textpoke_strerror(enum textpoke_error error) {
     return "a thread could not be stopped or synchronised";
   case TEXTPOKE_ERROR_MEMORY:
     return "out of memory";
+  case TEXTPOKE_ERROR_CONTROL:
+    return "the socket cannot be opened";
   }
   return "unknown error";
 }

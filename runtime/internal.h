@@ -85,6 +85,8 @@ INTERNAL struct textpoke_object *textpoke_object_of(uintptr_t address, unsigned 
 INTERNAL bool textpoke_has_code(const struct textpoke_object *object, uintptr_t place, size_t size);
 /* In code, in data of whatever is loaded. */
 INTERNAL bool textpoke_is_code(uintptr_t pointer);
+/* Whether it stays as long as the process: a library with this one in it may be unmapped. */
+INTERNAL bool textpoke_in_program(const void *address);
 INTERNAL bool textpoke_is_data(const void *key, size_t size);
 
 /* ---- a batch of places (batch.c) */
@@ -105,6 +107,8 @@ struct batch {
 INTERNAL struct poke *batch_add(struct batch *batch, struct textpoke_site *site);
 /* A poke that makes a site what its key says now; false without memory (change.c). */
 INTERNAL bool textpoke_follow(struct batch *batch, const struct textpoke_object *object, struct textpoke_site *site);
+/* The function that a key stands for, 0 for NULL (change.c). */
+INTERNAL uintptr_t textpoke_function_of(const struct static_call_key *key);
 /* Locks of an object for the number of CPUs that was set last (change.c). */
 INTERNAL enum textpoke_error textpoke_locks_follow(struct textpoke_object *object);
 /* Writes what is not yet as it should be. All or nothing. Forgets the list, whatever comes of it. */
@@ -143,6 +147,8 @@ INTERNAL void sync_self(void);
 
 /* Finds a signal that nobody uses, once. */
 INTERNAL bool stop_choose(void);
+/* Takes that signal out of a mask of blocked ones. */
+INTERNAL void stop_let_in(sigset_t *blocked);
 /* Stops all threads but this one. Between the two nothing may be called that takes a lock: not even malloc. */
 INTERNAL bool stop_threads(void);
 INTERNAL void resume_threads(void);
@@ -159,6 +165,11 @@ INTERNAL void trap_open(const struct poke *pokes, size_t count);
 /* Returns when no handler looks at them any longer. */
 INTERNAL void trap_close(void);
 INTERNAL void trap_forked(void);
+
+/* ---- the socket (control.c) */
+
+/* Opens it if the environment asks for that. Without the lock. */
+INTERNAL void control_if_asked(void);
 
 /* ---- small things (errors.c, registry.c) */
 

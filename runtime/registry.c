@@ -77,6 +77,16 @@ bool textpoke_is_data(const void *key, size_t size) {
   return search.flags & PF_W && search.left >= size && (uintptr_t)key % sizeof(long) == 0;
 }
 
+/* The program is the first of all that are loaded. */
+static int look_at_program(struct dl_phdr_info *info, size_t size, void *data) {
+  return look(info, size, data) ? 1 : -1;
+}
+
+bool textpoke_in_program(const void *address) {
+  struct search search = {.address = (uintptr_t)address};
+  return dl_iterate_phdr(look_at_program, &search) == 1;
+}
+
 /* ---- sites */
 
 #define TO(field) ((uintptr_t)&(field) + (uintptr_t)(intptr_t)(field))
@@ -323,6 +333,7 @@ enum textpoke_error textpoke_init(void) {
       error = error ? error : own;
     }
   textpoke_unlock(&mask);
+  control_if_asked();
   return (enum textpoke_error)error;
 }
 

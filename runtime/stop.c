@@ -62,6 +62,11 @@ bool stop_choose(void) {
   return stop_signal != 0;
 }
 
+void stop_let_in(sigset_t *blocked) {
+  if (stop_signal)
+    sigdelset(blocked, stop_signal);
+}
+
 /* ---- the threads of the process, without a library that takes locks */
 
 /* linux/dirent.h */

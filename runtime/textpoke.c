@@ -6,6 +6,7 @@
 
 #include "batch.c"
 #include "change.c"
+#include "control.c"
 #include "errors.c"
 #include "machine.c"
 #include "registry.c"

@@ -12,7 +12,6 @@ void trap_forked(void) {}
 #else
 
 #include <errno.h>
-#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -220,20 +219,10 @@ void trap_forked(void) { looking = 0; }
 
 /* A shared object that has the library in it may be unmapped: then the handler goes. At the end of a program the handler
  * stays, for other threads still run. */
-static int is_program(struct dl_phdr_info *info, size_t size, void *data) {
-  (void)size;
-  for (int i = 0; i < info->dlpi_phnum; i++) {
-    uintptr_t start = (uintptr_t)info->dlpi_addr + (uintptr_t)info->dlpi_phdr[i].p_vaddr;
-    if (info->dlpi_phdr[i].p_type == PT_LOAD && (uintptr_t)data - start < info->dlpi_phdr[i].p_memsz)
-      return 1;
-  }
-  return -1; /* the program is the first of all */
-}
-
 __attribute__((destructor(101))) static void textpoke_leave_traps(void) {
   struct sigaction now;
   sigset_t mask;
-  if (dl_iterate_phdr(is_program, &open_change) == 1)
+  if (textpoke_in_program(&open_change))
     return;
   textpoke_lock(&mask);
   if (!sigaction(SIGTRAP, NULL, &now) && is_ours(&now))

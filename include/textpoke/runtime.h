@@ -35,7 +35,8 @@ enum textpoke_error {
   TEXTPOKE_ERROR_ARGUMENT, /* an operation or a number out of range */
   TEXTPOKE_ERROR_WRITE,    /* text cannot be written on this system; the log says which setting is in the way */
   TEXTPOKE_ERROR_THREADS,  /* a thread could not be stopped or synchronised */
-  TEXTPOKE_ERROR_MEMORY    /* no memory for what has to be kept */
+  TEXTPOKE_ERROR_MEMORY,   /* no memory for what has to be kept */
+  TEXTPOKE_ERROR_CONTROL   /* the socket of textpoke_control() cannot be opened */
 };
 
 /* What an error means, in words. */
@@ -55,6 +56,14 @@ TEXTPOKE_API const char *textpoke_ways(void);
 /* With 1, lock prefixes and barriers between CPUs are dropped; with more they come back. The caller sees to it that the
  * process runs on one CPU: first sched_setaffinity(), then this; and in the other order on the way back. */
 TEXTPOKE_API enum textpoke_error textpoke_set_cpus(int cpus);
+
+/* Opens a UNIX socket on which the owner of the process, and root, may list and change its keys: `textpoke ctl PID list`.
+ * NULL: /run/user/UID/textpoke.PID, or /tmp/textpoke-UID/textpoke.PID. Once in a process; a child of fork() has none before
+ * it asks for one. textpoke_init() does it where the environment has TEXTPOKE_CONTROL=1, or a path there. */
+TEXTPOKE_API enum textpoke_error textpoke_control(const char *path);
+
+/* Where the socket is; NULL where this process has none. */
+TEXTPOKE_API const char *textpoke_control_path(void);
 
 enum textpoke_operation {
   TEXTPOKE_ENABLE,
