@@ -83,7 +83,7 @@ static void calls(void) {
   EXPECT(!textpoke_init());
   EXPECT(call(1) == 20 && !hooked() && !zeroed());
   EXPECT(!static_call_update(number, two) && call(1) == 30 && static_call_query(number) == (void *)two);
-  EXPECT(!static_call_update(number, &__static_call_return0) && call(1) == 0);
+  EXPECT(!static_call_update(number, (void *)&__static_call_return0) && call(1) == 0);
   EXPECT(!static_call_update(hook, mark) && hooked() == 1);
   EXPECT(!static_call_update(hook, 0) && hooked() == 0 && static_call_query(hook) == NULL);
   EXPECT(!static_call_update(zero, two) && zeroed() == 9);
