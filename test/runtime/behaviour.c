@@ -176,6 +176,21 @@ static void foreign(void) {
   EXPECT(!textpoke_apply(both, 2) && !is_off() && !is_on());
 }
 
+/* Under gdb, which has a breakpoint on is_off() except between the two. */
+__attribute__((noinline, noclone)) static void breakpoint_goes(void) { __asm__ volatile("" : : : "memory"); }
+__attribute__((noinline, noclone)) static void breakpoint_comes(void) { __asm__ volatile("nop" : : : "memory"); }
+static void debugged(void) {
+  textpoke_set_log(quiet);
+  EXPECT(textpoke_init() == TEXTPOKE_ERROR_FOREIGN);
+  breakpoint_goes();
+  EXPECT(!textpoke_init() && static_branch_enable(&off) && is_off() && static_branch_disable(&off) && !is_off());
+  breakpoint_comes();
+  for (int i = 0; i < 100; i++)
+    EXPECT(!static_branch_enable(&off) && !static_key_enabled(&off));
+  breakpoint_goes();
+  EXPECT(static_branch_enable(&off) && is_off());
+}
+
 static void no_writing_and_execution(void) {
   if (prctl(65 /* PR_SET_MDWE */, 1, 0, 0, 0)) {
     puts("no MDWE here");
@@ -217,7 +232,7 @@ static void set_handler(void) {
   sigaction(SIGTRAP, &action, NULL);
 }
 static void *toggle(void *data) {
-  for (int i = 0; i < 2000; i++)
+  for (int i = 0; i < 200; i++)
     EXPECT(static_branch_enable(&off) && static_branch_disable(&off));
   *(volatile int *)data = 1;
   return NULL;
@@ -284,7 +299,7 @@ static const struct {
 } situations[] = {
     {"counts", counts},       {"calls", calls},         {"before-init", before_init},
     {"batches", batches},     {"arguments", arguments}, {"foreign", foreign},
-    {"mdwe", no_writing_and_execution},                 {"forks", forks},
+    {"debugged", debugged},   {"mdwe", no_writing_and_execution},                 {"forks", forks},
     {"handlers", handlers},   {"default", default_action}, {"descriptors", descriptors},
 };
 
