@@ -121,6 +121,29 @@ TEXTPOKE_API bool static_key_slow_dec(struct static_key *key);
 TEXTPOKE_API enum textpoke_error textpoke_update_call(struct static_call_key *key, void *trampoline,
                                                       void *function);
 
+/* Whether code from start to end, both among it, holds a byte of a site of a static branch or a static call
+ * (jump_label_text_reserved, __static_call_text_reserved); of trampolines too, once textpoke_init() has found them. */
+TEXTPOKE_API int jump_label_text_reserved(void *start, void *end);
+TEXTPOKE_API int static_call_text_reserved(void *start, void *end);
+#define __static_call_text_reserved(start, end) static_call_text_reserved(start, end)
+
+/* An entry of __jump_table (include/linux/jump_label.h): each field is the distance from itself to what it names. */
+struct jump_entry {
+  int code, target;
+  long key; /* bit 0: likely; bit 1: in init text */
+};
+static inline unsigned long jump_entry_code(const struct jump_entry *entry) {
+  return (unsigned long)&entry->code + (unsigned long)(long)entry->code;
+}
+static inline unsigned long jump_entry_target(const struct jump_entry *entry) {
+  return (unsigned long)&entry->target + (unsigned long)(long)entry->target;
+}
+static inline struct static_key *jump_entry_key(const struct jump_entry *entry) {
+  return (struct static_key *)(((unsigned long)&entry->key + (unsigned long)entry->key) & ~3UL);
+}
+static inline bool jump_entry_is_branch(const struct jump_entry *entry) { return (unsigned long)entry->key & 1; }
+static inline bool jump_entry_is_init(const struct jump_entry *entry) { return (unsigned long)entry->key & 2; }
+
 /* On 32-bit ARM a trampoline loads its function from the key, and a thread may stand between the two loads: so a key
  * never holds NULL there, but this, which returns. static_call_query() says NULL. */
 #ifdef TEXTPOKE_ARCH_TRAMPOLINE_THROUGH_KEY

@@ -147,6 +147,21 @@ static void arguments(void) {
   EXPECT(call(1) == 20 && !is_off() && is_on() && static_call_query(number) == (void *)one && no_key[0] == -1);
 }
 
+/* What is patched, and what is not: by both halves of a site, and not by what lies beside it. */
+static void reserved(void) {
+  for (int started = 0; started < 2; started++) {
+    uint8_t *site = site_of_key();
+    uintptr_t call_code = (uintptr_t)call & ~(uintptr_t)1, trampoline = (uintptr_t)&STATIC_CALL_TRAMP(number);
+    EXPECT(jump_label_text_reserved(site, site) && jump_label_text_reserved(site + 3, site + 9));
+    EXPECT(jump_label_text_reserved(site - 4, site) && !jump_label_text_reserved(site - 4, site - 1));
+    EXPECT(!static_call_text_reserved(site, site));
+    EXPECT(static_call_text_reserved((void *)call_code, (void *)(call_code + 40)));
+    EXPECT(static_call_text_reserved((void *)(trampoline & ~(uintptr_t)1), (void *)trampoline) == started);
+    EXPECT(!jump_label_text_reserved((void *)one, (void *)one) && !static_call_text_reserved((void *)one, (void *)one));
+    EXPECT(!textpoke_init());
+  }
+}
+
 /* A breakpoint of somebody else survives 10,000 attempts. */
 static void foreign(void) {
 #if defined(__x86_64__)
@@ -282,6 +297,7 @@ static void default_action(void) {}
 /* The program closes the descriptor, and another file gets its number. */
 static void descriptors(void) {
   EXPECT(!textpoke_init());
+  textpoke_set_log(quiet);
   for (int fd = 3; fd < 256; fd++)
     close(fd);
   char name[] = "/tmp/textpoke-behaviour-XXXXXX", content[16] = {0};
@@ -299,7 +315,7 @@ static const struct {
 } situations[] = {
     {"counts", counts},       {"calls", calls},         {"before-init", before_init},
     {"batches", batches},     {"arguments", arguments}, {"foreign", foreign},
-    {"debugged", debugged},   {"mdwe", no_writing_and_execution},                 {"forks", forks},
+    {"reserved", reserved},   {"debugged", debugged},   {"mdwe", no_writing_and_execution},                 {"forks", forks},
     {"handlers", handlers},   {"default", default_action}, {"descriptors", descriptors},
 };
 

@@ -33,6 +33,7 @@ const situations: readonly [name: string, prints: string][] = [
   ['before-init', ''],
   ['batches', 'textpoke: key KEY: decremented below zero\n'],
   ['arguments', ''],
+  ['reserved', ''],
   ['foreign', ''],
   ['mdwe', counts],
   ['forks', ''],
