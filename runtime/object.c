@@ -7,7 +7,7 @@
 
 #define WEAK __attribute__((weak, visibility("hidden")))
 
-extern struct textpoke_jump_entry __start___jump_table[] WEAK, __stop___jump_table[] WEAK;
+extern struct jump_entry __start___jump_table[] WEAK, __stop___jump_table[] WEAK;
 extern struct textpoke_call_site __start_static_call_sites[] WEAK, __stop_static_call_sites[] WEAK;
 #ifdef __x86_64__
 extern int32_t textpoke_locks[] __asm__("__smp_locks") WEAK, textpoke_locks_end[] __asm__("__smp_locks_end") WEAK;
@@ -16,7 +16,7 @@ extern int32_t textpoke_locks[] __asm__("__smp_barriers") WEAK,
     textpoke_locks_end[] __asm__("__smp_barriers_end") WEAK;
 #endif
 extern char _sinittext[] __attribute__((weak)), _einittext[] __attribute__((weak));
-extern long __static_call_return0(void) WEAK;
+extern long __static_call_return0(void) __attribute__((weak));
 extern long __static_call_return(void) __attribute__((weak));
 
 static struct textpoke_object object;

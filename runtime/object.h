@@ -6,13 +6,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <textpoke/runtime.h>
 
-/* Linux include/linux/jump_label.h and static_call_types.h. Each field is the distance from itself to what it names. Low
- * bits of a key field: 1 is the branch's default (likely), or a tail call; 2 says that the site lies in init text. */
-struct textpoke_jump_entry {
-  int32_t code, target;
-  long key;
-};
+/* Linux include/linux/static_call_types.h. Low bits of the key: 1 is a tail call, 2 says that the site is in init text. */
 struct textpoke_call_site {
   int32_t addr, key;
 };
@@ -29,7 +25,7 @@ enum textpoke_object_state { TEXTPOKE_LOADED, TEXTPOKE_READY, TEXTPOKE_REFUSED }
 struct textpoke_object {
   /* What object.c fills in. */
   size_t size; /* of this structure: another version of the library refuses it */
-  struct textpoke_jump_entry *jumps, *jumps_end;
+  struct jump_entry *jumps, *jumps_end;
   struct textpoke_call_site *calls, *calls_end;
   int32_t *locks, *locks_end; /* .smp_locks, or .smp_barriers on ARM */
   const char *init_start, *init_end;
@@ -46,13 +42,7 @@ struct textpoke_object {
   uintptr_t covered_start, covered_end;
 };
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-__attribute__((visibility("default"))) void textpoke_register(struct textpoke_object *object);
-__attribute__((visibility("default"))) void textpoke_unregister(struct textpoke_object *object);
-#ifdef __cplusplus
-}
-#endif
+TEXTPOKE_API void textpoke_register(struct textpoke_object *object);
+TEXTPOKE_API void textpoke_unregister(struct textpoke_object *object);
 
 #endif

@@ -155,7 +155,7 @@ int textpoke_read_site(const struct textpoke_object *object, struct textpoke_sit
 }
 
 static int read_branches(struct textpoke_object *object) {
-  for (struct textpoke_jump_entry *entry = object->jumps; entry < object->jumps_end; entry++) {
+  for (struct jump_entry *entry = object->jumps; entry < object->jumps_end; entry++) {
     uintptr_t key = TO(entry->key);
     struct textpoke_site *site = &object->sites[object->site_count++];
     *site = (struct textpoke_site){.place = (uint8_t *)TO(entry->code), .key = (void *)(key & ~(uintptr_t)3)};
@@ -240,6 +240,39 @@ static int cover(struct textpoke_object *object) {
   return error;
 }
 
+static bool overlaps(uintptr_t place, size_t size, const void *start, const void *end) {
+  return place <= (uintptr_t)end && place + size > (uintptr_t)start;
+}
+
+/* As wide as a site may be, where an object's sites have not been read yet (JUMP_LABEL_NOP_SIZE, CALL_INSN_SIZE). */
+#ifdef __x86_64__
+enum { WIDTH = 5 };
+#else
+enum { WIDTH = 4 };
+#endif
+
+static int is_reserved(bool branches, const void *start, const void *end) {
+  sigset_t mask;
+  int found = 0;
+  textpoke_lock(&mask);
+  for (struct textpoke_object *object = textpoke_objects; object; object = object->next) {
+    for (size_t i = 0; i < object->site_count; i++)
+      if ((object->sites[i].kind == SITE_BRANCH) == branches)
+        found |= overlaps((uintptr_t)object->sites[i].place, object->sites[i].size, start, end);
+    if (object->site_count)
+      continue;
+    for (struct jump_entry *entry = object->jumps; branches && entry < object->jumps_end; entry++)
+      found |= overlaps(TO(entry->code), WIDTH, start, end);
+    for (struct textpoke_call_site *entry = object->calls; !branches && entry < object->calls_end; entry++)
+      found |= overlaps(TO(entry->addr), WIDTH, start, end);
+  }
+  textpoke_unlock(&mask);
+  return found;
+}
+
+int jump_label_text_reserved(void *start, void *end) { return is_reserved(true, start, end); }
+int static_call_text_reserved(void *start, void *end) { return is_reserved(false, start, end); }
+
 /* ---- init */
 
 static int init_sites(struct textpoke_object *object) {
@@ -260,7 +293,7 @@ static void set(int32_t *field, uintptr_t to) { *field = (int32_t)(to - (uintptr
 
 /* The tables in the order in which the kernel leaves them (jump_label_sort_entries, static_call_sort_entries). */
 static void write_tables(struct textpoke_object *object) {
-  struct textpoke_jump_entry *jump = object->jumps;
+  struct jump_entry *jump = object->jumps;
   struct textpoke_call_site *call = object->calls;
   const struct textpoke_site *end = object->sites + object->site_count;
   if (!room_at(object, (uintptr_t)(jump < object->jumps_end ? (void *)jump : (void *)call), PF_W))

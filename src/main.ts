@@ -23,6 +23,7 @@ import { type DiffArguments, runDiff } from './commands/diff.ts';
 import { type DumpArguments, runDump } from './commands/dump.ts';
 import { type ExplainArguments, runExplain } from './commands/explain.ts';
 import { runLdscript } from './commands/ldscript.ts';
+import { type RuntimeArguments, runRuntime } from './commands/runtime.ts';
 import { runStates, type StatesArguments } from './commands/states.ts';
 import { runVerify, type VerifyArguments } from './commands/verify.ts';
 import { profileNames } from './demand/profiles.ts';
@@ -291,6 +292,15 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .option('--gc-sections', 'without KEEP: the linker drops entries of dead functions')
     .addHelpText('after', '\nExample:\n  textpoke ldscript > textpoke.ld && gcc *.o -Wl,-T,textpoke.ld')
     .action((args: { machine: string; gcSections?: boolean }) => finish(runLdscript(args)));
+
+  program
+    .command('runtime')
+    .description('print where libtextpoke is: a C library that changes keys and calls of a running program')
+    .option('--cflags', 'words to compile with')
+    .option('--source', 'the library as one C file, to be compiled and linked with a program')
+    .option('--libs', 'words to link with, behind the source')
+    .addHelpText('after', '\nExample:\n  gcc x.o $(textpoke runtime) -Wl,-T,textpoke.ld -o x')
+    .action((args: RuntimeArguments) => finish(runRuntime(args)));
 
   program
     .command('completion')

@@ -108,12 +108,50 @@ TEXTPOKE_API bool static_key_slow_dec(struct static_key *key);
 #define static_branch_inc_cpuslocked(x) static_branch_inc(x)
 #define static_branch_dec_cpuslocked(x) static_branch_dec(x)
 
-/* static_call_update(name, function): a function of the call's type, (void *)0 for NULL, or
- * (void *)&__static_call_return0. */
+/* static_call_update(name, function): a function of the call's type (another one is an error of the compiler), 0 for
+ * NULL (in C++ 0 or nullptr), or (void *)&__static_call_return0. */
+#ifdef __cplusplus
 #define static_call_update(name, function)                                                                   \
-  textpoke_update_call(&STATIC_CALL_KEY(name), (void *)&STATIC_CALL_TRAMP(name), (void *)(function))
+  textpoke_update_call(                                                                                      \
+      &STATIC_CALL_KEY(name), reinterpret_cast<void *>(&STATIC_CALL_TRAMP(name)),                            \
+      ::textpoke_detail::function_of<__typeof__(&STATIC_CALL_TRAMP(name))>::address(function))
+#else
+#define TEXTPOKE_IS_TYPE_OF(function, type) __builtin_types_compatible_p(__typeof__(function), type)
+#define static_call_update(name, function)                                                                   \
+  __extension__({                                                                                            \
+    _Static_assert(TEXTPOKE_IS_TYPE_OF(function, __typeof__(STATIC_CALL_TRAMP(name))) ||                     \
+                       TEXTPOKE_IS_TYPE_OF(function, __typeof__(&STATIC_CALL_TRAMP(name))) ||                \
+                       TEXTPOKE_IS_TYPE_OF(function, void *) || TEXTPOKE_IS_TYPE_OF(function, int) ||        \
+                       TEXTPOKE_IS_TYPE_OF(function, long),                                                  \
+                   "static_call_update: a function of another type than the call");                          \
+    textpoke_update_call(&STATIC_CALL_KEY(name), (void *)&STATIC_CALL_TRAMP(name), (void *)(function));      \
+  })
+#endif
 TEXTPOKE_API enum textpoke_error textpoke_update_call(struct static_call_key *key, void *trampoline,
                                                       void *function);
+
+/* Whether code from start to end, both among it, holds a byte of a site of a static branch or a static call
+ * (jump_label_text_reserved, __static_call_text_reserved); of trampolines too, once textpoke_init() has found them. */
+TEXTPOKE_API int jump_label_text_reserved(void *start, void *end);
+TEXTPOKE_API int static_call_text_reserved(void *start, void *end);
+#define __static_call_text_reserved(start, end) static_call_text_reserved(start, end)
+
+/* An entry of __jump_table (include/linux/jump_label.h): each field is the distance from itself to what it names. */
+struct jump_entry {
+  int code, target;
+  long key; /* bit 0: likely; bit 1: in init text */
+};
+static inline unsigned long jump_entry_code(const struct jump_entry *entry) {
+  return (unsigned long)&entry->code + (unsigned long)(long)entry->code;
+}
+static inline unsigned long jump_entry_target(const struct jump_entry *entry) {
+  return (unsigned long)&entry->target + (unsigned long)(long)entry->target;
+}
+static inline struct static_key *jump_entry_key(const struct jump_entry *entry) {
+  return (struct static_key *)(((unsigned long)&entry->key + (unsigned long)entry->key) & ~3UL);
+}
+static inline bool jump_entry_is_branch(const struct jump_entry *entry) { return (unsigned long)entry->key & 1; }
+static inline bool jump_entry_is_init(const struct jump_entry *entry) { return (unsigned long)entry->key & 2; }
 
 /* On 32-bit ARM a trampoline loads its function from the key, and a thread may stand between the two loads: so a key
  * never holds NULL there, but this, which returns. static_call_query() says NULL. */
@@ -128,6 +166,18 @@ static inline void *textpoke_query(const struct static_call_key *key) {
 #endif
 
 #ifdef __cplusplus
+}
+
+extern "C++" {
+namespace textpoke_detail {
+template <class Pointer> struct function_of {
+  static void *address(Pointer function) { return reinterpret_cast<void *>(function); }
+  static void *address(void *function) { return function; }
+  static void *address(decltype(nullptr)) { return nullptr; }
+  /* 0; another number is no address of code. */
+  static void *address(int null) { return reinterpret_cast<void *>(static_cast<long>(null)); }
+};
+} // namespace textpoke_detail
 }
 #endif
 #endif

@@ -83,7 +83,7 @@ static void calls(void) {
   EXPECT(!textpoke_init());
   EXPECT(call(1) == 20 && !hooked() && !zeroed());
   EXPECT(!static_call_update(number, two) && call(1) == 30 && static_call_query(number) == (void *)two);
-  EXPECT(!static_call_update(number, &__static_call_return0) && call(1) == 0);
+  EXPECT(!static_call_update(number, (void *)&__static_call_return0) && call(1) == 0);
   EXPECT(!static_call_update(hook, mark) && hooked() == 1);
   EXPECT(!static_call_update(hook, 0) && hooked() == 0 && static_call_query(hook) == NULL);
   EXPECT(!static_call_update(zero, two) && zeroed() == 9);
@@ -147,6 +147,21 @@ static void arguments(void) {
   EXPECT(call(1) == 20 && !is_off() && is_on() && static_call_query(number) == (void *)one && no_key[0] == -1);
 }
 
+/* What is patched, and what is not: by both halves of a site, and not by what lies beside it. */
+static void reserved(void) {
+  for (int started = 0; started < 2; started++) {
+    uint8_t *site = site_of_key();
+    uintptr_t call_code = (uintptr_t)call & ~(uintptr_t)1, trampoline = (uintptr_t)&STATIC_CALL_TRAMP(number);
+    EXPECT(jump_label_text_reserved(site, site) && jump_label_text_reserved(site + 3, site + 9));
+    EXPECT(jump_label_text_reserved(site - 4, site) && !jump_label_text_reserved(site - 4, site - 1));
+    EXPECT(!static_call_text_reserved(site, site));
+    EXPECT(static_call_text_reserved((void *)call_code, (void *)(call_code + 40)));
+    EXPECT(static_call_text_reserved((void *)(trampoline & ~(uintptr_t)1), (void *)trampoline) == started);
+    EXPECT(!jump_label_text_reserved((void *)one, (void *)one) && !static_call_text_reserved((void *)one, (void *)one));
+    EXPECT(!textpoke_init());
+  }
+}
+
 /* A breakpoint of somebody else survives 10,000 attempts. */
 static void foreign(void) {
 #if defined(__x86_64__)
@@ -174,6 +189,21 @@ static void foreign(void) {
   }
   overwrite(site, kept, sizeof trap);
   EXPECT(!textpoke_apply(both, 2) && !is_off() && !is_on());
+}
+
+/* Under gdb, which has a breakpoint on is_off() except between the two. */
+__attribute__((noinline, noclone)) static void breakpoint_goes(void) { __asm__ volatile("" : : : "memory"); }
+__attribute__((noinline, noclone)) static void breakpoint_comes(void) { __asm__ volatile("nop" : : : "memory"); }
+static void debugged(void) {
+  textpoke_set_log(quiet);
+  EXPECT(textpoke_init() == TEXTPOKE_ERROR_FOREIGN);
+  breakpoint_goes();
+  EXPECT(!textpoke_init() && static_branch_enable(&off) && is_off() && static_branch_disable(&off) && !is_off());
+  breakpoint_comes();
+  for (int i = 0; i < 100; i++)
+    EXPECT(!static_branch_enable(&off) && !static_key_enabled(&off));
+  breakpoint_goes();
+  EXPECT(static_branch_enable(&off) && is_off());
 }
 
 static void no_writing_and_execution(void) {
@@ -217,7 +247,7 @@ static void set_handler(void) {
   sigaction(SIGTRAP, &action, NULL);
 }
 static void *toggle(void *data) {
-  for (int i = 0; i < 2000; i++)
+  for (int i = 0; i < 200; i++)
     EXPECT(static_branch_enable(&off) && static_branch_disable(&off));
   *(volatile int *)data = 1;
   return NULL;
@@ -267,6 +297,7 @@ static void default_action(void) {}
 /* The program closes the descriptor, and another file gets its number. */
 static void descriptors(void) {
   EXPECT(!textpoke_init());
+  textpoke_set_log(quiet);
   for (int fd = 3; fd < 256; fd++)
     close(fd);
   char name[] = "/tmp/textpoke-behaviour-XXXXXX", content[16] = {0};
@@ -284,7 +315,7 @@ static const struct {
 } situations[] = {
     {"counts", counts},       {"calls", calls},         {"before-init", before_init},
     {"batches", batches},     {"arguments", arguments}, {"foreign", foreign},
-    {"mdwe", no_writing_and_execution},                 {"forks", forks},
+    {"reserved", reserved},   {"debugged", debugged},   {"mdwe", no_writing_and_execution},                 {"forks", forks},
     {"handlers", handlers},   {"default", default_action}, {"descriptors", descriptors},
 };
 

@@ -1,8 +1,9 @@
 // libtextpoke in programs: what it does in one situation after another, and a short soak (npm run soak is the long one).
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { casesOf, longTest, scratchOfFile, testOfTurn } from '../tools.ts';
+import { casesOf, longTest, scratch, scratchOfFile, testOfTurn, tryRun } from '../tools.ts';
 import { build, type Target, targets, toolsOf } from './programs.ts';
 
 const directory = scratchOfFile();
@@ -32,6 +33,7 @@ const situations: readonly [name: string, prints: string][] = [
   ['before-init', ''],
   ['batches', 'textpoke: key KEY: decremented below zero\n'],
   ['arguments', ''],
+  ['reserved', ''],
   ['foreign', ''],
   ['mdwe', counts],
   ['forks', ''],
@@ -70,6 +72,24 @@ for (const ways of ['memfd', 'signals', 'memfd, signals'])
   longTest(`x86-64: the same by ${ways}`, ['gcc', 'make'], () => {
     assertRight(targets[0] as Target, ways);
   });
+
+longTest(
+  'x86-64: breakpoints of gdb on a site stay where they are, and say so',
+  ['gcc', 'make', 'gdb'],
+  (t) => {
+    const { program } = once(targets[0] as Target, 'behaviour');
+    const script = join(scratch(t), 'commands');
+    const atGoing = 'commands 2\nsilent\ndisable 1\ncontinue\nend';
+    const atComing = 'commands 3\nsilent\nenable 1\ncontinue\nend';
+    writeFileSync(
+      script,
+      `break is_off\nbreak breakpoint_goes\nbreak breakpoint_comes\n${atGoing}\n${atComing}\nrun debugged\n`,
+    );
+    const { stdout, status } = tryRun('gdb', ['-batch', '-x', script, program]);
+    assert.equal(status, 0);
+    assert.match(stdout, /exited normally/);
+  },
+);
 
 interface Report {
   readonly ways: string;
