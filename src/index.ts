@@ -12,6 +12,7 @@ export type { Expectation } from './boot/expectation.ts';
 export type { QueryAnswer, Reserved, Warning } from './boot/log.ts';
 export { parseScenario } from './boot/scenario.ts';
 export type { BootStep, KeyOperation, Operation } from './boot/steps.ts';
+export type { ControlCall, ControlDocument, ControlKey } from './control/document.ts';
 export type { UpFill } from './demand/patch.ts';
 export { profileNames } from './demand/profiles.ts';
 export type { AllEntries } from './dump/model.ts';
@@ -44,6 +45,13 @@ export type {
 export type { DumpedTrampolineKey } from './kinds/trampoline-key/kind.ts';
 export { type AnnotateResult, annotate } from './library/annotate.ts';
 export { type BootOptions, type BootResult, boot } from './library/boot.ts';
+export {
+  type ControlChange,
+  type ControlOperation,
+  changeControl,
+  listControl,
+  setControlCpus,
+} from './library/control.ts';
 export { type CpuFeaturesOptions, cpuFeatures } from './library/cpu-features.ts';
 export type { CpuOptions } from './library/cpu-plan.ts';
 export { type DiffFormat, type DiffOptions, type DiffResult, diff, diffFormats } from './library/diff.ts';

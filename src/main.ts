@@ -18,10 +18,12 @@ import { runAnnotate } from './commands/annotate.ts';
 import { type AnnotateArguments, workerFlag } from './commands/annotate-file.ts';
 import { type BootArguments, runBoot } from './commands/boot.ts';
 import { runCc } from './commands/cc.ts';
+import { type ControlAction, type ControlArguments, controlActions, runControl } from './commands/ctl.ts';
 import { type DiffArguments, runDiff } from './commands/diff.ts';
 import { type DumpArguments, runDump } from './commands/dump.ts';
 import { type ExplainArguments, runExplain } from './commands/explain.ts';
 import { runLdscript } from './commands/ldscript.ts';
+import { type RuntimeArguments, runRuntime } from './commands/runtime.ts';
 import { runStates, type StatesArguments } from './commands/states.ts';
 import { runVerify, type VerifyArguments } from './commands/verify.ts';
 import { profileNames } from './demand/profiles.ts';
@@ -239,6 +241,18 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     );
 
   program
+    .command('ctl')
+    .description('list and change the keys of a program that runs with libtextpoke')
+    .argument('<process>', 'its number, or the path of its socket')
+    .addArgument(new Argument('<action>', 'what to do').choices(controlActions))
+    .argument('[names...]', 'keys (patterns too), CALL=FUNCTION for update, the number for cpus')
+    .option('--json', 'print JSON (list, get)')
+    .addHelpText('after', '\nExamples:\n  textpoke ctl 1234 list\n  textpoke ctl 1234 enable tracing "log_*"')
+    .action(async (process: string, action: ControlAction, names: string[], args: ControlArguments) =>
+      finish(await runControl(process, action, names, args)),
+    );
+
+  program
     .command('explain')
     .description('explain a rule of verify, or list all rules')
     .addArgument(ruleArgument())
@@ -278,6 +292,15 @@ function makeProgram(finish: (exitCode: number) => void): Command {
     .option('--gc-sections', 'without KEEP: the linker drops entries of dead functions')
     .addHelpText('after', '\nExample:\n  textpoke ldscript > textpoke.ld && gcc *.o -Wl,-T,textpoke.ld')
     .action((args: { machine: string; gcSections?: boolean }) => finish(runLdscript(args)));
+
+  program
+    .command('runtime')
+    .description('print where libtextpoke is: a C library that changes keys and calls of a running program')
+    .option('--cflags', 'words to compile with')
+    .option('--source', 'the library as one C file, to be compiled and linked with a program')
+    .option('--libs', 'words to link with, behind the source')
+    .addHelpText('after', '\nExample:\n  gcc x.o $(textpoke runtime) -Wl,-T,textpoke.ld -o x')
+    .action((args: RuntimeArguments) => finish(runRuntime(args)));
 
   program
     .command('completion')

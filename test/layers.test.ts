@@ -24,6 +24,7 @@ const rooms = [
   ['annotate/'],
   ['link/'],
   ['memory/'],
+  ['control/'],
   ['text/'],
   ['policy/'],
   ['boot/'],

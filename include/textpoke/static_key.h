@@ -155,12 +155,19 @@ template <> struct key_type<static_key_false> {
   static constexpr bool known = true;
   static constexpr bool initial = false;
 };
+template <class Key> struct is_plain_key {
+  static constexpr bool value = false;
+};
+template <> struct is_plain_key<static_key> {
+  static constexpr bool value = true;
+};
 inline const struct static_key *key_of(const struct static_key *key) { return key; }
 inline const struct static_key *key_of(const struct static_key_true *key) { return &key->key; }
 inline const struct static_key *key_of(const struct static_key_false *key) { return &key->key; }
 } // namespace textpoke_detail
 }
 #define TEXTPOKE_IS_KEY(x) (::textpoke_detail::key_type<__typeof__(*(x))>::known)
+#define TEXTPOKE_IS_PLAIN_KEY(x) (::textpoke_detail::is_plain_key<__typeof__(*(x))>::value)
 #define TEXTPOKE_KEY_INITIAL(x) (::textpoke_detail::key_type<__typeof__(*(x))>::initial)
 #define TEXTPOKE_STATIC_ASSERT static_assert
 
@@ -170,6 +177,7 @@ inline const struct static_key *key_of(const struct static_key_false *key) { ret
 #define TEXTPOKE_IS_KEY(x)                                                                                   \
   (__builtin_types_compatible_p(__typeof__(*(x)), struct static_key_true) ||                                 \
    __builtin_types_compatible_p(__typeof__(*(x)), struct static_key_false))
+#define TEXTPOKE_IS_PLAIN_KEY(x) __builtin_types_compatible_p(__typeof__(*(x)), struct static_key)
 #define TEXTPOKE_KEY_INITIAL(x) __builtin_types_compatible_p(__typeof__(*(x)), struct static_key_true)
 #define TEXTPOKE_STATIC_ASSERT _Static_assert
 
@@ -194,13 +202,12 @@ inline const struct static_key *key_of(const struct static_key_false *key) { ret
 #if defined(__cplusplus) && defined(__clang__)
 /* In a function of its own: clang 14 lets no `asm goto` stand where a label of another one is in a scope that nothing may
  * jump into (a try block, a loop with a variable of its own), and no clang lets one stand in a coroutine. */
-#define TEXTPOKE_BRANCH(x, branch)                                                                           \
+#define TEXTPOKE_SITE(is_key, message, key, jump, branch)                                                    \
   __extension__({                                                                                            \
-    TEXTPOKE_STATIC_ASSERT(TEXTPOKE_IS_KEY(x), "a static branch takes the address of a struct "              \
-                                               "static_key_true or static_key_false");                       \
+    TEXTPOKE_STATIC_ASSERT(is_key, message);                                                                 \
     struct textpoke_site {                                                                                   \
       static inline __attribute__((always_inline)) int jumps() {                                             \
-        TEXTPOKE_ARCH_BRANCH(&(x)->key, TEXTPOKE_KEY_INITIAL(x) != (branch), (branch), textpoke_yes);        \
+        TEXTPOKE_ARCH_BRANCH(key, jump, branch, textpoke_yes);                                               \
         return 0;                                                                                            \
       textpoke_yes:                                                                                          \
         return 1;                                                                                            \
@@ -209,13 +216,12 @@ inline const struct static_key *key_of(const struct static_key_false *key) { ret
     textpoke_site::jumps();                                                                                  \
   })
 #else
-#define TEXTPOKE_BRANCH(x, branch)                                                                           \
+#define TEXTPOKE_SITE(is_key, message, key, jump, branch)                                                    \
   __extension__({                                                                                            \
     __label__ textpoke_yes, textpoke_end;                                                                    \
     int textpoke_jumped;                                                                                    \
-    TEXTPOKE_STATIC_ASSERT(TEXTPOKE_IS_KEY(x), "a static branch takes the address of a struct "              \
-                                               "static_key_true or static_key_false");                       \
-    TEXTPOKE_ARCH_BRANCH(&(x)->key, TEXTPOKE_KEY_INITIAL(x) != (branch), (branch), textpoke_yes);            \
+    TEXTPOKE_STATIC_ASSERT(is_key, message);                                                                 \
+    TEXTPOKE_ARCH_BRANCH(key, jump, branch, textpoke_yes);                                                   \
     textpoke_jumped = 0;                                                                                     \
     goto textpoke_end;                                                                                       \
   textpoke_yes:                                                                                              \
@@ -225,10 +231,43 @@ inline const struct static_key *key_of(const struct static_key_false *key) { ret
   })
 #endif
 
+#define TEXTPOKE_BRANCH(x, branch)                                                                           \
+  TEXTPOKE_SITE(TEXTPOKE_IS_KEY(x),                                                                          \
+                "a static branch takes the address of a struct static_key_true or static_key_false",         \
+                &(x)->key, TEXTPOKE_KEY_INITIAL(x) != (branch), (branch))
+
 /* True while the key is on. `x`: pointer to struct static_key_true or static_key_false, constant at link time
  * (see above). Likely lays the code out for the body being run, unlikely for the body being out of line. */
 #define static_branch_likely(x) (__builtin_expect(!TEXTPOKE_BRANCH(x, 1), 1) != 0)
 #define static_branch_unlikely(x) (__builtin_expect(TEXTPOKE_BRANCH(x, 0), 0) != 0)
+
+/* The kernel's older names, for a struct static_key that begins as STATIC_KEY_INIT_FALSE (the body is out of line) or
+ * STATIC_KEY_INIT_TRUE (the body runs). */
+#define TEXTPOKE_OLD_KEY "static_key_false and static_key_true take the address of a struct static_key"
+#define static_key_false(x)                                                                                  \
+  (__builtin_expect(TEXTPOKE_SITE(TEXTPOKE_IS_PLAIN_KEY(x), TEXTPOKE_OLD_KEY, (x), 0, 0), 0) != 0)
+#define static_key_true(x)                                                                                   \
+  (__builtin_expect(!TEXTPOKE_SITE(TEXTPOKE_IS_PLAIN_KEY(x), TEXTPOKE_OLD_KEY, (x), 0, 1), 1) != 0)
+
+/* A key and a branch that follow an option, which is defined as 1 or not at all (include/linux/kconfig.h). */
+#define TEXTPOKE_ARGUMENT_1 0,
+#define TEXTPOKE_SECOND(first, second, ...) second
+#define TEXTPOKE_IS_DEFINED__(argument_or_junk) TEXTPOKE_SECOND(argument_or_junk 1, 0, 0)
+#define TEXTPOKE_IS_DEFINED_(value) TEXTPOKE_IS_DEFINED__(TEXTPOKE_ARGUMENT_##value)
+#define TEXTPOKE_IS_DEFINED(option) TEXTPOKE_IS_DEFINED_(option)
+#define TEXTPOKE_JOIN_(a, b) a##b
+#define TEXTPOKE_JOIN(a, b) TEXTPOKE_JOIN_(a, b)
+#define TEXTPOKE_STATE_0 FALSE
+#define TEXTPOKE_STATE_1 TRUE
+#define TEXTPOKE_STATE(option) TEXTPOKE_JOIN(TEXTPOKE_STATE_, TEXTPOKE_IS_DEFINED(option))
+#define TEXTPOKE_LAYOUT_0 unlikely
+#define TEXTPOKE_LAYOUT_1 likely
+#define TEXTPOKE_LAYOUT(option) TEXTPOKE_JOIN(TEXTPOKE_LAYOUT_, TEXTPOKE_IS_DEFINED(option))
+
+#define DEFINE_STATIC_KEY_MAYBE(option, name) TEXTPOKE_JOIN(DEFINE_STATIC_KEY_, TEXTPOKE_STATE(option))(name)
+#define DEFINE_STATIC_KEY_MAYBE_RO(option, name) DEFINE_STATIC_KEY_MAYBE(option, name)
+#define DECLARE_STATIC_KEY_MAYBE(option, name) TEXTPOKE_JOIN(DECLARE_STATIC_KEY_, TEXTPOKE_STATE(option))(name)
+#define static_branch_maybe(option, x) TEXTPOKE_JOIN(static_branch_, TEXTPOKE_LAYOUT(option))(x)
 
 #else /* __ASSEMBLER__ */
 

@@ -1,4 +1,4 @@
-/* Shows what textpoke_runtime.c makes of the program it is linked into. Each line of standard input is a sequence of
+/* Shows what libtextpoke makes of the program it is linked into. Each line of standard input is a sequence of
  * steps, which a child of its own carries out behind textpoke_init():
  *
  *     enable KEY; disable KEY; inc KEY; dec KEY; update KEY TRAMPOLINE FUNCTION; cpus N;
@@ -7,7 +7,7 @@
  * BYTES` for code, `table ADDRESS BYTES` for both tables, `enabled KEY COUNT` and `func KEY FUNCTION` for every key that
  * a table names, and `end`. */
 #define _GNU_SOURCE
-#include "textpoke_runtime.h"
+#include <textpoke/runtime.h>
 
 #include <link.h>
 #include <stdint.h>
@@ -53,6 +53,15 @@ static void show_text(const struct text *text) {
   }
 }
 
+/* As the key's owner sees it: NULL is another pointer on 32-bit ARM. */
+static void *function_of(const struct static_call_key *key) {
+#ifdef TEXTPOKE_ARCH_TRAMPOLINE_THROUGH_KEY
+  return textpoke_query(key);
+#else
+  return key->func;
+#endif
+}
+
 static void show_keys(void) {
   uint8_t *last = NULL;
   size_t entry = 8 + sizeof(long);
@@ -66,7 +75,7 @@ static void show_keys(void) {
   for (uint8_t *at = __start_static_call_sites; at < __stop_static_call_sites; at += 8) {
     uint8_t *key = (uint8_t *)(((uintptr_t)(at + 4) + *(int32_t *)(at + 4)) & ~(uintptr_t)3);
     if (key != last)
-      printf("func %lx %lx\n", (unsigned long)key, (unsigned long)((struct static_call_key *)key)->func);
+      printf("func %lx %lx\n", (unsigned long)key, (unsigned long)function_of((struct static_call_key *)key));
     last = key;
   }
 }

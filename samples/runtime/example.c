@@ -1,7 +1,6 @@
 /* A program that patches itself: see "Patching at run time" in the README for how it is built. */
-#include "textpoke_runtime.h"
-
 #include <stdio.h>
+#include <textpoke/runtime.h>
 
 static int english(int n) { return printf("hello %d\n", n); }
 static int german(int n) { return printf("hallo %d\n", n); }

@@ -68,7 +68,7 @@ function help(...words: readonly string[]): Said {
   return said;
 }
 
-const commands = ['annotate', 'dump', 'boot', 'verify', 'explain', 'states', 'ldscript'];
+const commands = ['annotate', 'dump', 'boot', 'verify', 'explain', 'states', 'ldscript', 'runtime'];
 
 test('--version prints the version of package.json', () => {
   const said = textpoke(['--version']);

@@ -10,10 +10,10 @@ import { fileURLToPath } from 'node:url';
 import { hasTool, isAll, leftForAll, leftOut, longTest, rowsOf, run, toolTest } from '../tools.ts';
 import { fresh, textpoke } from './programs.ts';
 
-const samples = fileURLToPath(new URL('../../samples/runtime', import.meta.url));
+const library = fileURLToPath(new URL('../../runtime/textpoke.c', import.meta.url));
 const include = fileURLToPath(new URL('../../include', import.meta.url));
 
-const librarySource = `#include "textpoke_runtime.h"
+const librarySource = `#include <textpoke/runtime.h>
 static int english(int n) { return n + 1; }
 static int german(int n) { return n + 2; }
 DEFINE_STATIC_KEY_FALSE(verbose);
@@ -42,7 +42,7 @@ int main(int argc, char **argv)
 }
 `;
 
-const flags = ['-O2', '-fPIC', '-fvisibility=hidden', `-I${include}`, `-I${samples}`];
+const flags = ['-O2', '-fPIC', '-fvisibility=hidden', `-I${include}`];
 
 let made: string | undefined;
 
@@ -56,7 +56,7 @@ function build(): string {
   writeFileSync(join(directory, 'other.c'), 'int main(void) { __builtin_trap(); }');
   writeFileSync(join(directory, 'tp.ld'), textpoke(['ldscript'], directory).stdout);
   const gcc = (...args: string[]) => run('gcc', args, directory);
-  gcc(...flags, '-c', `${samples}/textpoke_runtime.c`, '-o', 'rt.o');
+  gcc(...flags, '-c', library, '-o', 'rt.o');
   const link = ['rt.o', '-Wl,-T,tp.ld', '-Wl,--build-id'];
   for (const [version, name] of [
     ['7', 'libwork.so'],

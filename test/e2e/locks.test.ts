@@ -8,7 +8,7 @@ import { longTest, run, scratch, toolTest, tryRun } from '../tools.ts';
 import { done, textpoke } from './programs.ts';
 
 const include = fileURLToPath(new URL('../../include', import.meta.url));
-const runtime = fileURLToPath(new URL('../../samples/runtime', import.meta.url));
+const library = fileURLToPath(new URL('../../runtime/textpoke.c', import.meta.url));
 
 /** Annotates objects of a directory and links them; returns what annotate said of them. */
 function build(directory: string, objects: readonly string[], ...flags: readonly string[]): string {
@@ -107,7 +107,7 @@ toolTest(
 const threads = `#include <stdatomic.h>
 #include <stdio.h>
 #ifdef RUNTIME
-#include "textpoke_runtime.h"
+#include <textpoke/runtime.h>
 #endif
 _Thread_local atomic_int mine;
 _Thread_local atomic_short small;
@@ -156,8 +156,8 @@ toolTest(
     done(['boot', program, '--cpus', '1', '--profile', '6.6', '-o', patched]);
     assert.match(tryRun(patched, []).stdout, /^(?:f30f1efa)?643e830425/);
 
-    run('gcc', ['-O2', '-DRUNTIME', '-I', include, '-I', runtime, '-c', 'tls.c'], directory);
-    build(directory, ['tls.o'], '-I', include, '-I', runtime, join(runtime, 'textpoke_runtime.c'));
+    run('gcc', ['-O2', '-DRUNTIME', '-I', include, '-c', 'tls.c'], directory);
+    build(directory, ['tls.o'], '-I', include, library);
     const ran = tryRun(program, []);
     assert.equal(ran.status, 0);
     // Up to the displacement of the shared one, which is another in another program.

@@ -1,4 +1,4 @@
-// Programs that patch themselves with samples/runtime, held against boot: after the same steps their memory must be
+// Programs that patch themselves with libtextpoke, held against boot: after the same steps their memory must be
 // what boot makes of the file, byte for byte. The runtime is C, and shares no code with textpoke.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -18,7 +18,8 @@ import { seeded } from '../seeded.ts';
 import { casesOf, run, testOfTurn } from '../tools.ts';
 import { done, fresh, hex, plain, units } from './programs.ts';
 
-const runtime = fileURLToPath(new URL('../../samples/runtime', import.meta.url));
+const samples = fileURLToPath(new URL('../../samples/runtime', import.meta.url));
+const library = fileURLToPath(new URL('../../runtime/textpoke.c', import.meta.url));
 const include = fileURLToPath(new URL('../../include', import.meta.url));
 /** Sequences of steps a machine; an emulator takes its time for each. TEXTPOKE_SEQUENCES asks for more or fewer. */
 const asked = Number(process.env.TEXTPOKE_SEQUENCES) || undefined;
@@ -71,15 +72,14 @@ function build({ set, compiler, machine }: Row, main: string, names: readonly st
   const barriers = machine === 'x86-64' ? [] : ['--smp-barriers'];
   const own = join(directory, 'own.o');
   const [driver, ...flags] = compiler as [string, ...string[]];
-  const includes = [`-I${include}`, `-I${runtime}`];
-  run(driver, [...flags, '-O2', '-fno-pie', ...warnings, ...includes, '-c', join(runtime, main), '-o', own]);
+  const includes = [`-I${include}`];
+  run(driver, [...flags, '-O2', '-fno-pie', ...warnings, ...includes, '-c', join(samples, main), '-o', own]);
   done(['annotate', ...objects, own, ...barriers]);
   const script = join(directory, 'textpoke.ld');
   writeFileSync(script, done(['ldscript', '--machine', machine]));
   const program = join(directory, 'program');
-  const source = join(runtime, 'textpoke_runtime.c');
   const link = ['-no-pie', `-Wl,-T,${script}`, '-o', program];
-  run(driver, [...flags, '-O2', '-fno-pie', ...warnings, ...includes, source, own, ...objects, ...link]);
+  run(driver, [...flags, '-O2', '-fno-pie', ...warnings, ...includes, library, own, ...objects, ...link]);
   return program;
 }
 

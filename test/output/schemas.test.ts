@@ -16,6 +16,7 @@ import test, { after, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { ControlDocument } from '../../src/control/document.ts';
 import { readElf } from '../../src/elf/read.ts';
 import type { Image } from '../../src/image/image.ts';
 import { tableKinds } from '../../src/kinds/registry.ts';
@@ -434,6 +435,7 @@ const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields | readonl
   },
   states: (t) =>
     document(t, 'states', 'boot', file('a', linkedBytes('gcc-O2', ['branch', 'lock', 'call'])), '--states'),
+  control: async () => asJson(control),
   policy: async () => JSON.parse([...policyJson(hostileFile, policy)].join('')) as Fields,
   diff: (t) => {
     const archive = (name: string, ...members: (readonly [unit: string, set: string])[]) =>
@@ -486,6 +488,14 @@ const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields | readonl
 
 const asJson = (value: unknown): Fields => JSON.parse(JSON.stringify(value));
 
+const control: ControlDocument = {
+  schema: 'textpoke.control/1',
+  pid: 1,
+  keys: [{ key: 'tracing+0x10', file: hostileFile, address: '0x7f0000001000', enabled: -1, sites: 1 }],
+  calls: [{ call: 'greet', file: hostileFile, address: '0x7f0000002000', function: 'NULL', sites: 0 }],
+  refused: [{ file: hostileFile, message: 'a breakpoint stands at a site' }],
+};
+
 /** The documents of a schema that have all its fields. */
 const richOf = async (t: TestContext, name: string): Promise<readonly Fields[]> =>
   [await rich[name]!(t)].flat();
@@ -510,6 +520,7 @@ const optional: Readonly<Record<string, readonly string[]>> = {
   ],
   boot: ['writes.step', 'warnings.step', 'phases', 'phases.sites'],
   states: ['key', 'mask'],
+  control: [],
   policy: ['buildId', 'fields', 'added', 'taken', 'address'],
   diff: ['member', 'key', 'flags', 'source', 'static branch', 'static call', 'lock', 'kept lock'],
   verify: ['address', 'source', 'entry', 'found', 'expected', 'linesProblem'],

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ * Errors in words, the log, and the lock of writers.
+ */
+#include "internal.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *textpoke_strerror(enum textpoke_error error) {
+  switch (error) {
+  case TEXTPOKE_OK:
+    return "done";
+  case TEXTPOKE_ERROR_TABLE:
+    return "a table is broken: an entry is outside of its object, or contradicts another one";
+  case TEXTPOKE_ERROR_SITE:
+    return "a site does not hold what a compiler leaves there";
+  case TEXTPOKE_ERROR_FOREIGN:
+    return "bytes of somebody else stand at a site: a breakpoint or a probe";
+  case TEXTPOKE_ERROR_KEY:
+    return "this is no key, or not the trampoline of its call";
+  case TEXTPOKE_ERROR_FUNCTION:
+    return "the function is not in code, or out of reach";
+  case TEXTPOKE_ERROR_COUNT:
+    return "the count of the key does not allow it";
+  case TEXTPOKE_ERROR_ARGUMENT:
+    return "an argument is out of range";
+  case TEXTPOKE_ERROR_WRITE:
+    return "text cannot be written on this system";
+  case TEXTPOKE_ERROR_THREADS:
+    return "a thread could not be stopped or synchronised";
+  case TEXTPOKE_ERROR_MEMORY:
+    return "out of memory";
+  case TEXTPOKE_ERROR_CONTROL:
+    return "the socket cannot be opened";
+  }
+  return "unknown error";
+}
+
+static void (*volatile log_line)(const char *line);
+
+void textpoke_set_log(void (*log)(const char *line)) { log_line = log; }
+
+void textpoke_say(const char *format, ...) {
+  char line[400] = "textpoke: ";
+  void (*log)(const char *) = log_line;
+  size_t begun = strlen(line);
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(line + begun, sizeof line - begun - 1, format, arguments);
+  va_end(arguments);
+  if (log) {
+    log(line);
+    return;
+  }
+  strcat(line, "\n");
+  /* Nobody could be told of a failure to tell. */
+  if (write(STDERR_FILENO, line, strlen(line)) < 0)
+    return;
+}
+
+static pthread_mutex_t writer = PTHREAD_MUTEX_INITIALIZER;
+
+/* First the lock, then the signals: who waits for the lock can still be stopped (stop.c). On the way back likewise. What
+ * a fault of the thread itself raises is left alone; blocked, it would end the process. */
+void textpoke_lock(sigset_t *mask) {
+  sigset_t all;
+  pthread_mutex_lock(&writer);
+  sigfillset(&all);
+  sigdelset(&all, SIGTRAP);
+  sigdelset(&all, SIGSEGV);
+  sigdelset(&all, SIGBUS);
+  sigdelset(&all, SIGILL);
+  sigdelset(&all, SIGFPE);
+  sigdelset(&all, SIGABRT);
+  pthread_sigmask(SIG_BLOCK, &all, mask);
+}
+
+void textpoke_unlock(const sigset_t *mask) {
+  pthread_sigmask(SIG_SETMASK, mask, NULL);
+  pthread_mutex_unlock(&writer);
+}

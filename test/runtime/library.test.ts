@@ -1,0 +1,137 @@
+// libtextpoke in programs: what it does in one situation after another, and a short soak (npm run soak is the long one).
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { casesOf, longTest, scratch, scratchOfFile, testOfTurn, tryRun } from '../tools.ts';
+import { build, type Target, targets, toolsOf } from './programs.ts';
+
+const directory = scratchOfFile();
+const built = new Map<string, ReturnType<typeof build>>();
+
+function once(target: Target, name: string): ReturnType<typeof build> {
+  const key = `${target.name} ${name}`.replaceAll(' ', '-');
+  const known = built.get(key) ?? build(target, name, join(directory, key));
+  built.set(key, known);
+  return known;
+}
+
+function start(target: Target, program: string, args: readonly string[], ways = '') {
+  const [command = program, ...rest] = [...target.emulator, program];
+  const env = { ...process.env, TEXTPOKE_WAYS: ways };
+  return spawnSync(command, [...rest, ...args], { encoding: 'latin1', env, timeout: 300_000 });
+}
+
+/** What each prints; addresses are another matter. */
+const counts = `textpoke: key KEY: enabled with count 2
+textpoke: key KEY: disabled with count 2
+textpoke: key KEY: decremented below zero
+`;
+const situations: readonly [name: string, prints: string][] = [
+  ['counts', counts],
+  ['calls', ''],
+  ['before-init', ''],
+  ['batches', 'textpoke: key KEY: decremented below zero\n'],
+  ['arguments', ''],
+  ['reserved', ''],
+  ['foreign', ''],
+  ['mdwe', counts],
+  ['forks', ''],
+  ['handlers', ''],
+  ['default', ''],
+  ['descriptors', ''],
+];
+
+/** A breakpoint is set as a debugger sets it, which cannot be done to pages that a file in memory has. */
+const canBeSet = (target: Target, ways: string) => target.emulator.length === 0 && !ways.includes('memfd');
+
+function assertRight(target: Target, ways: string): void {
+  const { program } = once(target, 'behaviour');
+  for (const [name, prints] of situations) {
+    if (name === 'foreign' && !canBeSet(target, ways)) continue;
+    const { status, stdout, stderr } = start(target, program, [name], ways);
+    const said = stdout.replaceAll(/0x[0-9a-f]+/g, 'KEY');
+    assert.equal(
+      `${said === 'no MDWE here\n' ? prints : said}${stderr}${status}`,
+      `${prints}0`,
+      `${name}, ${ways}`,
+    );
+  }
+}
+
+for (const [turn, target] of targets.entries())
+  testOfTurn(turn, targets.length)(
+    `${target.name}: counts, calls, batches, forks and errors are as the manual says`,
+    [...toolsOf(target), ...(target.shared ? ['make'] : [])],
+    () => {
+      assertRight(target, '');
+    },
+  );
+
+for (const ways of ['memfd', 'signals', 'memfd, signals'])
+  longTest(`x86-64: the same by ${ways}`, ['gcc', 'make'], () => {
+    assertRight(targets[0] as Target, ways);
+  });
+
+longTest(
+  'x86-64: breakpoints of gdb on a site stay where they are, and say so',
+  ['gcc', 'make', 'gdb'],
+  (t) => {
+    const { program } = once(targets[0] as Target, 'behaviour');
+    const script = join(scratch(t), 'commands');
+    const atGoing = 'commands 2\nsilent\ndisable 1\ncontinue\nend';
+    const atComing = 'commands 3\nsilent\nenable 1\ncontinue\nend';
+    writeFileSync(
+      script,
+      `break is_off\nbreak breakpoint_goes\nbreak breakpoint_comes\n${atGoing}\n${atComing}\nrun debugged\n`,
+    );
+    const { stdout, status } = tryRun('gdb', ['-batch', '-x', script, program]);
+    assert.equal(status, 0);
+    assert.match(stdout, /exited normally/);
+  },
+);
+
+interface Report {
+  readonly ways: string;
+  readonly changes: number;
+  readonly checks: number;
+  readonly wrong: number;
+  readonly loads: number;
+  readonly forks: number;
+  readonly linesCrossed: number;
+  readonly pagesCrossed: number;
+}
+
+function soak(target: Target, changes: number, ways = ''): Report {
+  const { program, plugin } = once(target, 'soak');
+  const args = [`${changes}`, '3', '240', ...(plugin === undefined ? [] : [plugin])];
+  const { status, stdout, stderr } = start(target, program, args, ways);
+  assert.equal(`${stderr}${status}`, '0');
+  const report = JSON.parse(stdout) as Report;
+  assert.ok(report.changes >= changes, stdout);
+  assert.ok(report.checks > changes, stdout);
+  assert.ok(report.forks > 0, stdout);
+  assert.equal(report.wrong, 0);
+  if (plugin !== undefined) assert.ok(report.loads > 0, stdout);
+  if (target.machine !== 'x86-64') return report;
+  assert.ok(report.linesCrossed >= 10, stdout);
+  assert.ok(report.pagesCrossed >= 5, stdout);
+  return report;
+}
+
+for (const [turn, target] of targets.entries())
+  testOfTurn(turn, targets.length)(
+    `${target.name}: no site is older than a change that has returned, whatever else goes on`,
+    [...toolsOf(target), ...(target.shared ? ['make'] : [])],
+    () => {
+      const emulated = target.emulator.length > 0;
+      const { ways } = soak(target, emulated ? 100 : casesOf(2000));
+      assert.equal(ways, emulated ? 'memfd, signals, an emulator' : 'mem, membarrier');
+    },
+  );
+
+longTest('x86-64: the same by a second mapping, and by stopping threads', ['gcc', 'make'], () => {
+  const [target] = targets as [Target];
+  assert.equal(soak(target, 2000, 'memfd').ways, 'memfd, membarrier');
+  assert.equal(soak(target, 200, 'signals').ways, 'mem, signals');
+});

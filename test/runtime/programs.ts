@@ -1,0 +1,105 @@
+// Programs of this folder, compiled, annotated and linked with libtextpoke: as `make install` leaves it, or among their
+// own sources where a machine's program is static.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { annotate } from '../../src/library/annotate.ts';
+import { linkerScript } from '../../src/library/linker-script.ts';
+import { run } from '../tools.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const here = fileURLToPath(new URL('.', import.meta.url));
+
+/** How a program is built and run. */
+export interface Target {
+  readonly name: string;
+  readonly compiler: readonly string[];
+  /** As `ldscript --machine` has it. */
+  readonly machine: string;
+  readonly emulator: readonly string[];
+  /** With libtextpoke.so; a plugin can be loaded then. */
+  readonly shared: boolean;
+}
+
+const arm = ['arm-linux-gnueabihf-gcc', '-static', '-fno-section-anchors'];
+export const targets: readonly Target[] = [
+  { name: 'x86-64', compiler: ['gcc'], machine: 'x86-64', emulator: [], shared: true },
+  {
+    name: 'x86-64 with musl',
+    compiler: ['musl-gcc', '-static'],
+    machine: 'x86-64',
+    emulator: [],
+    shared: false,
+  },
+  {
+    name: 'AArch64',
+    compiler: ['aarch64-linux-gnu-gcc', '-static'],
+    machine: 'AArch64',
+    emulator: ['qemu-aarch64'],
+    shared: false,
+  },
+  { name: 'A32', compiler: [...arm, '-marm'], machine: 'ARM', emulator: ['qemu-arm'], shared: false },
+  { name: 'T32', compiler: [...arm, '-mthumb'], machine: 'ARM', emulator: ['qemu-arm'], shared: false },
+];
+
+export const toolsOf = ({ compiler, emulator }: Target): string[] => [
+  compiler[0] as string,
+  ...emulator.slice(0, 1),
+];
+
+const warnings = ['-Wall', '-Wextra', '-Werror'];
+
+let words: { readonly cflags: readonly string[]; readonly libs: readonly string[] } | undefined;
+
+/** The words that compile and link with the library, which is installed below the first directory that asks. */
+function installed(directory: string) {
+  if (words) return words;
+  const prefix = join(directory, 'installed');
+  const build = `BUILD=${join(directory, 'build')}`;
+  run('make', [
+    '-s',
+    '-C',
+    join(root, 'runtime'),
+    build,
+    `PREFIX=${prefix}`,
+    'CFLAGS=-O2 -Werror',
+    'install',
+  ]);
+  const file = readFileSync(join(prefix, 'lib/pkgconfig/textpoke.pc'), 'latin1');
+  const variables = new Map([...file.matchAll(/^(\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]));
+  const wordsOf = (field: string) => {
+    const line = new RegExp(`^${field}: (.*)$`, 'm').exec(file)?.[1] as string;
+    return line.replace(/\$\{(\w+)\}/g, (_, name: string) => variables.get(name) as string).split(' ');
+  };
+  words = { cflags: wordsOf('Cflags'), libs: [...wordsOf('Libs'), `-Wl,-rpath,${prefix}/lib`] };
+  return words;
+}
+
+/** Builds test/runtime/NAME.c in a directory, and plugin.c beside it where that can be loaded; the paths of both. */
+export function build(target: Target, name: string, directory: string): { program: string; plugin?: string } {
+  const [driver, ...flags] = target.compiler as [string, ...string[]];
+  mkdirSync(directory, { recursive: true });
+  const script = join(directory, 'textpoke.ld');
+  writeFileSync(script, linkerScript(target.machine));
+  const parts = target.shared
+    ? installed(directory)
+    : { cflags: [`-I${root}include`], libs: [join(root, 'runtime/textpoke.c'), '-pthread'] };
+  const make = (source: string, out: string, ...more: string[]) => {
+    const object = join(directory, `${source}.o`);
+    const own = [
+      ...flags,
+      ...more.filter((flag) => flag !== '-shared'),
+      '-O2',
+      '-g',
+      ...warnings,
+      ...parts.cflags,
+    ];
+    run(driver, [...own, '-c', join(here, `${source}.c`), '-o', object]);
+    writeFileSync(object, annotate(object).bytes);
+    run(driver, [...flags, ...more, ...own, object, ...parts.libs, `-Wl,-T,${script}`, '-o', out]);
+    return out;
+  };
+  const program = make(name, join(directory, name), ...(target.shared ? [] : ['-DNO_DLOPEN']));
+  if (!target.shared) return { program };
+  return { program, plugin: make('plugin', join(directory, 'plugin.so'), '-fPIC', '-shared') };
+}
