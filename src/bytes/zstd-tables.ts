@@ -124,47 +124,43 @@ export function readStates(
   return { table: makeStates(log, counts), end: stop };
 }
 
+/** `count` bits, at most 25, of those from byte `start` on. The view has 3 bytes more than it is read for. */
+export function bitsAt(view: DataView, start: number, position: number, count: number): number {
+  return (view.getUint32(start + (position >> 3), true) >>> (position & 7)) & ((1 << count) - 1);
+}
+
 /** The bits of [start, end) from the last one back; the highest set bit of the last byte only marks the end. */
 export class BitsFromEnd {
-  private readonly bytes: Uint8Array;
+  private readonly view: DataView;
   private readonly start: number;
   /** Bits that are left. */
   left: number;
 
-  constructor(bytes: Uint8Array, start: number, end: number) {
-    const last = end > start ? (bytes[end - 1] as number) : 0;
+  constructor(view: DataView, start: number, end: number) {
+    const last = end > start ? view.getUint8(end - 1) : 0;
     if (last === 0) throw new Error('a stream of bits has no end mark');
-    this.bytes = bytes;
+    this.view = view;
     this.start = start;
     this.left = (end - start) * 8 - Math.clz32(last) + 23;
   }
 
-  /** The next `count` bits, at most 32. */
+  /** The next `count` bits, at most 25. */
   take(count: number): number {
-    if (count > 16) {
-      const high = this.take(count - 16);
-      return high * 0x1_0000 + this.take(16);
-    }
     this.left -= count;
     if (this.left < 0) throw new Error('a stream of bits ends too early');
-    return this.at(this.left) & ((1 << count) - 1);
-  }
-
-  /** At least 17 bits from bit `position` on. */
-  private at(position: number): number {
-    const { bytes } = this;
-    const i = this.start + (position >> 3);
-    return (
-      ((bytes[i] as number) | ((bytes[i + 1] ?? 0) << 8) | ((bytes[i + 2] ?? 0) << 16)) >>> (position & 7)
-    );
+    return bitsAt(this.view, this.start, this.left, count);
   }
 
   /** Decodes as many symbols as `into` holds; the codes have to fill the stream. */
   decode({ log, symbol, bits }: Codes, into: Uint8Array): void {
+    const { view, start } = this;
     const mask = (1 << log) - 1;
     let { left } = this;
     for (let i = 0; i < into.length; i++) {
-      const code = (left >= log ? this.at(left - log) : this.at(0) << (log - left)) & mask;
+      const code =
+        left >= log
+          ? bitsAt(view, start, left - log, log)
+          : (bitsAt(view, start, 0, left) << (log - left)) & mask;
       into[i] = symbol[code] as number;
       left -= bits[code] as number;
       if (left < 0) throw new Error('a stream of literals ends too early');
@@ -174,7 +170,12 @@ export class BitsFromEnd {
 }
 
 /** Reads a description of Huffman codes (section 4.2.1). */
-export function readCodes(bytes: Uint8Array, start: number, end: number): { codes: Codes; end: number } {
+export function readCodes(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+): { codes: Codes; end: number } {
   const first = bytes[start] as number;
   const weights: number[] = [];
   let stop = start + 1;
@@ -188,7 +189,7 @@ export function readCodes(bytes: Uint8Array, start: number, end: number): { code
     stop += first;
     if (stop > end) throw new Error('the codes of literals are cut off');
     const { table, end: at } = readStates(bytes, start + 1, stop, 256, 6);
-    const stream = new BitsFromEnd(bytes, at, stop);
+    const stream = new BitsFromEnd(view, at, stop);
     const states = [stream.take(table.log), stream.take(table.log)] as [number, number];
     for (let turn = 0; weights.length < 255; turn ^= 1) {
       const state = states[turn as 0 | 1];

@@ -4,6 +4,7 @@
 import { TooLong } from './output.ts';
 import {
   BitsFromEnd,
+  bitsAt,
   type Codes,
   literalLengths,
   matchLengths,
@@ -29,6 +30,7 @@ interface Frame {
 
 class Decoder {
   private readonly bytes: Uint8Array;
+  private readonly view: DataView;
   private readonly limit: number;
   private readonly literals = new Uint8Array(largestBlock);
   private out: Uint8Array;
@@ -36,6 +38,10 @@ class Decoder {
 
   constructor(bytes: Uint8Array, limit: number) {
     this.bytes = bytes;
+    // Bits are read by words, which may begin in the last byte.
+    const padded = new Uint8Array(bytes.length + 4);
+    padded.set(bytes);
+    this.view = new DataView(padded.buffer);
     this.limit = limit;
     // Kernels become five times as long: to grow once more costs a copy of all.
     this.out = new Uint8Array(Math.min(limit, 6 * bytes.length + 1024));
@@ -156,13 +162,13 @@ class Decoder {
     const stop = at + Math.floor(head / 16 / 2 ** width);
     if (stop > end) throw new Error('the literals are cut off');
     if (type === 2) {
-      const read = readCodes(bytes, at, stop);
+      const read = readCodes(bytes, this.view, at, stop);
       frame.codes = read.codes;
       at = read.end;
     }
     const { codes } = frame;
     if (!codes) throw new Error('literals repeat codes that were never given');
-    if (format === 0) new BitsFromEnd(bytes, at, stop).decode(codes, literals);
+    if (format === 0) new BitsFromEnd(this.view, at, stop).decode(codes, literals);
     else {
       const quarter = Math.ceil(size / 4);
       if (at + 6 > stop || 3 * quarter > size) throw new Error('the literals are cut off');
@@ -173,7 +179,7 @@ class Decoder {
         const to = i === 3 ? stop : from + (ends[i] as number);
         if (to > stop) throw new Error('the literals are cut off');
         const part = literals.subarray(i * quarter, i === 3 ? size : (i + 1) * quarter);
-        new BitsFromEnd(bytes, from, to).decode(codes, part);
+        new BitsFromEnd(this.view, from, to).decode(codes, part);
         from = to;
       }
     }
@@ -215,39 +221,57 @@ class Decoder {
     const [forLiterals, forOffsets, forMatches] = frame.tables;
     if (!forLiterals || !forOffsets || !forMatches || at > end)
       throw new Error('sequences repeat tables that were never given');
-    const stream = new BitsFromEnd(bytes, at, end);
+    // From here on no call but `copy`, and no field but `length`: this loop runs millions of times for a kernel.
+    const { view, limit } = this;
+    const stream = new BitsFromEnd(view, at, end);
     let literalState = stream.take(forLiterals.log);
     let offsetState = stream.take(forOffsets.log);
     let matchState = stream.take(forMatches.log);
+    let { left } = stream;
     const room = this.length + frame.largestBlock;
     let used = 0;
-    for (let left = count; left > 0; left--) {
+    for (let rest = count; rest > 0; rest--) {
       const offsetCode = forOffsets.symbol[offsetState] as number;
       const matchCode = forMatches.symbol[matchState] as number;
       const literalCode = forLiterals.symbol[literalState] as number;
-      const value = (powers[offsetCode] as number) + stream.take(offsetCode);
-      const match =
-        (matchLengths.base[matchCode] as number) + stream.take(matchLengths.bits[matchCode] as number);
-      const run =
-        (literalLengths.base[literalCode] as number) +
-        stream.take(literalLengths.bits[literalCode] as number);
+      let value = powers[offsetCode] as number;
+      if (offsetCode > 16) {
+        left -= offsetCode - 16;
+        value += bitsAt(view, at, left, offsetCode - 16) * 0x1_0000;
+        left -= 16;
+        value += bitsAt(view, at, left, 16);
+      } else {
+        left -= offsetCode;
+        value += bitsAt(view, at, left, offsetCode);
+      }
+      const matchBits = matchLengths.bits[matchCode] as number;
+      left -= matchBits;
+      const match = (matchLengths.base[matchCode] as number) + bitsAt(view, at, left, matchBits);
+      const runBits = literalLengths.bits[literalCode] as number;
+      left -= runBits;
+      const run = (literalLengths.base[literalCode] as number) + bitsAt(view, at, left, runBits);
       const offset = nextOffset(frame.offsets, value, run);
       const after = this.length + run + match;
+      if (left < 0) throw new Error('a stream of bits ends too early');
       if (after > room || used + run > literals.length) throw new Error('a block is too long');
-      if (after > this.limit) throw new TooLong();
+      if (after > limit) throw new TooLong();
       if (!(offset > 0 && offset <= this.length + run - frame.start))
         throw new Error('a sequence points in front of the data');
       this.copy(literals, used, run, offset, match);
       used += run;
-      if (left === 1) break;
-      literalState =
-        (forLiterals.base[literalState] as number) + stream.take(forLiterals.bits[literalState] as number);
-      matchState =
-        (forMatches.base[matchState] as number) + stream.take(forMatches.bits[matchState] as number);
-      offsetState =
-        (forOffsets.base[offsetState] as number) + stream.take(forOffsets.bits[offsetState] as number);
+      if (rest === 1) break;
+      let bits = forLiterals.bits[literalState] as number;
+      left -= bits;
+      literalState = (forLiterals.base[literalState] as number) + bitsAt(view, at, left, bits);
+      bits = forMatches.bits[matchState] as number;
+      left -= bits;
+      matchState = (forMatches.base[matchState] as number) + bitsAt(view, at, left, bits);
+      bits = forOffsets.bits[offsetState] as number;
+      left -= bits;
+      offsetState = (forOffsets.base[offsetState] as number) + bitsAt(view, at, left, bits);
+      if (left < 0) throw new Error('a stream of bits ends too early');
     }
-    if (stream.left !== 0) throw new Error('the sequences of a block are too long');
+    if (left !== 0) throw new Error('the sequences of a block are too long');
     return used;
   }
 
