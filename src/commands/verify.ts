@@ -8,6 +8,7 @@ import { type VerifyMemoryOptions, verifyImageMemory } from '../library/verify-m
 import type { Verified, VerifyFormat } from '../library/verify-report.ts';
 import { runningKernelFile, verifyImageRunning } from '../library/verify-running.ts';
 import { isOutputColoured, printPieces, warn } from '../output/console.ts';
+import { compileLess } from './less-compiling.ts';
 
 type SharedArguments = 'cpus' | 'failOn' | 'original' | 'baseline' | 'locks' | 'linked' | 'expandLimit';
 
@@ -29,6 +30,7 @@ export async function runVerify(
   const file = given ?? (running ? runningKernelFile() : undefined);
   if (file === undefined) throw new TextpokeError('usage', 'an image is required, or --running');
   requireDump(memory, running, args);
+  if (running || memory !== undefined) compileLess();
   return withImage(file, args, async (image, unpacked, relocations) => {
     const suppressions =
       config === undefined ? {} : { suppressions: readText(config), suppressionsName: config };
