@@ -1,5 +1,6 @@
 // String tables: zero-terminated names by byte offset.
 import { TextpokeError } from '../errors.ts';
+import { nameTerm, sumOfName } from './name-sums.ts';
 
 /** Longer names are decoded once, and counted. */
 const commonLength = 512;
@@ -50,8 +51,30 @@ export class StringTable {
     return name;
   }
 
+  /** `sumOfName` of the string, which is decoded only where it is long or not of ASCII. Errors as `at`. */
+  sumAt(offset: number): number {
+    const { bytes } = this;
+    let sum = 0;
+    for (let place = 0; place < commonLength; place++) {
+      const byte = bytes[offset + place];
+      if (byte === 0) return sum;
+      if (byte === undefined || byte >= 0x80) break;
+      sum = (sum + nameTerm(byte, place)) | 0;
+    }
+    return sumOfName(this.at(offset));
+  }
+
   startsWith(offset: number, prefix: Uint8Array): boolean {
     for (let i = 0; i < prefix.length; i++) if (this.bytes[offset + i] !== prefix[i]) return false;
     return true;
+  }
+
+  /** True where the string at `offset` ends in `suffix`, of ASCII; decoded only where it is long. Errors as `at`. */
+  endsWith(offset: number, suffix: Uint8Array): boolean {
+    const last = offset + commonLength;
+    let end = offset;
+    while (end < last && this.bytes[end] !== 0) end++;
+    if (end === last) return this.at(offset).endsWith(Buffer.from(suffix).toString('latin1'));
+    return end - suffix.length >= offset && this.startsWith(end - suffix.length, suffix);
   }
 }
