@@ -1,5 +1,6 @@
 // Which symbol names a place: one rule for objects and images. A symbol whose size holds the place comes before one
 // that only stands in front of it; then one of the place's own section, a function or an object, a global or weak one.
+import { mergeRuns } from '../bytes/merge-runs.ts';
 import { countUpTo } from '../bytes/search.ts';
 import { STB_GLOBAL, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_OBJECT } from '../elf/constants.ts';
 import type { SymbolTable } from '../elf/symbols.ts';
@@ -28,18 +29,15 @@ export class SymbolOrder {
   /** For each symbol the nearest one in front of its place whose size reaches beyond it; -1 where there is none. */
   private readonly around: Int32Array;
 
-  constructor(arch: SymbolRules, table: SymbolTable, members: readonly number[]) {
+  constructor(arch: SymbolRules, table: SymbolTable, members: ArrayLike<number>) {
     this.table = table;
-    const ranks = members.map((i) => rankOf(table, i));
-    const places = members.map((i) => symbolPlace(arch, table, i));
-    const order = Uint32Array.from(members.keys()).sort(
-      (a, b) =>
-        (places[a] as number) - (places[b] as number) ||
-        (ranks[a] as number) - (ranks[b] as number) ||
-        (members[b] as number) - (members[a] as number),
-    );
-    this.symbols = order.map((at) => members[at] as number);
-    this.places = Float64Array.from(order, (at) => places[at] as number);
+    this.symbols = mergeRuns(Uint32Array.from(members), (a, b) => {
+      const distance = symbolPlace(arch, table, a) - symbolPlace(arch, table, b);
+      return distance || rankOf(table, a) - rankOf(table, b) || b - a;
+    });
+    this.places = new Float64Array(this.symbols.length);
+    for (let at = 0; at < this.symbols.length; at++)
+      this.places[at] = symbolPlace(arch, table, this.symbols[at] as number);
     this.around = this.findAround();
   }
 

@@ -124,9 +124,10 @@ export function readStates(
   return { table: makeStates(log, counts), end: stop };
 }
 
-/** `count` bits, at most 25, of those from byte `start` on. The view has 3 bytes more than it is read for. */
+/** `count` bits, at most 25, of those from byte `start` on; read by a word, which begins earlier at the end of the data. */
 export function bitsAt(view: DataView, start: number, position: number, count: number): number {
-  return (view.getUint32(start + (position >> 3), true) >>> (position & 7)) & ((1 << count) - 1);
+  const at = Math.min(start + (position >> 3), view.byteLength - 4);
+  return (view.getUint32(at, true) >>> (position - 8 * (at - start))) & ((1 << count) - 1);
 }
 
 /** The bits of [start, end) from the last one back; the highest set bit of the last byte only marks the end. */

@@ -38,10 +38,7 @@ class Decoder {
 
   constructor(bytes: Uint8Array, limit: number) {
     this.bytes = bytes;
-    // Bits are read by words, which may begin in the last byte.
-    const padded = new Uint8Array(bytes.length + 4);
-    padded.set(bytes);
-    this.view = new DataView(padded.buffer);
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.limit = limit;
     // Kernels become five times as long: to grow once more costs a copy of all.
     this.out = new Uint8Array(Math.min(limit, 6 * bytes.length + 1024));

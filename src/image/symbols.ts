@@ -152,9 +152,12 @@ export class SymbolIndex {
     if (!table) return;
     const prefix = Buffer.from(starts);
     const suffixes = ends.map((end) => Buffer.from(end));
+    const endsSo = (i: number) => {
+      for (const suffix of suffixes) if (table.nameEndsWith(i, suffix)) return true;
+      return false;
+    };
     for (let i = 1; i < table.count; i++) {
-      if (!table.nameStartsWith(i, prefix) || !suffixes.some((end) => table.nameEndsWith(i, end))) continue;
-      if (!this.isAddress(table, i)) continue;
+      if (!table.nameStartsWith(i, prefix) || !endsSo(i) || !this.isAddress(table, i)) continue;
       const name = table.name(i);
       if (accepts(name)) yield { name, address: table.value[i] as number };
     }
@@ -164,7 +167,8 @@ export class SymbolIndex {
   private get sorted(): SymbolOrder | undefined {
     const { table } = this;
     if (!table || this.order) return this.order;
-    const members: number[] = [];
+    const members = new Uint32Array(table.count);
+    let count = 0;
     const nameless: number[] = [];
     for (let i = 1; i < table.count; i++) {
       const type = table.type(i);
@@ -172,12 +176,12 @@ export class SymbolIndex {
       if (section <= 0 || type === STT_FILE || type === STT_SECTION || type === STT_TLS) continue;
       if (!this.isInMemory(section) || Number.isNaN(table.value[i] as number)) continue;
       if (isNameless(this.arch, table, i)) nameless.push(i);
-      else members.push(i);
+      else members[count++] = i;
     }
     const value = (i: number) => table.value[i] as number;
     this.nameless = nameless.sort((a, b) => value(a) - value(b));
     this.namelessValues = Float64Array.from(nameless, value);
-    this.order = new SymbolOrder(this.arch, table, members);
+    this.order = new SymbolOrder(this.arch, table, members.subarray(0, count));
     return this.order;
   }
 

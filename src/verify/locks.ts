@@ -70,13 +70,13 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
     Float64Array,
   ];
   for (const range of image.code) {
-    const code = range.code.slice();
     const within = (addresses: Float64Array): number[] => {
-      const [from, to] = [range.address, range.address + code.length].map((a) => countUpTo(addresses, a - 1));
+      const [from, to] = [range.address, range.address + range.size].map((a) => countUpTo(addresses, a - 1));
       return [...addresses.subarray(from, to)];
     };
     const inRange = within(inOrder).filter((address) => !isInFront(program, address));
     if (inRange.length === 0 && kept.size === 0 && policy === 'listed') continue;
+    const code = range.code.slice();
     // Read as it would be with every listed lock in place: then each of them has to be found as a prefix. A byte
     // that can be none is put there in a second reading, since a wrong entry would garble what follows it.
     const byteAt = (address: number) => range.code[address - range.address] as number;
