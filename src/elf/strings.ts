@@ -1,6 +1,6 @@
 // String tables: zero-terminated names by byte offset.
+import { sumOfBytes, sumOfName } from '../bytes/name-sums.ts';
 import { TextpokeError } from '../errors.ts';
-import { nameTerm, sumOfName } from './name-sums.ts';
 
 /** Longer names are decoded once, and counted. */
 const commonLength = 512;
@@ -53,15 +53,7 @@ export class StringTable {
 
   /** `sumOfName` of the string, which is decoded only where it is long or not of ASCII. Errors as `at`. */
   sumAt(offset: number): number {
-    const { bytes } = this;
-    let sum = 0;
-    for (let place = 0; place < commonLength; place++) {
-      const byte = bytes[offset + place];
-      if (byte === 0) return sum;
-      if (byte === undefined || byte >= 0x80) break;
-      sum = (sum + nameTerm(byte, place)) | 0;
-    }
-    return sumOfName(this.at(offset));
+    return sumOfBytes(this.bytes, offset, commonLength) ?? sumOfName(this.at(offset));
   }
 
   startsWith(offset: number, prefix: Uint8Array): boolean {

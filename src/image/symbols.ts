@@ -3,6 +3,7 @@
 import type { Arch } from '../arch/arch.ts';
 import { isNameless, mappingOf, symbolPlace } from '../arch/code-map.ts';
 import { SymbolOrder } from '../arch/symbol-order.ts';
+import { NameIndex } from '../bytes/name-index.ts';
 import type { Address, SectionNumber, SymbolNumber } from '../bytes/named-numbers.ts';
 import { countUpTo } from '../bytes/search.ts';
 import {
@@ -15,7 +16,6 @@ import {
   STT_TLS,
 } from '../elf/constants.ts';
 import type { ElfFile, Section } from '../elf/file.ts';
-import { SymbolNames } from '../elf/symbol-names.ts';
 import { type SymbolTable, sectionUndefined } from '../elf/symbols.ts';
 
 /** A symbol found for an address: its name and how far behind its start the address lies. */
@@ -47,7 +47,7 @@ export class SymbolIndex {
   readonly table: SymbolTable | undefined;
   /** True when only dynamic symbols are known. */
   readonly dynamicOnly: boolean;
-  private names: SymbolNames | undefined;
+  private names: NameIndex | undefined;
   /** What was asked for: hot paths ask for the same few names again and again. */
   private readonly asked = new Map<string, readonly SymbolNumber[]>();
   private files: number[] | undefined;
@@ -86,7 +86,7 @@ export class SymbolIndex {
     if (!table) return [];
     let numbers = this.asked.get(name);
     if (!numbers) {
-      this.names ??= new SymbolNames(table, (i) => this.isAddress(table, i));
+      this.names ??= new NameIndex(table, (i) => this.isAddress(table, i));
       numbers = this.names.of(name);
       this.asked.set(name, numbers);
     }

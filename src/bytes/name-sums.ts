@@ -4,7 +4,7 @@
 const factors: number[] = [];
 
 /** A byte's part of the sum; `place` counts from the start of the name. */
-export function nameTerm(byte: number, place: number): number {
+function term(byte: number, place: number): number {
   while (factors.length <= place) factors.push((Math.random() * 2 ** 32) | 0);
   return Math.imul(factors[place] as number, byte);
 }
@@ -14,5 +14,17 @@ export function nameTerm(byte: number, place: number): number {
  * on one another (multiply-shift for vectors: Thorup, "High Speed Hashing for Integers and Strings", 3.2).
  */
 export function sumOfName(name: string): number {
-  return Buffer.from(name, 'utf8').reduce((sum, byte, place) => (sum + nameTerm(byte, place)) | 0, 0);
+  return Buffer.from(name, 'utf8').reduce((sum, byte, place) => (sum + term(byte, place)) | 0, 0);
+}
+
+/** The same of the bytes up to a NUL; undefined where there are more than `most`, no NUL, or others than ASCII. */
+export function sumOfBytes(bytes: Uint8Array, start: number, most: number): number | undefined {
+  let sum = 0;
+  for (let place = 0; place <= most; place++) {
+    const byte = bytes[start + place];
+    if (byte === 0) return sum;
+    if (byte === undefined || byte >= 0x80) return undefined;
+    sum = (sum + term(byte, place)) | 0;
+  }
+  return undefined;
 }
