@@ -1,6 +1,6 @@
 // Code and data of a section or a range of an image, as its symbols tell them apart. On ARM and AArch64 mapping
 // symbols do (AAELF32 and AAELF64, "Mapping symbols"), elsewhere what kind of thing a symbol names.
-import { mergeRuns } from '../bytes/merge-runs.ts';
+import { orderOf } from '../bytes/order.ts';
 import { countUpTo } from '../bytes/search.ts';
 import {
   STB_LOCAL,
@@ -102,10 +102,7 @@ export function codeMapOf(
     places.push(at);
     contents.push(mapping ? mapped + ranks[mapping] : ranks[own]);
   }
-  const order = mergeRuns(
-    Uint32Array.from(places.keys()),
-    (a, b) => (places[a] as number) - (places[b] as number),
-  );
+  const order = orderOf(Float64Array.from(places));
   const starts = new Uint32Array(order.length);
   const ranges: Record<Content, number[]> = { code: [], data: [], thumb: [] };
   let count = 0;

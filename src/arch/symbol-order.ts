@@ -1,6 +1,6 @@
 // Which symbol names a place: one rule for objects and images. A symbol whose size holds the place comes before one
 // that only stands in front of it; then one of the place's own section, a function or an object, a global or weak one.
-import { mergeRuns } from '../bytes/merge-runs.ts';
+import { orderOf } from '../bytes/order.ts';
 import { countUpTo } from '../bytes/search.ts';
 import { STB_GLOBAL, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_OBJECT } from '../elf/constants.ts';
 import type { SymbolTable } from '../elf/symbols.ts';
@@ -31,14 +31,23 @@ export class SymbolOrder {
 
   constructor(arch: SymbolRules, table: SymbolTable, members: ArrayLike<number>) {
     this.table = table;
-    this.symbols = mergeRuns(Uint32Array.from(members), (a, b) => {
-      const distance = symbolPlace(arch, table, a) - symbolPlace(arch, table, b);
-      return distance || rankOf(table, a) - rankOf(table, b) || b - a;
-    });
-    this.places = new Float64Array(this.symbols.length);
-    for (let at = 0; at < this.symbols.length; at++)
-      this.places[at] = symbolPlace(arch, table, this.symbols[at] as number);
+    const places = new Float64Array(members.length);
+    for (let i = 0; i < members.length; i++) places[i] = symbolPlace(arch, table, members[i] as number);
+    const order = orderOf(places);
+    this.symbols = order.map((at) => members[at] as number);
+    this.places = Float64Array.from(order, (at) => places[at] as number);
+    this.orderByRank();
     this.around = this.findAround();
+  }
+
+  /** Puts the symbols of each place in order of rank, those of one rank from the last in the table on. */
+  private orderByRank(): void {
+    const { places, symbols, table } = this;
+    for (let start = 0, end = 0; start < places.length; start = end) {
+      while (end < places.length && places[end] === places[start]) end++;
+      if (end - start > 1)
+        symbols.subarray(start, end).sort((a, b) => rankOf(table, a) - rankOf(table, b) || b - a);
+    }
   }
 
   private endOf(at: number): number {

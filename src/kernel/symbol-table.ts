@@ -46,8 +46,8 @@ function bindingOf(letter: string): number {
   return letter === 'u' || letter === letter.toUpperCase() ? STB_GLOBAL : STB_LOCAL;
 }
 
-/** What linker scripts define: ends of tables, which are no objects. */
-const linkerSymbol = /^__(start|stop)_/;
+/** How names begin that linker scripts define: ends of tables, which are no objects. */
+const linkerNames = ['__start_', '__stop_'].map((name) => Buffer.from(name));
 
 function typeOf(letter: string, home: SymbolHome | undefined, isLinkers: () => boolean): number {
   if (!home) return STT_NOTYPE;
@@ -89,11 +89,11 @@ export function symbolTableOf(
 ): SymbolTableBytes {
   const { count, addresses } = kallsyms;
   const homeOf = homesOf(homes);
-  const letters = Array.from({ length: count }, (_, i) => kallsyms.type(i));
+  const bindings = Uint8Array.from({ length: 256 }, (_, letter) => bindingOf(String.fromCharCode(letter)));
   // Where kallsyms has functions alone, the few others are far from what they would seem to name.
   const isPartial = hasFunctionsAlone(kallsyms);
-  const found = letters.map((letter, i) => {
-    const home = homeOf(addresses[i] as number, letter);
+  const found = Array.from(addresses, (address, i) => {
+    const home = homeOf(address, kallsyms.type(i));
     return isPartial && !home?.isCode ? undefined : home;
   });
   const sizes = sizesOf(addresses, found);
@@ -123,17 +123,19 @@ export function symbolTableOf(
     write(value, 0, STT_NOTYPE, section ?? SHN_ABS);
     name += Buffer.byteLength(text) + 1;
   }
+  const isLinkers = () =>
+    linkerNames.some((start) => start.every((byte, place) => strings[name + place] === byte));
   let locals = row;
   for (const wantsLocal of [true, false]) {
     for (let i = 0; i < count; i++) {
-      const letter = letters[i] as string;
-      const binding = bindingOf(letter);
+      const binding = bindings[kallsyms.letter(i)] as number;
       if ((binding === STB_LOCAL) !== wantsLocal) continue;
+      const length = kallsyms.copyName(i, strings, name);
       const home = found[i];
-      const type = typeOf(letter, home, () => linkerSymbol.test(kallsyms.name(i)));
+      const type = typeOf(kallsyms.type(i), home, isLinkers);
       const value = (addresses[i] as number) + (thumb && type === STT_FUNC ? 1 : 0);
       write(value, sizes[i] as number, binding * 16 + type, home?.number ?? SHN_ABS);
-      name += kallsyms.copyName(i, strings, name) + 1;
+      name += length + 1;
     }
     if (wantsLocal) locals = row;
   }

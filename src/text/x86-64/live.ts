@@ -10,6 +10,7 @@ import { KernelVariables } from '../../memory/kernel/variables.ts';
 import { type ExecutableMemory, executableMemory } from '../../memory/page-tables/executable.ts';
 import { type CodeKind, type KnownCode, type NamedPages, namePages } from '../executable.ts';
 import { brokenList, type PassNote, type TextPass } from '../pass.ts';
+import { int3 } from './branches.ts';
 import { callUpdate } from './call-update.ts';
 import { ftraceHooks, type HookTargets } from './ftrace.ts';
 import { wrongTrampoline } from './ftrace-trampoline.ts';
@@ -167,6 +168,12 @@ function generatedCode(
   return code;
 }
 
+/** True where there is int3 alone. A pack has 2 MiB, so there is no call for each byte. */
+function isFilling(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (bytes[i] !== int3) return false;
+  return true;
+}
+
 /** The parts of packs that no program has are filled by int3 (bpf_arch_text_invalidate). */
 function* wrongPacks({ reader }: KernelVariables, { packs }: GeneratedCode): Generator<WrongCode> {
   for (const { start, used } of packs) {
@@ -175,7 +182,7 @@ function* wrongPacks({ reader }: KernelVariables, { packs }: GeneratedCode): Gen
     for (let chunk = 0; chunk < used.length * 8; chunk++) {
       if (((used[chunk >>> 3] as number) >>> (chunk & 7)) & 1) continue;
       const from = chunk * packChunk;
-      if (bytes.subarray(from, from + packChunk).every((byte) => byte === 0xcc)) continue;
+      if (isFilling(bytes, from, from + packChunk)) continue;
       const message = 'a part of a pack of BPF that no program has is not filled by int3';
       yield { address: start + from, kind: 'bpf', message };
       break;
