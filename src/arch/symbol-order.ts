@@ -1,6 +1,6 @@
 // Which symbol names a place: one rule for objects and images. A symbol whose size holds the place comes before one
 // that only stands in front of it; then one of the place's own section, a function or an object, a global or weak one.
-import { orderOf } from '../bytes/order.ts';
+import { inOrder, orderOf } from '../bytes/order.ts';
 import { countUpTo } from '../bytes/search.ts';
 import { STB_GLOBAL, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_OBJECT } from '../elf/constants.ts';
 import type { SymbolTable } from '../elf/symbols.ts';
@@ -34,8 +34,8 @@ export class SymbolOrder {
     const places = new Float64Array(members.length);
     for (let i = 0; i < members.length; i++) places[i] = symbolPlace(arch, table, members[i] as number);
     const order = orderOf(places);
-    this.symbols = order.map((at) => members[at] as number);
-    this.places = Float64Array.from(order, (at) => places[at] as number);
+    this.symbols = inOrder(Uint32Array.from(members), order);
+    this.places = inOrder(places, order);
     this.orderByRank();
     this.around = this.findAround();
   }

@@ -171,8 +171,8 @@ async function unxz(bytes: Uint8Array, limit: number): Promise<Uint8Array | unde
   const { XzReadableStream } = load('xz-decompress') as typeof import('xz-decompress');
   const stream = new XzReadableStream(new Blob([bytes as Uint8Array<ArrayBuffer>]).stream());
   const reader = stream.getReader();
-  // Modules become five times as long: to grow once more costs a copy of all.
-  const output = new Output(6 * bytes.length, limit);
+  // Modules become four to nine times as long: to grow once more costs a copy of all.
+  const output = new Output(10 * bytes.length, limit);
   try {
     for (;;) {
       const { done, value } = await reader.read();

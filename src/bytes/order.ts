@@ -34,3 +34,10 @@ export function orderOf(keys: Float64Array): Uint32Array {
   }
   return from;
 }
+
+/** The values in that order. */
+export function inOrder<T extends Float64Array | Int32Array | Uint32Array>(values: T, order: Uint32Array): T {
+  const ordered = values.slice() as T;
+  for (let i = 0; i < order.length; i++) ordered[i] = values[order[i] as number] as number;
+  return ordered;
+}

@@ -1,6 +1,6 @@
 // What a running kernel says of its function tracing: a record for each place that may be hooked, the ops that hook them,
 // and direct calls (kernel/trace/ftrace.c; include/linux/ftrace.h). Structures are had by BTF.
-import { orderOf } from '../../bytes/order.ts';
+import { inOrder, orderOf } from '../../bytes/order.ts';
 import {
   type Broken,
   brokenOf,
@@ -136,8 +136,8 @@ function sorted(
   }
   const order = orderOf(all);
   return {
-    ips: Float64Array.from(order, (i) => all[i] as number),
-    flags: Int32Array.from(order, (i) => flags[i] as number),
+    ips: inOrder(all, order),
+    flags: inOrder(flags, order),
   };
 }
 
