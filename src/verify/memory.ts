@@ -244,8 +244,8 @@ function countCpus(program: Program): number | undefined {
  */
 function isInitData(image: Image, address: number): boolean {
   return (
-    kernelBanner(image) !== undefined &&
     image.symbols.addressOf('__init_end') === undefined &&
+    kernelBanner(image) !== undefined &&
     image.codeAt(address) === undefined
   );
 }
