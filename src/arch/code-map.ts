@@ -1,5 +1,6 @@
 // Code and data of a section or a range of an image, as its symbols tell them apart. On ARM and AArch64 mapping
 // symbols do (AAELF32 and AAELF64, "Mapping symbols"), elsewhere what kind of thing a symbol names.
+import { orderOf } from '../bytes/order.ts';
 import { countUpTo } from '../bytes/search.ts';
 import {
   STB_LOCAL,
@@ -71,6 +72,12 @@ function isFunction(symbols: SymbolTable, i: number): boolean {
   return type === STT_FUNC || type === STT_GNU_IFUNC;
 }
 
+/** Of what symbols say of one place, the highest counts; a mapping symbol, the last one of them, comes before all of these. */
+const ranks: Readonly<Record<Content, number>> = { data: 1, code: 2, thumb: 3 };
+const contentOf: readonly (Content | undefined)[] = [undefined, 'data', 'code', 'thumb'];
+/** What is added for a mapping symbol. */
+const mapped = 4;
+
 /**
  * Makes a section's code map of the symbols that lie in it; `offsetOf` gives section-relative places. From the
  * first mapping symbol on these decide. Else a data symbol makes data of everything up to the next symbol, as
@@ -83,46 +90,44 @@ export function codeMapOf(
   offsetOf: (symbol: number) => number,
   size: number,
 ): CodeMap {
-  const contents = new Map<number, Content>();
-  const mapped = new Map<number, Content>();
+  const places: number[] = [];
+  const contents: number[] = [];
   for (const i of members) {
     const type = symbols.type(i);
     const at = offsetOf(i);
     if (type === STT_SECTION || !(at >= 0 && at < size)) continue;
     const mapping = mappingOf(arch, symbols, i);
-    if (mapping) mapped.set(at, mapping);
-    else if (arch.thumbBit && isFunction(symbols, i) && (symbols.value[i] as number) % 2 !== 0)
-      contents.set(at, 'thumb');
-    else if (type !== STT_OBJECT && type !== STT_TLS) {
-      if (contents.get(at) !== 'thumb') contents.set(at, 'code');
-    } else if (!contents.has(at)) contents.set(at, 'data');
+    const isThumb = arch.thumbBit && isFunction(symbols, i) && (symbols.value[i] as number) % 2 !== 0;
+    const own = isThumb ? 'thumb' : type === STT_OBJECT || type === STT_TLS ? 'data' : 'code';
+    places.push(at);
+    contents.push(mapping ? mapped + ranks[mapping] : ranks[own]);
   }
-  if (mapped.size > 0) spreadMapping(contents, mapped);
-  const offsets = Uint32Array.from(contents.keys()).sort();
-  const rangesOf = (what: Content): Uint32Array => {
-    const ranges: number[] = [];
-    offsets.forEach((at, i) => {
-      if (contents.get(at) !== what) return;
-      const end = offsets[i + 1] ?? size;
-      if (ranges.at(-1) === at) ranges[ranges.length - 1] = end;
-      else ranges.push(at, end);
-    });
-    return Uint32Array.from(ranges);
-  };
+  const order = orderOf(Float64Array.from(places));
+  const starts = new Uint32Array(order.length);
+  const ranges: Record<Content, number[]> = { code: [], data: [], thumb: [] };
+  let count = 0;
+  let mapping = 0;
+  for (let i = 0; i < order.length; ) {
+    const at = places[order[i] as number] as number;
+    let own = 0;
+    for (; i < order.length && places[order[i] as number] === at; i++) {
+      const content = contents[order[i] as number] as number;
+      if (content > mapped) mapping = content - mapped;
+      else own = Math.max(own, content);
+    }
+    const what = contentOf[mapping || own] as Content;
+    if (what !== 'data') starts[count++] = at;
+    if (what === 'code') continue;
+    const end = i < order.length ? (places[order[i] as number] as number) : size;
+    const pairs = ranges[what];
+    if (pairs.at(-1) === at) pairs[pairs.length - 1] = end;
+    else pairs.push(at, end);
+  }
   return {
-    starts: offsets.filter((at) => contents.get(at) !== 'data'),
-    data: rangesOf('data'),
-    thumb: rangesOf('thumb'),
+    starts: starts.slice(0, count),
+    data: Uint32Array.from(ranges.data),
+    thumb: Uint32Array.from(ranges.thumb),
   };
-}
-
-/** Makes every place from the first mapping symbol on what the last one in front of it says. */
-function spreadMapping(contents: Map<number, Content>, mapped: ReadonlyMap<number, Content>): void {
-  let state: Content | undefined;
-  for (const at of Uint32Array.from(new Set([...contents.keys(), ...mapped.keys()])).sort()) {
-    state = mapped.get(at) ?? state;
-    if (state !== undefined) contents.set(at, state);
-  }
 }
 
 /** True when `length` bytes from `offset` on are data among code. */

@@ -1,5 +1,6 @@
 // Which symbol names a place: one rule for objects and images. A symbol whose size holds the place comes before one
 // that only stands in front of it; then one of the place's own section, a function or an object, a global or weak one.
+import { inOrder, orderOf } from '../bytes/order.ts';
 import { countUpTo } from '../bytes/search.ts';
 import { STB_GLOBAL, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_OBJECT } from '../elf/constants.ts';
 import type { SymbolTable } from '../elf/symbols.ts';
@@ -28,19 +29,25 @@ export class SymbolOrder {
   /** For each symbol the nearest one in front of its place whose size reaches beyond it; -1 where there is none. */
   private readonly around: Int32Array;
 
-  constructor(arch: SymbolRules, table: SymbolTable, members: readonly number[]) {
+  constructor(arch: SymbolRules, table: SymbolTable, members: ArrayLike<number>) {
     this.table = table;
-    const ranks = members.map((i) => rankOf(table, i));
-    const places = members.map((i) => symbolPlace(arch, table, i));
-    const order = Uint32Array.from(members.keys()).sort(
-      (a, b) =>
-        (places[a] as number) - (places[b] as number) ||
-        (ranks[a] as number) - (ranks[b] as number) ||
-        (members[b] as number) - (members[a] as number),
-    );
-    this.symbols = order.map((at) => members[at] as number);
-    this.places = Float64Array.from(order, (at) => places[at] as number);
+    const places = new Float64Array(members.length);
+    for (let i = 0; i < members.length; i++) places[i] = symbolPlace(arch, table, members[i] as number);
+    const order = orderOf(places);
+    this.symbols = inOrder(Uint32Array.from(members), order);
+    this.places = inOrder(places, order);
+    this.orderByRank();
     this.around = this.findAround();
+  }
+
+  /** Puts the symbols of each place in order of rank, those of one rank from the last in the table on. */
+  private orderByRank(): void {
+    const { places, symbols, table } = this;
+    for (let start = 0, end = 0; start < places.length; start = end) {
+      while (end < places.length && places[end] === places[start]) end++;
+      if (end - start > 1)
+        symbols.subarray(start, end).sort((a, b) => rankOf(table, a) - rankOf(table, b) || b - a);
+    }
   }
 
   private endOf(at: number): number {

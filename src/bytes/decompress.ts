@@ -5,7 +5,7 @@ import { constants } from 'node:buffer';
 import nodeModule from 'node:module';
 import { TextpokeError } from '../errors.ts';
 import { isLzmaAlone } from './lzma-header.ts';
-import { type Decoded, TooLong } from './output.ts';
+import { type Decoded, Output, TooLong } from './output.ts';
 import { decodeZstd } from './zstd.ts';
 
 // Loaded when something compressed turns up: most runs see nothing of the kind.
@@ -171,17 +171,16 @@ async function unxz(bytes: Uint8Array, limit: number): Promise<Uint8Array | unde
   const { XzReadableStream } = load('xz-decompress') as typeof import('xz-decompress');
   const stream = new XzReadableStream(new Blob([bytes as Uint8Array<ArrayBuffer>]).stream());
   const reader = stream.getReader();
-  const chunks: Uint8Array[] = [];
-  let size = 0;
+  // Modules become four to nine times as long: to grow once more costs a copy of all.
+  const output = new Output(10 * bytes.length, limit);
   try {
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return Buffer.concat(chunks, size);
-      size += value.length;
-      if (size > limit) return undefined;
-      chunks.push(value);
+      if (done) return output.content;
+      output.append(value, 0, value.length);
     }
   } catch (error) {
+    if (error instanceof TooLong) return undefined;
     const code = /error code (\d+)$/.exec(String(error))?.[1];
     throw damaged('xz', xzErrors[code ?? ''] ?? error);
   } finally {

@@ -11,28 +11,26 @@ export const matchLengths = lengthCodes(3, [
   ...[1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16].map((bits) => [1, bits] as const),
 ]);
 
-interface LengthCodes {
-  readonly base: Uint32Array;
-  readonly bits: Uint8Array;
-}
-
-function lengthCodes(first: number, runs: readonly (readonly [count: number, bits: number])[]): LengthCodes {
-  const bits = Uint8Array.from(runs.flatMap(([count, width]) => Array<number>(count).fill(width)));
+/** For each code 32 times its base value, and how many extra bits it has. */
+function lengthCodes(first: number, runs: readonly (readonly [count: number, bits: number])[]): Uint32Array {
   let next = first;
-  const base = Uint32Array.from(bits, (width) => {
-    const own = next;
-    next += 2 ** width;
-    return own;
-  });
-  return { base, bits };
+  return Uint32Array.from(
+    runs.flatMap(([count, width]) => Array<number>(count).fill(width)),
+    (width) => {
+      const own = next * 32 + width;
+      next += 2 ** width;
+      return own;
+    },
+  );
 }
 
-/** A decoding table of finite state entropy: for each state its symbol, and how the next state is made. */
+/**
+ * A decoding table of finite state entropy: for each state its symbol, from bit 8 on how many bits make the next state, and
+ * from bit 16 on what these are added to.
+ */
 export interface States {
   readonly log: number;
-  readonly symbol: Uint8Array;
-  readonly bits: Uint8Array;
-  readonly base: Uint16Array;
+  readonly steps: Uint32Array;
 }
 
 /** A decoding table of Huffman codes, by the next `log` bits. */
@@ -45,35 +43,29 @@ export interface Codes {
 /** States from the counts of each symbol; -1 is "less than one" (section 4.1.1). */
 function makeStates(log: number, counts: readonly number[]): States {
   const size = 1 << log;
-  const table = {
-    log,
-    symbol: new Uint8Array(size),
-    bits: new Uint8Array(size),
-    base: new Uint16Array(size),
-  };
+  const steps = new Uint32Array(size);
   const next = Uint16Array.from(counts, (count) => Math.abs(count));
   let high = size - 1;
   counts.forEach((count, symbol) => {
-    if (count === -1) table.symbol[high--] = symbol;
+    if (count === -1) steps[high--] = symbol;
   });
   const step = (size >> 1) + (size >> 3) + 3;
   let at = 0;
   counts.forEach((count, symbol) => {
     for (let i = 0; i < count; i++) {
-      table.symbol[at] = symbol;
+      steps[at] = symbol;
       do at = (at + step) & (size - 1);
       while (at > high);
     }
   });
   for (let state = 0; state < size; state++) {
-    const symbol = table.symbol[state] as number;
+    const symbol = steps[state] as number;
     const order = next[symbol] as number;
     next[symbol] = order + 1;
     const bits = log - (31 - Math.clz32(order));
-    table.bits[state] = bits;
-    table.base[state] = (order << bits) - size;
+    steps[state] = symbol | (bits << 8) | (((order << bits) - size) << 16);
   }
-  return table;
+  return { log, steps };
 }
 
 /** Reads the counts of a table, and says where they end. */
@@ -124,47 +116,53 @@ export function readStates(
   return { table: makeStates(log, counts), end: stop };
 }
 
+/** What bits are read from: by words, which may begin in the last byte, so there are three bytes more. */
+export function bitsOf(bytes: Uint8Array): DataView {
+  const { buffer, byteOffset, length } = bytes;
+  const size = length + 3;
+  if (byteOffset + size <= buffer.byteLength) return new DataView(buffer, byteOffset, size);
+  const padded = new Uint8Array(size);
+  padded.set(bytes);
+  return new DataView(padded.buffer);
+}
+
+/** `count` bits, at most 25, of those from byte `start` on. */
+export function bitsAt(bits: DataView, start: number, position: number, count: number): number {
+  return (bits.getUint32(start + (position >> 3), true) >>> (position & 7)) & ((1 << count) - 1);
+}
+
 /** The bits of [start, end) from the last one back; the highest set bit of the last byte only marks the end. */
 export class BitsFromEnd {
-  private readonly bytes: Uint8Array;
+  private readonly view: DataView;
   private readonly start: number;
   /** Bits that are left. */
   left: number;
 
-  constructor(bytes: Uint8Array, start: number, end: number) {
-    const last = end > start ? (bytes[end - 1] as number) : 0;
+  constructor(view: DataView, start: number, end: number) {
+    const last = end > start ? view.getUint8(end - 1) : 0;
     if (last === 0) throw new Error('a stream of bits has no end mark');
-    this.bytes = bytes;
+    this.view = view;
     this.start = start;
     this.left = (end - start) * 8 - Math.clz32(last) + 23;
   }
 
-  /** The next `count` bits, at most 32. */
+  /** The next `count` bits, at most 25. */
   take(count: number): number {
-    if (count > 16) {
-      const high = this.take(count - 16);
-      return high * 0x1_0000 + this.take(16);
-    }
     this.left -= count;
     if (this.left < 0) throw new Error('a stream of bits ends too early');
-    return this.at(this.left) & ((1 << count) - 1);
-  }
-
-  /** At least 17 bits from bit `position` on. */
-  private at(position: number): number {
-    const { bytes } = this;
-    const i = this.start + (position >> 3);
-    return (
-      ((bytes[i] as number) | ((bytes[i + 1] ?? 0) << 8) | ((bytes[i + 2] ?? 0) << 16)) >>> (position & 7)
-    );
+    return bitsAt(this.view, this.start, this.left, count);
   }
 
   /** Decodes as many symbols as `into` holds; the codes have to fill the stream. */
   decode({ log, symbol, bits }: Codes, into: Uint8Array): void {
+    const { view, start } = this;
     const mask = (1 << log) - 1;
     let { left } = this;
     for (let i = 0; i < into.length; i++) {
-      const code = (left >= log ? this.at(left - log) : this.at(0) << (log - left)) & mask;
+      const code =
+        left >= log
+          ? bitsAt(view, start, left - log, log)
+          : (bitsAt(view, start, 0, left) << (log - left)) & mask;
       into[i] = symbol[code] as number;
       left -= bits[code] as number;
       if (left < 0) throw new Error('a stream of literals ends too early');
@@ -174,7 +172,12 @@ export class BitsFromEnd {
 }
 
 /** Reads a description of Huffman codes (section 4.2.1). */
-export function readCodes(bytes: Uint8Array, start: number, end: number): { codes: Codes; end: number } {
+export function readCodes(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+): { codes: Codes; end: number } {
   const first = bytes[start] as number;
   const weights: number[] = [];
   let stop = start + 1;
@@ -188,17 +191,17 @@ export function readCodes(bytes: Uint8Array, start: number, end: number): { code
     stop += first;
     if (stop > end) throw new Error('the codes of literals are cut off');
     const { table, end: at } = readStates(bytes, start + 1, stop, 256, 6);
-    const stream = new BitsFromEnd(bytes, at, stop);
+    const stream = new BitsFromEnd(view, at, stop);
     const states = [stream.take(table.log), stream.take(table.log)] as [number, number];
     for (let turn = 0; weights.length < 255; turn ^= 1) {
-      const state = states[turn as 0 | 1];
-      weights.push(table.symbol[state] as number);
-      const width = table.bits[state] as number;
+      const step = table.steps[states[turn as 0 | 1]] as number;
+      weights.push(step & 0xff);
+      const width = (step >>> 8) & 0xff;
       if (stream.left < width) {
-        weights.push(table.symbol[states[(turn ^ 1) as 0 | 1]] as number);
+        weights.push((table.steps[states[(turn ^ 1) as 0 | 1]] as number) & 0xff);
         break;
       }
-      states[turn as 0 | 1] = (table.base[state] as number) + stream.take(width);
+      states[turn as 0 | 1] = (step >>> 16) + stream.take(width);
     }
   }
   if (stop > end) throw new Error('the codes of literals are cut off');

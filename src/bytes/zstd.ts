@@ -4,6 +4,8 @@
 import { TooLong } from './output.ts';
 import {
   BitsFromEnd,
+  bitsAt,
+  bitsOf,
   type Codes,
   literalLengths,
   matchLengths,
@@ -14,21 +16,22 @@ import {
 } from './zstd-tables.ts';
 
 const largestBlock = 1 << 17;
-/** 2 to the power of each code of an offset. */
-const powers = Float64Array.from({ length: 256 }, (_, code) => 2 ** code);
+/** Offsets below 2 GiB: numbers of 31 bits are fast. */
+const largestOffsetCode = 30;
 
 /** What the blocks of a frame hand on. */
 interface Frame {
   /** Where its content begins in the output. */
   readonly start: number;
   readonly largestBlock: number;
-  readonly offsets: [number, number, number];
+  offsets: [last: number, second: number, third: number];
   readonly tables: [States | undefined, States | undefined, States | undefined];
   codes: Codes | undefined;
 }
 
 class Decoder {
   private readonly bytes: Uint8Array;
+  private readonly view: DataView;
   private readonly limit: number;
   private readonly literals = new Uint8Array(largestBlock);
   private out: Uint8Array;
@@ -36,6 +39,7 @@ class Decoder {
 
   constructor(bytes: Uint8Array, limit: number) {
     this.bytes = bytes;
+    this.view = bitsOf(bytes);
     this.limit = limit;
     // Kernels become five times as long: to grow once more costs a copy of all.
     this.out = new Uint8Array(Math.min(limit, 6 * bytes.length + 1024));
@@ -156,13 +160,13 @@ class Decoder {
     const stop = at + Math.floor(head / 16 / 2 ** width);
     if (stop > end) throw new Error('the literals are cut off');
     if (type === 2) {
-      const read = readCodes(bytes, at, stop);
+      const read = readCodes(bytes, this.view, at, stop);
       frame.codes = read.codes;
       at = read.end;
     }
     const { codes } = frame;
     if (!codes) throw new Error('literals repeat codes that were never given');
-    if (format === 0) new BitsFromEnd(bytes, at, stop).decode(codes, literals);
+    if (format === 0) new BitsFromEnd(this.view, at, stop).decode(codes, literals);
     else {
       const quarter = Math.ceil(size / 4);
       if (at + 6 > stop || 3 * quarter > size) throw new Error('the literals are cut off');
@@ -173,7 +177,7 @@ class Decoder {
         const to = i === 3 ? stop : from + (ends[i] as number);
         if (to > stop) throw new Error('the literals are cut off');
         const part = literals.subarray(i * quarter, i === 3 ? size : (i + 1) * quarter);
-        new BitsFromEnd(bytes, from, to).decode(codes, part);
+        new BitsFromEnd(this.view, from, to).decode(codes, part);
         from = to;
       }
     }
@@ -200,12 +204,7 @@ class Decoder {
       else if (mode === 1) {
         const symbol = this.number(at++, 1);
         if (symbol >= codes) throw new Error('a sequence has an unknown code');
-        frame.tables[i as 0] = {
-          log: 0,
-          symbol: Uint8Array.of(symbol),
-          bits: Uint8Array.of(0),
-          base: Uint16Array.of(0),
-        };
+        frame.tables[i as 0] = { log: 0, steps: Uint32Array.of(symbol) };
       } else if (mode === 2) {
         const read = readStates(bytes, at, end, codes, largestLog);
         frame.tables[i as 0] = read.table;
@@ -215,67 +214,81 @@ class Decoder {
     const [forLiterals, forOffsets, forMatches] = frame.tables;
     if (!forLiterals || !forOffsets || !forMatches || at > end)
       throw new Error('sequences repeat tables that were never given');
-    const stream = new BitsFromEnd(bytes, at, end);
+    // A kernel has four million sequences: the loop calls nothing, and keeps what it changes in variables of its own.
+    const { view, limit, out } = this;
+    const [literalSteps, offsetSteps, matchSteps] = [forLiterals.steps, forOffsets.steps, forMatches.steps];
+    const stream = new BitsFromEnd(view, at, end);
     let literalState = stream.take(forLiterals.log);
     let offsetState = stream.take(forOffsets.log);
     let matchState = stream.take(forMatches.log);
-    const room = this.length + frame.largestBlock;
+    let { left } = stream;
+    let [last, second, third] = frame.offsets;
+    let to = this.length;
+    const room = to + frame.largestBlock;
     let used = 0;
-    for (let left = count; left > 0; left--) {
-      const offsetCode = forOffsets.symbol[offsetState] as number;
-      const matchCode = forMatches.symbol[matchState] as number;
-      const literalCode = forLiterals.symbol[literalState] as number;
-      const value = (powers[offsetCode] as number) + stream.take(offsetCode);
-      const match =
-        (matchLengths.base[matchCode] as number) + stream.take(matchLengths.bits[matchCode] as number);
-      const run =
-        (literalLengths.base[literalCode] as number) +
-        stream.take(literalLengths.bits[literalCode] as number);
-      const offset = nextOffset(frame.offsets, value, run);
-      const after = this.length + run + match;
+    for (let rest = count; rest > 0; rest--) {
+      const literalStep = literalSteps[literalState] as number;
+      const offsetStep = offsetSteps[offsetState] as number;
+      const matchStep = matchSteps[matchState] as number;
+      const offsetCode = offsetStep & 0xff;
+      if (offsetCode > largestOffsetCode) throw new Error('an offset is too large');
+      let value = 1 << offsetCode;
+      if (offsetCode > 25) {
+        left -= offsetCode - 25;
+        value += bitsAt(view, at, left, offsetCode - 25) << 25;
+        left -= 25;
+        value += bitsAt(view, at, left, 25);
+      } else {
+        left -= offsetCode;
+        value += bitsAt(view, at, left, offsetCode);
+      }
+      const matchLength = matchLengths[matchStep & 0xff] as number;
+      left -= matchLength & 0x1f;
+      const match = (matchLength >>> 5) + bitsAt(view, at, left, matchLength & 0x1f);
+      const literalLength = literalLengths[literalStep & 0xff] as number;
+      left -= literalLength & 0x1f;
+      const run = (literalLength >>> 5) + bitsAt(view, at, left, literalLength & 0x1f);
+      // The distance is a new one, or one of the last three (section 3.1.1.5).
+      let offset = last;
+      const index = value > 3 ? 3 : value - (run === 0 ? 0 : 1);
+      if (index > 0) {
+        offset = value > 3 ? value - 3 : index === 1 ? second : index === 2 ? third : last - 1;
+        if (index > 1) third = second;
+        second = last;
+        last = offset;
+      }
+      const after = to + run + match;
+      if (left < 0) throw new Error('a stream of bits ends too early');
       if (after > room || used + run > literals.length) throw new Error('a block is too long');
-      if (after > this.limit) throw new TooLong();
-      if (!(offset > 0 && offset <= this.length + run - frame.start))
+      if (after > limit) throw new TooLong();
+      if (!(offset > 0 && offset <= to + run - frame.start))
         throw new Error('a sequence points in front of the data');
-      this.copy(literals, used, run, offset, match);
-      used += run;
-      if (left === 1) break;
-      literalState =
-        (forLiterals.base[literalState] as number) + stream.take(forLiterals.bits[literalState] as number);
-      matchState =
-        (forMatches.base[matchState] as number) + stream.take(forMatches.bits[matchState] as number);
-      offsetState =
-        (forOffsets.base[offsetState] as number) + stream.take(forOffsets.bits[offsetState] as number);
+      for (const stop = to + run; to < stop; ) out[to++] = literals[used++] as number;
+      if (match > 64) this.repeat(to, offset, match);
+      else for (let i = to; i < after; i++) out[i] = out[i - offset] as number;
+      to = after;
+      if (rest === 1) break;
+      left -= (literalStep >>> 8) & 0xff;
+      literalState = (literalStep >>> 16) + bitsAt(view, at, left, (literalStep >>> 8) & 0xff);
+      left -= (matchStep >>> 8) & 0xff;
+      matchState = (matchStep >>> 16) + bitsAt(view, at, left, (matchStep >>> 8) & 0xff);
+      left -= (offsetStep >>> 8) & 0xff;
+      offsetState = (offsetStep >>> 16) + bitsAt(view, at, left, (offsetStep >>> 8) & 0xff);
+      if (left < 0) throw new Error('a stream of bits ends too early');
     }
-    if (stream.left !== 0) throw new Error('the sequences of a block are too long');
+    if (left !== 0) throw new Error('the sequences of a block are too long');
+    frame.offsets = [last, second, third];
+    this.length = to;
     return used;
   }
 
-  /** Appends literals, and then what was written `offset` bytes ago, which may be in the making. */
-  private copy(literals: Uint8Array, from: number, run: number, offset: number, match: number): void {
+  /** Writes what stands `offset` bytes in front of `to`. The first bytes may be what the rest of it repeats. */
+  private repeat(to: number, offset: number, length: number): void {
     const { out } = this;
-    let to = this.length;
-    for (let i = 0; i < run; i++) out[to++] = literals[from + i] as number;
-    const source = to - offset;
-    // The first bytes of a match may be what the rest of it repeats.
-    let done = Math.min(offset, match);
-    if (match > 64) {
-      out.copyWithin(to, source, source + done);
-      for (; done < match; done *= 2) out.copyWithin(to + done, to, to + Math.min(done, match - done));
-    } else for (let i = 0; i < match; i++) out[to + i] = out[source + i] as number;
-    this.length = to + match;
+    let done = Math.min(offset, length);
+    out.copyWithin(to, to - offset, to - offset + done);
+    for (; done < length; done *= 2) out.copyWithin(to + done, to, to + Math.min(done, length - done));
   }
-}
-
-/** The distance that a value stands for: one of the last three, or a new one (section 3.1.1.5). */
-function nextOffset(last: [number, number, number], value: number, run: number): number {
-  const index = value > 3 ? 3 : value - (run === 0 ? 0 : 1);
-  if (index === 0) return last[0];
-  const offset = value > 3 ? value - 3 : index === 3 ? last[0] - 1 : last[index as 1 | 2];
-  if (index > 1) last[2] = last[1];
-  last[1] = last[0];
-  last[0] = offset;
-  return offset;
 }
 
 /** The content of all frames, at most `limit` bytes. Throws `TooLong` for more, and an Error for damage. */

@@ -15,6 +15,7 @@ import {
 } from '../library/verify-running.ts';
 import { isOutputColoured, print, printPieces, warn } from '../output/console.ts';
 import { textOf } from '../output/text.ts';
+import { compileLess } from './less-compiling.ts';
 
 type SharedArguments = 'cpus' | 'failOn' | 'original' | 'baseline' | 'locks' | 'linked' | 'expandLimit';
 
@@ -53,6 +54,7 @@ function verifyFile(
   file: string,
   { config, memory, pid, debugDir, running = false, format = 'text', ...args }: VerifyArguments,
 ): Promise<number> {
+  if (running || memory !== undefined) compileLess();
   return withImage(file, args, async (image, unpacked, relocations) => {
     const suppressions =
       config === undefined ? {} : { suppressions: readText(config), suppressionsName: config };

@@ -41,6 +41,16 @@ export type Demand =
       readonly size: number;
     };
 
+/** A demand whose reason is put into words when it is asked for: of nearly all sites nobody asks. */
+export function demandFor(right: readonly [Uint8Array, ...Uint8Array[]], why: () => string): Demand {
+  return {
+    right,
+    get why() {
+      return why();
+    },
+  };
+}
+
 /** The circumstances in which a site is judged. */
 export interface Circumstances {
   /** `linked`: as the linker left it, sites still on their trampolines. `booted`: patched and sorted. */

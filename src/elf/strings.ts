@@ -1,4 +1,5 @@
 // String tables: zero-terminated names by byte offset.
+import { sumOfBytes, sumOfName } from '../bytes/name-sums.ts';
 import { TextpokeError } from '../errors.ts';
 
 /** Longer names are decoded once, and counted. */
@@ -50,8 +51,22 @@ export class StringTable {
     return name;
   }
 
+  /** `sumOfName` of the string, which is decoded only where it is long or not of ASCII. Errors as `at`. */
+  sumAt(offset: number): number {
+    return sumOfBytes(this.bytes, offset, commonLength) ?? sumOfName(this.at(offset));
+  }
+
   startsWith(offset: number, prefix: Uint8Array): boolean {
     for (let i = 0; i < prefix.length; i++) if (this.bytes[offset + i] !== prefix[i]) return false;
     return true;
+  }
+
+  /** True where the string at `offset` ends in `suffix`, of ASCII; decoded only where it is long. Errors as `at`. */
+  endsWith(offset: number, suffix: Uint8Array): boolean {
+    const last = offset + commonLength;
+    let end = offset;
+    while (end < last && this.bytes[end] !== 0) end++;
+    if (end === last) return this.at(offset).endsWith(Buffer.from(suffix).toString('latin1'));
+    return end - suffix.length >= offset && this.startsWith(end - suffix.length, suffix);
   }
 }

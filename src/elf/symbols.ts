@@ -121,9 +121,17 @@ export class SymbolTable {
   name(index: SymbolNumber): string {
     return this.strings.at(this.nameOffset[index] as number);
   }
+  /** `sumOfName` of the symbol's name. */
+  nameSum(index: SymbolNumber): number {
+    return this.strings.sumAt(this.nameOffset[index] as number);
+  }
   /** True when the symbol's name starts with `prefix`, without decoding the name. */
   nameStartsWith(index: SymbolNumber, prefix: Uint8Array): boolean {
     return this.strings.startsWith(this.nameOffset[index] as number, prefix);
+  }
+  /** True when the symbol's name ends in `suffix`, without decoding the name. */
+  nameEndsWith(index: SymbolNumber, suffix: Uint8Array): boolean {
+    return this.strings.endsWith(this.nameOffset[index] as number, suffix);
   }
   isSectionSymbol(index: SymbolNumber): boolean {
     return this.type(index) === STT_SECTION;

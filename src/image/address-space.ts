@@ -5,7 +5,7 @@ import type { Arch } from '../arch/arch.ts';
 import { archOf } from '../arch/registry.ts';
 import { hex } from '../bytes/integer.ts';
 import type { Address } from '../bytes/named-numbers.ts';
-import { ByteView } from '../bytes/view.ts';
+import { s32In, s64In } from '../bytes/view.ts';
 import { ET_DYN, ET_EXEC } from '../elf/constants.ts';
 import type { ElfFile, Segment } from '../elf/file.ts';
 import { TextpokeError } from '../errors.ts';
@@ -169,15 +169,15 @@ export class AddressSpace {
     return this.read(address, Math.min(length, segment.vaddr + segment.memsz - address));
   }
 
-  private view(address: Address, length: number): ByteView {
-    return new ByteView(this.read(address, length), this.file.header.little);
-  }
   readS32(address: Address): number {
-    return this.view(address, 4).s32(0);
+    return s32In(this.read(address, 4), 0, this.file.header.little);
   }
   /** A long as an address; NaN where a number cannot hold it. */
   readWord(address: Address): number {
-    return this.arch.wordSize === 8 ? this.view(address, 8).s64(0) : this.view(address, 4).u32(0);
+    const { little } = this.file.header;
+    return this.arch.wordSize === 8
+      ? s64In(this.read(address, 8), 0, little)
+      : s32In(this.read(address, 4), 0, little) >>> 0;
   }
 
   /** The sum of an address and a distance, which wraps round where addresses have 32 bits. */

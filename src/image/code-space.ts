@@ -17,6 +17,9 @@ export interface CodeRange {
   readonly name: string;
   /** Virtual address of the first byte. */
   readonly address: number;
+  /** In bytes. */
+  readonly size: number;
+  /** Read when it is first asked for: that of a dump is no view of anything. */
   readonly code: Uint8Array;
 }
 
@@ -75,10 +78,24 @@ export class CodeSpace extends AddressSpace {
       const inMemory = found.filter(({ address, size }) => this.contains(address, size));
       // Each address once, however often headers have it: every one of these bytes is gone through.
       this.ranges = new AddressOrder(inMemory, ({ address, size }) => [address, size]).ranges(
-        ({ name }, address, size) => ({ name, address, code: this.read(address, size) }),
+        ({ name }, address, size) => this.rangeOf(name, address, size),
       );
     }
     return this.ranges;
+  }
+
+  private rangeOf(name: string, address: number, size: number): CodeRange {
+    let code: Uint8Array | undefined;
+    const read = () => {
+      code ??= this.read(address, size);
+      return code;
+    };
+    return {
+      ...{ name, address, size },
+      get code() {
+        return read();
+      },
+    };
   }
 
   /**
@@ -93,7 +110,7 @@ export class CodeSpace extends AddressSpace {
   }
 
   codeAt(address: Address): CodeRange | undefined {
-    this.codeOrder ??= new AddressOrder(this.code, ({ address, code }) => [address, code.length]);
+    this.codeOrder ??= new AddressOrder(this.code, ({ address, size }) => [address, size]);
     return this.codeOrder.at(address) ?? this.guestAt(address)?.codeAt(address);
   }
 
@@ -111,7 +128,7 @@ export class CodeSpace extends AddressSpace {
   }
 
   /** What the symbols say, which is the same in each image that has them: in an object of its own, as code is remembered by it. */
-  private mapBySymbols({ address, code }: CodeRange): CodeMap {
+  private mapBySymbols({ address, size }: CodeRange): CodeMap {
     const { symbols, arch } = this;
     const { table } = symbols;
     if (!table) return blankCodeMap;
@@ -120,22 +137,22 @@ export class CodeSpace extends AddressSpace {
       known = new Map();
       mapsBySymbols.set(symbols, known);
     }
-    const key = `${address} ${code.length}`;
+    const key = `${address} ${size}`;
     let map = known.get(key);
     if (!map) {
-      const members = symbols.between(address, address + code.length);
-      map = codeMapOf(arch, table, members, (i) => symbolPlace(arch, table, i) - address, code.length);
+      const members = symbols.between(address, address + size);
+      map = codeMapOf(arch, table, members, (i) => symbolPlace(arch, table, i) - address, size);
       known.set(key, map);
     }
     return { ...map };
   }
 
   /** The functions in a range of code that the unwind tables describe, in order of address. */
-  framesIn({ address, code }: CodeRange): readonly Frame[] {
+  framesIn({ address, size }: CodeRange): readonly Frame[] {
     this.unwound ??= framesOfImage(this);
     this.frameStarts ??= Float64Array.from(this.unwound, ({ start }) => start);
     const { frameStarts } = this;
-    const [from, to] = [address, address + code.length].map((end) => countUpTo(frameStarts, end - 1));
+    const [from, to] = [address, address + size].map((end) => countUpTo(frameStarts, end - 1));
     return this.unwound.slice(from, to);
   }
 

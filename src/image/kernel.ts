@@ -51,7 +51,7 @@ function bannerIn(bytes: Uint8Array, at: number, address: number): Banner | unde
 
 /** True for what a kernel has given back once it runs: init text, and all from __init_begin to __init_end. */
 export function isFreed(image: Image, address: Address): boolean {
-  if (kernelBanner(image) === undefined) return false;
+  if (kernelBannerAt(image) === undefined) return false;
   return image.isInitText(address) || between(image, address, '__init_begin', '__init_end');
 }
 
@@ -61,7 +61,7 @@ export function isFreed(image: Image, address: Address): boolean {
  * its data on the right side of the other may be.
  */
 export function isReadOnlyAfterInit(image: Image, address: Address): boolean {
-  if (kernelBanner(image) === undefined) return false;
+  if (kernelBannerAt(image) === undefined) return false;
   const start = image.symbols.addressOf('__start_ro_after_init') ?? Number.NEGATIVE_INFINITY;
   const end = image.symbols.addressOf('__end_ro_after_init') ?? Number.POSITIVE_INFINITY;
   return address >= start && address < end;

@@ -3,6 +3,7 @@
 import type { Arch } from '../arch/arch.ts';
 import { isNameless, mappingOf, symbolPlace } from '../arch/code-map.ts';
 import { SymbolOrder } from '../arch/symbol-order.ts';
+import { NameIndex } from '../bytes/name-index.ts';
 import type { Address, SectionNumber, SymbolNumber } from '../bytes/named-numbers.ts';
 import { countUpTo } from '../bytes/search.ts';
 import {
@@ -32,12 +33,23 @@ export interface NearSymbol {
 /** How many symbols in front of an address are looked at for the function that holds it: assembly has many labels. */
 const longestSearch = 64;
 
+/** Exported symbols have entries with such names (include/linux/export.h). */
+const exportPrefix = '__ksymtab_';
+
+/** How a name begins, and in what it ends, one of several. */
+export interface NamePart {
+  readonly starts?: string;
+  readonly ends?: readonly string[];
+}
+
 export class SymbolIndex {
   /** The static symbol table, or the dynamic one of a stripped image; undefined when there is neither. */
   readonly table: SymbolTable | undefined;
   /** True when only dynamic symbols are known. */
   readonly dynamicOnly: boolean;
-  private names: Map<string, number[]> | undefined;
+  private names: NameIndex | undefined;
+  /** What was asked for: hot paths ask for the same few names again and again. */
+  private readonly asked = new Map<string, readonly SymbolNumber[]>();
   private files: number[] | undefined;
   private order: SymbolOrder | undefined;
   /** Mapping symbols and compilers' labels, which name nothing, in order of address; and their addresses. */
@@ -60,42 +72,42 @@ export class SymbolIndex {
     return home === undefined || (home.flags & SHF_ALLOC) !== 0;
   }
 
+  /** True for a symbol that stands for an address. */
+  private isAddress(table: SymbolTable, i: number): boolean {
+    const type = table.type(i);
+    const section = table.section[i] as number;
+    const isOther = type === STT_FILE || type === STT_SECTION || type === STT_TLS;
+    return section !== sectionUndefined && this.isInMemory(section) && !isOther;
+  }
+
+  /** Numbers of the symbols with that name that stand for addresses, in table order. */
+  private numbersOf(name: string): readonly SymbolNumber[] {
+    const { table } = this;
+    if (!table) return [];
+    let numbers = this.asked.get(name);
+    if (!numbers) {
+      this.names ??= new NameIndex(table, (i) => this.isAddress(table, i));
+      numbers = this.names.of(name);
+      this.asked.set(name, numbers);
+    }
+    return numbers;
+  }
+
   /** Values of every defined symbol with that name (a function's is a code pointer), in table order; a name may be file-local many times. */
   addressesOf(name: string): number[] {
-    const table = this.table;
-    if (!table) return [];
-    if (!this.names) {
-      this.names = new Map();
-      for (let i = 1; i < table.count; i++) {
-        const type = table.type(i);
-        if (
-          table.section[i] === sectionUndefined ||
-          !this.isInMemory(table.section[i] as number) ||
-          type === STT_FILE ||
-          type === STT_SECTION ||
-          type === STT_TLS
-        ) {
-          continue;
-        }
-        const key = table.name(i);
-        const list = this.names.get(key);
-        if (list) list.push(i);
-        else this.names.set(key, [i]);
-      }
-    }
-    return (this.names.get(name) ?? []).map((i) => table.value[i] as number);
+    return this.numbersOf(name).map((i) => this.table?.value[i] as number);
   }
 
   /** The same for symbols that are local to a source file, by the name that its STT_FILE symbol has. */
   addressesIn(source: string, name: string): number[] {
     const { table } = this;
-    if (!table || this.addressesOf(name).length === 0) return [];
+    if (!table || this.numbersOf(name).length === 0) return [];
     if (!this.files) {
       this.files = [];
       for (let i = 1; i < table.firstGlobal; i++) if (table.type(i) === STT_FILE) this.files.push(i);
     }
     const files = this.files;
-    return (this.names?.get(name) ?? [])
+    return this.numbersOf(name)
       .filter((i) => {
         const file = files[countUpTo(files, i) - 1];
         if (i >= table.firstGlobal || file === undefined) return false;
@@ -108,8 +120,8 @@ export class SymbolIndex {
   /** The value of a global or weak symbol; undefined when no such symbol has the name. */
   globalAddressOf(name: string): number | undefined {
     const { table } = this;
-    if (!table || this.addressesOf(name).length === 0) return undefined;
-    const global = this.names?.get(name)?.find((i) => table.binding(i) !== STB_LOCAL);
+    if (!table) return undefined;
+    const global = this.numbersOf(name).find((i) => table.binding(i) !== STB_LOCAL);
     return global === undefined ? undefined : (table.value[global] as number);
   }
 
@@ -117,21 +129,37 @@ export class SymbolIndex {
 
   /** True for a kernel and its modules where they say which symbols others may use (EXPORT_SYMBOL). */
   get hasExports(): boolean {
-    this.exports ??= !this.named((name) => name.startsWith('__ksymtab_')).next().done;
+    this.exports ??= !this.named((name) => name.startsWith(exportPrefix), { starts: exportPrefix }).next()
+      .done;
     return this.exports;
   }
 
   /** The value of a symbol; undefined when no symbol has the name. */
   addressOf(name: string): number | undefined {
-    return this.addressesOf(name)[0];
+    const [first] = this.numbersOf(name);
+    return first === undefined ? undefined : (this.table?.value[first] as number);
   }
 
-  /** Every defined symbol's name that `accepts`, with its value. */
-  *named(accepts: (name: string) => boolean): Generator<{ name: string; address: number }> {
-    this.addressesOf('');
-    for (const [name, list] of this.names ?? []) {
-      if (!accepts(name)) continue;
-      for (const i of list) yield { name, address: this.table?.value[i] as number };
+  /**
+   * Every defined symbol's name that `accepts`, with its value, in table order. What is known of how such a name begins or
+   * ends spares decoding all others.
+   */
+  *named(
+    accepts: (name: string) => boolean,
+    { starts = '', ends = [''] }: NamePart = {},
+  ): Generator<{ name: string; address: number }> {
+    const { table } = this;
+    if (!table) return;
+    const prefix = Buffer.from(starts);
+    const suffixes = ends.map((end) => Buffer.from(end));
+    const endsSo = (i: number) => {
+      for (const suffix of suffixes) if (table.nameEndsWith(i, suffix)) return true;
+      return false;
+    };
+    for (let i = 1; i < table.count; i++) {
+      if (!table.nameStartsWith(i, prefix) || !endsSo(i) || !this.isAddress(table, i)) continue;
+      const name = table.name(i);
+      if (accepts(name)) yield { name, address: table.value[i] as number };
     }
   }
 
@@ -139,7 +167,8 @@ export class SymbolIndex {
   private get sorted(): SymbolOrder | undefined {
     const { table } = this;
     if (!table || this.order) return this.order;
-    const members: number[] = [];
+    const members = new Uint32Array(table.count);
+    let count = 0;
     const nameless: number[] = [];
     for (let i = 1; i < table.count; i++) {
       const type = table.type(i);
@@ -147,12 +176,12 @@ export class SymbolIndex {
       if (section <= 0 || type === STT_FILE || type === STT_SECTION || type === STT_TLS) continue;
       if (!this.isInMemory(section) || Number.isNaN(table.value[i] as number)) continue;
       if (isNameless(this.arch, table, i)) nameless.push(i);
-      else members.push(i);
+      else members[count++] = i;
     }
     const value = (i: number) => table.value[i] as number;
     this.nameless = nameless.sort((a, b) => value(a) - value(b));
     this.namelessValues = Float64Array.from(nameless, value);
-    this.order = new SymbolOrder(this.arch, table, members);
+    this.order = new SymbolOrder(this.arch, table, members.subarray(0, count));
     return this.order;
   }
 

@@ -38,7 +38,7 @@ interface Place {
 }
 
 /**
- * The types of one kernel. Every look-up is linear in BTF and remembered. Errors of all: `elf-malformed` for types that lead
+ * The types of one kernel. The first look-up is linear in BTF. Errors of all: `elf-malformed` for types that lead
  * nowhere or in circles, `elf-unsupported` for a name whose types differ in what was asked for.
  */
 export class Btf {
@@ -117,14 +117,9 @@ export class Btf {
   private named(name: string): readonly number[] {
     const known = this.known.get(name);
     if (known) return known;
-    const bytes = Buffer.from(name);
-    const found: [tags: number[], others: number[]] = [[], []];
-    for (let id = 1; name !== '' && id < this.types.count; id++) {
-      const kind = this.types.kind(id);
-      const list = tagged.has(kind) ? found[0] : plain.has(kind) ? found[1] : undefined;
-      if (list && this.types.isText(this.types.nameOffset(id), bytes)) list.push(id);
-    }
-    const ids = [...found[0], ...found[1]];
+    const found = this.types.named(name);
+    const of = (wanted: ReadonlySet<number>) => found.filter((id) => wanted.has(this.types.kind(id)));
+    const ids = [...of(tagged), ...of(plain)];
     this.known.set(name, ids);
     return ids;
   }

@@ -74,8 +74,23 @@ export class Kallsyms {
 
   /** nm's letter of symbol `i`: `T`, `t`, `D`... Per-CPU symbols of x86-64 before 6.15 have `A`. */
   type(i: number): string {
+    return String.fromCharCode(this.letter(i));
+  }
+
+  /** The same letter as a byte. */
+  letter(i: number): number {
     const start = this.names.starts[i] as number;
-    return String.fromCharCode(firstByte(this.bytes, this.tokens, start, this.names.codes[i] as number));
+    return firstByte(this.bytes, this.tokens, start, this.names.codes[i] as number);
+  }
+
+  /** Bytes of name `i` without its letter. */
+  private nameLength(i: number): number {
+    const { bytes, names, tokens } = this;
+    const start = names.starts[i] as number;
+    const end = start + (names.codes[i] as number);
+    let length = -1;
+    for (let place = start; place < end; place++) length += tokens.lengths[bytes[place] as number] as number;
+    return length;
   }
 
   /** Writes the bytes of name `i` to `into` from `at` on; returns their number. `nameBytes` has room for all. */
@@ -102,9 +117,8 @@ export class Kallsyms {
     const found = new Map<string, number[]>();
     const lengths = new Set([...wanted].map((name) => Buffer.byteLength(name)));
     for (let i = 0; i < this.count; i++) {
-      const length = this.copyName(i, this.scratch, 0);
-      if (!lengths.has(length)) continue;
-      const name = this.scratch.toString('utf8', 0, length);
+      if (!lengths.has(this.nameLength(i))) continue;
+      const name = this.name(i);
       if (!wanted.has(name)) continue;
       const known = found.get(name);
       if (known) known.push(i);

@@ -1,7 +1,6 @@
 // A symbol table (.symtab, .strtab) of what kallsyms says: nm's letters become types and bindings, and a symbol reaches
 // up to the next one of its section. Nothing says where a symbol ends, so what lies between two belongs to the first.
 import { countUpTo } from '../bytes/search.ts';
-import { ByteView } from '../bytes/view.ts';
 import { STB_GLOBAL, STB_LOCAL, STB_WEAK, STT_FUNC, STT_NOTYPE, STT_OBJECT } from '../elf/constants.ts';
 import { Sym } from '../elf/records.ts';
 import type { Kallsyms } from './kallsyms.ts';
@@ -43,17 +42,17 @@ export interface SymbolTableBytes {
 
 /** nm's letters: a lower case is local, but for weak and unique ones. */
 function bindingOf(letter: string): number {
-  if (/[wWvV]/.test(letter)) return STB_WEAK;
+  if ('wWvV'.includes(letter)) return STB_WEAK;
   return letter === 'u' || letter === letter.toUpperCase() ? STB_GLOBAL : STB_LOCAL;
 }
 
-/** What linker scripts define: ends of tables, which are no objects. */
-const linkerSymbol = /^__(start|stop)_/;
+/** How names begin that linker scripts define: ends of tables, which are no objects. */
+const linkerNames = ['__start_', '__stop_'].map((name) => Buffer.from(name));
 
 function typeOf(letter: string, home: SymbolHome | undefined, isLinkers: () => boolean): number {
   if (!home) return STT_NOTYPE;
-  if (/[tT]/.test(letter)) return STT_FUNC;
-  if (/[wW]/.test(letter)) return home.isCode ? STT_FUNC : STT_OBJECT;
+  if ('tT'.includes(letter)) return STT_FUNC;
+  if ('wW'.includes(letter)) return home.isCode ? STT_FUNC : STT_OBJECT;
   return home.isCode || isLinkers() ? STT_NOTYPE : STT_OBJECT;
 }
 
@@ -69,7 +68,7 @@ function homesOf(homes: readonly SymbolHome[]): (address: number, letter: string
     const home = ordered[at];
     if (!home || address > home.end) return undefined;
     const before = ordered[at - 1];
-    const endsCode = !home.isCode && before?.isCode && before.end === address && /[tT]/.test(letter);
+    const endsCode = !home.isCode && before?.isCode && before.end === address && 'tT'.includes(letter);
     return endsCode ? before : home;
   };
 }
@@ -77,7 +76,7 @@ function homesOf(homes: readonly SymbolHome[]): (address: number, letter: string
 /** True for a kernel without CONFIG_KALLSYMS_ALL: its keys have no names. */
 export function hasFunctionsAlone(kallsyms: Kallsyms): boolean {
   let data = 0;
-  for (let i = 0; i < kallsyms.count; i++) if (!/[tTwW]/.test(kallsyms.type(i))) data++;
+  for (let i = 0; i < kallsyms.count; i++) if (!'tTwW'.includes(kallsyms.type(i))) data++;
   return data * 50 < kallsyms.count;
 }
 
@@ -90,41 +89,53 @@ export function symbolTableOf(
 ): SymbolTableBytes {
   const { count, addresses } = kallsyms;
   const homeOf = homesOf(homes);
-  const letters = Array.from({ length: count }, (_, i) => kallsyms.type(i));
+  const bindings = Uint8Array.from({ length: 256 }, (_, letter) => bindingOf(String.fromCharCode(letter)));
   // Where kallsyms has functions alone, the few others are far from what they would seem to name.
   const isPartial = hasFunctionsAlone(kallsyms);
-  const found = letters.map((letter, i) => {
-    const home = homeOf(addresses[i] as number, letter);
+  const found = Array.from(addresses, (address, i) => {
+    const home = homeOf(address, kallsyms.type(i));
     return isPartial && !home?.isCode ? undefined : home;
   });
   const sizes = sizesOf(addresses, found);
-  const format = Sym[bits];
-  const table = new Uint8Array((1 + added.length + count) * format.size);
-  const view = new ByteView(table, little);
+  const { size: rowSize, offsets: at } = Sym[bits];
+  const table = new Uint8Array((1 + added.length + count) * rowSize);
+  const view = new DataView(table.buffer);
+  const setWord = (offset: number, word: number) => {
+    if (bits === 32) return view.setUint32(offset, word, little);
+    view.setUint32(offset + (little ? 0 : 4), word, little);
+    view.setInt32(offset + (little ? 4 : 0), Math.floor(word / 0x1_0000_0000), little);
+  };
   const addedNames = Buffer.from(added.map(({ name }) => `${name}\0`).join(''), 'utf8');
   const strings = new Uint8Array(1 + addedNames.length + kallsyms.nameBytes + count);
   strings.set(addedNames, 1);
   let row = 1;
   let name = 1;
   const write = (value: number, size: number, info: number, shndx: number) => {
-    format.write(view, row++ * format.size, { name, value, size, info, other: 0, shndx });
+    const base = row++ * rowSize;
+    view.setUint32(base + at.name, name, little);
+    setWord(base + at.value, value);
+    setWord(base + at.size, size);
+    view.setUint8(base + at.info, info);
+    view.setUint16(base + at.shndx, shndx, little);
   };
   // What is added are local marks.
   for (const { name: text, value, section } of added) {
     write(value, 0, STT_NOTYPE, section ?? SHN_ABS);
     name += Buffer.byteLength(text) + 1;
   }
+  const isLinkers = () =>
+    linkerNames.some((start) => start.every((byte, place) => strings[name + place] === byte));
   let locals = row;
   for (const wantsLocal of [true, false]) {
     for (let i = 0; i < count; i++) {
-      const letter = letters[i] as string;
-      const binding = bindingOf(letter);
+      const binding = bindings[kallsyms.letter(i)] as number;
       if ((binding === STB_LOCAL) !== wantsLocal) continue;
+      const length = kallsyms.copyName(i, strings, name);
       const home = found[i];
-      const type = typeOf(letter, home, () => linkerSymbol.test(kallsyms.name(i)));
+      const type = typeOf(kallsyms.type(i), home, isLinkers);
       const value = (addresses[i] as number) + (thumb && type === STT_FUNC ? 1 : 0);
       write(value, sizes[i] as number, binding * 16 + type, home?.number ?? SHN_ABS);
-      name += kallsyms.copyName(i, strings, name) + 1;
+      name += length + 1;
     }
     if (wantsLocal) locals = row;
   }

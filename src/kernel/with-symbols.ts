@@ -89,11 +89,6 @@ export function withKallsyms(
   };
   headers.set(word(namesAt), nameHeader);
   headers.set(word(names.bytes.length), header.shstrndx * format.size + format.offsets.size);
-  const tail = new Uint8Array(headersAt + headers.length - base);
-  tail.set(table, 0);
-  tail.set(strings, stringsAt - base);
-  tail.set(names.bytes, namesAt - base);
-  tail.set(headers, headersAt - base);
   const count = new Uint8Array(2);
   new ByteView(count, header.little).setU16(0, sections.length + 2);
   const { offsets } = Ehdr[header.class];
@@ -102,10 +97,17 @@ export function withKallsyms(
     { at: identSize + offsets.shnum, bytes: count },
   ];
   const end = endOfElf(file);
+  const fill = (from: number, to: number) => memorySource(new Uint8Array(to - from));
   const whole = joinedSource([
     partOf(file.source, 0, end),
-    memorySource(new Uint8Array(base - end)),
-    memorySource(tail),
+    fill(end, base),
+    memorySource(table),
+    fill(tableAt + table.length, stringsAt),
+    memorySource(strings),
+    fill(stringsAt + strings.length, namesAt),
+    memorySource(names.bytes),
+    fill(namesAt + names.bytes.length, headersAt),
+    memorySource(headers),
   ]);
   return editedSource(whole, whole.size, [{ from: 0, to: 0, size: whole.size }], writes);
 }

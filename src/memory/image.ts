@@ -7,15 +7,33 @@ import type { ImagePlace } from './memory.ts';
 const blockSize = 4096;
 const keptBlocks = 4096;
 
+/** What the dump has of the image from an address on, as linked. */
+export interface Stretch {
+  readonly start: number;
+  readonly memory: Uint8Array;
+}
+
 export class MemoryImage extends Image {
   readonly place: ImagePlace;
   private readonly blocks = new Map<number, Uint8Array>();
   /** Blocks by number: whether the dump has all of one. */
   private readonly whole = new Map<number, boolean>();
+  private readonly known: Stretch | undefined;
 
-  constructor(image: Image, place: ImagePlace) {
+  /** `known` was read before, and the dump has all of it. */
+  constructor(image: Image, place: ImagePlace, known?: Stretch) {
     super(image.file, image.symbols);
     this.place = place;
+    this.known = known;
+  }
+
+  /** Bytes that are there already. */
+  private knownAt(address: number, length: number): Uint8Array | undefined {
+    const { known } = this;
+    const at = known ? address - known.start : -1;
+    return known && at >= 0 && at + length <= known.memory.length
+      ? known.memory.subarray(at, at + length)
+      : undefined;
   }
 
   /** Where the dump has what is linked at an address. */
@@ -27,6 +45,7 @@ export class MemoryImage extends Image {
   has(address: number, length: number): boolean {
     const guest = this.segmentAt(address) ? undefined : this.guestAt(address);
     if (guest) return guest.has(address, length);
+    if (this.knownAt(address, length)) return true;
     const first = Math.floor(address / blockSize);
     const last = Math.floor((address + length - 1) / blockSize);
     let isWhole = true;
@@ -36,12 +55,8 @@ export class MemoryImage extends Image {
 
   /** Whether the dump has all of a block; of most it has, and then of every part of it. */
   private isWhole(number: number): boolean {
-    let isWhole = this.whole.get(number);
-    if (isWhole === undefined) {
-      isWhole = this.place.memory.read(this.at(number * blockSize), new Uint8Array(blockSize));
-      this.whole.set(number, isWhole);
-    }
-    return isWhole;
+    if (!this.whole.has(number)) this.block(number);
+    return this.whole.get(number) as boolean;
   }
 
   /**
@@ -51,6 +66,8 @@ export class MemoryImage extends Image {
   override read(address: number, length: number): Uint8Array {
     // Modules lie in the same memory, but in other places of it.
     if (!this.contains(address, length) || !this.segmentAt(address)) return super.read(address, length);
+    const known = this.knownAt(address, length);
+    if (known) return known;
     const first = Math.floor(address / blockSize);
     const last = Math.floor((address + length - 1) / blockSize);
     if (last <= first) {
@@ -71,7 +88,7 @@ export class MemoryImage extends Image {
     let bytes = this.blocks.get(number);
     if (!bytes) {
       bytes = new Uint8Array(blockSize);
-      this.place.memory.read(this.at(number * blockSize), bytes);
+      this.whole.set(number, this.place.memory.read(this.at(number * blockSize), bytes));
       if (!this.place.memory.isLive && this.blocks.size >= keptBlocks)
         this.blocks.delete(this.blocks.keys().next().value as number);
       this.blocks.set(number, bytes);

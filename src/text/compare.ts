@@ -67,25 +67,25 @@ export function compareText(
     if (first >= 0) runs.push({ address: text.start + first, length: last + 1 - first });
     first = -1;
   };
-  let gap = 0;
   let missing = 0;
-  for (let i = 0; i < length; i++) {
-    while (gap < absent.length && i >= (absent[gap + 1] as number)) gap += 2;
-    if (gap < absent.length && i >= (absent[gap] as number)) {
-      missing += (absent[gap + 1] as number) - i;
-      i = (absent[gap + 1] as number) - 1;
-      continue;
+  for (let gap = 0, from = 0; gap <= absent.length; gap += 2) {
+    const to = absent[gap] ?? length;
+    for (let i = from; ; i++) {
+      i = nextChange(bytes, file, expected, i, to);
+      if (i >= to) break;
+      const byte = bytes[i];
+      if (byte !== file[i]) differ++;
+      if (byte === expected[i]) {
+        counts[kinds[i] as number]!++;
+        continue;
+      }
+      unexplained++;
+      if (first >= 0 && i - last > nearby) endRun();
+      if (first < 0) first = i;
+      last = i;
     }
-    const byte = bytes[i];
-    if (byte !== file[i]) differ++;
-    if (byte === expected[i]) {
-      if (byte !== file[i]) counts[kinds[i] as number]!++;
-      continue;
-    }
-    unexplained++;
-    if (first >= 0 && i - last > nearby) endRun();
-    if (first < 0) first = i;
-    last = i;
+    from = absent[gap + 1] ?? length;
+    missing += from - to;
   }
   endRun();
   const byKind = textKinds.map((kind): KindBytes => {
@@ -103,6 +103,13 @@ export function compareText(
     runs,
     memory: bytes,
   };
+}
+
+/** The first place from `i` on where not all three are the same; `end` where there is none. */
+function nextChange(a: Uint8Array, b: Uint8Array, c: Uint8Array, i: number, end: number): number {
+  let at = i;
+  while (at < end && a[at] === b[at] && a[at] === c[at]) at++;
+  return at;
 }
 
 /** Reads all there is; the ends of each stretch that there is not, as offsets. */

@@ -59,6 +59,20 @@ export class ExpectedText {
     }
   }
 
+  /** Has a loader add to a little-endian number of `size` bytes, which wraps round. The place must lie in the text. */
+  add(address: number, distance: number, size: 4 | 8): void {
+    const number = kindNumbers.relocation;
+    const from = address - this.start;
+    const high = Math.floor(distance / 0x1_0000_0000);
+    for (let i = 0, sum = 0; i < size; i++, sum >>>= 8) {
+      const old = this.bytes[from + i] as number;
+      sum += old + (((i < 4 ? distance : high) >>> (8 * (i & 3))) & 0xff);
+      if ((sum & 0xff) === old) continue;
+      this.bytes[from + i] = sum;
+      this.kinds[from + i] = number;
+    }
+  }
+
   /** Accepts another form of a place, whose history the memory does not tell. */
   accept(other: Either): void {
     this.others.push(other);

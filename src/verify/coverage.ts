@@ -15,7 +15,7 @@ export function* checkCoverage(program: Program, sound: Program): Generator<Find
   const { image } = program;
   if (hasNoSites(image)) return;
   const trampolines = new Map<number, string>();
-  for (const { name, address } of image.symbols.named((n) => n.startsWith(trampolinePrefix))) {
+  for (const { name, address } of image.symbols.named(() => true, { starts: trampolinePrefix })) {
     trampolines.set(placeOf(image.arch, address), name);
   }
   if (trampolines.size === 0) return;

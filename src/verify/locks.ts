@@ -70,19 +70,23 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
     Float64Array,
   ];
   for (const range of image.code) {
-    const code = range.code.slice();
     const within = (addresses: Float64Array): number[] => {
-      const [from, to] = [range.address, range.address + code.length].map((a) => countUpTo(addresses, a - 1));
+      const [from, to] = [range.address, range.address + range.size].map((a) => countUpTo(addresses, a - 1));
       return [...addresses.subarray(from, to)];
     };
     const inRange = within(inOrder).filter((address) => !isInFront(program, address));
     if (inRange.length === 0 && kept.size === 0 && policy === 'listed') continue;
+    let { code } = range;
     // Read as it would be with every listed lock in place: then each of them has to be found as a prefix. A byte
     // that can be none is put there in a second reading, since a wrong entry would garble what follows it.
     const byteAt = (address: number) => range.code[address - range.address] as number;
     const isState = (address: number) => lockState(program, address, byteAt(address)) !== undefined;
     const find = (places: readonly number[]) => {
-      for (const address of places) code[address - range.address] = prefix.lock;
+      // Where all locks are in place, which is the rule, nothing is copied.
+      if (places.some((address) => code[address - range.address] !== prefix.lock)) {
+        if (code === range.code) code = code.slice();
+        for (const address of places) code[address - range.address] = prefix.lock;
+      }
       return new Set(Array.from(prefix.find(code, image.codeMap(range)), (at) => range.address + at));
     };
     const prefixes = find(inRange.filter(isState));

@@ -82,7 +82,8 @@ export function verifyMemory(
   cpus: number | undefined,
   kernel?: KernelBeyond,
 ): VerifiedMemory {
-  const image = new MemoryImage(linked, place);
+  const text = kernel?.text && 'compared' in kernel.text ? kernel.text.compared : undefined;
+  const image = new MemoryImage(linked, place, text?.missing === 0 ? text : undefined);
   const modules = mapModules(image, linked, kernel?.files ?? []);
   const all = withModuleCalls(programOf(image, { tables: linked }), modules);
   const { program: present, sieve } = sift(all, image);
@@ -243,8 +244,8 @@ function countCpus(program: Program): number | undefined {
  */
 function isInitData(image: Image, address: number): boolean {
   return (
-    kernelBanner(image) !== undefined &&
     image.symbols.addressOf('__init_end') === undefined &&
+    kernelBanner(image) !== undefined &&
     image.codeAt(address) === undefined
   );
 }

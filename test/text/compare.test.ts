@@ -34,6 +34,30 @@ test('bytes that a pass wrote are its own; those that it wrote as they were are 
   assert.deepEqual(found.kinds, [{ kind: 'return', bytes: 2, others: 0 }]);
 });
 
+test('a loader adds to numbers of 4 and 8 bytes, which wrap round; bytes that stay as they are keep their kind', () => {
+  const rows = [
+    [4, 0xffff_fff0n, 0x1234_5678],
+    [4, 0x8100_0000n, -0x2500_0000],
+    [8, 0xffff_ffff_8100_0000n, 0x2500_0000],
+    [8, 0xffff_ffff_8100_0000n, 0x8000_0000],
+    [8, 0x0000_0001_0000_0000n, -1],
+    [8, 0xffff_ffff_ffff_ffffn, 2],
+    [8, 0x7fff_0000_0000_0001n, -0x0012_3456_789a_bcde],
+  ] as const;
+  for (const [size, value, distance] of rows) {
+    const old = Buffer.alloc(8);
+    old.writeBigUInt64LE(value);
+    const text = new ExpectedText('.text', start, new Uint8Array(old));
+    text.add(start, distance, size);
+    const wanted = Buffer.from(old);
+    if (size === 8) wanted.writeBigUInt64LE(BigInt.asUintN(64, value + BigInt(distance)));
+    else wanted.writeUInt32LE(Number(BigInt.asUintN(32, value + BigInt(distance))));
+    assert.deepEqual([...text.bytes], [...wanted], `${value.toString(16)} + ${distance}`);
+    for (let i = 0; i < 8; i++)
+      assert.equal(text.kindAt(start + i), wanted[i] === old[i] ? undefined : 'relocation');
+  }
+});
+
 test('what differs is told in stretches; bytes that a pass should have written count as well', () => {
   const text = textOf();
   text.write(start + 100, Uint8Array.of(0xcc), 'kprobe');

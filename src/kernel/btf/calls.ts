@@ -21,18 +21,16 @@ const named: ReadonlySet<number> = new Set([
 export class CallTypes {
   private readonly types: BtfTypes;
   private left = 0;
-  /** The prototypes of functions by name: files may call different ones the same. */
-  private readonly prototypes = new Map<string, number[]>();
 
   constructor(types: BtfTypes) {
     this.types = types;
-    for (let id = 1; id < types.count; id++) {
-      if (types.kind(id) !== kinds.function) continue;
-      const name = types.text(types.nameOffset(id));
-      const of = this.prototypes.get(name);
-      if (of) of.push(types.sizeOrType(id));
-      else this.prototypes.set(name, [types.sizeOrType(id)]);
-    }
+  }
+
+  /** The prototypes of the functions of a name: files may call different ones the same. Undefined for no function. */
+  private prototypes(name: string): readonly number[] | undefined {
+    const { types } = this;
+    const functions = types.named(name).filter((id) => types.kind(id) === kinds.function);
+    return functions.length === 0 ? undefined : functions.map((id) => types.sizeOrType(id));
   }
 
   /**
@@ -40,7 +38,7 @@ export class CallTypes {
    * through its list returns a number, and what is on the list does not. Undefined where one of them has no type here.
    */
   areAlike(first: string, second: string): boolean | undefined {
-    const [a, b] = [this.prototypes.get(first), this.prototypes.get(second)];
+    const [a, b] = [this.prototypes(first), this.prototypes(second)];
     if (!a || !b) return undefined;
     return a.some((one) => b.some((other) => this.isCalledSame(one, other)));
   }
@@ -48,7 +46,7 @@ export class CallTypes {
   /** Whether what a pointer of this type calls is called as a function is; undefined where one of them has no such type here. */
   fits(pointer: number, name: string): boolean | undefined {
     const type = this.strip(pointer);
-    const functions = this.prototypes.get(name);
+    const functions = this.prototypes(name);
     if (type === 0 || this.types.kind(type) !== kinds.pointer || !functions) return undefined;
     const called = this.strip(this.types.sizeOrType(type));
     if (called === 0 || this.types.kind(called) !== kinds.prototype) return undefined;

@@ -1,5 +1,7 @@
 // The types of BTF by number, and its strings. Everything is read where it lies; the only index is where each type begins.
 
+import { NameIndex } from '../../bytes/name-index.ts';
+import { sumOfBytes, sumOfName } from '../../bytes/name-sums.ts';
 import { ByteView } from '../../bytes/view.ts';
 import { TextpokeError } from '../../errors.ts';
 import { extraSizes, kinds, typeSize } from './kinds.ts';
@@ -18,6 +20,7 @@ export class BtfTypes {
   /** Byte offset of each type's record. */
   private readonly starts: Uint32Array;
   private readonly strings: Buffer;
+  private names: NameIndex | undefined;
 
   /** Errors: `elf-malformed` for what is no sound BTF, `elf-unsupported` for kinds that are not known. */
   constructor(bytes: Uint8Array, little: boolean) {
@@ -101,6 +104,19 @@ export class BtfTypes {
   /** Offset of the name in the strings; 0 where there is none. */
   nameOffset(id: number): number {
     return this.view.u32(this.at(id));
+  }
+
+  /** The types with a name, in order of their numbers. */
+  named(name: string): number[] {
+    const isNamed = (offset: number) => offset > 0 && offset < this.strings.length;
+    this.names ??= new NameIndex(this, (id) => isNamed(this.nameOffset(id)));
+    return this.names.of(name);
+  }
+  name(id: number): string {
+    return this.text(this.nameOffset(id));
+  }
+  nameSum(id: number): number {
+    return sumOfBytes(this.strings, this.nameOffset(id), longestString) ?? sumOfName(this.name(id));
   }
 
   /** The string at an offset. */

@@ -2,7 +2,7 @@
 import type { SiteInstruction } from '../../arch/arch.ts';
 import { largestOf, sameBytes } from '../../bytes/integer.ts';
 import { isEnabled, readKey } from '../../demand/keys.ts';
-import type { Allowed, Demand, Patch, State } from '../../demand/patch.ts';
+import { type Allowed, type Demand, demandFor, type Patch, type State } from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
@@ -102,14 +102,16 @@ export function branchDemand(program: Program, site: BranchSite): Demand {
     return { unpatchable: `a jump of ${size} bytes does not reach ${target}, ${distance} bytes away`, size };
   }
   const must = branchBytes(program, site, size, jump);
-  const wanted = jump ? `a jump to ${image.describe(site.target)}` : 'a NOP';
-  const why = `${image.describe(site.key)} is ${enabled ? 'enabled' : 'disabled'}, so ${wanted} is required`;
+  const why = () => {
+    const wanted = jump ? `a jump to ${image.describe(site.target)}` : 'a NOP';
+    return `${image.describe(site.key)} is ${enabled ? 'enabled' : 'disabled'}, so ${wanted} is required`;
+  };
   // Below 0 a count is enabled for whoever asks, but its sites are as they were: while they are patched, and after the
   // decrement of a count of 0 in kernels that allow it.
-  if (key.enabled < 0) return { right: [must, branchBytes(program, site, size, !jump)], why };
+  if (key.enabled < 0) return demandFor([must, branchBytes(program, site, size, !jump)], why);
   const current = image.readUpTo(site.address, size);
   const isOther = !jump && found?.kind === 'nop' && !sameBytes(current, must);
-  return { right: isOther && otherNopIsRight(program, site) ? [must, current] : [must], why };
+  return demandFor(isOther && otherNopIsRight(program, site) ? [must, current] : [must], why);
 }
 
 /** Every byte string that may stand at a site while the program runs. Error `branch-range`. */

@@ -3,7 +3,14 @@
 import type { CallKind, CallSiteBytes, CallSupport, CallTarget } from '../../arch/arch.ts';
 import { hex, sameBytes } from '../../bytes/integer.ts';
 import type { CodePointer } from '../../bytes/named-numbers.ts';
-import type { Allowed, Circumstances, Demand, Patch, State } from '../../demand/patch.ts';
+import {
+  type Allowed,
+  type Circumstances,
+  type Demand,
+  demandFor,
+  type Patch,
+  type State,
+} from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
@@ -126,19 +133,19 @@ export function callDemand(program: Program, site: CallSite, { state }: Circumst
   const { image } = program;
   const call = program.calls.get(site.key);
   const value = readCallValue(program, site.key);
-  const name = call?.name ?? image.describe(site.key);
+  const name = () => call?.name ?? image.describe(site.key);
   const current = image.readUpTo(site.address, image.arch.maxSite);
   const instructions = image.instructionsAt(site.address);
   const { short, size } = instructions.readInstruction(current, 0, site.address);
-  if (short) return { unpatchable: `the branch of ${name} ${instructions.explainShort(current, 0)}`, size };
-  const what = describeValue(image, value);
+  if (short) return { unpatchable: `the branch of ${name()} ${instructions.explainShort(current, 0)}`, size };
+  const what = () => describeValue(image, value);
   const encoded = reachableBytes(program, site, value, call?.trampoline);
   if (!encoded) {
-    const unpatchable = `${what} and the trampoline of ${name} are both out of reach, and the site goes to another place`;
+    const unpatchable = `${what()} and the trampoline of ${name()} are both out of reach, and the site goes to another place`;
     return { unpatchable, size };
   }
   const { bytes, onTrampoline } = encoded;
-  const why = `${name} = ${what}; the site holds a different instruction`;
+  const why = () => `${name()} = ${what()}; the site holds a different instruction`;
   const early = earlierBytes(program, site, value, call?.trampoline).filter(
     (other) => !sameBytes(other, bytes),
   );
@@ -149,7 +156,7 @@ export function callDemand(program: Program, site: CallSite, { state }: Circumst
     mayStay &&
     instructions.isCallSite(current, callKindOf(image, site)) &&
     isOnOwnTrampoline(program, site, call);
-  return { right: [bytes, ...(stays ? [current.subarray(0, bytes.length)] : []), ...early], why };
+  return demandFor([bytes, ...(stays ? [current.subarray(0, bytes.length)] : []), ...early], why);
 }
 
 /**

@@ -1,5 +1,6 @@
 // What a running kernel says of its function tracing: a record for each place that may be hooked, the ops that hook them,
 // and direct calls (kernel/trace/ftrace.c; include/linux/ftrace.h). Structures are had by BTF.
+import { inOrder, orderOf } from '../../bytes/order.ts';
 import {
   type Broken,
   brokenOf,
@@ -133,11 +134,10 @@ function sorted(
     flags.set(group.flags, at);
     at += group.ips.length;
   }
-  const order = Uint32Array.from({ length: count }, (_, i) => i);
-  order.sort((a, b) => (all[a] as number) - (all[b] as number) || a - b);
+  const order = orderOf(all);
   return {
-    ips: Float64Array.from(order, (i) => all[i] as number),
-    flags: Int32Array.from(order, (i) => flags[i] as number),
+    ips: inOrder(all, order),
+    flags: inOrder(flags, order),
   };
 }
 

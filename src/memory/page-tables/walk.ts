@@ -5,11 +5,15 @@ import type { Level } from './format.ts';
 
 /** Translations that are kept: a gibibyte in pages of 4 KiB. */
 const kept = 2 ** 18;
+/** Tables that are kept, of 4 KiB each, or 16 KiB on ARM. */
+const keptTables = 256;
 /** Bytes of the smallest page. */
 const smallest = 4096;
 
 export class PageWalk {
   private readonly known = new Map<number, number | undefined>();
+  /** Tables by address; undefined for one that the dump does not have as a whole. */
+  private readonly tables = new Map<number, DataView | undefined>();
   private readonly from: TableRoot;
 
   constructor(from: TableRoot) {
@@ -28,19 +32,37 @@ export class PageWalk {
     return start === undefined ? undefined : start + (address - page * smallest);
   }
 
+  /** A table that is there as a whole: all walks go through the same few. */
+  private tableAt(address: number, size: number): DataView | undefined {
+    let table = this.tables.get(address);
+    // Damaged tables may be tables of several levels.
+    if (table === undefined ? !this.tables.has(address) : table.byteLength < size) {
+      table = this.read(address, size);
+      if (this.tables.size >= keptTables) this.tables.delete(this.tables.keys().next().value as number);
+      this.tables.set(address, table);
+    }
+    return table;
+  }
+
+  private read(address: number, size: number): DataView | undefined {
+    const bytes = new Uint8Array(size);
+    return this.from.physical.read(address, bytes) ? new DataView(bytes.buffer) : undefined;
+  }
+
   private walk(address: number): number | undefined {
-    const { physical, tables, root, little } = this.from;
+    const { tables, root, little } = this.from;
     const { levels, entrySize } = tables;
     if (!(address >= tables.start && address < tables.end)) return undefined;
-    const bytes = new Uint8Array(entrySize);
-    const view = new DataView(bytes.buffer);
     let table = root;
     for (let i = 0; i < levels.length; i++) {
       const { shift, bits } = levels[i] as Level;
       const index = remainder(Math.floor(address / 2 ** shift), 2 ** bits);
-      if (!physical.read(table + index * entrySize, bytes)) return undefined;
-      const low = view.getUint32(little || entrySize === 4 ? 0 : 4, little);
-      const high = entrySize === 4 ? 0 : view.getUint32(little ? 4 : 0, little);
+      const view = this.tableAt(table, entrySize * 2 ** bits);
+      const at = view ? index * entrySize : 0;
+      const entry = view ?? this.read(table + index * entrySize, entrySize);
+      if (!entry) return undefined;
+      const low = entry.getUint32(at + (little || entrySize === 4 ? 0 : 4), little);
+      const high = entrySize === 4 ? 0 : entry.getUint32(at + (little ? 4 : 0), little);
       const target = tables.target(i, low, high);
       if (!target) return undefined;
       if (target.kind === 'page') return target.at + remainder(address, 2 ** (target.shift ?? shift));

@@ -19,13 +19,15 @@ interface Table {
 const symbolName = /^__start_runtime_(ptr|shift|mask)_(.+)$/;
 
 function tablesOf({ symbols }: Image): Table[] {
-  return [...symbols.named((name) => symbolName.test(name))].flatMap(({ name, address }) => {
-    const [, form, variable = ''] = symbolName.exec(name) as unknown as [string, Form, string];
-    const end = symbols.addressOf(`__stop_runtime_${form}_${variable}`);
-    return end === undefined || end <= address
-      ? []
-      : [{ form, variable, start: address, bytes: end - address }];
-  });
+  return [...symbols.named((name) => symbolName.test(name), { starts: '__start_runtime_' })].flatMap(
+    ({ name, address }) => {
+      const [, form, variable = ''] = symbolName.exec(name) as unknown as [string, Form, string];
+      const end = symbols.addressOf(`__stop_runtime_${form}_${variable}`);
+      return end === undefined || end <= address
+        ? []
+        : [{ form, variable, start: address, bytes: end - address }];
+    },
+  );
 }
 
 /** Instructions that have a constant: movz and three movk, or one with a field. */

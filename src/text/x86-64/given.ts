@@ -31,7 +31,7 @@ const longest = 8 * 256;
 export function operationsOf(
   image: Image,
 ): { readonly name: string; readonly address: number; readonly size: number }[] {
-  const found = [...image.symbols.named((name) => operations.test(name))].filter(
+  const found = [...image.symbols.named((name) => operations.test(name), { starts: 'pv_ops' })].filter(
     ({ address }) => !image.codeAt(address),
   );
   return found.map((one) => ({

@@ -33,12 +33,7 @@ function add(text: ExpectedText, places: Int32Array, distance: number, size: 4 |
   let at = countUpTo(places, text.start - 1);
   let count = 0;
   for (; at < places.length && (places[at] as number) + size <= text.end; at++) {
-    const place = places[at] as number;
-    const bytes = text.at(place, size).slice();
-    const view = new DataView(bytes.buffer);
-    if (size === 8) view.setBigInt64(0, view.getBigInt64(0, true) + BigInt(distance), true);
-    else view.setInt32(0, (view.getInt32(0, true) + distance) | 0, true);
-    text.write(place, bytes, 'relocation');
+    text.add(places[at] as number, distance, size);
     count++;
   }
   return count;

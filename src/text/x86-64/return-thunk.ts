@@ -9,6 +9,8 @@ const returnOpcode = 0xc3;
 /** What x86_return_thunk can lead to in any kernel: the compiler's own, and those of mitigations. */
 export const returnThunkName = /^(__x86_return_thunk|__x86_return_skl|\w+_return_thunk)$/;
 
+const thunkNames = { ends: ['_return_thunk', '__x86_return_skl'] };
+
 const thunksBySymbols = new WeakMap<Image['symbols'], ReadonlyMap<number, string>>();
 
 /** The return thunks of a kernel by their places; all of its symbols are gone through once. */
@@ -16,7 +18,7 @@ function thunksOf(symbols: Image['symbols']): ReadonlyMap<number, string> {
   let thunks = thunksBySymbols.get(symbols);
   if (!thunks) {
     const found = new Map<number, string>();
-    for (const { name, address } of symbols.named((of) => returnThunkName.test(of)))
+    for (const { name, address } of symbols.named((of) => returnThunkName.test(of), thunkNames))
       if (!found.has(address)) found.set(address, name);
     thunks = found;
     thunksBySymbols.set(symbols, thunks);
