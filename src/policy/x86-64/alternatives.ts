@@ -39,12 +39,25 @@ export function addAlternatives(kernel: KernelFile): number[] {
   return places;
 }
 
+/** A write of a run. */
+interface Written {
+  readonly address: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Where some writes are that have the same length, what they may be, and how often one run makes them. */
+interface Place {
+  readonly address: number;
+  readonly states: PolicyState[];
+  times: number;
+}
+
 /** A text that tells what is written to it. */
 class ToldText extends ExpectedText {
-  told: (bytes: Uint8Array) => void = () => undefined;
+  told: (write: Written) => void = () => undefined;
 
   override write(address: number, bytes: Uint8Array, kind: TextKind): void {
-    this.told(bytes.slice());
+    this.told({ address, bytes: bytes.slice() });
     super.write(address, bytes, kind);
   }
 }
@@ -124,8 +137,7 @@ class Enumeration {
       direct &&
       kernel.builder.target(operationTargets(kernel, slot)).addresses.includes(nothing ?? Number.NaN);
     const operations = mayDoNothing && nothing !== undefined ? [nothing, some] : [some];
-    let most = 1;
-    const found = new Map<number, PolicyState[]>();
+    const found = new Map<string, Place>();
     for (let set = 0; set < 2 ** features.length; set++) {
       this.on.clear();
       for (const [i, feature] of features.entries()) if ((set >> i) & 1) this.on.add(feature);
@@ -140,27 +152,30 @@ class Enumeration {
                 ...world,
               });
             const written = run({});
-            most = Math.max(most, written.length);
             const slid = this.isMoved(ranges) ? run({ slide: someSlide }) : written;
             const elsewhere = this.inner.leadsOutside(sites, mode) ? run({ outside: 1 }) : written;
             const called = direct && operation === some ? run({ operation: other }) : written;
-            for (const [i, bytes] of written.entries()) {
+            const times = new Map<Place, number>();
+            for (const [i, { address: at, bytes }] of written.entries()) {
+              const of = (writes: readonly Written[]) => (writes[i] as Written).bytes;
               const fields = [
-                ...this.addressFields(bytes, slid[i] as Uint8Array),
-                ...this.branchFields(bytes, elsewhere[i] as Uint8Array, someOutside[1] - someOutside[0], () =>
+                ...this.addressFields(bytes, of(slid)),
+                ...this.branchFields(bytes, of(elsewhere), someOutside[1] - someOutside[0], () =>
                   symbolsOf(kernel, 'outside', [], true),
                 ),
-                ...this.branchFields(bytes, called[i] as Uint8Array, other - some, () =>
-                  operationTargets(kernel, slot),
-                ),
+                ...this.branchFields(bytes, of(called), other - some, () => operationTargets(kernel, slot)),
               ];
-              const states = found.get(bytes.length) ?? [];
-              states.push(withFields(bytes, fields));
-              found.set(bytes.length, states);
+              const key = `${at} ${bytes.length}`;
+              const place = found.get(key) ?? { address: at, states: [], times: 0 };
+              found.set(key, place);
+              place.states.push(withFields(bytes, fields));
+              times.set(place, (times.get(place) ?? 0) + 1);
             }
+            for (const [place, count] of times) place.times = Math.max(place.times, count);
           }
     }
-    for (const states of found.values()) kernel.builder.add(address, 'alternative', 'start-up', states, most);
+    for (const { address: at, states, times } of found.values())
+      kernel.builder.add(at, 'alternative', 'start-up', states, times);
   }
 
   /** The pointer of an operation that the call at a place goes through: call *slot(%rip). */
@@ -192,7 +207,7 @@ class Enumeration {
     ranges: readonly Range[],
     mode: Mode,
     world: World,
-  ): Uint8Array[] {
+  ): Written[] {
     for (const { text, start, end, sites } of ranges) {
       const at = start - text.start;
       text.bytes.set(text.file.subarray(at, end - text.start), at);
@@ -204,10 +219,10 @@ class Enumeration {
       }
     }
     this.pointers.target = world.operation;
-    const written: Uint8Array[] = [];
+    const written: Written[] = [];
     const [first] = ranges;
     if (!first) return written;
-    first.text.told = (bytes) => written.push(bytes);
+    first.text.told = (write) => written.push(write);
     replay.place(entries, from, to);
     first.text.told = () => undefined;
     for (const { text, start, end } of ranges)
