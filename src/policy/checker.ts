@@ -334,7 +334,7 @@ export class WriteChecker {
     // A jump is taken back before another one is made.
     const isJumping = !sameBytes(now.subarray(1), probe.code.subarray(1));
     const isSound = isHere
-      ? after[0] === int3 || isCode || (after[0] === jump && leads)
+      ? after[0] === int3 || (now[0] === int3 && (isCode || (after[0] === jump && isJumping && leads)))
       : now[0] === int3 && (sameBytes(tail, probe.code.subarray(1)) || (leads && !isJumping));
     if (!isSound) return refused('bytes', 'this is nothing that a probe writes');
     if (takes) probe.now = made;

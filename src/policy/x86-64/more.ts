@@ -51,7 +51,8 @@ export function addParavirt(kernel: KernelFile): number[] {
   const { builder, image, subject } = kernel;
   const operations = image.symbols.addressOf('pv_ops');
   const styles = nopStyles(image, subject.state);
-  const jumped = numberOf(kernel, 'cpu.iret');
+  // native_patch comes with paravirt_patch_jmp.
+  const jumped = image.symbols.addressOf('native_patch') && numberOf(kernel, 'cpu.iret');
   const known = new Map<string, PolicyState[]>();
   const places: number[] = [];
   for (const { address, type, length } of paravirtEntries(image) ?? []) {

@@ -209,9 +209,11 @@ export class Judge {
   /** struct alt_instr: 13 bytes with padlen at first, then 12, then 14 with flags; stable kernels took these over. */
   private readAlternatives(): void {
     const entries = (width: number) => [...this.rows('__alt_instructions', '__alt_instructions_end', width)];
+    // kexec has code among its data, so a place need not lie in a text.
     const isSound = (width: number) =>
-      entries(width).every(({ view, at }) => this.image.codeAt(relative(view, at)) !== undefined);
-    const width = [13, 12, 14].find(isSound) ?? Number.NaN;
+      entries(width).every(({ view, at }) => this.image.contains(relative(view, at)));
+    const width = [13, 12, 14].find(isSound);
+    if (width === undefined) throw new Error('the entries of __alt_instructions have no known size');
     for (const { view, at } of entries(width)) {
       const [site, by] = [relative(view, at), relative(view, at, 4)];
       const size = view.getUint8(width === 14 ? 13 : 11);
