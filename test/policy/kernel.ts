@@ -4,7 +4,8 @@ import { dataAt, kernelFile, type MadeKernel, rodataAt, textAt } from '../kinds/
 import { makeBtf } from '../memory/kernel/btf.ts';
 import { branchHex } from '../text/x86-64/made.ts';
 
-export type Version = '5.10.0' | '6.1.0' | '6.12.0' | '7.3.0';
+export const versions = ['5.10.0', '6.1.0', '6.12.0', '7.3.0'] as const;
+export type Version = (typeof versions)[number];
 
 /** Functions, by their offset in .text. */
 export const functions = {
@@ -81,6 +82,7 @@ export const sites = {
 
 /** Replacements, as code that nobody runs. */
 const [added, calling, moving, first, second, returning] = [0x1800, 0x1810, 0x1820, 0x1830, 0x1840, 0x1850];
+const [storesXen, storesNothing] = [0x1860, 0x1880];
 /** Where the loader adds its slide: an address in the code of `moved`, and one in what replaces it. */
 const movedFields = [textAt + sites.moved + 3, textAt + moving + 3];
 
@@ -276,9 +278,11 @@ export function madeKernel(version: Version): MadeKernel {
     [second]: '31c0',
     [sites.inner]: call('e8', sites.inner, at('__x86_indirect_thunk_rax')),
     [returning]: call('e9', returning, at('__x86_return_thunk')),
-    // xen_operation in the pointer of the operation: movq $xen_operation, pv_ops+8(%rip).
-    [0x1860]: storing(textAt + 0x1860, slot, textAt + at('xen_operation')),
-    ...(version === '7.3.0' && { [0x1880]: storing(textAt + 0x1880, slot, textAt + at('nop_func')) }),
+    // movq $xen_operation, pv_ops+8(%rip), and the same of nop_func.
+    [storesXen]: storing(textAt + storesXen, slot, textAt + at('xen_operation')),
+    ...(version === '7.3.0' && {
+      [storesNothing]: storing(textAt + storesNothing, slot, textAt + at('nop_func')),
+    }),
   };
   const word = (value: number) => {
     const view = new ByteView(new Uint8Array(8), true);
@@ -371,7 +375,7 @@ export function kernelBytes(
 /** The lists behind the payload: no places of 64 bits, none that shrink, and those of 32 bits. */
 export const relocations: Uint8Array = (() => {
   const list = Buffer.alloc(4 * (3 + movedFields.length));
-  movedFields.forEach((place, i) => list.writeInt32LE(place, 4 * (3 + i)));
+  for (const [i, place] of movedFields.entries()) list.writeInt32LE(place, 4 * (3 + i));
   return Uint8Array.from(list);
 })();
 

@@ -22,6 +22,9 @@ import { operationTargets } from './operations.ts';
 
 /** More features than the entries of one place ask for. */
 const mostFeatures = 8;
+/** Kernels make some 12 ranges anew for each entry; a table of few entries may need more for one of them. */
+const rangesPerEntry = 64;
+const fewestRanges = 1 << 18;
 /** Bytes whose sum with an address of the image has no carry out of 32 bits, and whose two upper bytes are not 0. */
 const someSlide = 0x1260_0000;
 
@@ -95,6 +98,8 @@ class Enumeration {
   private readonly pointers: OneTarget;
   private readonly replays: readonly AlternativeReplay[];
   private readonly notes: PassNote[] = [];
+  /** Ranges that runs may still make anew. */
+  private left: number;
   private readonly inner: ReturnType<typeof innerSites>;
   /** Operations: one that does nothing, and two functions whose addresses differ in the lowest byte. */
   private readonly operations: { readonly nothing: number | undefined; readonly some: readonly number[] };
@@ -112,6 +117,7 @@ class Enumeration {
     const told = { ...subject, texts: this.texts, state };
     this.replays = nopStyles(image, state).map((style) => new AlternativeReplay(told, style, this.notes));
     this.inner = innerSites(kernel);
+    this.left = fewestRanges + rangesPerEntry * (subject.state.alternatives?.count ?? 0);
     this.operations = { nothing: image.symbols.addressOf('nop_func'), some: twoFunctions(image) };
   }
 
@@ -219,6 +225,13 @@ class Enumeration {
       }
     }
     this.pointers.target = world.operation;
+    this.left -= ranges.length;
+    if (this.left < 0)
+      throw new TextpokeError(
+        'too-large',
+        'the alternatives of the kernel can be made in more ways than those of any kernel',
+        { file: this.kernel.image.file.path },
+      );
     const written: Written[] = [];
     const [first] = ranges;
     if (!first) return written;
@@ -292,7 +305,10 @@ class Enumeration {
   }
 
   private fail(what: string): never {
-    throw new TextpokeError('defect', `the code of an alternative ${what}`);
+    throw new TextpokeError('table-malformed', `the code of an alternative ${what}`, {
+      file: this.kernel.image.file.path,
+      section: '.altinstructions',
+    });
   }
 }
 
