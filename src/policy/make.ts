@@ -55,7 +55,10 @@ export function makePolicy(image: Image, relocations: Uint8Array | undefined): P
     counting: first === undefined || last === undefined ? 0 : Math.max(0, last - first),
   };
   if (kernel.counting > longestCounting)
-    return refuse('table-malformed', `the code that counts calls has ${kernel.counting} bytes; at most ${longestCounting} fit in front of a function`);
+    return refuse(
+      'table-malformed',
+      `the code that counts calls has ${kernel.counting} bytes; at most ${longestCounting} fit in front of a function`,
+    );
   addKeyed(kernel);
   addFtrace(kernel);
   const operations = addParavirt(kernel);

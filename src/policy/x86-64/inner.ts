@@ -93,7 +93,8 @@ function alternativeRanges({ subject }: KernelFile): { has(place: number): boole
   const starts = Float64Array.from(ranges, ([start]) => start);
   // Where all ranges up to one end.
   const ends = new Float64Array(ranges.length);
-  for (const [i, [, end]] of ranges.entries()) ends[i] = Math.max(end, ends[i - 1] ?? Number.NEGATIVE_INFINITY);
+  for (const [i, [, end]] of ranges.entries())
+    ends[i] = Math.max(end, ends[i - 1] ?? Number.NEGATIVE_INFINITY);
   return {
     has(place) {
       const before = countUpTo(starts, place);
