@@ -6,9 +6,7 @@ import { countUpTo } from '../../bytes/search.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Alternative } from '../../image/alternatives.ts';
 import type { Image } from '../../image/image.ts';
-import { KernelReader } from '../../memory/kernel/reader.ts';
-import { ExpectedText, Texts } from '../../text/expected.ts';
-import type { TextKind } from '../../text/kind.ts';
+import { Texts } from '../../text/expected.ts';
 import type { PassNote } from '../../text/pass.ts';
 import { AlternativeReplay, endOfPlace } from '../../text/x86-64/alternatives.ts';
 import { setS32 } from '../../text/x86-64/branches.ts';
@@ -19,6 +17,7 @@ import type { PolicyState, StateField } from '../policy.ts';
 import { type InnerSite, innerSites, type Mode, someOutside } from './inner.ts';
 import { functionStarts, type KernelFile, memoryOf, symbolsOf } from './kernel.ts';
 import { operationTargets } from './operations.ts';
+import { OneTarget, ToldText, type Written } from './told.ts';
 
 /** More features than the entries of one place ask for. */
 const mostFeatures = 8;
@@ -42,36 +41,11 @@ export function addAlternatives(kernel: KernelFile): number[] {
   return places;
 }
 
-/** A write of a run. */
-interface Written {
-  readonly address: number;
-  readonly bytes: Uint8Array;
-}
-
 /** Where some writes are that have the same length, what they may be, and how often one run makes them. */
 interface Place {
   readonly address: number;
   readonly states: PolicyState[];
   times: number;
-}
-
-/** A text that tells what is written to it. */
-class ToldText extends ExpectedText {
-  told: (write: Written) => void = () => undefined;
-
-  override write(address: number, bytes: Uint8Array, kind: TextKind): void {
-    this.told({ address, bytes: bytes.slice() });
-    super.write(address, bytes, kind);
-  }
-}
-
-/** A reader for which every pointer of operations holds the same. */
-class OneTarget extends KernelReader {
-  target = 0;
-
-  override word(): number {
-    return this.target;
-  }
 }
 
 /** What a run is made with: nothing of it changes how long anything is. */

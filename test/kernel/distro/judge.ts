@@ -3,6 +3,7 @@
 
 import type { Image } from '../../../src/image/image.ts';
 import { kernelVersion } from '../../../src/image/kernel.ts';
+import { bytesOf, callSize, isNops, k8Atomic, StoredFunctions, target } from './judge-operations.ts';
 import type { RecordedKernel } from './writes.ts';
 import type { Moment, ReadWrite } from './writes-check.ts';
 
@@ -22,13 +23,6 @@ export type Reason =
 type BytesAt = (address: number, length: number) => Uint8Array | undefined;
 type IsState = (hex: string) => boolean;
 
-/** arch/x86/include/asm/nops.h: for each length one of every kernel, and those of the K8 up to 5.12. */
-const kernelNops = [
-  ...['90', '6690', '0f1f00', '0f1f4000', '0f1f440000', '660f1f440000', '0f1f8000000000'],
-  ...['0f1f840000000000', '2e0f1f840000000000', '662e0f1f840000000000', '66662e0f1f840000000000'],
-];
-const k8Nops = ['666690', '66666690', '6666906690', '666690666690', '66666690666690', '6666669066666690'];
-const k8Atomic = '6666666690';
 /** arch/x86/kernel/static_call.c: xor5rax of kernels from 5.18 and up to there, retinsn, warninsn, unlockinsn. */
 const returnsZero = ['2e2e2e31c0', '66664831c0'];
 const plainReturn = 'c3cccccccc';
@@ -41,7 +35,6 @@ const returnThunks = [
 ];
 /** Bytes of what callthunks.c writes in front of a function (skl_call_thunk_template). */
 const countingBytes = 9;
-const callSize = 5;
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
@@ -59,7 +52,7 @@ export class Judge {
   private readonly alternatives = new Map<number, string[]>();
   /** Calls of operations, each with the pointer that it goes through. */
   private readonly operations = new Map<number, number>();
-  private readonly stores = new Map<number, number[]>();
+  private readonly stored: StoredFunctions;
   private readonly functions = new Set<number>();
   private readonly start: number;
   private readonly kept: number;
@@ -83,7 +76,7 @@ export class Judge {
     for (const { view, at } of this.rows('__smp_locks', '__smp_locks_end', 4))
       this.locks.add(relative(view, at));
     this.readAlternatives();
-    this.readStores();
+    this.stored = new StoredFunctions(image, this.version);
     this.readOperations();
   }
 
@@ -110,7 +103,8 @@ export class Judge {
     if (place?.length === after.length && place.is(hex)) return place.reason;
     if (this.returns.has(address) && this.isReturn(address, hex)) return 'return';
     const slot = this.operations.get(address);
-    if (slot !== undefined && this.isOperation(slot, address, hex, '_paravirt_nop')) return 'operation';
+    if (slot !== undefined && this.stored.isOperation(slot, address, hex, '_paravirt_nop'))
+      return 'operation';
     const of = this.alternatives.get(address);
     return of && this.isAlternative(address, of, hex) ? 'alternative' : undefined;
   }
@@ -226,61 +220,13 @@ export class Judge {
 
   /** apply_alternatives: a replacement and NOPs behind it; add_nops and optimize_nops. */
   private isAlternative(address: number, codes: readonly string[], hex: string): boolean {
-    if (codes.some((code) => hex.startsWith(code) && this.isNops(hex.slice(code.length)))) return true;
+    if (codes.some((code) => hex.startsWith(code) && isNops(this.version, hex.slice(code.length))))
+      return true;
     const was = hexOf(this.image.read(address, hex.length / 2));
-    if (/^(90)+$/.test(was) && this.isNops(hex)) return true;
+    if (/^(90)+$/.test(was) && isNops(this.version, hex)) return true;
     // alt_replace_call: a call of an operation that does nothing is a NOP of its length.
     if (!was.startsWith('ff15') || hex.length !== 12) return false;
-    return this.isOperation(target(address, bytesOf(was)), address, hex, 'nop_func');
-  }
-
-  /** paravirt_patch_default (up to 6.7) and alt_replace_call: what may be done is called, and what does nothing is left out. */
-  private isOperation(slot: number, address: number, hex: string, idle: string): boolean {
-    const held = this.heldBy(slot);
-    const may = (name: string) => this.places(name).some((place) => held.has(place));
-    if (may(idle) && this.isNops(hex)) return true;
-    if (
-      this.version < 5011 &&
-      may('_paravirt_ident_64') &&
-      hex.startsWith('4889f8') &&
-      this.isNops(hex.slice(6))
-    )
-      return true;
-    const calls = hex.startsWith('e8') && hex.length >= 10 && this.isNops(hex.slice(10));
-    return calls && held.has(target(address, bytesOf(hex.slice(0, 10))));
-  }
-
-  /** What a pointer of pv_ops may hold: what the file has there or in Xen's copies, and what code stores there. */
-  private heldBy(slot: number): ReadonlySet<number> {
-    const { image } = this;
-    const [operations] = this.places('pv_ops');
-    const copies = ['xen_irq_ops', 'xen_cpu_ops', 'xen_mmu_ops', 'xen_time_ops'].flatMap((name) =>
-      this.places(name),
-    );
-    const slots = [slot, ...copies.map((copy) => copy + slot - (operations ?? 0))];
-    return new Set([
-      ...slots.flatMap((at) => (image.contains(at, 8) ? [image.readWord(at)] : [])),
-      ...(this.stores.get(slot) ?? []),
-      // Calls through no function at all.
-      ...['BUG_func', 'paravirt_BUG'].flatMap((name) => this.places(name)),
-    ]);
-  }
-
-  /** Functions that code stores by `movq $function, slot(%rip)`: xen_init_irq_ops and others. */
-  private readStores(): void {
-    const slots = new Set<number>();
-    const [operations, lock] = ['pv_ops', 'pv_ops_lock'].map((name) => this.places(name)[0]);
-    for (const start of [operations, lock])
-      for (let i = 0; start !== undefined && i < 4096; i += 8) slots.add(start + i);
-    for (const { address, code } of this.image.code) {
-      const all = Buffer.from(code.buffer, code.byteOffset, code.length);
-      const opcode = Buffer.of(0x48, 0xc7, 0x05);
-      for (let at = all.indexOf(opcode); at >= 0 && at + 11 <= all.length; at = all.indexOf(opcode, at + 1)) {
-        const slot = address + at + 11 + all.readInt32LE(at + 3);
-        if (slots.has(slot))
-          this.stores.set(slot, [...(this.stores.get(slot) ?? []), all.readInt32LE(at + 7)]);
-      }
-    }
+    return this.stored.isOperation(target(address, bytesOf(was)), address, hex, 'nop_func');
   }
 
   /** struct paravirt_patch_site, of 16 bytes: the place, the number of the operation, the length. */
@@ -298,12 +244,6 @@ export class Judge {
       hex.startsWith('e9') &&
       returnThunks.some((name) => this.places(name).includes(target(site, bytesOf(hex))))
     );
-  }
-
-  /** Some of the kernel's NOPs, one behind the other. */
-  private isNops(hex: string): boolean {
-    const nops = this.version < 5013 ? [...kernelNops, ...k8Nops] : kernelNops;
-    return hex === '' || nops.some((nop) => hex.startsWith(nop) && this.isNops(hex.slice(nop.length)));
   }
 
   /** One instruction each, as they are written while others may run them. */
@@ -349,17 +289,6 @@ export class Judge {
 /** What a field of four bytes counts from itself. */
 function relative(view: DataView, at: number, field = 0): number {
   return at + field + view.getInt32(field, true);
-}
-
-/** Where an instruction leads that ends with a distance. */
-function target(site: number, bytes: Uint8Array): number {
-  if (bytes.length < callSize) return Number.NaN;
-  const at = bytes.length - 4;
-  return site + bytes.length + new DataView(bytes.buffer, bytes.byteOffset).getInt32(at, true);
-}
-
-function bytesOf(hex: string): Uint8Array {
-  return Uint8Array.from(Buffer.from(hex, 'hex'));
 }
 
 function branchHex(opcode: number, from: number, to: number): string {
