@@ -8,7 +8,7 @@ import { Judge, type Reason } from './judge.ts';
 import { type RecordedKernel, type Recording, recordedLines } from './writes.ts';
 import { type ReadWrite, readWrite, replayWrites } from './writes-check.ts';
 
-/** `late`: what was written at another time is written behind start-up. */
+/** `late`: what was written at another time is written behind start-up, or taken back. */
 const early = ['place', 'byte', 'breakpoint'] as const;
 const late = ['place', 'byte', 'breakpoint', 'late'] as const;
 export type Mutation = (typeof late)[number];
@@ -87,7 +87,9 @@ function mutate(
   if (mutation === 'late') {
     const other = random.pick(writes);
     const found = bytesAt(other.address, other.after.length);
-    return found && { address: other.address, before: found, after: other.after };
+    // What start-up wrote stands there mostly: then it is taken back.
+    const after = random.chance(0.5) ? other.after : other.before;
+    return found && { address: other.address, before: found, after };
   }
   // Near by, or where another write is made.
   const near = address + (random.chance(0.5) ? 1 : -1) * (1 + random.below(64));
