@@ -97,6 +97,9 @@ export class Judge {
     if (this.locks.has(address) && (hex === 'f0' || hex === '3e')) return 'lock';
     // A probe may be set wherever one was asked for.
     if (hex === 'cc' && isAnnounced(address)) return 'probe';
+    // arch_disarm_kprobe.
+    const isOwn = after.length === 1 && after[0] === this.byte(address);
+    if (isOwn && isAnnounced(address) && before[0] === 0xcc) return 'probe';
     const step = this.stepOf(address, after, bytesAt);
     // text_poke_early and apply_alternatives.
     if (step || hasStarted) return step;
