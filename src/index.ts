@@ -105,6 +105,7 @@ export {
   type Policy,
   type PolicyForm,
   type PolicyKind,
+  type PolicyPointer,
   type PolicyState,
   type PolicyStretch,
   type PolicyTargets,
