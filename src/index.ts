@@ -114,6 +114,7 @@ export {
   type Policy,
   type PolicyForm,
   type PolicyKind,
+  type PolicyPointer,
   type PolicyState,
   type PolicyStretch,
   type PolicyTargets,

@@ -3,7 +3,7 @@
 import { ByteView } from '../bytes/view.ts';
 import { SHF_ALLOC, SHF_EXECINSTR, SHT_NOBITS, SHT_NULL, SHT_STRTAB, SHT_SYMTAB } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
-import { Ehdr, identSize, Shdr, Sym } from '../elf/records.ts';
+import { Ehdr, identSize, Phdr, Shdr, Sym } from '../elf/records.ts';
 import { TextpokeError } from '../errors.ts';
 import { editedSource, type Write } from '../files/edited.ts';
 import { joinedSource } from '../files/joined.ts';
@@ -19,6 +19,7 @@ export function endOfElf({ header, sections, segments }: ElfFile): number {
   let end = Math.max(
     identSize + Ehdr[header.class].size,
     header.shoff + sections.length * Shdr[header.class].size,
+    header.phoff + segments.length * Phdr[header.class].size,
   );
   for (const { type, offset, size } of sections)
     if (type !== SHT_NOBITS && type !== SHT_NULL) end = Math.max(end, offset + size);

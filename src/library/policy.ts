@@ -19,7 +19,7 @@ export interface PolicyResult {
  */
 export function policy(input: Input, options: ExpandOptions = {}): Promise<PolicyResult> {
   return withImage(input, options, (image, unpacked, relocations) => {
-    const notes = [...unpacked];
+    const notes = [...unpacked, `${nameOf(input)}: the policy does not cover the text of modules`];
     if (relocations === undefined)
       notes.push(
         `${nameOf(input)}: the file does not have the list of the places that the loader changes (the vmlinuz has it), so the policy is that of a kernel that is not moved`,

@@ -20,10 +20,11 @@ function* parts(file: string, policy: Policy): Generator<string> {
     image: range(image),
     keptText: range(kept),
     order,
-    variables: variables.map(({ name, size, address }) => ({
+    variables: variables.map(({ name, size, address, pointer }) => ({
       name,
       size,
       ...(address !== undefined && { address: hex(address) }),
+      ...(pointer && { pointer }),
     })),
   };
   yield jsonText(head).slice(0, -1);

@@ -85,7 +85,9 @@ function parseHead(bytes: Uint8Array, at: number): PolicyHead & { forms: readonl
     for (const { bytes: of, fields } of states)
       if (of.length !== length || !fields.every((field) => fieldFits(field, length, value)))
         throw malformed('a state does not fit its place', at);
-  return { ...value, forms } as PolicyHead & { forms: readonly PolicyForm[] };
+  // JSON has no member for what is undefined.
+  const variables = value.variables.map(({ address, ...rest }) => ({ ...rest, address }));
+  return { ...value, variables, forms } as PolicyHead & { forms: readonly PolicyForm[] };
 }
 
 function malformed(what: string, offset: number): TextpokeError {

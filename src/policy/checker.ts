@@ -52,6 +52,11 @@ export interface CheckerOptions {
     | ((name: string, address: number | undefined, size: number) => Uint8Array | undefined)
     | undefined;
   /**
+   * What memory of the kernel holds, as a hypervisor reads it through the kernel's page tables. It is asked for what a
+   * variable that the compiler left out must lead to. Without it, such a pointer may lead to any memory of the kernel's.
+   */
+  readonly readMemory?: ((address: number, size: number) => Uint8Array | undefined) | undefined;
+  /**
    * Whether code begins at an address of the running kernel outside of its image: a function of a module, a program of BPF, a
    * trampoline, a page of thunks. Without it, a branch may lead anywhere outside, where the policy has a set that is `outside`.
    */
@@ -93,7 +98,7 @@ export class WriteChecker {
   /** How often places were written at start-up that are written so many times. */
   private readonly done = new Map<number, number>();
 
-  constructor(policy: Policy, { slide = 0, readVariable, isCode }: CheckerOptions = {}) {
+  constructor(policy: Policy, { slide = 0, readVariable, readMemory, isCode }: CheckerOptions = {}) {
     this.policy = policy;
     this.slide = slide;
     this.shadow = new Shadow(policy, slide);
@@ -103,6 +108,7 @@ export class WriteChecker {
       policy,
       slide,
       isCode,
+      memory: readMemory,
       value: (variable) => {
         const known = values.get(variable);
         if (known) return known;
@@ -328,7 +334,7 @@ export class WriteChecker {
     // A jump is taken back before another one is made.
     const isJumping = !sameBytes(now.subarray(1), probe.code.subarray(1));
     const isSound = isHere
-      ? after[0] === int3 || isCode || (after[0] === jump && leads)
+      ? after[0] === int3 || (now[0] === int3 && (isCode || (after[0] === jump && isJumping && leads)))
       : now[0] === int3 && (sameBytes(tail, probe.code.subarray(1)) || (leads && !isJumping));
     if (!isSound) return refused('bytes', 'this is nothing that a probe writes');
     if (takes) probe.now = made;

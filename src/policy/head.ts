@@ -49,6 +49,7 @@ const isText: Check = (value) => typeof value === 'string';
 const isNumber: Check = (value) => Number.isSafeInteger(value);
 const isSize: Check = (value) =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= 255;
+const isOffset: Check = (value) => isNumber(value) && (value as number) >= 0;
 const isMaybe =
   (check: Check): Check =>
   (value) =>
@@ -66,13 +67,17 @@ const isField: Check = (value) =>
     (value.is === 'distance' && isNumber(value.to) && isSize(value.behind) && isBoolean(value.moves)) ||
     (value.is === 'value' && isSize(value.size) && isNumber(value.variable)));
 
+const isPointer: Check = shaped({ cache: isMaybe(shaped({ name: isText, at: isOffset })) });
+
 const check = shaped({
   banner: isText,
   buildId: isMaybe(isText),
   image: isPair,
   kept: isPair,
   order: list(isKind),
-  variables: list(shaped({ name: isText, size: isSize, address: isMaybe(isNumber) })),
+  variables: list(
+    shaped({ name: isText, size: isSize, address: isMaybe(isNumber), pointer: isMaybe(isPointer) }),
+  ),
   targets: list(shaped({ name: isText, before: isSize, outside: isBoolean })),
   forms: list(
     shaped({

@@ -17,6 +17,9 @@ import { addKeyed } from './x86-64/keyed.ts';
 import { addConstants, addFtrace, addParavirt } from './x86-64/more.ts';
 import { addCallThunks, addEndbr, addRetpolines, addReturns } from './x86-64/tables.ts';
 
+/** Functions are aligned to 16 bytes, and at most 64 (CONFIG_FUNCTION_ALIGNMENT). */
+const longestCounting = 64;
+
 /**
  * The policy of a kernel. `relocations` are the lists behind the payload of a bzImage, without which the policy is that of a
  * kernel that runs where it is linked. Errors: `not-an-image` for what is no x86-64 kernel with the bounds of its text,
@@ -24,7 +27,7 @@ import { addCallThunks, addEndbr, addRetpolines, addReturns } from './x86-64/tab
  */
 export function makePolicy(image: Image, relocations: Uint8Array | undefined): Policy {
   const { file, symbols } = image;
-  const refuse = (code: 'not-an-image' | 'elf-unsupported', message: string): never => {
+  const refuse = (code: 'not-an-image' | 'elf-unsupported' | 'table-malformed', message: string): never => {
     throw new TextpokeError(code, message, { file: file.path });
   };
   const banner = kernelBanner(image);
@@ -51,6 +54,11 @@ export function makePolicy(image: Image, relocations: Uint8Array | undefined): P
     kept: [whole.text.start, whole.text.start + whole.length],
     counting: first === undefined || last === undefined ? 0 : Math.max(0, last - first),
   };
+  if (kernel.counting > longestCounting)
+    return refuse(
+      'table-malformed',
+      `the code that counts calls has ${kernel.counting} bytes; at most ${longestCounting} fit in front of a function`,
+    );
   addKeyed(kernel);
   addFtrace(kernel);
   const operations = addParavirt(kernel);

@@ -1,9 +1,18 @@
 // Whether bytes are a state of a place.
 import { readS32 } from '../arch/x86-64/length.ts';
 import { countUpTo } from '../bytes/search.ts';
-import type { Policy, PolicyState, PolicyTargets, StateField } from './policy.ts';
+import { ByteView } from '../bytes/view.ts';
+import type {
+  Policy,
+  PolicyPointer,
+  PolicyState,
+  PolicyTargets,
+  PolicyVariable,
+  StateField,
+} from './policy.ts';
 
 const distanceSize = 4;
+const pointerSize = 8;
 
 /** What fields are held against. */
 export interface Matching {
@@ -13,6 +22,8 @@ export interface Matching {
   readonly value: (variable: number) => Uint8Array | undefined;
   /** Whether code outside of the image begins at an address of the running kernel; undefined: nobody knows. */
   readonly isCode: ((address: number) => boolean) | undefined;
+  /** The memory of the running kernel; undefined: nobody knows. */
+  readonly memory: ((address: number, size: number) => Uint8Array | undefined) | undefined;
   /** Keeps what a variable holds. */
   readonly learn: (variable: number, value: Uint8Array) => void;
 }
@@ -46,7 +57,7 @@ export function matches(
 }
 
 function fits(
-  { policy, slide, isCode, value: valueOfVariable, learn }: Matching,
+  matching: Matching,
   field: StateField,
   bytes: Uint8Array,
   address: number,
@@ -54,6 +65,7 @@ function fits(
   old: Uint8Array,
   learns: boolean,
 ): boolean {
+  const { policy, slide, isCode, value: valueOfVariable, learn } = matching;
   const { at } = field;
   switch (field.is) {
     case 'address':
@@ -75,10 +87,35 @@ function fits(
       const value = found.subarray(at, at + field.size);
       const known = valueOfVariable(field.variable);
       if (known) return value.every((byte, i) => byte === known[i]);
+      const { pointer } = policy.variables[field.variable] as PolicyVariable;
+      if (pointer && !leadsRight(matching, pointer, value)) return false;
       if (learns) learn(field.variable, value);
       return true;
     }
   }
+}
+
+/** Whether a value is a pointer to what the variable must lead to, as far as somebody tells what memory holds. */
+function leadsRight(
+  { policy, slide, memory }: Matching,
+  { cache }: PolicyPointer,
+  value: Uint8Array,
+): boolean {
+  const [start, end] = policy.image;
+  const to = pointerIn(value);
+  if (to === undefined || to % pointerSize !== 0 || to >= 0) return false;
+  if (to >= start + slide && to < end + slide) return false;
+  if (!cache || !memory) return true;
+  const named = memory(to + cache.at, pointerSize);
+  const name = named && pointerIn(named);
+  const text = name === undefined ? undefined : memory(name, cache.name.length + 1);
+  return text !== undefined && Buffer.from(text).equals(Buffer.from(`${cache.name}\0`));
+}
+
+/** An address of 64 bits; what the kernel allocates is exact. */
+function pointerIn(bytes: Uint8Array): number | undefined {
+  if (bytes.length !== pointerSize) return undefined;
+  return new ByteView(bytes, true).wide64(0);
 }
 
 /** The opcode in front of a distance stays. */

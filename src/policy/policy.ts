@@ -81,6 +81,14 @@ export interface PolicyVariable {
   readonly size: number;
   /** As linked; undefined where the compiler left it out. */
   readonly address: number | undefined;
+  /** What a pointer without an address must lead to. */
+  readonly pointer?: PolicyPointer | undefined;
+}
+
+/** The address of memory that the kernel has allocated: outside of the image, and a multiple of 8. */
+export interface PolicyPointer {
+  /** What leads there is a cache (struct kmem_cache), which has a pointer to this name so many bytes behind its start. */
+  readonly cache?: { readonly name: string; readonly at: number } | undefined;
 }
 
 /** Adjacent bytes that some place has, as the file has them. */

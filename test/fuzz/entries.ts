@@ -27,10 +27,13 @@ import {
   verifyMemory,
 } from '../../src/index.ts';
 import { dumpInput } from '../../src/library/dump.ts';
+import { policy, policyDocument } from '../../src/library/policy.ts';
 import { locateImage } from '../../src/memory/locate.ts';
 import { readSnapshot } from '../../src/memory/open.ts';
 import { dumpText } from '../../src/output/dump.ts';
 import { textOf } from '../../src/output/text.ts';
+import { policyBytes, readPolicy } from '../../src/policy/binary.ts';
+import { WriteChecker } from '../../src/policy/checker.ts';
 import { byId, debugFile, withoutId } from '../dwarf/made-debug-files.ts';
 import { fileOf } from '../dwarf/tables.ts';
 import type { Random } from '../seeded.ts';
@@ -365,6 +368,27 @@ async function runScenario({ bytes, seed, random }: Given): Promise<void> {
   await boot({ name: 'image', bytes: seedBytes('image gcc-O2') }, { cpus: random.pick([1, 2]), steps });
 }
 
+/** What may be written to the text of a kernel: what is written down is what is read. */
+async function runStates({ bytes, random }: Given): Promise<void> {
+  const { policy: made } = await policy({ name: 'vmlinuz', bytes });
+  const compact = policyBytes(made);
+  assert.ok(Buffer.compare(policyBytes(readPolicy(compact)), compact) === 0, 'a policy is read otherwise');
+  assert.equal(
+    JSON.parse([...policyDocument('vmlinuz', made)].join('')).places.length,
+    made.addresses.length,
+  );
+  const checker = new WriteChecker(made, { slide: random.pick([0, 0x20_0000]) });
+  for (let i = 0; i < 100 && made.addresses.length > 0; i++) {
+    const address = random.pick([...made.addresses]) + random.below(3);
+    const before = Uint8Array.from({ length: 1 + random.below(8) }, () => random.below(256));
+    checker.checkWrite(
+      address,
+      before,
+      before.map(() => random.below(256)),
+    );
+  }
+}
+
 function runCompilerLine({ bytes }: Given): void {
   const words = Buffer.from(bytes).toString('utf8').split('\n');
   const { objects: made } = readCompilerLine(words);
@@ -387,7 +411,7 @@ function runResponse({ bytes }: Given): void {
 export const entries: readonly Entry[] = [
   { name: 'annotate', share: 22, seeds: [...objects, ...annotatedObjects], run: runAnnotate },
   { name: 'archives', share: 6, seeds: archives, run: runAnnotate },
-  { name: 'dump', share: 14, seeds: [...annotatedObjects, ...archives, ...images], run: runDump },
+  { name: 'dump', share: 11, seeds: [...annotatedObjects, ...archives, ...images], run: runDump },
   { name: 'link', share: 8, seeds: annotatedObjects, run: runLink },
   { name: 'boot', share: 13, seeds: images, run: runBoot },
   { name: 'verify', share: 11, seeds: images, run: runVerify },
@@ -407,6 +431,7 @@ export const entries: readonly Entry[] = [
     seeds: seedsNamed('gzip', 'zstd', 'xz', 'lz4', 'lzo', 'lzma', 'bzip2'),
     run: runDump,
   },
+  { name: 'policies', share: 3, seeds: seedsNamed('text kernel '), run: runStates },
   { name: 'kernel files', share: 3, seeds: seedsNamed('vmlinuz '), run: runDump },
   { name: 'JSON', share: 3, seeds: seedsNamed('scenario', 'config'), words: jsonWords, run: runScenario },
   {

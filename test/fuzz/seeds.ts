@@ -24,6 +24,7 @@ import {
   vmcoreinfoNote,
 } from '../memory/dumps.ts';
 import { avml, byLzo, bySnappy, lime, withTables } from '../memory/forms.ts';
+import { relocations, kernelBytes as textKernel, versions as textVersions } from '../policy/kernel.ts';
 import { annotated, linkedBytes, programUnits } from '../samples.ts';
 import { functionCount, generated, imageFile, MadeKernel } from '../text/made-kernel.ts';
 import { xzOf, zstdOf } from './compressed.ts';
@@ -272,6 +273,9 @@ const makers: Readonly<Record<string, () => Uint8Array>> = {
   'vmlinuz unified': () => unifiedOf(bzImageOf(lzoOf(kernelElf()), kernelElf().length)),
   'vmlinuz zboot': () => zbootOf(zstdOf(kernelElf()), 'zstd'),
   'vmlinuz zImage': () => zImageOf(lz4Of(kernelElf()), kernelElf().length),
+  ...Object.fromEntries(textVersions.map((version) => [`text kernel ${version}`, () => textKernel(version)])),
+  'text kernel in a bzImage': () =>
+    bzImageOf(new Uint8Array(gzipSync(Buffer.concat([textKernel('6.12.0'), relocations])))),
   ...Object.fromEntries(
     Object.entries({
       scenario: scenarios,

@@ -30,6 +30,8 @@ export interface MadeKernel {
   /** What stands where, by address; the rest of text is `fill`. */
   readonly bytes?: readonly (readonly [address: number, bytes: Uint8Array | string])[];
   readonly fill?: number;
+  /** Sections that are parts of others: where each lies, and its bytes. */
+  readonly sections?: Readonly<Record<string, readonly [address: number, size: number]>>;
 }
 
 const parts = [
@@ -72,14 +74,20 @@ export function kernelFile(made: MadeKernel): Uint8Array {
     class: bits,
     machine,
     type: 2,
-    sections: parts.map(([name, addr, , flags]) => ({
-      name,
-      type: 1,
-      flags: flagsOf(name, flags),
-      addr: placed(addr, bits),
-      addralign: 8,
-      data: contents.get(name) as Uint8Array,
-    })),
+    sections: [
+      ...parts.map(([name, addr, , flags]) => ({
+        name,
+        type: 1,
+        flags: flagsOf(name, flags),
+        addr: placed(addr, bits),
+        addralign: 8,
+        data: contents.get(name) as Uint8Array,
+      })),
+      // What is read of them is read through the segments of the others.
+      ...Object.entries(made.sections ?? {}).map(([name, [addr, size]]) => ({
+        ...{ name, type: 1, flags: SHF_ALLOC, addr: placed(addr, bits), data: new Uint8Array(size) },
+      })),
+    ],
     symbols: symbols.map(([name, value]) => {
       const section = sectionOf(value);
       const info = isMapping(name) ? 0 : 0x10 | (section === 0 ? 2 : 1);

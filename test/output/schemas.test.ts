@@ -521,7 +521,7 @@ const optional: Readonly<Record<string, readonly string[]>> = {
   boot: ['writes.step', 'warnings.step', 'phases', 'phases.sites'],
   states: ['key', 'mask'],
   control: [],
-  policy: ['buildId', 'fields', 'added', 'taken', 'address'],
+  policy: ['buildId', 'fields', 'added', 'taken', 'address', 'pointer', 'cache'],
   diff: ['member', 'key', 'flags', 'source', 'static branch', 'static call', 'lock', 'kept lock'],
   verify: ['address', 'source', 'entry', 'found', 'expected', 'linesProblem'],
   memory: [

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type CheckerOptions, WriteChecker } from '../../src/policy/checker.ts';
+import type { Policy } from '../../src/policy/policy.ts';
 import { branchHex, bytesOf } from '../text/x86-64/made.ts';
 import { policy, start } from './made.ts';
 
@@ -11,8 +12,8 @@ type Row = readonly [offset: number, before: string, after: string, says: string
 const call = (to: number) => branchHex('e8', 0x20, to);
 const jump = (to: number) => branchHex('e9', 0, to);
 
-function says(rows: readonly (Row | 'started')[], options: CheckerOptions = {}): void {
-  const checker = new WriteChecker(policy, options);
+function says(rows: readonly (Row | 'started')[], options: CheckerOptions = {}, of: Policy = policy): void {
+  const checker = new WriteChecker(of, options);
   const { slide = 0 } = options;
   for (const row of rows) {
     if (row === 'started') {
@@ -161,6 +162,45 @@ test('a constant is what the variable holds; without knowing, all places hold th
   ]);
 });
 
+test('a pointer whose variable was left out leads to memory of the kernel, and to its cache where memory tells', () => {
+  const pointers: Policy = {
+    ...policy,
+    variables: [
+      { name: '__filp_cache', size: 8, address: undefined, pointer: { cache: { name: 'filp', at: 96 } } },
+    ],
+  };
+  const word = (address: bigint) => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64LE(address);
+    return bytes.toString('hex');
+  };
+  const [cache, name] = [-0x74ec_beca_0000n, BigInt(start) + 0x4001n];
+  const memory = new Map([
+    [Number(cache) + 96, word(name)],
+    [Number(name), Buffer.from('filp\0').toString('hex')],
+    [Number(cache) + 96 + 64, word(name + 1n)],
+    [Number(name) + 1, Buffer.from('ilp\0f').toString('hex')],
+  ]);
+  const readMemory = (address: number) => {
+    const hex = memory.get(address);
+    return hex === undefined ? undefined : bytesOf(hex);
+  };
+  const row = (address: bigint, expected: string) =>
+    [0x40, '4142434445464748', word(address), expected] as const;
+  for (const [address, blind, seeing] of [
+    [cache, 'whole', 'whole'],
+    [cache + 64n, 'whole', 'bytes'],
+    [cache + 4n, 'bytes', 'bytes'],
+    [0x1000n, 'bytes', 'bytes'],
+    [BigInt(start) + 0x8000n, 'bytes', 'bytes'],
+    [cache + 0x1000n, 'whole', 'bytes'],
+  ] as const) {
+    says([row(address, blind)], {}, pointers);
+    says([row(address, seeing)], { readMemory }, pointers);
+  }
+  says([row(cache, 'whole'), [0x50, '4142434445464748', word(cache + 64n), 'bytes']], {}, pointers);
+});
+
 test('a lock is dropped and put back by one byte at any time', () => {
   says(['started', [0x60, 'f0', '3e', 'whole'], [0x60, '3e', 'f0', 'whole'], [0x60, 'f0', 'cc', 'bytes']]);
 });
@@ -176,6 +216,7 @@ test('a breakpoint anywhere is refused, and allowed where a probe was announced'
   checker.allowProbe(at, bytesOf('4889e55348'));
   assert.equal(write(1, '89e55348', '00000010'), 'bytes', 'no breakpoint is in front');
   assert.equal(write(0, '48', '90'), 'bytes');
+  assert.equal(write(0, '48', 'e9'), 'bytes', 'a jump to what the old code is a distance to');
   assert.equal(write(0, '48', 'cc'), 'kprobe breakpoint');
   assert.equal(write(1, '89e55348', '00000000'), 'bytes', 'a jump into the image');
   assert.equal(write(1, '89e55348', '00000030'), 'kprobe behind');

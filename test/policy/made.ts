@@ -101,7 +101,11 @@ export const policy: Policy = {
     { name: 'return thunks', addresses: Float64Array.of(start + 0x1000), before: 0, outside: false },
     { name: 'functions', addresses: Float64Array.from(functions), before: 9, outside: true },
   ],
-  variables: [{ name: 'table', size: 8, address: start + 0x8000 }],
+  variables: [
+    { name: 'table', size: 8, address: start + 0x8000 },
+    { name: '__filp_cache', size: 8, address: undefined, pointer: { cache: { name: 'filp', at: 96 } } },
+    { name: 'left_out', size: 4, address: undefined },
+  ],
   forms: rows,
   stretches: places.map(([offset, form, hex]) => ({
     address: start + offset,

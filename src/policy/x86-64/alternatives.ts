@@ -6,9 +6,7 @@ import { countUpTo } from '../../bytes/search.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Alternative } from '../../image/alternatives.ts';
 import type { Image } from '../../image/image.ts';
-import { KernelReader } from '../../memory/kernel/reader.ts';
-import { ExpectedText, Texts } from '../../text/expected.ts';
-import type { TextKind } from '../../text/kind.ts';
+import { Texts } from '../../text/expected.ts';
 import type { PassNote } from '../../text/pass.ts';
 import { AlternativeReplay, endOfPlace } from '../../text/x86-64/alternatives.ts';
 import { setS32 } from '../../text/x86-64/branches.ts';
@@ -19,9 +17,13 @@ import type { PolicyState, StateField } from '../policy.ts';
 import { type InnerSite, innerSites, type Mode, someOutside } from './inner.ts';
 import { functionStarts, type KernelFile, memoryOf, symbolsOf } from './kernel.ts';
 import { operationTargets } from './operations.ts';
+import { OneTarget, ToldText, type Written } from './told.ts';
 
 /** More features than the entries of one place ask for. */
 const mostFeatures = 8;
+/** Kernels make some 12 ranges anew for each entry; a table of few entries may need more for one of them. */
+const rangesPerEntry = 64;
+const fewestRanges = 1 << 18;
 /** Bytes whose sum with an address of the image has no carry out of 32 bits, and whose two upper bytes are not 0. */
 const someSlide = 0x1260_0000;
 
@@ -39,23 +41,11 @@ export function addAlternatives(kernel: KernelFile): number[] {
   return places;
 }
 
-/** A text that tells what is written to it. */
-class ToldText extends ExpectedText {
-  told: (bytes: Uint8Array) => void = () => undefined;
-
-  override write(address: number, bytes: Uint8Array, kind: TextKind): void {
-    this.told(bytes.slice());
-    super.write(address, bytes, kind);
-  }
-}
-
-/** A reader for which every pointer of operations holds the same. */
-class OneTarget extends KernelReader {
-  target = 0;
-
-  override word(): number {
-    return this.target;
-  }
+/** Where some writes are that have the same length, what they may be, and how often one run makes them. */
+interface Place {
+  readonly address: number;
+  readonly states: PolicyState[];
+  times: number;
 }
 
 /** What a run is made with: nothing of it changes how long anything is. */
@@ -82,6 +72,8 @@ class Enumeration {
   private readonly pointers: OneTarget;
   private readonly replays: readonly AlternativeReplay[];
   private readonly notes: PassNote[] = [];
+  /** Ranges that runs may still make anew. */
+  private left: number;
   private readonly inner: ReturnType<typeof innerSites>;
   /** Operations: one that does nothing, and two functions whose addresses differ in the lowest byte. */
   private readonly operations: { readonly nothing: number | undefined; readonly some: readonly number[] };
@@ -99,6 +91,7 @@ class Enumeration {
     const told = { ...subject, texts: this.texts, state };
     this.replays = nopStyles(image, state).map((style) => new AlternativeReplay(told, style, this.notes));
     this.inner = innerSites(kernel);
+    this.left = fewestRanges + rangesPerEntry * (subject.state.alternatives?.count ?? 0);
     this.operations = { nothing: image.symbols.addressOf('nop_func'), some: twoFunctions(image) };
   }
 
@@ -124,8 +117,7 @@ class Enumeration {
       direct &&
       kernel.builder.target(operationTargets(kernel, slot)).addresses.includes(nothing ?? Number.NaN);
     const operations = mayDoNothing && nothing !== undefined ? [nothing, some] : [some];
-    let most = 1;
-    const found = new Map<number, PolicyState[]>();
+    const found = new Map<string, Place>();
     for (let set = 0; set < 2 ** features.length; set++) {
       this.on.clear();
       for (const [i, feature] of features.entries()) if ((set >> i) & 1) this.on.add(feature);
@@ -140,27 +132,30 @@ class Enumeration {
                 ...world,
               });
             const written = run({});
-            most = Math.max(most, written.length);
             const slid = this.isMoved(ranges) ? run({ slide: someSlide }) : written;
             const elsewhere = this.inner.leadsOutside(sites, mode) ? run({ outside: 1 }) : written;
             const called = direct && operation === some ? run({ operation: other }) : written;
-            for (const [i, bytes] of written.entries()) {
+            const times = new Map<Place, number>();
+            for (const [i, { address: at, bytes }] of written.entries()) {
+              const of = (writes: readonly Written[]) => (writes[i] as Written).bytes;
               const fields = [
-                ...this.addressFields(bytes, slid[i] as Uint8Array),
-                ...this.branchFields(bytes, elsewhere[i] as Uint8Array, someOutside[1] - someOutside[0], () =>
+                ...this.addressFields(bytes, of(slid)),
+                ...this.branchFields(bytes, of(elsewhere), someOutside[1] - someOutside[0], () =>
                   symbolsOf(kernel, 'outside', [], true),
                 ),
-                ...this.branchFields(bytes, called[i] as Uint8Array, other - some, () =>
-                  operationTargets(kernel, slot),
-                ),
+                ...this.branchFields(bytes, of(called), other - some, () => operationTargets(kernel, slot)),
               ];
-              const states = found.get(bytes.length) ?? [];
-              states.push(withFields(bytes, fields));
-              found.set(bytes.length, states);
+              const key = `${at} ${bytes.length}`;
+              const place = found.get(key) ?? { address: at, states: [], times: 0 };
+              found.set(key, place);
+              place.states.push(withFields(bytes, fields));
+              times.set(place, (times.get(place) ?? 0) + 1);
             }
+            for (const [place, count] of times) place.times = Math.max(place.times, count);
           }
     }
-    for (const states of found.values()) kernel.builder.add(address, 'alternative', 'start-up', states, most);
+    for (const { address: at, states, times } of found.values())
+      kernel.builder.add(at, 'alternative', 'start-up', states, times);
   }
 
   /** The pointer of an operation that the call at a place goes through: call *slot(%rip). */
@@ -192,7 +187,7 @@ class Enumeration {
     ranges: readonly Range[],
     mode: Mode,
     world: World,
-  ): Uint8Array[] {
+  ): Written[] {
     for (const { text, start, end, sites } of ranges) {
       const at = start - text.start;
       text.bytes.set(text.file.subarray(at, end - text.start), at);
@@ -204,10 +199,17 @@ class Enumeration {
       }
     }
     this.pointers.target = world.operation;
-    const written: Uint8Array[] = [];
+    this.left -= ranges.length;
+    if (this.left < 0)
+      throw new TextpokeError(
+        'too-large',
+        'the alternatives of the kernel can be made in more ways than those of any kernel',
+        { file: this.kernel.image.file.path },
+      );
+    const written: Written[] = [];
     const [first] = ranges;
     if (!first) return written;
-    first.text.told = (bytes) => written.push(bytes);
+    first.text.told = (write) => written.push(write);
     replay.place(entries, from, to);
     first.text.told = () => undefined;
     for (const { text, start, end } of ranges)
@@ -277,7 +279,10 @@ class Enumeration {
   }
 
   private fail(what: string): never {
-    throw new TextpokeError('defect', `the code of an alternative ${what}`);
+    throw new TextpokeError('table-malformed', `the code of an alternative ${what}`, {
+      file: this.kernel.image.file.path,
+      section: '.altinstructions',
+    });
   }
 }
 

@@ -83,15 +83,24 @@ export function innerSites(kernel: KernelFile) {
 }
 
 /** Whether a place lies in some alternative, or in what replaces one. */
-function alternativeRanges({ subject }: KernelFile) {
-  const ends = (subject.state.alternatives?.listed ?? []).flatMap((one) => [
-    [one.address as number, one.length] as const,
-    [one.replacement as number, one.replacementLength] as const,
-  ]);
-  const taken = new Set<number>();
-  // A range has at most 255 bytes, and all of them together have some hundred thousand.
-  for (const [start, length] of ends) for (let i = 0; i < length; i++) taken.add(start + i);
-  return taken;
+function alternativeRanges({ subject }: KernelFile): { has(place: number): boolean } {
+  const ranges = (subject.state.alternatives?.listed ?? [])
+    .flatMap((one) => [
+      [one.address as number, one.address + one.length] as const,
+      [one.replacement as number, one.replacement + one.replacementLength] as const,
+    ])
+    .sort(([a], [b]) => a - b);
+  const starts = Float64Array.from(ranges, ([start]) => start);
+  // Where all ranges up to one end.
+  const ends = new Float64Array(ranges.length);
+  for (const [i, [, end]] of ranges.entries())
+    ends[i] = Math.max(end, ends[i - 1] ?? Number.NEGATIVE_INFINITY);
+  return {
+    has(place) {
+      const before = countUpTo(starts, place);
+      return before > 0 && place < (ends[before - 1] as number);
+    },
+  };
 }
 
 /** The forms of a site, each target by itself; the first is that of the file. */

@@ -19,6 +19,8 @@ import type { PolicyState, When } from '../policy.ts';
 import { anyFunction, isKept, type KernelFile } from './kernel.ts';
 import { returnStates } from './tables.ts';
 
+const pointerSize = 8;
+
 export function addKeyed(kernel: KernelFile): void {
   const { image, builder } = kernel;
   const program = programOf(image);
@@ -38,9 +40,11 @@ export function addKeyed(kernel: KernelFile): void {
   };
   for (const site of program.sites.of(staticCall)) {
     const listed = everyValue(program, site.key);
-    // What a call may be depends on its instruction alone.
+    // What a call may be depends on its instruction alone, but for the calls that may be written out.
     const current = image.readUpTo(site.address, 6);
-    const key = `${site.tail} ${current[0] === 0x0f ? hexBytes(current.subarray(0, 2)) : current[0]}`;
+    const first = current[0] === 0x0f ? hexBytes(current.subarray(0, 2)) : current[0];
+    const own = listed.get(site.key)?.at(-1);
+    const key = `${site.tail} ${first} ${own?.kind === 'function' ? own.address : ''}`;
     const states = known.get(key) ?? openCall(staticCall.states(program, site, listed));
     known.set(key, states);
     if (states.length > 0) builder.add(site.address, 'static-call', when(site.address), states);
@@ -61,8 +65,11 @@ function everyValue({ image, returnZero, support }: Program, key: Address): List
   const values: CallTarget[] = [{ kind: 'null' }];
   if (returnZero !== undefined) values.push({ kind: 'return 0', address: returnZero });
   const someFunction = image.symbols.addressOf('_text');
-  for (const address of [someFunction, support.spinUnlock, support.warnTrap])
-    if (address !== undefined) values.push({ kind: 'function', address });
+  if (someFunction !== undefined) values.push({ kind: 'function', address: someFunction });
+  // Two functions are written out, each for the one call that was made for it (arch/x86/kernel/static_call.c).
+  const own = image.contains(key, pointerSize) ? image.readWord(key) : undefined;
+  for (const address of [support.spinUnlock, support.warnTrap])
+    if (address !== undefined && address === own) values.push({ kind: 'function', address });
   return new Map([[key, values]]);
 }
 

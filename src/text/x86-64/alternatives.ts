@@ -126,8 +126,9 @@ export class AlternativeReplay {
     // The text itself is gone through: an instruction may end behind the place.
     const room = Math.min(length + 16, text.end - address);
     const code = text.at(address, room).slice();
-    optimizeNops(this.style, code, length);
-    text.write(address, code.subarray(0, length), 'alternative');
+    optimizeNops(this.style, code, length, (from, to) =>
+      text.write(address + from, code.subarray(from, to), 'alternative'),
+    );
   }
 
   /** recompute_jump: a jump that need not be far becomes short, if it leads forward. */

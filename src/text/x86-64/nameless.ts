@@ -7,7 +7,7 @@ import type { X86State } from './state.ts';
 type Structures = Pick<X86State, 'reader' | 'btf'>;
 
 /** Names of caches as kmem_cache_create has them, by those of the variables. */
-const caches: Readonly<Record<string, string>> = {
+export const caches: Readonly<Record<string, string>> = {
   __dentry_cache: 'dentry',
   __names_cache: 'names_cache',
   __filp_cache: 'filp',

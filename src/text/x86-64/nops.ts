@@ -103,9 +103,14 @@ export function addNops(style: NopStyle, buffer: Uint8Array, from: number, to: n
 
 /**
  * Makes the NOPs among the first `length` bytes as long as they can be. `code` may go on behind these, as the text does
- * in which older kernels do this.
+ * in which older kernels do this. `wrote` is told of each stretch that is written.
  */
-export function optimizeNops(style: NopStyle, code: Uint8Array, length: number): void {
+export function optimizeNops(
+  style: NopStyle,
+  code: Uint8Array,
+  length: number,
+  wrote: (from: number, to: number) => void = () => undefined,
+): void {
   for (let at = 0; at < length; ) {
     const size = lengthOf(decodeInstruction(code, at, code.length));
     if (size === 0) return;
@@ -114,13 +119,17 @@ export function optimizeNops(style: NopStyle, code: Uint8Array, length: number):
       if (size === 1 && code[at] === NOP) {
         next = at + 1;
         while (next < length && code[next] === NOP) next++;
-        if (next - at > 1) addNops(style, code, at, next);
+        if (next - at > 1) {
+          addNops(style, code, at, next);
+          wrote(at, next);
+        }
       }
     } else if (isNop(code, at, style.wide)) {
       if (next === length) return;
       while (next < length && isNop(code, next, style.wide))
         next += lengthOf(decodeInstruction(code, next, code.length));
       addNops(style, code, at, next);
+      wrote(at, next);
     }
     at = next;
   }

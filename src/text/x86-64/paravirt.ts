@@ -104,11 +104,17 @@ export function paravirtEntries(
   return entries;
 }
 
-/** The code that a kernel writes for an operation in place of a call, by the number of it; none since 5.11 or so. */
+/**
+ * The code that a kernel writes for an operation in place of a call, by the number of it; none since 5.11 or so. `isNull`: its
+ * pointer may lead nowhere; `isSame`: it may lead to what returns its argument.
+ */
 export function inlineOperations({
   image,
   state,
-}: Pick<TextSubject<X86State>, 'image' | 'state'>): (type: number) => readonly Uint8Array[] {
+}: Pick<TextSubject<X86State>, 'image' | 'state'>): (
+  type: number,
+  may: { readonly isNull: boolean; readonly isSame: boolean },
+) => readonly Uint8Array[] {
   if (image.symbols.addressOf('native_patch') === undefined) return () => [];
   const written = new Map(
     inline.flatMap(([path, code]) => {
@@ -116,8 +122,11 @@ export function inlineOperations({
       return offset === undefined ? [] : [[offset / 8, Buffer.from(code, 'hex')] as const];
     }),
   );
-  const others = [Uint8Array.of(0x0f, 0x0b), Uint8Array.of(0x48, 0x89, 0xf8)];
-  return (type) => [...(written.has(type) ? [written.get(type) as Uint8Array] : []), ...others];
+  return (type, { isNull, isSame }) => [
+    ...(written.has(type) ? [written.get(type) as Uint8Array] : []),
+    ...(isNull ? [Uint8Array.of(0x0f, 0x0b)] : []),
+    ...(isSame ? [Uint8Array.of(0x48, 0x89, 0xf8)] : []),
+  ];
 }
 
 function rangeOf(image: Image): { readonly from: number; readonly size: number } | undefined {

@@ -24,6 +24,13 @@ export const readWrite = ({ address, before, after }: TextWrite): ReadWrite => (
   after: Uint8Array.from(Buffer.from(after, 'hex')),
 });
 
+/** When a write is made. */
+export interface Moment {
+  readonly hasStarted: boolean;
+  /** Whether a probe was announced at an address. */
+  readonly isAnnounced: (address: number) => boolean;
+}
+
 export interface Replayed {
   readonly writes: number;
   readonly allowed: number;
@@ -32,13 +39,12 @@ export interface Replayed {
   readonly refused: readonly (ReadWrite & Refused)[];
 }
 
-/** What a snapshot holds of a variable. */
+/** What a snapshot holds of a variable, or of the code where the variable was left out and does not lead to a cache. */
 function variableOf(recording: Recording, kernel: RecordedKernel) {
-  return (_: string, address: number | undefined, size: number): Uint8Array | undefined => {
-    const at =
-      address === undefined
-        ? -1
-        : Number(BigInt.asUintN(64, BigInt(address - recording.slide)) - kernel.start);
+  return (name: string, address: number | undefined, size: number): Uint8Array | undefined => {
+    const place = name.endsWith('_cache') ? undefined : kernel.nameless.get(name);
+    const linked = address === undefined ? place : BigInt.asUintN(64, BigInt(address - recording.slide));
+    const at = linked === undefined ? -1 : Number(linked - kernel.start);
     if (at < 0 || at + size > kernel.all) return undefined;
     const bytes = Buffer.alloc(size);
     const file = openSync(recording.booted, 'r');
@@ -48,19 +54,33 @@ function variableOf(recording: Recording, kernel: RecordedKernel) {
   };
 }
 
+/** What was kept of the memory. */
+function memoryOf({ memory }: Recording) {
+  const kept = new Map(memory.map(([address, bytes]) => [Number(BigInt.asIntN(64, BigInt(address))), bytes]));
+  return (address: number, size: number): Uint8Array | undefined => {
+    const bytes = kept.get(address);
+    return bytes === undefined ? undefined : Uint8Array.from(Buffer.from(bytes, 'hex').subarray(0, size));
+  };
+}
+
 /** Replays a recording; `each` sees the checker in front of each write, and the text as it is. */
 export function replayWrites(
   policy: Policy,
   kernel: RecordedKernel,
   recording: Recording,
   lines: Iterable<RecordedLine> = recordedLines(recording.file),
-  each: (checker: WriteChecker, write: ReadWrite) => void = () => undefined,
+  each: (checker: WriteChecker, write: ReadWrite, moment: Moment) => void = () => undefined,
 ): Replayed {
   const { slide } = recording;
-  const checker = new WriteChecker(policy, { slide, readVariable: variableOf(recording, kernel) });
+  const checker = new WriteChecker(policy, {
+    slide,
+    readVariable: variableOf(recording, kernel),
+    readMemory: memoryOf(recording),
+  });
   const kinds = new Map<string, number>();
   const refused: (ReadWrite & Refused)[] = [];
   const probes = new Set(recording.probes);
+  const announced = new Set<number>();
   let allowed = 0;
   let writes = 0;
   let hasStarted = false;
@@ -73,9 +93,11 @@ export function replayWrites(
     const write = readWrite(line);
     writes++;
     // Whoever sets a probe tells the monitor.
-    if (hasStarted && probes.delete(write.address))
+    if (hasStarted && probes.delete(write.address)) {
+      announced.add(write.address);
       checker.allowProbe(write.address + slide, codeAt(recording, kernel, write));
-    each(checker, write);
+    }
+    each(checker, write, { hasStarted, isAnnounced: (address) => announced.has(address) });
     const verdict = checker.checkWrite(write.address + slide, write.before, write.after);
     if (verdict.allowed) {
       allowed++;

@@ -18,10 +18,16 @@ interface Guest {
   readonly processors: number;
 }
 
-/** One that is not moved and drops its locks, and others with return thunks of both vendors. */
+/**
+ * One that is not moved and drops its locks, and others with return thunks of both vendors. Those up to 6.1 write NOPs of
+ * alternatives in place.
+ */
 const guests: readonly Guest[] = [
   { kernel: '6.12', cpu: 'qemu64', words: 'nokaslr', processors: 1 },
   { kernel: '6.12', cpu: 'EPYC-Rome', words: '', processors: 2 },
+  { kernel: '5.10', cpu: 'EPYC', words: '', processors: 2 },
+  { kernel: '6.1', cpu: 'EPYC', words: '', processors: 2 },
+  { kernel: '6.18', cpu: 'EPYC-Milan', words: '', processors: 2 },
   { kernel: '7.3', cpu: 'Skylake-Server', words: '', processors: 2 },
 ];
 
@@ -58,12 +64,14 @@ export async function checkWrites(
       for (const [kind, count] of [...kinds].sort()) report.say(`  ${kind}: ${count}`);
       const [first] = refused;
       report.expect(
-        refused.length === 0 && allowed > 100_000,
+        refused.length === 0 && allowed > 80_000,
         `${what}: ${allowed} writes are allowed, ${refused.length} are not${first ? `: ${hex(first.address)} ${first.message}` : ''}`,
       );
       const { made, right, allowed: wrong } = mutateWrites(policy, linked, of, recording, mutations);
       const all = [...made.values()].reduce((sum, count) => sum + count, 0);
-      report.say(`  ${[...made].map(([kind, count]) => `${kind}: ${count}`).join(', ')}; ${right} are right`);
+      const counts = (of: ReadonlyMap<string, number>) =>
+        [...of].map(([kind, count]) => `${kind}: ${count}`).join(', ');
+      report.say(`  ${counts(made)}; right: ${counts(right)}`);
       report.expect(
         wrong.length === 0 && all >= 0.8 * mutations,
         `${what}: of ${all} writes that no kernel makes, ${wrong.length} are allowed`,

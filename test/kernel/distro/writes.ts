@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { withImage } from '../../../src/library/image.ts';
+import { btfOf } from '../../../src/memory/kernel/kernel.ts';
 import { textsOf } from '../../../src/text/texts.ts';
 import { Guest } from '../guest.ts';
 import { compiledInit } from './combination.ts';
@@ -43,6 +44,8 @@ export interface Recording {
   readonly writes: number;
   /** Bytes that a snapshot has and no write that was recorded made. */
   readonly unrecorded: readonly string[];
+  /** What memory holds where constants lead that have no variable: address and bytes, as hexadecimal digits. */
+  readonly memory: readonly (readonly [address: string, bytes: string])[];
   /** Places of probes, as linked, by the kernel's own list. */
   readonly probes: readonly number[];
 }
@@ -60,6 +63,10 @@ export interface RecordedKernel {
   readonly entry: bigint;
   readonly booted: bigint;
   readonly writers: readonly bigint[];
+  /** Constants of 8 bytes whose variables the compiler left out: the first place of each in the kept text. */
+  readonly nameless: ReadonlyMap<string, bigint>;
+  /** Where a cache has the pointer to its name. */
+  readonly cacheName: number | undefined;
   /** Both ends of each text. */
   readonly texts: readonly (readonly [start: bigint, end: bigint])[];
 }
@@ -77,10 +84,22 @@ export function recordedKernel(image: string): Promise<RecordedKernel> {
     };
     const texts = textsOf(linked).all;
     const start = texts[0]?.start ?? 0;
+    const kept = Number(at('_etext') - at('_text'));
+    const nameless = new Map<string, bigint>();
+    for (const { name, addr, size } of linked.file.sections) {
+      const variable = /^runtime_ptr_(.+)$/.exec(name)?.[1];
+      if (variable === undefined || places(variable).length > 0) continue;
+      for (let row = addr; row < addr + size; row += 4) {
+        const place = row + linked.readS32(row);
+        if (place - start < kept && !nameless.has(variable)) nameless.set(variable, unsigned(place));
+      }
+    }
     return {
       start: unsigned(start),
       size: (texts.at(-1)?.end ?? 0) - start,
-      kept: Number(at('_etext') - at('_text')),
+      kept,
+      nameless,
+      cacheName: btfOf(linked)?.member('kmem_cache', 'name')?.offset,
       all: Number(at('__bss_stop') - unsigned(start)),
       entry: at('x86_64_start_kernel'),
       booted: at('free_initmem'),
@@ -131,9 +150,25 @@ export async function recordWrites(
     const end = join(directory, 'text-end');
     rmSync(end, { force: true });
     const val = Number(BigInt.asIntN(64, kernel.start + slide));
-    await guest.stopped((qmp) =>
-      qmp.run('memsave', { val, size: kernel.kept, filename: end }).then(() => undefined),
-    );
+    const memory: [string, string][] = [];
+    await guest.stopped(async (qmp) => {
+      await qmp.run('memsave', { val, size: kernel.kept, filename: end });
+      const save = async (address: bigint, size: number): Promise<Buffer> => {
+        const part = join(directory, 'part');
+        await qmp.run('memsave', { val: Number(BigInt.asIntN(64, address)), size, filename: part });
+        const bytes = readFileSync(part);
+        memory.push([`0x${hex(address)}`, bytes.toString('hex')]);
+        rmSync(part);
+        return bytes;
+      };
+      const text = readFileSync(end);
+      for (const [variable, place] of kernel.nameless) {
+        const pointer = text.readBigUInt64LE(Number(place - kernel.start));
+        if (!variable.endsWith('_cache') || kernel.cacheName === undefined) continue;
+        const name = await save(pointer + BigInt(kernel.cacheName), 8);
+        await save(name.readBigUInt64LE(), 32);
+      }
+    });
     // What is recorded last is written when QEMU ends.
     await guest.end();
     const lines = [...recordedLines(file)];
@@ -144,7 +179,7 @@ export async function recordWrites(
     const listed = guest.text.matchAll(/^([0-9a-f]{16}) +[kr] .*\+0x[0-9a-f]+(?!.*\[FTRACE\])/gm);
     const probes = [...listed].map(([, at]) => Number(BigInt.asIntN(64, BigInt(`0x${at}`) - slide)));
     const writes = lines.filter((line) => 'address' in line).length;
-    return { file, first, booted, slide: Number(slide), writes, unrecorded, probes };
+    return { file, first, booted, slide: Number(slide), writes, unrecorded, probes, memory };
   } finally {
     await guest.end();
   }
