@@ -76,6 +76,8 @@ const variables = {
   bp_desc: 24,
   tp_vec: 64,
   text_poke_array: 96,
+  efi_mm: 16,
+  efi: 40,
 } as const;
 type Variable = keyof typeof variables;
 
@@ -104,6 +106,16 @@ const pokeLocation = {
 const rows: BtfRows = {
   structs: {
     ...list,
+    mm_struct: { size: 16, members: [['pgd', 'ptr', 8]] },
+    efi_memory_map: {
+      size: 40,
+      members: [
+        ['map', 'ptr', 8],
+        ['nr_map', 'int', 24],
+        ['desc_size', 'long', 32],
+      ],
+    },
+    efi: { size: 40, members: [['memmap', 'efi_memory_map', 0]] },
     text_poke_loc: pokeLocation,
     smp_text_poke_loc: pokeLocation,
     bp_patching_desc: {
