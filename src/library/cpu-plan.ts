@@ -9,7 +9,7 @@ import { TextpokeError } from '../errors.ts';
 import { type Input, nameOf, readText } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import { kernelBanner } from '../image/kernel.ts';
-import { relocationListsIn } from '../kernel/relocation-lists.ts';
+import { relocationListsFor } from '../kernel/relocation-sections.ts';
 import { btfOf } from '../memory/kernel/kernel.ts';
 import { mitigationOptions } from '../text/x86-64/cpu/command-line.ts';
 import { isCpuinfo, readCpuinfo } from '../text/x86-64/cpu/cpuinfo.ts';
@@ -59,7 +59,7 @@ export function cpuPlan(image: Image, relocations: Uint8Array | undefined, optio
   if ((cpuFeatures === undefined) === (cpu === undefined))
     refuse('either --cpu or --cpu-features is required for the phases that follow from the processor');
   const slide = addressOf('slide', options.slide) ?? 0;
-  const lists = relocationListsIn(image.file, relocations);
+  const lists = relocationListsFor(image.file, relocations);
   if (slide !== 0 && !lists)
     refuse('the file does not have the places that the loader changes; the vmlinuz has them');
   if (slide % 4096 !== 0) refuse(`the slide ${slide} is no multiple of a page`);

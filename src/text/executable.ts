@@ -12,6 +12,7 @@ export const codeKinds = [
   'bpf',
   'its',
   'real-mode',
+  'efi',
   'hypercall',
   'vsyscall',
   'entry',

@@ -5,6 +5,7 @@ import type { KernelVariables } from '../memory/kernel/variables.ts';
 import type { ExecutableMemory } from '../memory/page-tables/executable.ts';
 import type { CodeKind, KnownCode, NamedPages } from './executable.ts';
 import type { PassNote, TextPass } from './pass.ts';
+import type { EfiPages } from './x86-64/efi.ts';
 
 /** Something about generated code that is wrong. Addresses are the running kernel's. */
 export interface WrongCode {
@@ -16,6 +17,8 @@ export interface WrongCode {
 export interface ExecutablePages {
   readonly pages: readonly NamedPages[];
   readonly walked: ExecutableMemory;
+  /** What the address space has besides in which the firmware is called; undefined without EFI, or where it is not known. */
+  readonly efi?: EfiPages | undefined;
 }
 
 export interface LiveText {
@@ -55,7 +58,11 @@ export function* wrongPacks(
 }
 
 /** Whether a chunk has nothing but what traps. A pack has 2 MiB, so there is no view of each chunk. */
-function isFilled(bytes: Uint8Array, from: number, isTrap: (byte: number, place: number) => boolean): boolean {
+function isFilled(
+  bytes: Uint8Array,
+  from: number,
+  isTrap: (byte: number, place: number) => boolean,
+): boolean {
   for (let i = 0; i < packChunk; i++) if (!isTrap(bytes[from + i] as number, i)) return false;
   return true;
 }

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bootAndSwitch } from './boot.ts';
 import { buildKernel, buildObjects, type Kernel, kernels, slices } from './build.ts';
+import { compareCfi } from './cfi/cfi.ts';
 import { findChanges } from './distro/changes.ts';
 import { distro, moments, running } from './distro/distro.ts';
 import { checkWrites } from './distro/writes-run.ts';
@@ -81,6 +82,7 @@ const runs: Record<string, () => void | Promise<void>> = {
   changes: () => findChanges(report, values, Number(values.bits), Number(values.inputs)),
   writes: () => checkWrites(report, directory, values.kernels?.split(',')),
   kallsyms: () => compareKallsyms(report, directory),
+  cfi: () => compareCfi(report, directory, unpacked()),
   // What .ci/run has the time for: some directories of the first kernel, every object against objtool.
   ...Object.fromEntries(
     slices.map((slice) => [
@@ -97,9 +99,9 @@ const runs: Record<string, () => void | Promise<void>> = {
 };
 const names =
   values.only?.flatMap((given) => given.split(',')) ??
-  // `running` and `moments` are parts of distro, `changes` wants a dump, and `writes` takes long.
+  // `running` and `moments` are parts of distro, `changes` wants a dump, `writes` takes long, and `cfi` a clang of its own.
   Object.keys(runs).filter(
-    (name) => !name.startsWith('slice') && !['running', 'moments', 'changes', 'writes'].includes(name),
+    (name) => !name.startsWith('slice') && !['running', 'moments', 'changes', 'writes', 'cfi'].includes(name),
   );
 for (const name of names) {
   const run = runs[name];

@@ -90,6 +90,8 @@ const variables = {
   bp_desc: 24,
   tp_vec: 64,
   text_poke_array: 96,
+  efi_mm: 16,
+  efi: 40,
   boot_cpu_data: 128,
   table_of_names: 8,
   branch_key: 16,
@@ -124,6 +126,16 @@ export const capabilities = 16;
 const rows: BtfRows = {
   structs: {
     ...list,
+    mm_struct: { size: 16, members: [['pgd', 'ptr', 8]] },
+    efi_memory_map: {
+      size: 40,
+      members: [
+        ['map', 'ptr', 8],
+        ['nr_map', 'int', 24],
+        ['desc_size', 'long', 32],
+      ],
+    },
+    efi: { size: 40, members: [['memmap', 'efi_memory_map', 0]] },
     cpuinfo_x86: { size: 128, members: [['x86_capability', 'int[24]', capabilities]] },
     text_poke_loc: pokeLocation,
     smp_text_poke_loc: pokeLocation,

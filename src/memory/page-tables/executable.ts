@@ -13,6 +13,8 @@ export interface ExecutableStretch {
   readonly isWritable: boolean;
   /** Programs may execute it as well. */
   readonly isOfUsers: boolean;
+  /** Where its first byte lies in physical memory, if that was asked for; the rest lies behind it. */
+  readonly physical?: number | undefined;
 }
 
 export interface ExecutableMemory {
@@ -32,9 +34,17 @@ const eachTable = 16;
 const someTables = 1 << 14;
 const pageSize = 4096;
 
-/** What tables are mapped where `from` to `to` lies. Forms without rights have no stretches. */
-export function executableMemory(root: TableRoot, from: number, to: number): ExecutableMemory {
-  const walk = new ExecutableWalk(root, from, to);
+/**
+ * What tables are mapped where `from` to `to` lies. Forms without rights have no stretches. With `tellsPhysical` a stretch is
+ * one in physical memory as well.
+ */
+export function executableMemory(
+  root: TableRoot,
+  from: number,
+  to: number,
+  tellsPhysical = false,
+): ExecutableMemory {
+  const walk = new ExecutableWalk(root, from, to, tellsPhysical);
   walk.visit(root.root, 0, Number.NaN, rights.write | rights.execute | rights.user);
   return { stretches: walk.stretches, missing: walk.missing, cut: walk.cut };
 }
@@ -51,10 +61,12 @@ class ExecutableWalk {
   private readonly from: number;
   private readonly to: number;
   private readonly tables: PageTables;
-  private last: { start: number; end: number; isWritable: boolean; isOfUsers: boolean } | undefined;
+  private readonly tellsPhysical: boolean;
+  private last: { -readonly [Name in keyof ExecutableStretch]: ExecutableStretch[Name] } | undefined;
 
-  constructor(root: TableRoot, from: number, to: number) {
+  constructor(root: TableRoot, from: number, to: number, tellsPhysical: boolean) {
     this.root = root;
+    this.tellsPhysical = tellsPhysical;
     this.tables = root.tables;
     this.from = from;
     this.to = to;
@@ -91,7 +103,7 @@ class ExecutableWalk {
       const target = this.tables.target(level, low, high);
       if (!target) continue;
       if (target.kind === 'page') {
-        this.add(address, address + 2 ** shift, allowed & own);
+        this.add(address, address + 2 ** shift, allowed & own, this.tellsPhysical ? target.at : undefined);
         found = true;
         continue;
       }
@@ -109,7 +121,7 @@ class ExecutableWalk {
     return address >= this.from && address + 2 ** shift <= this.to;
   }
 
-  private add(start: number, end: number, allowed: number): void {
+  private add(start: number, end: number, allowed: number, physical: number | undefined): void {
     if (++this.pages > mostPages) {
       this.cut = `more than ${mostPages} pages are executable`;
       return;
@@ -117,9 +129,14 @@ class ExecutableWalk {
     const isWritable = (allowed & rights.write) !== 0;
     const isOfUsers = (allowed & rights.user) !== 0;
     const { last } = this;
-    if (last?.end === start && last.isWritable === isWritable && last.isOfUsers === isOfUsers) last.end = end;
+    const goesOn =
+      last?.end === start &&
+      last.isWritable === isWritable &&
+      last.isOfUsers === isOfUsers &&
+      (physical === undefined || last.physical === physical - (start - last.start));
+    if (last && goesOn) last.end = end;
     else {
-      this.last = { start, end, isWritable, isOfUsers };
+      this.last = { start, end, isWritable, isOfUsers, physical };
       this.stretches.push(this.last);
     }
   }

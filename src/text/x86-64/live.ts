@@ -1,6 +1,7 @@
 // What goes on changing the text of an x86-64 kernel while it runs, as its memory tells: functions that are traced, probes,
 // and the code that the kernel makes for them and for BPF. And what each of its executable pages is.
 import type { Image } from '../../image/image.ts';
+import { readEfi } from '../../memory/kernel/efi.ts';
 import { readFtrace } from '../../memory/kernel/ftrace.ts';
 import { type GeneratedCode, packChunk, readGenerated } from '../../memory/kernel/generated.ts';
 import type { RunningKernel } from '../../memory/kernel/kernel.ts';
@@ -8,10 +9,12 @@ import { readKprobes } from '../../memory/kernel/kprobes.ts';
 import { readPokes } from '../../memory/kernel/pokes.ts';
 import { KernelVariables } from '../../memory/kernel/variables.ts';
 import { executableMemory } from '../../memory/page-tables/executable.ts';
+import { PageWalk } from '../../memory/page-tables/walk.ts';
 import { type CodeKind, isIn, type KnownCode, namePages } from '../executable.ts';
 import { type ExecutablePages, type LiveText, type WrongCode, wrongPacks } from '../live.ts';
-import { brokenList } from '../pass.ts';
+import { brokenList, type PassNote } from '../pass.ts';
 import { callUpdate } from './call-update.ts';
+import { efiPages } from './efi.ts';
 import { ftraceHooks, type HookTargets } from './ftrace.ts';
 import { wrongTrampoline } from './ftrace-trampoline.ts';
 import { isBpfPage, isThunkPage } from './generated-forms.ts';
@@ -100,20 +103,34 @@ export function readLiveText(
     ({ name, start, size }): KnownCode => ({ kind: 'bpf', name, start, size }),
   );
   const notes = generated.broken.map((of) => brokenList(of, 'bpf_kallsyms'));
-  return { passes, wrong, counted, notes, executable: namedPages(running, known) };
+  return { passes, wrong, counted, notes, executable: namedPages(running, kernel, known, notes) };
 }
 
-function namedPages({ place }: RunningKernel, known: readonly KnownCode[]): ExecutablePages | undefined {
+function namedPages(
+  { place }: RunningKernel,
+  kernel: KernelVariables,
+  known: readonly KnownCode[],
+  notes: PassNote[],
+): ExecutablePages | undefined {
   const { kernelTables: tables, kernelMemory: memory } = place;
   if (!tables || !memory) return undefined;
-  const walked = executableMemory(tables, tables.tables.start, tables.tables.end);
+  const walked = executableMemory(tables, tables.tables.start, tables.tables.end, true);
   // Only kernels that keep no packs have programs of BPF on no list at all.
   const hasPacks = known.some(({ kind, name }) => kind === 'bpf' && name === 'pack');
   const formOf = (page: Uint8Array): CodeKind | undefined => {
     if (isThunkPage(page)) return 'its';
     return !hasPacks && isBpfPage(page) ? 'bpf' : undefined;
   };
-  return { walked, pages: namePages(walked, known, memory, formOf, isTrap) };
+  const efi = readEfi(kernel, tables);
+  if (efi?.broken) notes.push(brokenList(efi.broken, 'efi.memmap'));
+  const [text] = imageText(kernel);
+  const physical = text && new PageWalk(tables).translate(text.start);
+  const ofImage = text && physical !== undefined ? { physical, size: text.size } : undefined;
+  return {
+    walked,
+    pages: namePages(walked, known, memory, formOf, isTrap),
+    efi: efi && !efi.broken?.isMissing ? efiPages(efi, walked.stretches, ofImage) : undefined,
+  };
 }
 
 function beginsFunction(image: Image, address: number): boolean {

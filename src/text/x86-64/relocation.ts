@@ -1,5 +1,5 @@
 // Relocation of an x86-64 kernel with KASLR: the places at which the loader adds the slide (arch/x86/boot/compressed/misc.c,
-// handle_relocations), by the lists behind the payload of a bzImage.
+// handle_relocations), by the lists behind the payload of a bzImage or the relocation sections of a vmlinux.
 import { countUpTo } from '../../bytes/search.ts';
 import type { RelocationLists } from '../../kernel/relocation-lists.ts';
 import type { ExpectedText } from '../expected.ts';
