@@ -42,13 +42,18 @@ export type Demand =
     };
 
 /** A demand whose reason is put into words when it is asked for: of nearly all sites nobody asks. */
-export function demandFor(right: readonly [Uint8Array, ...Uint8Array[]], why: () => string): Demand {
-  return {
-    right,
-    get why() {
-      return why();
-    },
-  };
+export class DemandFor {
+  readonly right: readonly [Uint8Array, ...Uint8Array[]];
+  private readonly words: () => string;
+
+  constructor(right: readonly [Uint8Array, ...Uint8Array[]], words: () => string) {
+    this.right = right;
+    this.words = words;
+  }
+
+  get why(): string {
+    return this.words();
+  }
 }
 
 /** The circumstances in which a site is judged. */

@@ -2,7 +2,7 @@
 import type { SiteInstruction } from '../../arch/arch.ts';
 import { largestOf, sameBytes } from '../../bytes/integer.ts';
 import { isEnabled, readKey } from '../../demand/keys.ts';
-import { type Allowed, type Demand, demandFor, type Patch, type State } from '../../demand/patch.ts';
+import { type Allowed, type Demand, DemandFor, type Patch, type State } from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
@@ -108,10 +108,10 @@ export function branchDemand(program: Program, site: BranchSite): Demand {
   };
   // Below 0 a count is enabled for whoever asks, but its sites are as they were: while they are patched, and after the
   // decrement of a count of 0 in kernels that allow it.
-  if (key.enabled < 0) return demandFor([must, branchBytes(program, site, size, !jump)], why);
+  if (key.enabled < 0) return new DemandFor([must, branchBytes(program, site, size, !jump)], why);
   const current = image.readUpTo(site.address, size);
   const isOther = !jump && found?.kind === 'nop' && !sameBytes(current, must);
-  return demandFor(isOther && otherNopIsRight(program, site) ? [must, current] : [must], why);
+  return new DemandFor(isOther && otherNopIsRight(program, site) ? [must, current] : [must], why);
 }
 
 /** Every byte string that may stand at a site while the program runs. Error `branch-range`. */

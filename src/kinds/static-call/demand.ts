@@ -7,7 +7,7 @@ import {
   type Allowed,
   type Circumstances,
   type Demand,
-  demandFor,
+  DemandFor,
   type Patch,
   type State,
 } from '../../demand/patch.ts';
@@ -156,7 +156,7 @@ export function callDemand(program: Program, site: CallSite, { state }: Circumst
     mayStay &&
     instructions.isCallSite(current, callKindOf(image, site)) &&
     isOnOwnTrampoline(program, site, call);
-  return demandFor([bytes, ...(stays ? [current.subarray(0, bytes.length)] : []), ...early], why);
+  return new DemandFor([bytes, ...(stays ? [current.subarray(0, bytes.length)] : []), ...early], why);
 }
 
 /**
