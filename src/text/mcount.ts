@@ -1,5 +1,6 @@
 // __mcount_loc: the places that a compiler leaves for function tracing (kernel/trace/ftrace.c). In modules of arm64 they are
 // where the compiler lists them, in __patchable_function_entries (include/asm-generic/vmlinux.lds.h, MCOUNT_REC).
+import { EM_AARCH64 } from '../elf/constants.ts';
 import type { Image } from '../image/image.ts';
 import { sectionRange, tableRange } from './tables.ts';
 
@@ -13,9 +14,11 @@ export function mcountSites(image: Image): Float64Array | undefined {
 }
 
 function readSites(image: Image): Float64Array | undefined {
+  // On x86 that section lists the padding in front of functions, which is another matter.
+  const isListed = image.file.header.machine === EM_AARCH64;
   const range =
     tableRange(image, '__mcount_loc', '__start_mcount_loc', '__stop_mcount_loc') ??
-    sectionRange(image, '__patchable_function_entries');
+    (isListed ? sectionRange(image, '__patchable_function_entries') : undefined);
   if (!range || image.fileOffset(range.start, range.size) === undefined) return undefined;
   return sitesAt(image, range.start, range.size);
 }
