@@ -8,6 +8,7 @@ import { ftraceHooks, ftraceNop, ftraceNops, type HookTargets } from '../../../s
 import { wrongTrampoline } from '../../../src/text/x86-64/ftrace-trampoline.ts';
 import { jumpTo } from '../../../src/text/x86-64/jump.ts';
 import { functionCount, generated, MadeKernel, slide } from '../made-kernel.ts';
+import { madeKernel } from './made.ts';
 
 const nop = '0f1f440000';
 const enabled = 1 << 31;
@@ -42,6 +43,11 @@ test('start-up makes a NOP of every call that __mcount_loc lists, by the list of
   made.records([all(made)]);
   assert.deepEqual(trace(made), []);
   for (let i = 0; i < functionCount; i++) assert.equal(codeOf(made, i), nop);
+});
+
+test('padding in front of functions, which x86 modules list, is no place of tracing', () => {
+  const image = madeKernel({ code: { 16: '90' }, tables: { __patchable_function_entries: [16, 16] } });
+  assert.equal(mcountSites(image), undefined);
 });
 
 test('a call of something else than __fentry__ is no site', () => {
