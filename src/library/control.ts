@@ -33,10 +33,10 @@ interface Placed {
   readonly slide: number;
 }
 
-/** What each file of a process has to say. */
-async function ofImages<T>(pid: number, ask: (of: Placed) => T): Promise<T[]> {
+/** What each of some files of a process has to say. */
+async function ofImages<T>(pid: number, files: readonly string[], ask: (of: Placed) => T): Promise<T[]> {
   const answers: T[] = [];
-  for (const file of await imagesOfProcess(pid))
+  for (const file of files)
     answers.push(
       await withImage(file, {}, (image) => {
         const memory = openProcess(pid, image.file.header);
@@ -68,7 +68,8 @@ async function withControl<T>(target: number | string, body: (control: Control) 
 export function listControl(target: number | string): Promise<ControlDocument> {
   return withControl(target, async (control) => {
     const rows = await control.list();
-    const parts = await ofImages(control.pid, (of) => ({ of: of.file, ...namedRows(of, rows) }));
+    const files = await imagesOfProcess(control.pid);
+    const parts = await ofImages(control.pid, files, (of) => namedRows(of, rows));
     const names = new Map(parts.flatMap(({ functions }) => [...functions]));
     return {
       schema: 'textpoke.control/1',
@@ -126,19 +127,12 @@ function scopeOf(text: string, files: readonly string[]): { name: string; only: 
 export function changeControl(target: number | string, changes: readonly ControlChange[]): Promise<void> {
   return withControl(target, async (control) => {
     const files = await imagesOfProcess(control.pid);
+    const questions = changes.map((change) => linesOf(change, files));
+    await ofImages(control.pid, files, (of) => {
+      for (const { asked } of questions) for (const question of asked) question.ask(of);
+    });
     const lines: ChangeLine[] = [];
-    for (const change of changes) {
-      if (change.do === 'update') {
-        const { value } = change;
-        const calls = await found(control.pid, files, change.call, (of, name) => callsOf(of, name, value));
-        const named = isOwn(value) ? [] : await found(control.pid, files, value, functionsOf);
-        for (const { key, trampoline, own } of calls)
-          lines.push(`update ${hex(key)} ${hex(trampoline)} ${hex(named[0] ?? own)}`);
-      } else {
-        for (const key of await found(control.pid, files, change.key, keysOf))
-          lines.push(`${change.do} ${hex(key)}`);
-      }
-    }
+    for (const { answer } of questions) for (const line of answer()) lines.push(line);
     await control.apply(lines);
   });
 }
@@ -149,36 +143,61 @@ export function setControlCpus(target: number | string, cpus: number): Promise<v
 }
 
 /** What a name is in the one file that knows it; what a pattern is in all of them. */
-async function found<T>(
-  pid: number,
-  files: readonly string[],
-  text: string,
-  look: (of: Placed, name: string) => readonly T[],
-): Promise<readonly T[]> {
-  const { name, only } = scopeOf(text, files);
-  let refusal: unknown;
-  const all = await ofImages(pid, (of) => {
-    if (only !== undefined && of.file !== only) return [];
+class Question<T> {
+  private readonly text: string;
+  private readonly name: string;
+  private readonly only: string | undefined;
+  private readonly look: (of: Placed, name: string) => readonly T[];
+  private readonly found: { readonly file: string; readonly all: readonly T[] }[] = [];
+  private refusal: TextpokeError | undefined;
+
+  constructor(text: string, files: readonly string[], look: (of: Placed, name: string) => readonly T[]) {
+    this.text = text;
+    this.look = look;
+    ({ name: this.name, only: this.only } = scopeOf(text, files));
+  }
+
+  ask(of: Placed): void {
+    if (this.only !== undefined && of.file !== this.only) return;
     try {
-      return look(of, name);
+      const all = this.look(of, this.name);
+      if (all.length > 0) this.found.push({ file: of.file, all });
     } catch (error) {
       if (!(error instanceof TextpokeError) || error.code !== 'unknown-key') throw error;
-      refusal ??= error;
-      return [];
+      this.refusal ??= error;
     }
-  });
-  const some = all.filter(({ length }) => length > 0);
-  if (some.length === 0) throw refusal;
-  if (some.length > 1 && !isPattern(name)) {
-    const which = files
-      .filter((_, i) => (all[i]?.length ?? 0) > 0)
-      .map((file) => `${basename(file)}:${name}`);
-    throw new TextpokeError(
-      'ambiguous-name',
-      `${some.length} files have ${name}; use one of ${which.join(', ')}`,
-    );
   }
-  return some.flat();
+
+  /** Errors: `unknown-key`, `ambiguous-name`. */
+  answer(): readonly T[] {
+    const { found, name } = this;
+    if (found.length === 0)
+      throw this.refusal ?? new TextpokeError('unknown-key', `no file of the process has ${this.text}`);
+    if (found.length > 1 && !isPattern(name)) {
+      const which = found.map(({ file }) => `${basename(file)}:${name}`).join(', ');
+      throw new TextpokeError('ambiguous-name', `${found.length} files have ${name}; use one of ${which}`);
+    }
+    return found.flatMap(({ all }) => all);
+  }
+}
+
+/** What has to be asked for a change, and the lines that it becomes. */
+function linesOf(change: ControlChange, files: readonly string[]) {
+  if (change.do !== 'update') {
+    const keys = new Question(change.key, files, keysOf);
+    return { asked: [keys], answer: () => keys.answer().map((key) => `${change.do} ${hex(key)}`) };
+  }
+  const { call, value } = change;
+  const calls = new Question(call, files, (of, name) => callsOf(of, name, value));
+  const functions = isOwn(value) ? undefined : new Question(value, files, functionsOf);
+  return {
+    asked: functions ? [calls, functions] : [calls],
+    answer: () =>
+      calls.answer().map(({ key, trampoline, own }) => {
+        const to = functions ? (functions.answer()[0] as number) : own;
+        return `update ${hex(key)} ${hex(trampoline)} ${hex(to)}`;
+      }),
+  };
 }
 
 function keysOf({ program, slide }: Placed, name: string): number[] {
