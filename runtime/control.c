@@ -261,13 +261,8 @@ static bool start_thread(int fd) {
   if (!data)
     return false;
   *data = fd;
-  sigfillset(&mask);
+  textpoke_outer_signals(&mask);
   stop_let_in(&mask);
-  sigdelset(&mask, SIGTRAP);
-  sigdelset(&mask, SIGSEGV);
-  sigdelset(&mask, SIGBUS);
-  sigdelset(&mask, SIGILL);
-  sigdelset(&mask, SIGFPE);
   pthread_sigmask(SIG_BLOCK, &mask, &old);
   bool started = !pthread_create(&server, NULL, serve, data);
   pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -63,18 +63,22 @@ void textpoke_say(const char *format, ...) {
 
 static pthread_mutex_t writer = PTHREAD_MUTEX_INITIALIZER;
 
-/* First the lock, then the signals: who waits for the lock can still be stopped (stop.c). On the way back likewise. What
- * a fault of the thread itself raises is left alone; blocked, it would end the process. */
+void textpoke_outer_signals(sigset_t *signals) {
+  sigfillset(signals);
+  sigdelset(signals, SIGTRAP);
+  sigdelset(signals, SIGSEGV);
+  sigdelset(signals, SIGBUS);
+  sigdelset(signals, SIGILL);
+  sigdelset(signals, SIGFPE);
+  sigdelset(signals, SIGABRT);
+}
+
+/* First the lock, then the signals: who waits for the lock can still be stopped (stop.c). On the way back
+ * likewise. */
 void textpoke_lock(sigset_t *mask) {
   sigset_t all;
   pthread_mutex_lock(&writer);
-  sigfillset(&all);
-  sigdelset(&all, SIGTRAP);
-  sigdelset(&all, SIGSEGV);
-  sigdelset(&all, SIGBUS);
-  sigdelset(&all, SIGILL);
-  sigdelset(&all, SIGFPE);
-  sigdelset(&all, SIGABRT);
+  textpoke_outer_signals(&all);
   pthread_sigmask(SIG_BLOCK, &all, mask);
 }
 

@@ -174,6 +174,8 @@ INTERNAL void control_if_asked(void);
 /* ---- small things (errors.c, registry.c) */
 
 INTERNAL void textpoke_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* All but those that a fault of the thread itself raises: blocked, such a one would end the process. */
+INTERNAL void textpoke_outer_signals(sigset_t *signals);
 /* One writer at a time. Signals wait while the lock is held: a handler that runs a site in the thread that changes it
  * would wait for itself. */
 INTERNAL void textpoke_lock(sigset_t *mask);
