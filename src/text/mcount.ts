@@ -2,6 +2,7 @@
 // where the compiler lists them, in __patchable_function_entries (include/asm-generic/vmlinux.lds.h, MCOUNT_REC).
 import { EM_AARCH64 } from '../elf/constants.ts';
 import type { Image } from '../image/image.ts';
+import type { PassResult } from './pass.ts';
 import { sectionRange, tableRange } from './tables.ts';
 
 const known = new WeakMap<Image, Float64Array>();
@@ -39,3 +40,16 @@ export function sitesAt(image: Image, start: number, size: number): Float64Array
   }
   return sites.subarray(0, count).sort();
 }
+
+/** What comes of traced places where no records say which of them are. */
+export const tracingUnknown: PassResult = {
+  sites: 0,
+  notes: [
+    {
+      severity: 'left',
+      message:
+        'the memory does not tell which functions are traced (ftrace_pages_start, BTF); they are taken for not traced',
+      input: 'ftrace_pages_start',
+    },
+  ],
+};

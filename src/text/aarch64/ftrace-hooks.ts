@@ -6,6 +6,7 @@ import { entrySize } from '../../link/aarch64-loader.ts';
 import { type FtraceTables, recordFlags } from '../../memory/kernel/ftrace.ts';
 import { isHeld, type KernelVariables } from '../../memory/kernel/variables.ts';
 import type { ExpectedText } from '../expected.ts';
+import { tracingUnknown } from '../mcount.ts';
 import {
   brokenList,
   isGone,
@@ -46,11 +47,7 @@ export function ftraceHooks(
     run(subject): PassResult | undefined {
       const traced = tracedPlaces(subject);
       if (!traced) return undefined;
-      if (!tables) {
-        const message =
-          'the memory does not tell which functions are traced (ftrace_pages_start, BTF); they are taken for not traced';
-        return { sites: 0, notes: [{ severity: 'left', message, input: 'ftrace_pages_start' }] };
-      }
+      if (!tables) return tracingUnknown;
       return new Hooks(kernel, tables, targets, subject, change).run(traced);
     },
   };

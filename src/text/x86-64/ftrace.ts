@@ -8,7 +8,7 @@ import { isFreed, kernelBanner } from '../../image/kernel.ts';
 import { type FtraceTables, recordFlags } from '../../memory/kernel/ftrace.ts';
 import type { KernelVariables } from '../../memory/kernel/variables.ts';
 import type { ExpectedText } from '../expected.ts';
-import { mcountSites } from '../mcount.ts';
+import { mcountSites, tracingUnknown } from '../mcount.ts';
 import { brokenList, type PassNote, type PassResult, type TextPass, type TextSubject } from '../pass.ts';
 import { jumpTo } from './jump.ts';
 import type { X86State } from './state.ts';
@@ -97,11 +97,7 @@ export function ftraceHooks(
     run(subject) {
       const sites = mcountSites(subject.image);
       if (!sites) return undefined;
-      if (!tables) {
-        const message =
-          'the memory does not tell which functions are traced (ftrace_pages_start, BTF); they are taken for not traced';
-        return { sites: 0, notes: [{ severity: 'left', message, input: 'ftrace_pages_start' }] };
-      }
+      if (!tables) return tracingUnknown;
       const hooks = new Hooks(kernel, tables, targets, subject);
       return hooks.run(sites);
     },
