@@ -1,10 +1,9 @@
 // Counts of static keys at run time: static_key_slow_inc and _dec, static_key_enable and _disable, and decrements
 // that wait (kernel/jump_label.c). A WARN is recorded and the program goes on, as the kernel does.
 import { ByteView } from '../bytes/view.ts';
-import { readKey, requireStaticKey } from '../demand/keys.ts';
+import { readKey, staticKeysNamed } from '../demand/keys.ts';
 import type { Patch } from '../demand/patch.ts';
 import { TextpokeError } from '../errors.ts';
-import { resolveStaticKeys } from '../image/names.ts';
 import { branchPatch } from '../kinds/static-branch/demand.ts';
 import { staticBranch } from '../kinds/static-branch/kind.ts';
 import type { Runtime } from './runtime.ts';
@@ -167,10 +166,8 @@ function addTo(runtime: Runtime, key: number, count: number, step: 1 | -1): void
 
 /** The static keys that a person's name or pattern means. Errors: those of names; `unknown-key` for what is no key. */
 export function keysNamed(runtime: Runtime, text: string): number[] {
-  const { image } = runtime;
-  const keys = resolveStaticKeys(image, text, keysInUse(runtime));
-  for (const key of keys) requireStaticKey(image, key, runtime.sitesOf(staticBranch, key).length > 0);
-  return keys;
+  const isListed = (key: number) => runtime.sitesOf(staticBranch, key).length > 0;
+  return staticKeysNamed(runtime.image, text, keysInUse(runtime), isListed);
 }
 
 /** The keys that sites of image and modules have, in the order of the kernel's lists. */

@@ -6,6 +6,7 @@ import { PF_W, STT_OBJECT } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { isReadOnlyAfterInit } from '../image/kernel.ts';
+import { resolveStaticKeys } from '../image/names.ts';
 import { hasNoSites } from '../image/static-calls.ts';
 import { isNot, whatIs } from '../image/what-is.ts';
 
@@ -53,6 +54,21 @@ export function requireStaticKey(image: Image, key: Address, isListed: boolean):
     key,
     `a static key; a key is named by an entry of __jump_table, or an object of ${keySize(image)} bytes in writable data`,
   );
+}
+
+/**
+ * The static keys that a person's name, or a pattern among `keys`, means; `isListed` as `requireStaticKey` has it. Errors: those
+ * of names; `unknown-key` for what is no key.
+ */
+export function staticKeysNamed(
+  image: Image,
+  text: string,
+  keys: Iterable<Address>,
+  isListed: (key: Address) => boolean,
+): Address[] {
+  const named = resolveStaticKeys(image, text, keys);
+  for (const key of named) requireStaticKey(image, key, isListed(key));
+  return named;
 }
 
 /** Throws `unknown-key` unless the key of a static call lies at an address; `isKnown`: a name or an entry says so. */

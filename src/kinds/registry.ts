@@ -1,10 +1,9 @@
 // The kinds of sites that textpoke knows, one row each. A new kind is a folder beside this file and a row here.
 import type { TableRow } from '../bytes/table.ts';
-import { requireStaticKey } from '../demand/keys.ts';
+import { staticKeysNamed } from '../demand/keys.ts';
 import { type Program, type ProgramSource, readProgram } from '../demand/program.ts';
 import { SiteLists } from '../demand/sites.ts';
 import type { Image } from '../image/image.ts';
-import { resolveStaticKeys } from '../image/names.ts';
 import { barrier, type DumpedBarrier } from './barrier/kind.ts';
 import { type Group, isKind, type Kind, keyOf, type TableKind } from './kind.ts';
 import { type DumpedLock, keptLock, lockPrefix } from './lock-prefix/kind.ts';
@@ -105,9 +104,7 @@ export function groupsOf(of: (kind: Kind) => boolean): Group[] {
 export const moduleGroups: readonly Group[] = groupsOf((kind) => kind.isInModules === true);
 
 /** The static keys that a person's name or pattern means. Errors: those of names. */
-export function staticKeysNamed({ image, sites }: Pick<Program, 'image' | 'sites'>, text: string): number[] {
+export function keysOfProgram({ image, sites }: Pick<Program, 'image' | 'sites'>, text: string): number[] {
   const listed = new Set(sites.of(staticBranch).flatMap((site) => keyOf(site) ?? []));
-  const keys = resolveStaticKeys(image, text, listed);
-  for (const key of keys) requireStaticKey(image, key, listed.has(key));
-  return keys;
+  return staticKeysNamed(image, text, listed, (key) => listed.has(key));
 }

@@ -9,7 +9,7 @@ import { requireCallKey } from '../demand/keys.ts';
 import type { Program } from '../demand/program.ts';
 import { TextpokeError } from '../errors.ts';
 import { resolveStaticCalls, splitScope } from '../image/names.ts';
-import { programOf, staticKeysNamed } from '../kinds/registry.ts';
+import { keysOfProgram, programOf } from '../kinds/registry.ts';
 import { parseCallValue } from '../kinds/static-call/values.ts';
 import { openProcess } from '../memory/live-process.ts';
 import { locateImage } from '../memory/locate.ts';
@@ -201,7 +201,7 @@ function linesOf(change: ControlChange, files: readonly string[]) {
 }
 
 function keysOf({ program, slide }: Placed, name: string): number[] {
-  return staticKeysNamed(program, name).map((key) => key + slide);
+  return keysOfProgram(program, name).map((key) => key + slide);
 }
 
 /** Values that are of the file that has the call. */
