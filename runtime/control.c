@@ -361,7 +361,7 @@ __attribute__((destructor(101))) static void textpoke_leave_control(void) {
     return;
   if (!lstat(address.sun_path, &is) && is.st_ino == socket_is.st_ino && is.st_dev == socket_is.st_dev)
     unlink(address.sun_path);
-  if (textpoke_in_program(&listener))
+  if (textpoke_stays)
     return;
   shutdown(listener, SHUT_RDWR);
   int client = __atomic_load_n(&talking_to, __ATOMIC_SEQ_CST);

@@ -2,6 +2,7 @@
  * What the files of libtextpoke know of each other. The order in which a change goes through them:
  *
  *     registry.c   objects with their sites; init
+ *     segments.c   what an address is: code or data, and of which object
  *     change.c     what is asked of keys and calls: counts, functions, the sites that follow
  *     batch.c      a list of places with their new bytes: sorted, compared, written whole or not at all
  *     write.c      where text is written from
@@ -80,14 +81,25 @@ INTERNAL struct textpoke_site *textpoke_sites_of(const struct textpoke_object *o
                                                  struct textpoke_site **end);
 /* Reads what stands there, if an entry of the object may name this place at all. */
 INTERNAL int textpoke_read_site(const struct textpoke_object *object, struct textpoke_site *site);
-/* The object with a segment of that flag (PF_X, PF_W) at the address; NULL if it is in none that has tables. */
+
+/* ---- addresses (segments.c) */
+
+/* Of the object that this structure lies in. Without the lock. */
+INTERNAL void textpoke_read_segments(struct textpoke_object *object);
+/* Bytes from an address to the end of the object's segment with that flag (PF_X, PF_W); 0 where it is in none. */
+INTERNAL size_t textpoke_room_at(const struct textpoke_object *object, uintptr_t address, unsigned flag);
+/* The object with a segment of that flag at the address; NULL if it is in none that has tables. */
 INTERNAL struct textpoke_object *textpoke_object_of(uintptr_t address, unsigned flag);
 INTERNAL bool textpoke_has_code(const struct textpoke_object *object, uintptr_t place, size_t size);
 /* In code, in data of whatever is loaded. */
 INTERNAL bool textpoke_is_code(uintptr_t pointer);
-/* Whether it stays as long as the process: a library with this one in it may be unmapped. */
-INTERNAL bool textpoke_in_program(const void *address);
 INTERNAL bool textpoke_is_data(const void *key, size_t size);
+/* Whether the library stays as long as the process: another one that has it in itself may be unmapped. */
+INTERNAL extern bool textpoke_stays;
+/* What is loaded, for the child of a fork; NULL without memory. Without the lock, and the others with it. */
+INTERNAL struct textpoke_loaded *segments_loaded(void);
+INTERNAL void segments_before_fork(struct textpoke_loaded *loaded);
+INTERNAL void segments_in_parent(void);
 
 /* ---- a batch of places (batch.c) */
 

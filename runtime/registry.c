@@ -3,89 +3,13 @@
  */
 #include "internal.h"
 
-#include <link.h>
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct textpoke_object *textpoke_objects;
 bool textpoke_started;
 int textpoke_failed;
-
-/* ---- segments */
-
-struct search {
-  uintptr_t address;
-  struct textpoke_object *object; /* gets the segments, if there is one */
-  unsigned flags;                 /* of the segment that has the address */
-  size_t left;                    /* bytes from there to its end */
-};
-
-static int look(struct dl_phdr_info *info, size_t size, void *data) {
-  struct search *search = data;
-  bool found = false;
-  (void)size;
-  for (int i = 0; i < info->dlpi_phnum; i++) {
-    const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-    uintptr_t offset = search->address - (uintptr_t)info->dlpi_addr - (uintptr_t)segment->p_vaddr;
-    if (segment->p_type != PT_LOAD || offset >= segment->p_memsz)
-      continue;
-    found = true;
-    search->flags = segment->p_flags;
-    search->left = segment->p_memsz - offset;
-  }
-  for (int i = 0; found && search->object && i < info->dlpi_phnum; i++) {
-    const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-    struct textpoke_object *object = search->object;
-    uintptr_t start = (uintptr_t)info->dlpi_addr + (uintptr_t)segment->p_vaddr;
-    if (segment->p_type == PT_LOAD && object->segment_count < sizeof object->segments / sizeof *object->segments)
-      object->segments[object->segment_count++] =
-          (struct textpoke_segment){start, start + (uintptr_t)segment->p_memsz, segment->p_flags};
-  }
-  return found;
-}
-
-/* Bytes from an address to the end of the object's segment with that flag; 0 where it is in none. */
-static size_t room_at(const struct textpoke_object *object, uintptr_t address, unsigned flag) {
-  for (size_t i = 0; i < object->segment_count; i++) {
-    const struct textpoke_segment *segment = &object->segments[i];
-    if (segment->flags & flag && address >= segment->start && address < segment->end)
-      return segment->end - address;
-  }
-  return 0;
-}
-
-struct textpoke_object *textpoke_object_of(uintptr_t address, unsigned flag) {
-  struct textpoke_object *object = textpoke_objects;
-  while (object && !room_at(object, address, flag))
-    object = object->next;
-  return object;
-}
-
-bool textpoke_has_code(const struct textpoke_object *object, uintptr_t place, size_t size) {
-  return room_at(object, place, PF_X) >= size;
-}
-
-bool textpoke_is_code(uintptr_t pointer) {
-  struct search search = {.address = pointer};
-  dl_iterate_phdr(look, &search);
-  return search.flags & PF_X;
-}
-
-bool textpoke_is_data(const void *key, size_t size) {
-  struct search search = {.address = (uintptr_t)key};
-  dl_iterate_phdr(look, &search);
-  return search.flags & PF_W && search.left >= size && (uintptr_t)key % sizeof(long) == 0;
-}
-
-/* The program is the first of all that are loaded. */
-static int look_at_program(struct dl_phdr_info *info, size_t size, void *data) {
-  return look(info, size, data) ? 1 : -1;
-}
-
-bool textpoke_in_program(const void *address) {
-  struct search search = {.address = (uintptr_t)address};
-  return dl_iterate_phdr(look_at_program, &search) == 1;
-}
 
 /* ---- sites */
 
@@ -135,7 +59,7 @@ static bool is_breakpoint(const uint8_t *bytes) {
 
 /* Reads what stands there, if an entry may name this place at all. */
 int textpoke_read_site(const struct textpoke_object *object, struct textpoke_site *site) {
-  size_t room = room_at(object, (uintptr_t)site->place, PF_X);
+  size_t room = textpoke_room_at(object, (uintptr_t)site->place, PF_X);
   size_t size = sizeof(long) == 8 || site->kind != SITE_TRAMPOLINE ? 4 : machine_trampoline_size();
   site->thumb = (uint8_t)object->thumb;
 #ifndef __x86_64__
@@ -164,9 +88,9 @@ static int read_branches(struct textpoke_object *object) {
     int error = textpoke_read_site(object, site);
     if (error)
       return error;
-    if (!room_at(object, site->target, PF_X))
+    if (!textpoke_room_at(object, site->target, PF_X))
       return complain(site, "the target of a static branch is not in the code of its object", TEXTPOKE_ERROR_TABLE);
-    if (room_at(object, (uintptr_t)site->key, PF_W) < sizeof(struct static_key))
+    if (textpoke_room_at(object, (uintptr_t)site->key, PF_W) < sizeof(struct static_key))
       return complain(site, "the key of a static branch is not in the data of its object", TEXTPOKE_ERROR_TABLE);
   }
   return TEXTPOKE_OK;
@@ -182,12 +106,12 @@ static int read_calls(struct textpoke_object *object) {
     int error = textpoke_read_site(object, site);
     if (error)
       return error;
-    if (room_at(object, (uintptr_t)site->key, PF_W) < sizeof(struct static_call_key))
+    if (textpoke_room_at(object, (uintptr_t)site->key, PF_W) < sizeof(struct static_call_key))
       return complain(site, "the key of a static call is not in the data of its object", TEXTPOKE_ERROR_TABLE);
-    if (room_at(object, site->target, PF_X) < machine_trampoline_size())
+    if (textpoke_room_at(object, site->target, PF_X) < machine_trampoline_size())
       continue;
     uint8_t *trampoline = machine_trampoline_behind(site->target);
-    if (room_at(object, (uintptr_t)trampoline, PF_X) < machine_trampoline_size() ||
+    if (textpoke_room_at(object, (uintptr_t)trampoline, PF_X) < machine_trampoline_size() ||
         !machine_is_trampoline(trampoline, object->thumb))
       continue;
     site->routed = 1;
@@ -223,7 +147,7 @@ static int cover(struct textpoke_object *object) {
   }
   for (int32_t *lock = object->locks; lock < object->locks_end; lock++) {
     uintptr_t place = TO(*lock);
-    if (room_at(object, place, PF_X) < 4) {
+    if (textpoke_room_at(object, place, PF_X) < 4) {
       textpoke_say("%p: a table names this place, which is not in the code of its object", (void *)place);
       return TEXTPOKE_ERROR_TABLE;
     }
@@ -296,7 +220,7 @@ static void write_tables(struct textpoke_object *object) {
   struct jump_entry *jump = object->jumps;
   struct textpoke_call_site *call = object->calls;
   const struct textpoke_site *end = object->sites + object->site_count;
-  if (!room_at(object, (uintptr_t)(jump < object->jumps_end ? (void *)jump : (void *)call), PF_W))
+  if (!textpoke_room_at(object, (uintptr_t)(jump < object->jumps_end ? (void *)jump : (void *)call), PF_W))
     return;
   for (const struct textpoke_site *site = object->sites; site < end; site++) {
     uintptr_t key = (uintptr_t)site->key + (is_init(object, site->place) ? 2 : 0);
@@ -373,14 +297,13 @@ enum textpoke_error textpoke_init(void) {
 void textpoke_register(struct textpoke_object *object) {
   static bool watches;
   sigset_t mask;
-  struct search search = {.address = (uintptr_t)object, .object = object};
   if (object->size != sizeof *object) {
     textpoke_say("an object was built for another version of the library; its code stays as it is");
     return;
   }
   if (object->jumps == object->jumps_end && object->calls == object->calls_end && object->locks == object->locks_end)
     return;
-  dl_iterate_phdr(look, &search);
+  textpoke_read_segments(object);
   textpoke_lock(&mask);
   if (!watches) {
     stop_note_helpers();

@@ -48,12 +48,15 @@ bool sync_cores(void) {
 static sigset_t fork_mask;
 
 static void before_fork(void) {
+  struct textpoke_loaded *loaded = segments_loaded();
   textpoke_lock(&fork_mask);
+  segments_before_fork(loaded);
   write_before_fork();
 }
 
 static void in_parent(void) {
   write_in_parent();
+  segments_in_parent();
   textpoke_unlock(&fork_mask);
 }
 

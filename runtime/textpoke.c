@@ -10,6 +10,7 @@
 #include "errors.c"
 #include "machine.c"
 #include "registry.c"
+#include "segments.c"
 #include "stop.c"
 #include "sync.c"
 #include "trap.c"

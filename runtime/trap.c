@@ -222,7 +222,7 @@ void trap_forked(void) { looking = 0; }
 __attribute__((destructor(101))) static void textpoke_leave_traps(void) {
   struct sigaction now;
   sigset_t mask;
-  if (textpoke_in_program(&open_change))
+  if (textpoke_stays)
     return;
   textpoke_lock(&mask);
   if (!sigaction(SIGTRAP, NULL, &now) && is_ours(&now))

@@ -2,6 +2,7 @@
  * that the test compares. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -236,6 +237,50 @@ static void forks(void) {
   }
 }
 
+/* A thread is inside of the dynamic loader while another one forks: in the child, the loader's lock is held for ever. */
+static int wanted, inside;
+static int stay(struct dl_phdr_info *info, size_t size, void *data) {
+  (void)info, (void)size, (void)data;
+  __atomic_store_n(&inside, 1, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(&inside, __ATOMIC_SEQ_CST))
+    usleep(100);
+  return 1;
+}
+static void *ask_loader(void *data) {
+  while (!__atomic_load_n(&wanted, __ATOMIC_SEQ_CST))
+    usleep(100);
+  dl_iterate_phdr(stay, data);
+  return NULL;
+}
+static void enter_loader(void) {
+  if (!__atomic_exchange_n(&wanted, 1, __ATOMIC_SEQ_CST))
+    while (!__atomic_load_n(&inside, __ATOMIC_SEQ_CST))
+      usleep(100);
+}
+static void leave_loader(void) { __atomic_store_n(&inside, 0, __ATOMIC_SEQ_CST); }
+/* What is registered first runs last in front of a fork: the library has had its turn then. (musl comes here later, and
+ * holds no lock.) */
+static int watched;
+static void watch_forks(void) { watched = watched || !pthread_atfork(enter_loader, leave_loader, NULL); }
+__attribute__((section(".preinit_array"), used)) static void (*const first)(void) = watch_forks;
+
+static void forks_while_loading(void) {
+  pthread_t thread;
+  int status;
+  watch_forks();
+  EXPECT(watched && !textpoke_init() && !pthread_create(&thread, NULL, ask_loader, NULL));
+  pid_t child = fork();
+  if (child == 0) {
+    textpoke_set_log(quiet);
+    EXPECT(static_branch_enable(&off) && is_off());
+    enum textpoke_error far = static_call_update(number, abs);
+    EXPECT((!far && call(-7) == 70) || (far == TEXTPOKE_ERROR_FUNCTION && call(7) == 80));
+    exit(0);
+  }
+  EXPECT(waitpid(child, &status, 0) == child && status == 0);
+  EXPECT(!pthread_join(thread, NULL) && static_branch_enable(&off) && is_off());
+}
+
 #ifdef __x86_64__
 static volatile sig_atomic_t caught;
 static void on_trap(int signal, siginfo_t *info, void *context) {
@@ -316,6 +361,7 @@ static const struct {
     {"counts", counts},       {"calls", calls},         {"before-init", before_init},
     {"batches", batches},     {"arguments", arguments}, {"foreign", foreign},
     {"reserved", reserved},   {"debugged", debugged},   {"mdwe", no_writing_and_execution},                 {"forks", forks},
+    {"forks-while-loading", forks_while_loading},
     {"handlers", handlers},   {"default", default_action}, {"descriptors", descriptors},
 };
 

@@ -37,6 +37,7 @@ const situations: readonly [name: string, prints: string][] = [
   ['foreign', ''],
   ['mdwe', counts],
   ['forks', ''],
+  ['forks-while-loading', ''],
   ['handlers', ''],
   ['default', ''],
   ['descriptors', ''],
