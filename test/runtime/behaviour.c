@@ -238,7 +238,7 @@ static void forks(void) {
 }
 
 /* A thread is inside of the dynamic loader while another one forks: in the child, the loader's lock is held for ever. */
-static int wanted, inside;
+static int armed, wanted, inside;
 static int stay(struct dl_phdr_info *info, size_t size, void *data) {
   (void)info, (void)size, (void)data;
   __atomic_store_n(&inside, 1, __ATOMIC_SEQ_CST);
@@ -253,7 +253,7 @@ static void *ask_loader(void *data) {
   return NULL;
 }
 static void enter_loader(void) {
-  if (!__atomic_exchange_n(&wanted, 1, __ATOMIC_SEQ_CST))
+  if (armed && !__atomic_exchange_n(&wanted, 1, __ATOMIC_SEQ_CST))
     while (!__atomic_load_n(&inside, __ATOMIC_SEQ_CST))
       usleep(100);
 }
@@ -268,6 +268,7 @@ static void forks_while_loading(void) {
   pthread_t thread;
   int status;
   watch_forks();
+  armed = 1;
   EXPECT(watched && !textpoke_init() && !pthread_create(&thread, NULL, ask_loader, NULL));
   pid_t child = fork();
   if (child == 0) {
