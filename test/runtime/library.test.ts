@@ -16,9 +16,9 @@ function once(target: Target, name: string): ReturnType<typeof build> {
   return known;
 }
 
-function start(target: Target, program: string, args: readonly string[], ways = '') {
+function start(target: Target, program: string, args: readonly string[], more: Record<string, string>) {
   const [command = program, ...rest] = [...target.emulator, program];
-  const env = { ...process.env, TEXTPOKE_WAYS: ways };
+  const env = { ...process.env, TEXTPOKE_WAYS: '', ...more };
   return spawnSync(command, [...rest, ...args], { encoding: 'latin1', env, timeout: 300_000 });
 }
 
@@ -50,7 +50,7 @@ function assertRight(target: Target, ways: string): void {
   const { program } = once(target, 'behaviour');
   for (const [name, prints] of situations) {
     if (name === 'foreign' && !canBeSet(target, ways)) continue;
-    const { status, stdout, stderr } = start(target, program, [name], ways);
+    const { status, stdout, stderr } = start(target, program, [name], { TEXTPOKE_WAYS: ways });
     const said = stdout.replaceAll(/0x[0-9a-f]+/g, 'KEY');
     assert.equal(
       `${said === 'no MDWE here\n' ? prints : said}${stderr}${status}`,
@@ -99,19 +99,20 @@ interface Report {
   readonly wrong: number;
   readonly loads: number;
   readonly forks: number;
+  readonly unplugged: number;
   readonly linesCrossed: number;
   readonly pagesCrossed: number;
 }
 
-function soak(target: Target, changes: number, ways = ''): Report {
+function soak(target: Target, changes: number, more: Record<string, string> = {}): Report {
   const { program, plugin } = once(target, 'soak');
   const args = [`${changes}`, '3', '240', ...(plugin === undefined ? [] : [plugin])];
-  const { status, stdout, stderr } = start(target, program, args, ways);
+  const { status, stdout, stderr } = start(target, program, args, more);
   assert.equal(`${stderr}${status}`, '0');
   const report = JSON.parse(stdout) as Report;
   assert.ok(report.changes >= changes, stdout);
   assert.ok(report.checks > changes, stdout);
-  assert.ok(report.forks > 0, stdout);
+  assert.ok(report.forks > 0 && report.unplugged > 0, stdout);
   assert.equal(report.wrong, 0);
   if (plugin !== undefined) assert.ok(report.loads > 0, stdout);
   if (target.machine !== 'x86-64') return report;
@@ -131,8 +132,47 @@ for (const [turn, target] of targets.entries())
     },
   );
 
-longTest('x86-64: the same by a second mapping, and by stopping threads', ['gcc', 'make'], () => {
-  const [target] = targets as [Target];
-  assert.equal(soak(target, 2000, 'memfd').ways, 'memfd, membarrier');
-  assert.equal(soak(target, 200, 'signals').ways, 'mem, signals');
+const [native] = targets as [Target];
+const withFlags = (name: string, ...flags: string[]): Target => ({
+  ...native,
+  name,
+  compiler: ['gcc', ...flags],
+  shared: false,
 });
+
+/** What a soak of the same kind runs in, and the ways that it finds. */
+const others: readonly [name: string, changes: number, ways: string, Target, Record<string, string>?][] = [
+  ['by a second mapping', 2000, 'memfd, membarrier', native, { TEXTPOKE_WAYS: 'memfd' }],
+  ['by stopping threads', 200, 'mem, signals', native, { TEXTPOKE_WAYS: 'signals' }],
+  ['where no page may become writable and executable', 2000, 'mem, membarrier', native, { SOAK_MDWE: '1' }],
+  [
+    'by a second mapping, where none may become so',
+    2000,
+    'memfd, membarrier',
+    native,
+    { SOAK_MDWE: '1', TEXTPOKE_WAYS: 'memfd' },
+  ],
+  [
+    'under valgrind, which has to be told of new code',
+    60,
+    'memfd, signals, an emulator',
+    { ...native, name: 'valgrind', emulator: ['valgrind', '-q', '--fair-sched=yes', '--error-exitcode=9'] },
+  ],
+  [
+    'under the thread sanitizer',
+    500,
+    'mem, membarrier',
+    { ...withFlags('tsan', '-fsanitize=thread'), emulator: ['setarch', '-R'] },
+  ],
+  [
+    'where calls must not be emulated, as under a shadow stack',
+    2000,
+    'mem, membarrier',
+    withFlags('shadow', '-DTEXTPOKE_AS_UNDER_SHADOW_STACK'),
+  ],
+];
+
+for (const [name, changes, ways, target, environment] of others)
+  longTest(`x86-64: the same ${name}`, ['gcc', 'make', ...target.emulator.slice(0, 1)], () => {
+    assert.equal(soak(target, changes, environment).ways, ways);
+  });

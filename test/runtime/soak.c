@@ -1,12 +1,14 @@
-/* Threads run sites while others change them. A site must never be older than a change that has returned, and nobody
+/* Threads run sites while others change them, and the number of CPUs. A site must never be older than a change that has returned, and nobody
  * may crash.
  *
  *     soak CHANGES READERS SECONDS [PLUGIN]     PLUGIN is a shared object with sites (plugin.c), loaded over and over
+ *     SOAK_MDWE=1 soak ...                      no page may become writable and executable (Linux 6.3)
  *
  * Every change has a number, written to `begun` in front of it and to `done` behind it. A reader looks at `done`, runs
  * the sites, and looks at `begun`: if both say the same, no change was under way, and what the sites said must follow
  * from the number. The last line says what was done; the status is 1 if anything was wrong, and 3 if time ran out. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <textpoke/runtime.h>
@@ -114,7 +117,7 @@ static void *hook_of(unsigned number) {
 }
 DEFINE_STATIC_CALL_RET0(unused, one); /* brings __static_call_return0 along */
 
-static atomic_ulong checks, wrong, changes, held, loads, threads, forks;
+static atomic_ulong checks, wrong, changes, held, loads, threads, forks, unplugged;
 static atomic_long counted;
 static atomic_int stop;
 
@@ -161,7 +164,12 @@ static unsigned next_random(unsigned *state) {
 
 /* ---- threads */
 
+/* Those who run all the time leave the processors to the writers, where there are few of them: nice(2) is a thread's
+ * own on Linux. */
+static void be_nice(void) { if (nice(10) < 0) abort(); }
+
 static void *reader(void *data) {
+  be_nice();
   unsigned turn = (unsigned)(uintptr_t)data;
   while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
     for (int i = 0; i < 64; i++) {
@@ -236,6 +244,7 @@ static void *writer(void *data) {
 /* Holds a count for a while: as long as it does, the key is on. */
 static void *holder(void *data) {
   (void)data;
+  be_nice();
   while (!atomic_load(&stop)) {
     if (!static_branch_inc(&shared_key))
       abort();
@@ -288,6 +297,55 @@ static void *forker(void *data) {
   return NULL;
 }
 
+/* Every thread on these CPUs: again and again, until no thread is new. True if that was so before long. */
+static bool all_on(const cpu_set_t *cpus) {
+  static pid_t known[4096];
+  size_t count = 0;
+  for (bool found_new = true; found_new;) {
+    DIR *list = opendir("/proc/self/task");
+    found_new = false;
+    for (struct dirent *entry; list && (entry = readdir(list));) {
+      pid_t thread = atoi(entry->d_name);
+      size_t i = 0;
+      while (i < count && known[i] != thread)
+        i++;
+      if (!thread || i < count)
+        continue;
+      if (count == sizeof known / sizeof *known)
+        return closedir(list), false;
+      known[count++] = thread;
+      found_new = !sched_setaffinity(thread, sizeof *cpus, cpus) || found_new;
+    }
+    if (!list)
+      return false;
+    closedir(list);
+  }
+  return true;
+}
+
+/* One CPU or many, as where CPUs are unplugged: locks are taken out while all threads run on one of them. */
+static void *hotplug(void *data) {
+  cpu_set_t all, one;
+  (void)data;
+  sched_getaffinity(0, sizeof all, &all);
+  while (!atomic_load(&stop)) {
+    CPU_ZERO(&one);
+    for (int cpu = 0; !CPU_COUNT(&one) && cpu < CPU_SETSIZE; cpu++)
+      if (CPU_ISSET(cpu, &all))
+        CPU_SET(cpu, &one);
+    if (all_on(&one)) {
+      fail(textpoke_set_cpus(1), "one CPU");
+      usleep(2000);
+      fail(textpoke_set_cpus(2), "two CPUs");
+      atomic_fetch_add(&unplugged, 1);
+    }
+    if (!all_on(&all))
+      abort();
+    usleep(20000);
+  }
+  return NULL;
+}
+
 #ifndef NO_DLOPEN
 static void *loader(void *data) {
   while (!atomic_load(&stop)) {
@@ -307,7 +365,7 @@ static void *loader(void *data) {
 #endif
 
 static void *timer(void *data) {
-  for (long left = 10 * atol(data); left > 0 && !atomic_load(&stop); left--)
+  for (time_t end = time(NULL) + atol(data); time(NULL) <= end && !atomic_load(&stop);)
     usleep(100000);
   if (!atomic_exchange(&stop, 1))
     fputs("soak: time ran out\n", stderr);
@@ -333,11 +391,18 @@ int main(int argc, char **argv) {
   pthread_t all[64];
   int started = 0, many = argc > 3 ? atoi(argv[2]) : 0;
   struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
-  const struct itimerval often = {{0, 1000}, {0, 1000}};
+  struct itimerval often = {{0, 1000}, {0, 1000}};
   if (argc < 4 || many > 40)
     return 2;
   wanted = strtoul(argv[1], NULL, 10);
+  if (getenv("SOAK_MDWE") && prctl(65 /* PR_SET_MDWE */, 1, 0, 0, 0)) {
+    perror("PR_SET_MDWE");
+    return 2;
+  }
   fail(textpoke_init(), "init");
+#ifdef __SANITIZE_THREAD__ /* its handlers block all signals, SIGTRAP too */
+  often.it_value.tv_usec = 0;
+#endif
   sigaction(SIGALRM, &action, NULL);
   for (int i = 0; i < many; i++)
     pthread_create(&all[started++], NULL, reader, (void *)(uintptr_t)i);
@@ -345,6 +410,7 @@ int main(int argc, char **argv) {
   pthread_create(&all[started++], NULL, holder, NULL);
   pthread_create(&all[started++], NULL, maker, NULL);
   pthread_create(&all[started++], NULL, forker, NULL);
+  pthread_create(&all[started++], NULL, hotplug, NULL);
 #ifndef NO_DLOPEN
   if (argc > 4)
     pthread_create(&all[started++], NULL, loader, argv[4]);
@@ -358,9 +424,9 @@ int main(int argc, char **argv) {
   setitimer(ITIMER_REAL, &(const struct itimerval){0}, NULL);
   if (atomic_load(&counted) || static_key_count(&shared_key.key))
     say_wrong("a sum at the end", 0, (int)atomic_load(&counted));
-  printf("{\"ways\":\"%s\",\"changes\":%lu,\"checks\":%lu,\"wrong\":%lu,\"held\":%lu,\"loads\":%lu,\"threads\":%lu,\"forks\":%lu,"
+  printf("{\"ways\":\"%s\",\"changes\":%lu,\"checks\":%lu,\"wrong\":%lu,\"held\":%lu,\"loads\":%lu,\"threads\":%lu,\"forks\":%lu,\"unplugged\":%lu,"
          "\"linesCrossed\":%d,\"pagesCrossed\":%d}\n",
          textpoke_ways(), atomic_load(&changes), atomic_load(&checks), atomic_load(&wrong), atomic_load(&held), atomic_load(&loads),
-         atomic_load(&threads), atomic_load(&forks), crossing(64), crossing(4096));
+         atomic_load(&threads), atomic_load(&forks), atomic_load(&unplugged), crossing(64), crossing(4096));
   return atomic_load(&wrong) ? 1 : atomic_load(&changes) < wanted ? 3 : 0;
 }
