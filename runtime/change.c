@@ -5,6 +5,7 @@
  * add to counts above 0 and take from counts above 1. So what a key's sites should be is known before the first write.
  */
 #include "internal.h"
+#include "probes.h"
 
 #include <limits.h>
 #include <link.h>
@@ -246,6 +247,20 @@ static enum textpoke_error collect(struct batch *batch, struct plan *plan) {
   return TEXTPOKE_OK;
 }
 
+static void finish(struct plan *plan) {
+  const void *key = plan->changes[0]->key;
+  if (is_call(plan)) {
+    if (plan->function != plan->old) {
+      PROBE_CALL(key, plan->old, plan->function);
+    }
+    return;
+  }
+  finish_key(plan);
+  if ((plan->before > 0) != (plan->after > 0)) {
+    PROBE_KEY(key, plan->before, plan->after);
+  }
+}
+
 static enum textpoke_error carry_out(struct plan *plans, size_t count) {
   struct batch batch = {0};
   enum textpoke_error error = TEXTPOKE_OK;
@@ -264,8 +279,7 @@ static enum textpoke_error carry_out(struct plan *plans, size_t count) {
     while (claimed > 0)
       undo(&plans[--claimed]);
   for (size_t i = 0; !error && i < count; i++)
-    if (!is_call(&plans[i]))
-      finish_key(&plans[i]);
+    finish(&plans[i]);
   return error;
 }
 
@@ -385,8 +399,10 @@ enum textpoke_error textpoke_set_cpus(int cpus) {
     return TEXTPOKE_ERROR_ARGUMENT;
   textpoke_lock(&mask);
   enum textpoke_error error = textpoke_started ? set_locks(NULL, cpus) : TEXTPOKE_OK;
-  if (!error)
+  if (!error) {
     cpus_now = cpus;
+    PROBE_CPUS(cpus);
+  }
   textpoke_unlock(&mask);
   return error;
 }

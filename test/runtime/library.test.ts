@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { casesOf, longTest, scratch, scratchOfFile, testOfTurn, tryRun } from '../tools.ts';
+import { casesOf, longTest, run, scratch, scratchOfFile, testOfTurn, tryRun } from '../tools.ts';
 import { build, type Target, targets, toolsOf } from './programs.ts';
 
+const [native] = targets as [Target];
 const directory = scratchOfFile();
 const built = new Map<string, ReturnType<typeof build>>();
 
@@ -71,14 +72,14 @@ for (const [turn, target] of targets.entries())
 
 for (const ways of ['memfd', 'signals', 'memfd, signals'])
   longTest(`x86-64: the same by ${ways}`, ['gcc', 'make'], () => {
-    assertRight(targets[0] as Target, ways);
+    assertRight(native, ways);
   });
 
 longTest(
   'x86-64: breakpoints of gdb on a site stay where they are, and say so',
   ['gcc', 'make', 'gdb'],
   (t) => {
-    const { program } = once(targets[0] as Target, 'behaviour');
+    const { program } = once(native, 'behaviour');
     const script = join(scratch(t), 'commands');
     const atGoing = 'commands 2\nsilent\ndisable 1\ncontinue\nend';
     const atComing = 'commands 3\nsilent\nenable 1\ncontinue\nend';
@@ -89,6 +90,41 @@ longTest(
     const { stdout, status } = tryRun('gdb', ['-batch', '-x', script, program]);
     assert.equal(status, 0);
     assert.match(stdout, /exited normally/);
+  },
+);
+
+/** What a tracer prints at each probe. */
+const traced = `set breakpoint pending on
+break main
+run batches
+break -probe-stap textpoke:key
+commands 2
+silent
+printf "key %d %d\\n", $_probe_arg1, $_probe_arg2
+continue
+end
+break -probe-stap textpoke:call
+commands 3
+silent
+printf "call %d\\n", $_probe_arg1 != $_probe_arg2
+continue
+end
+continue
+`;
+
+longTest(
+  'x86-64: a tracer stops at each change of a key or a call',
+  ['gcc', 'make', 'gdb', 'readelf', 'dtrace'], // dtrace comes with <sys/sdt.h>
+  (t) => {
+    const { program } = once(native, 'behaviour');
+    const script = join(scratch(t), 'commands');
+    writeFileSync(script, traced);
+    const { stdout, status } = tryRun('gdb', ['-batch', '-x', script, program]);
+    assert.equal(status, 0);
+    assert.deepEqual(stdout.match(/^(key|call) .*$/gm)?.sort(), ['call 1', 'key 0 2', 'key 1 0']);
+    const library = run('ldd', [program]).match(/\S+libtextpoke.so.0(?= \()/)?.[0] as string;
+    const names = run('readelf', ['-nW', library]).match(/(?<=Name: )\S+/g);
+    assert.deepEqual(names?.sort(), ['call', 'cpus', 'key']);
   },
 );
 
@@ -132,7 +168,6 @@ for (const [turn, target] of targets.entries())
     },
   );
 
-const [native] = targets as [Target];
 const withFlags = (name: string, ...flags: string[]): Target => ({
   ...native,
   name,

@@ -5,6 +5,7 @@
 //   npm run soak -- --machine AArch64 --changes 1000000
 //   npm run soak -- --readers 16 --ways memfd      more threads; memfd, signals: other ways than the best
 //   npm run soak -- --seconds 3600                 at most so long
+//   SOAK_MDWE=1 npm run soak                       no page may become writable and executable
 //
 // Status 1 when a site was older than a change that had returned, 3 when time ran out.
 import { spawnSync } from 'node:child_process';
