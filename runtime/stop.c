@@ -189,22 +189,28 @@ static int64_t now(void) {
   return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
+/* Until so many threads wait, or it is time to look at the list again: one of them may have ended. */
+static void wait_for(uint32_t threads) {
+  const struct timespec pause = {0, 2000000};
+  int64_t end = now() + pause.tv_nsec;
+  uint32_t stopped;
+  while ((stopped = __atomic_load_n(&waiting, __ATOMIC_SEQ_CST)) < threads && now() < end)
+    futex(&waiting, WAIT, stopped, &pause);
+}
+
 /* Looks at the list again until nobody is new on it: a thread that is not stopped yet may have made another one. */
 static bool stop_all(void) {
   int64_t limit = now() + PATIENCE * (int64_t)1000000000;
-  const struct timespec pause = {0, 2000000};
   for (;;) {
     alive = 0;
     found_new = false;
     if (!each_thread(tell))
       return false;
-    uint32_t stopped = __atomic_load_n(&waiting, __ATOMIC_SEQ_CST);
-    if (!found_new && stopped >= alive)
+    if (!found_new && __atomic_load_n(&waiting, __ATOMIC_SEQ_CST) >= alive)
       return true;
     if (now() > limit)
       return false;
-    if (stopped < alive)
-      futex(&waiting, WAIT, stopped, &pause);
+    wait_for((uint32_t)alive);
   }
 }
 
