@@ -34,7 +34,8 @@ const rooms = [
   ['output/'],
   ['library/'],
   ['commands/'],
-  ['arguments.ts', 'main.ts', 'index.ts'],
+  ['command-line/'],
+  ['main.ts', 'index.ts'],
   ['cli.ts'],
 ];
 
@@ -46,7 +47,7 @@ const adapters: Record<string, RegExp> = {
   'xz-decompress': /^bytes\/decompress\.ts$/,
   diff: /^diff\/compare\.ts$/,
   chalk: /^(output\/.*|main\.ts)$/,
-  commander: /^(arguments|main|output\/help\/command-line)\.ts$/,
+  commander: /^(command-line\/.*|main|output\/help\/command-line)\.ts$/,
   sarif: /^output\/sarif\.ts$/, // types alone
 };
 

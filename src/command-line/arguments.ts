@@ -1,9 +1,12 @@
 // What the arguments and options of the command line take, and options that several commands have.
 import { Argument, InvalidArgumentError, Option } from 'commander';
-import type { BootStep } from './boot/steps.ts';
-import { parseAddress } from './bytes/integer.ts';
-import type { PhysicalPart } from './library/verify-memory.ts';
-import { ruleIds } from './verify/rules.ts';
+import type { BootStep } from '../boot/steps.ts';
+import { parseAddress } from '../bytes/integer.ts';
+import type { PhysicalPart } from '../library/verify-memory.ts';
+import { ruleIds } from '../verify/rules.ts';
+
+/** Takes the exit status of a command. */
+export type Finish = (exitCode: number) => void;
 
 export function positive(text: string): number {
   if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('An integer of 1 or more is required.');

@@ -1,0 +1,81 @@
+// Commands of a build: annotate, cc, ldscript, runtime.
+import { type Command, Option } from 'commander';
+import type { AnnotateOptions } from '../annotate/options.ts';
+import { runAnnotate } from '../commands/annotate.ts';
+import type { AnnotateArguments } from '../commands/annotate-file.ts';
+import { runCc } from '../commands/cc.ts';
+import { runLdscript } from '../commands/ldscript.ts';
+import { type RuntimeArguments, runRuntime } from '../commands/runtime.ts';
+import { listedKinds } from '../kinds/registry.ts';
+import { type Finish, positive } from './arguments.ts';
+
+/** Options that say which sites are listed, and how. */
+function siteOptions(command: Command): Command {
+  for (const { flags, description, choices } of listedKinds.flatMap(
+    ({ annotate }) => annotate?.options ?? [],
+  )) {
+    const option = new Option(flags, description);
+    command.addOption(choices ? option.choices(choices) : option);
+  }
+  return command
+    .option('--relative', 'make absolute jump entries (32-bit ARM) PC-relative')
+    .option('--module', 'kernel module rules: trampolines replace missing keys');
+}
+
+export function addAnnotate(program: Command, finish: Finish): void {
+  siteOptions(
+    program
+      .command('annotate')
+      .description('find the sites of objects and archives and write the tables that list them')
+      .argument('[object...]', 'objects or .a archives, in place; @FILE lists names')
+      .option('-o, --output <file>', 'write to this file instead (one input)'),
+  )
+    .option('--mark', 'also mark objects that have no sites')
+    .option('--dry-run', 'print what would change, write nothing')
+    .option('--backup', 'keep the old file as FILE.orig')
+    .option('--stats', 'print the number of sites')
+    .option('--json', 'print the numbers as JSON')
+    .option('-j, --jobs <n>', 'worker threads', positive)
+    .option('--files-from <list>', 'read more names from a list, one per line; - is stdin')
+    .option('--depfile <file>', 'with -o: write a dependency file (Ninja, Make)')
+    .option('--cross-check', 'check encodings with keystone and results with capstone')
+    .addHelpText('after', '\nExample:\n  gcc -c -O2 -Iinclude x.c && textpoke annotate x.o --stats')
+    .action(async (files: string[], args: AnnotateArguments) => finish(await runAnnotate(files, args)));
+}
+
+export function addCc(program: Command, finish: Finish): void {
+  siteOptions(
+    program
+      .command('cc')
+      .description('run a compiler, then annotate the objects it made')
+      .usage('[options] -- <compiler> [argument...]')
+      .argument('[compiler...]', 'the compiler and its arguments'),
+  )
+    .passThroughOptions()
+    .addHelpText(
+      'after',
+      '\nExamples:\n  textpoke cc -- gcc -c x.c -o x.o\n  make CC="textpoke cc -- gcc"\n  cmake -DCMAKE_C_COMPILER_LAUNCHER="textpoke;cc;--" ...',
+    )
+    .action(async (words: string[], args: AnnotateOptions) => finish(await runCc(words, args)));
+}
+
+export function addLdscript(program: Command, finish: Finish): void {
+  program
+    .command('ldscript')
+    .description('print the linker script fragment for GNU ld and lld')
+    .option('--machine <name>', 'machine of the fragment', 'x86-64')
+    .option('--gc-sections', 'without KEEP: the linker drops entries of dead functions')
+    .addHelpText('after', '\nExample:\n  textpoke ldscript > textpoke.ld && gcc *.o -Wl,-T,textpoke.ld')
+    .action((args: { machine: string; gcSections?: boolean }) => finish(runLdscript(args)));
+}
+
+export function addRuntime(program: Command, finish: Finish): void {
+  program
+    .command('runtime')
+    .description('print where libtextpoke is: a C library that changes keys and calls of a running program')
+    .option('--cflags', 'words to compile with')
+    .option('--source', 'the library as one C file, to be compiled and linked with a program')
+    .option('--libs', 'words to link with, behind the source')
+    .addHelpText('after', '\nExample:\n  gcc x.o $(textpoke runtime) -Wl,-T,textpoke.ld -o x')
+    .action((args: RuntimeArguments) => finish(runRuntime(args)));
+}

@@ -1,0 +1,128 @@
+// Commands that read images or replay what patches them: dump, boot, states, diff.
+import { type Command, Option } from 'commander';
+import type { BootStep } from '../boot/steps.ts';
+import { type BootArguments, runBoot } from '../commands/boot.ts';
+import { type DiffArguments, runDiff } from '../commands/diff.ts';
+import { type DumpArguments, runDump } from '../commands/dump.ts';
+import { runStates, type StatesArguments } from '../commands/states.ts';
+import { profileNames } from '../demand/profiles.ts';
+import { diffFormats } from '../library/diff.ts';
+import {
+  address,
+  debugDirectory,
+  expandLimit,
+  type Finish,
+  partsOfRaw,
+  physicalPart,
+  positive,
+  updateStep,
+} from './arguments.ts';
+
+export function addDump(program: Command, finish: Finish): void {
+  program
+    .command('dump')
+    .description('show the tables of objects, archives and linked images')
+    .argument('<file...>')
+    .option('--table <name>', 'only this table: jump, call, lock, return and so on, or its section name')
+    .option('--key <pattern>', 'only entries of keys that match (* and ?)')
+    .option('--disassemble', 'show instructions as capstone decodes them')
+    .option('--cpu-features <dump>', 'instead: what the memory of a kernel tells of its processor, for boot')
+    .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
+    .addOption(
+      new Option('--physical [address@byte]', 'raw dump of physical memory (repeatable: parts)')
+        .argParser(physicalPart)
+        .conflicts('base'),
+    )
+    .addOption(expandLimit('a compressed file'))
+    .addOption(debugDirectory())
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  textpoke dump vmlinux --table jump --key "sched_*"')
+    .action(async (files: string[], { physical, ...args }: DumpArguments) =>
+      finish(
+        await runDump(files, {
+          ...args,
+          ...(physical !== undefined && { physical: partsOfRaw(physical) }),
+        }),
+      ),
+    );
+}
+
+export function addBoot(program: Command, finish: Finish): void {
+  const steps: BootStep[] = [];
+  const step = (made: BootStep) => {
+    steps.push(made);
+    return undefined;
+  };
+  program
+    .command('boot')
+    .description('replay boot-time patching over an image, or over objects linked in memory')
+    .argument('<file...>', 'one linked image, or relocatable objects')
+    .option('-o, --output <file>', 'write the patched image')
+    .option('--cpus <n>', 'number of CPUs; 1 drops locks and barriers', positive)
+    .option('--enable <key>', 'static_key_enable, after boot (repeatable, in order)', (key) =>
+      step({ do: 'enable', key }),
+    )
+    .option('--disable <key>', 'static_key_disable', (key) => step({ do: 'disable', key }))
+    .option('--update <call=function>', 'static_call_update; also =NULL and =RET0', (text) =>
+      step(updateStep(text)),
+    )
+    .addOption(
+      new Option('--up-fill <byte>', 'byte for a dropped lock: ds (default) or nop')
+        .choices(['ds', 'nop'])
+        .default('ds'),
+    )
+    .addOption(
+      new Option('--profile <name>', `rules to use: ${profileNames.join(' ')}`).choices(profileNames),
+    )
+    .option(
+      '--module <file>',
+      'load a kernel module after boot (repeatable)',
+      (file, all: string[]) => [...all, file],
+      [],
+    )
+    .option('--scenario <file>', 'run the steps of a JSON file at the end')
+    .option('--cpu <model>', 'all phases of an x86-64 kernel (skylake-server,tcg)')
+    .option('--cpu-features <file>', 'the same for what dump tells, or /proc/cpuinfo')
+    .option('--command-line <text>', 'with --cpu: of the kernel, such as mitigations=off')
+    .option('--slide <bytes>', 'with --cpu: how far KASLR moves the kernel', address)
+    .addOption(expandLimit('packed input'))
+    .option('--raw', 'also store pointers of keys to entries, as in memory')
+    .option('--states', 'print every byte string that each place can hold')
+    .option('--trace', 'show each write: before, after, reason')
+    .addOption(debugDirectory())
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExample:\n  textpoke boot prog --cpus 1 --enable tracing --update greet=greet_loud -o prog.up',
+    )
+    .action(async (files: string[], args: BootArguments) => finish(await runBoot(files, args, steps)));
+}
+
+export function addStates(program: Command, finish: Finish): void {
+  program
+    .command('states')
+    .description('what may be written to the text of an x86-64 kernel: a policy for monitors')
+    .argument('<file>', 'vmlinuz, or vmlinux for a kernel that is not moved')
+    .option('-o, --output <file>', 'write the compact form to this file, print nothing')
+    .addOption(expandLimit('a compressed kernel'))
+    .addHelpText('after', '\nExample:\n  textpoke states /boot/vmlinuz -o kernel.policy')
+    .action(async (file: string, args: StatesArguments) => finish(await runStates(file, args)));
+}
+
+export function addDiff(program: Command, finish: Finish): void {
+  program
+    .command('diff')
+    .description('compare the sites of two builds by function and order; status 1 if one is gone')
+    .argument('<old-file>', 'object, archive or image')
+    .argument('<new-file>')
+    .option('--table <name>', 'only this table, as dump takes it')
+    .addOption(expandLimit('a compressed file'))
+    .addOption(debugDirectory())
+    .addOption(
+      new Option('--format <format>', 'text (default), json or markdown')
+        .choices(diffFormats)
+        .default('text'),
+    )
+    .addHelpText('after', '\nExample:\n  textpoke diff release/prog build/prog --format markdown')
+    .action(async (old: string, now: string, args: DiffArguments) => finish(await runDiff(old, now, args)));
+}

@@ -1,0 +1,111 @@
+// Commands for what is patched: verify with its rules, and programs that run.
+import { Argument, type Command, Option } from 'commander';
+import { type ControlAction, type ControlArguments, controlActions, runControl } from '../commands/ctl.ts';
+import { type ExplainArguments, runExplain } from '../commands/explain.ts';
+import { runVerify, type VerifyArguments } from '../commands/verify.ts';
+import { verifyFormats } from '../library/verify-report.ts';
+import {
+  address,
+  debugDirectory,
+  expandLimit,
+  type Finish,
+  partsOfRaw,
+  physicalPart,
+  positive,
+  processId,
+  ruleArgument,
+} from './arguments.ts';
+
+/** Options of verify that are about files. */
+const imageOptions = ['original', 'baseline', 'linked', 'locks'];
+
+export function addVerify(program: Command, finish: Finish): void {
+  program
+    .command('verify')
+    .description('check that every site of a patched image is correct')
+    .argument('[image]', 'with --running or --pid: if it is another than what runs')
+    .option('--original <image>', 'the image before patching: only patches may differ')
+    .option('--baseline <file>', 'an earlier build: none of its sites may be missing')
+    .addOption(expandLimit('packed input'))
+    .option('--cpus <n>', 'number of CPUs, for locks and barriers', positive)
+    .addOption(
+      new Option('--locks <which>', 'which locks need an entry: all, listed or none').choices([
+        'all',
+        'listed',
+        'none',
+      ]),
+    )
+    .option('--linked', 'the image is linked, but not booted yet')
+    .addOption(
+      new Option('--memory <dump>', 'a dump of a running system: core, kdump, LiME, raw').conflicts([
+        ...imageOptions,
+        'running',
+      ]),
+    )
+    .addOption(
+      new Option('--running', 'check the kernel of this machine (/proc/kcore)').conflicts([
+        ...imageOptions,
+        'base',
+        'physical',
+      ]),
+    )
+    .addOption(
+      new Option('--pid <n>', 'check the program of this process, or a library of it')
+        .argParser(processId)
+        .conflicts([...imageOptions, 'memory', 'running', 'base', 'physical', 'modules']),
+    )
+    .option('--slide <n>', 'how far the system moved the image, in bytes', address)
+    .option('--modules <dir>', 'files of modules, such as /lib/modules/VERSION')
+    .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
+    .addOption(
+      new Option('--physical [address@byte]', 'raw dump of physical memory (repeatable: parts)')
+        .argParser(physicalPart)
+        .conflicts('base'),
+    )
+    .addOption(debugDirectory())
+    .option('--config <file>', 'file with the accepted findings (JSON)')
+    .addOption(
+      new Option('--fail-on <severity>', 'findings of status 1: error (default) or warning')
+        .choices(['error', 'warning'])
+        .default('error'),
+    )
+    .addOption(
+      new Option('--format <format>', 'text (default), json, sarif, junit or github')
+        .choices(verifyFormats)
+        .default('text'),
+    )
+    .addHelpText('after', '\nExample:\n  textpoke verify vmlinux --linked --format sarif > textpoke.sarif')
+    .action(
+      async (file: string | undefined, { physical, ...args }: VerifyArguments & { physical?: unknown }) =>
+        finish(
+          await runVerify(file, {
+            ...args,
+            ...(physical !== undefined && { physical: partsOfRaw(physical) }),
+          }),
+        ),
+    );
+}
+
+export function addExplain(program: Command, finish: Finish): void {
+  program
+    .command('explain')
+    .description('explain a rule of verify, or list all rules')
+    .addArgument(ruleArgument())
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  textpoke explain TP007')
+    .action((rule: string | undefined, args: ExplainArguments) => finish(runExplain(rule, args)));
+}
+
+export function addCtl(program: Command, finish: Finish): void {
+  program
+    .command('ctl')
+    .description('list and change the keys of a program that runs with libtextpoke')
+    .argument('<process>', 'its number, or the path of its socket')
+    .addArgument(new Argument('<action>', 'what to do').choices(controlActions))
+    .argument('[names...]', 'keys (patterns too), CALL=FUNCTION for update, the number for cpus')
+    .option('--json', 'print JSON (list, get)')
+    .addHelpText('after', '\nExamples:\n  textpoke ctl 1234 list\n  textpoke ctl 1234 enable tracing "log_*"')
+    .action(async (process: string, action: ControlAction, names: string[], args: ControlArguments) =>
+      finish(await runControl(process, action, names, args)),
+    );
+}
