@@ -134,3 +134,4 @@ try {
 await import('./lock-walk.ts');
 await import('./boot-growth.ts');
 await import('./cc.ts');
+await import('./runtime.ts');

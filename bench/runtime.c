@@ -183,7 +183,7 @@ static double cost_of_keys(struct static_key_false *first, size_t count, bool as
   return best / 2 / 1000;
 }
 
-static int read_call(void) { return static_call(call)(1); }
+ALONE static int read_call(void) { return static_call(call)(1); }
 static int add_two(int n) { return n + 2; }
 
 static double cost_of_call(void) {

@@ -1,5 +1,5 @@
 // What sites of libtextpoke cost while they are off, beside what one would write instead, and what changes cost: npx tsx bench/runtime.ts
-// Needs gcc, on x86-64. Medians of rounds that take turns; a ratio is the median of the ratios of each round.
+// Needs gcc. Medians of rounds that take turns; a ratio is the median of the ratios of each round.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,7 +22,7 @@ function build(): string {
   const flags = ['-O2', `-I${root}include`];
   execFileSync('gcc', [...flags, '-c', join(root, 'bench', 'runtime.c'), '-o', object]);
   writeFileSync(object, annotate(object).bytes);
-  writeFileSync(script, linkerScript('x86-64'));
+  writeFileSync(script, linkerScript(process.arch === 'arm64' ? 'AArch64' : 'x86-64'));
   const library = [join(root, 'runtime', 'textpoke.c'), '-pthread', `-Wl,-T,${script}`];
   execFileSync('gcc', [...flags, object, ...library, '-o', program]);
   return program;
@@ -32,20 +32,36 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 }
 
-/** Medians of some figures, and how many times that of the first each is. */
+type Rows = readonly (readonly [name: string, words: string])[];
+
+/** A median, and how many times that of the first row it is. */
+function cell(all: readonly Round[], name: string, base: string, unit: string): string {
+  const value = median(all.map((round) => round[name] as number));
+  const ratio = median(all.map((round) => (round[name] as number) / (round[base] as number)));
+  const [shown, times] = [value, ratio].map((number) => number.toFixed(number < 100 ? 2 : 0));
+  return `${shown} ${unit} (${times})`;
+}
+
+/** A table of medians, one column for each list of rounds. */
 function show(
-  all: readonly Round[],
-  rows: readonly (readonly [name: string, words: string])[],
+  title: string,
+  columns: readonly { name: string; all: readonly Round[] }[],
+  rows: Rows,
   unit: string,
-): void {
-  const [base] = rows[0] as (typeof rows)[number];
+) {
+  const [base] = rows[0] as Rows[number];
+  const line = (first: string, cells: readonly string[]) =>
+    console.log(`${first.padEnd(46)}${cells.map((text) => text.padStart(24)).join('')}`);
+  console.log();
+  line(
+    title,
+    columns.map(({ name }) => name),
+  );
   for (const [name, words] of rows) {
-    const values = all.map((round) => round[name] as number);
-    const ratio = median(all.map((round) => (round[name] as number) / (round[base] as number)));
-    const value = median(values);
-    const digits = value < 100 ? 2 : 0;
-    console.log(
-      `  ${words.padEnd(52)} ${value.toFixed(digits).padStart(9)} ${unit}  ratio ${ratio.toFixed(2)}`,
+    if (!columns.every(({ all }) => all.every((round) => name in round))) continue; // retpolines are of x86-64
+    line(
+      words,
+      columns.map(({ all }) => cell(all, name, base, unit)),
     );
   }
 }
@@ -91,26 +107,19 @@ try {
     return lines.map((line) => JSON.parse(line));
   };
   const sites: Round[] = [];
-  const byWay = ways.map((way) => ({ way, all: [] as Round[] }));
+  const byWay = ways.map((name) => ({ name, all: [] as Round[] }));
   for (let i = 0; i < rounds; i++) {
     sites.push(...ask(['sites', '3'], ''));
-    for (const { way, all } of byWay) {
-      for (const round of ask(['changes', '1', '1'], way)) {
-        if (round.ways !== way) throw new Error(`${way} were asked for, and ${round.ways} are used`);
-        all.push(round);
-      }
-    }
+    // Where the system does not have a way, another one is taken.
+    for (const { name, all } of byWay)
+      all.push(...ask(['changes', '1', '1'], name).filter((round) => round.ways === name));
   }
-  console.log(`a branch, of ${sites.length} rounds:`);
-  show(sites, branches, 'ns');
-  console.log('a call:');
-  show(sites, calls, 'ns');
-  console.log('a call of nothing:');
-  show(sites, hooks, 'ns');
-  for (const { way, all } of byWay) {
-    console.log(`a change while a thread runs the sites (${way}), of ${all.length} rounds:`);
-    show(all, changes, 'us');
-  }
+  const columns = [{ name: `${sites.length} rounds`, all: sites }];
+  show('a branch', columns, branches, 'ns');
+  show('a call', columns, calls, 'ns');
+  show('a call of nothing', columns, hooks, 'ns');
+  const here = byWay.filter(({ all }) => all.length > 0);
+  show(`a change, of ${rounds} rounds`, here, changes, 'us');
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
