@@ -67,6 +67,17 @@ function batchOf(connection) {
   return { requests, answers: Buffer.from(answers), count };
 }
 
+/** Where answers begin to differ from the right ones. */
+function differenceOf(found, right) {
+  let at = 0;
+  while (at < right.length && found[at] === right[at]) at++;
+  const [here, there] = [found, right].map((bytes) => JSON.stringify(bytes.toString('latin1', at, at + 40)));
+  return `the answer has ${here} at ${at}, instead of ${there}`;
+}
+
+/** How long an answer may take, in milliseconds: the machine may be busy. */
+const patience = 120_000;
+
 /** Clients that ask, each the next requests when all answers are there, until they are told to stop. */
 export function startClients(path, count) {
   const figures = { requests: 0, answers: 0 };
@@ -91,12 +102,14 @@ export function startClients(path, count) {
       };
       socket.on('connect', next);
       socket.on('error', fail);
+      socket.setTimeout(patience, () => fail('an answer does not come'));
       socket.on('close', () => fail('the server closed the connection'));
       socket.on('data', (chunk) => {
         received.push(chunk);
         size += chunk.length;
         if (size < batch.answers.length) return;
-        if (!Buffer.concat(received).equals(batch.answers)) return fail('another answer than the right one');
+        const all = Buffer.concat(received);
+        if (!all.equals(batch.answers)) return fail(differenceOf(all, batch.answers));
         figures.answers += batch.count;
         if (!stopping) return next();
         socket.removeAllListeners('close');

@@ -43,7 +43,8 @@ class Server {
     this.program = join(programs, 'redis-server');
     this.path = join(directory, 'redis.sock');
     this.log = join(directory, 'server.log');
-    rmSync(this.log, { force: true });
+    // It begins with no data: clients know what they have written.
+    for (const file of [this.log, join(directory, 'dump.rdb')]) rmSync(file, { force: true });
     const args = [
       '--port',
       '0',
