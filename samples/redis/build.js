@@ -1,6 +1,6 @@
 // Builds the redis server of Debian's source package with libtextpoke and the trace points of trace.patch.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -64,6 +64,7 @@ export function buildProgram(directory, source) {
   writeFileSync(script, run(textpoke[0], [textpoke[1], 'ldscript'], { cwd: directory }));
 
   const description = source === undefined ? fetchSource(directory) : resolve(source);
+  rmSync(build, { recursive: true, force: true }); // of a build that was interrupted
   run('dpkg-source', ['--no-check', '-x', description, build], { cwd: directory });
   run('patch', ['-s', '-p1', '-i', join(here, 'trace.patch')], { cwd: build });
 
