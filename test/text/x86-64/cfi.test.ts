@@ -228,14 +228,26 @@ test('a hash never becomes what reads like endbr', () => {
   assert.equal(rehash(0x1234_5678, 0x0f0f_0f0f, poison), 0x1234_5678 ^ 0x0f0f_0f0f);
 });
 
-test('a seed that did not make the hash of BPF programs, and a mode that is none, are told', () => {
-  const notes = (variables: Readonly<Record<string, string>>) =>
+test('what a kernel cannot have decided is told, once', () => {
+  const kernel = kernelOf(old);
+  const notes = (variables: Readonly<Record<string, string>>, loader?: typeof kernel) =>
     cfi
-      .run(madeSubject(kernelOf(old), { variables: { cfi_mode: word(kcfi), ...variables } }))
+      .run({ ...madeSubject(kernel, { variables: { cfi_mode: word(kcfi), ...variables } }), kernel: loader })
       ?.notes.map(({ severity, input }) => [severity, input]);
-  assert.deepEqual(notes({ cfi_seed: word(7) }), [['wrong', 'cfi_seed']]);
-  assert.deepEqual(notes({ cfi_mode: word(9) }), [['wrong', 'cfi_mode']]);
   assert.deepEqual(notes({}), []);
+  const rows = [
+    // Another seed than that which made the hash of BPF programs; and none, though something has changed it.
+    [{ cfi_seed: word(7) }, 'cfi_seed'],
+    [{ cfi_rand: '00', cfi_bpf_hash: word(7) }, 'cfi_seed'],
+    [{ cfi_mode: word(9) }, 'cfi_mode'],
+    // cfi=off turns the seed off as well.
+    [{ cfi_mode: word(off) }, 'cfi_mode'],
+    [{ cfi_warn: '02' }, 'cfi_warn'],
+  ] as const;
+  for (const [variables, input] of rows) {
+    assert.deepEqual(notes(variables), [['wrong', input]]);
+    assert.deepEqual(notes(variables, kernel), []);
+  }
 });
 
 test('a kernel without FineIBT leaves the checks as they are', () => {
