@@ -282,8 +282,23 @@ function sortsOf(subject: Subject, random: Random): Map<string, () => Change> {
     const at = kernel.at(symbol);
     if (at !== undefined) sorts.set(symbol, () => flip(symbol, at, 8));
   }
+  for (const [symbol, size] of checks) {
+    const at = kernel.at(symbol);
+    if (at !== undefined) sorts.set(symbol, () => flip(symbol, at, size));
+  }
   return sorts;
 }
+
+/** What a kernel with kCFI has decided about its checks, in bytes. */
+const checks: readonly (readonly [symbol: string, size: number])[] = [
+  ['cfi_mode', 4],
+  ['cfi_rand', 1],
+  ['cfi_seed', 4],
+  ['cfi_paranoid', 1],
+  ['cfi_bhi', 1],
+  ['cfi_warn', 1],
+  ['cfi_bpf_hash', 4],
+];
 
 /** Inputs, one at a time. */
 function findInputs(report: Report, subject: Subject, count: number, random: Random): void {
