@@ -62,13 +62,16 @@ export function cfiStateOf(subject: TextSubject<X86State>, notes: Notes): CfiSta
   const sites = readSites(subject.image, 'endbr') ?? new Float64Array(0);
   const poison = poisonOf(subject, sites);
   const paranoid = templateOf(kernel, 'fineibt_paranoid');
-  const isOn = (name: string) => {
+  const truthOf = (name: string) => {
     const held = state.bytes(name, 1)?.[0] ?? 0;
     if (held > 1)
       notes.add({ severity: 'wrong', message: `${name} is ${held}, which is no truth value`, input: name });
-    return held === 1;
+    return held;
   };
-  const isMixed = isOn('cfi_rand');
+  const isOn = (name: string) => truthOf(name) === 1;
+  // In all sources it is true until cfi= says otherwise. clang may keep the opposite of such a variable: what has not changed
+  // is true.
+  const isMixed = truthOf('cfi_rand') === (fileBytes(kernel, 'cfi_rand', 1)?.[0] ?? 1);
   const usual = valueInFile(kernel, 'cfi_mode');
   if (mode[0] === 'off' && isMixed && usual !== undefined && usual !== value) {
     const message = 'checks are off, and hashes have a seed: who turns checks off turns that off as well';
@@ -86,12 +89,16 @@ export function cfiStateOf(subject: TextSubject<X86State>, notes: Notes): CfiSta
   };
 }
 
-/** What a variable of 4 bytes is before the kernel runs. */
-function valueInFile(kernel: Image, name: string): number | undefined {
+/** What a variable is before the kernel runs. */
+function fileBytes(kernel: Image, name: string, size: number): Uint8Array | undefined {
   const at = kernel.symbols.addressOf(name);
-  return at === undefined || kernel.fileOffset(at, 4) === undefined
-    ? undefined
-    : readS32(kernel.read(at, 4), 0);
+  return at === undefined || kernel.fileOffset(at, size) === undefined ? undefined : kernel.read(at, size);
+}
+
+/** The same of one of 4 bytes. */
+function valueInFile(kernel: Image, name: string): number | undefined {
+  const bytes = fileBytes(kernel, name, 4);
+  return bytes && readS32(bytes, 0);
 }
 
 /** Since 6.18 the preamble has the poisoned endbr of its function at its end. */

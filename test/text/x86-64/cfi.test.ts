@@ -62,10 +62,11 @@ const tables = {
   '.ibt_endbr_seal': [place.begin],
 };
 
-function kernelOf(templates: Readonly<Record<string, string>>) {
+/** `rand`: cfi_rand as the compiler keeps what is true. */
+function kernelOf(templates: Readonly<Record<string, string>>, rand = '01') {
   const variables = {
     cfi_mode: word(0),
-    cfi_rand: '01',
+    cfi_rand: rand,
     cfi_seed: word(0),
     cfi_bpf_hash: word(0x1234),
     cfi_paranoid: '00',
@@ -137,6 +138,20 @@ test('kCFI mixes hashes with the seed on both sides; without it all stays', () =
   const plain = run(subjectOf(old, { mode: kcfi }));
   for (const call of calls) assert.equal(expectedAt(plain, call - 14, 14), check);
   assert.equal(expectedAt(plain, place.hash, 20), code[place.hash]);
+});
+
+test('a compiler that keeps the opposite of cfi_rand is told by the file', () => {
+  const seed = 0x0102_0304;
+  const bpf = rehash(0x1234, seed, bytesOf('660f1f00'));
+  const mixed = { cfi_rand: '00', cfi_seed: word(seed), cfi_bpf_hash: word(bpf) };
+  for (const [variables, expected] of [
+    [mixed, numberOf(hash) ^ seed],
+    [{ cfi_rand: '01' }, numberOf(hash)],
+  ] as const) {
+    const of = { variables: { cfi_mode: word(kcfi), ...variables } };
+    const subject = run(madeSubject(kernelOf(old, '00'), of));
+    assert.equal(expectedAt(subject, place.hash, 5), `b8${word(expected)}`);
+  }
 });
 
 test('a kernel that writes another trap into kCFI’s checks is told by its memory', () => {
