@@ -18,6 +18,7 @@ import { openSnapshot } from '../../../src/memory/open.ts';
 import type { ComparedText } from '../../../src/text/compare.ts';
 import { replayText } from '../../../src/text/replay.ts';
 import type { ReplayedModule, ReplayedText } from '../../../src/text/result.ts';
+import { readSites } from '../../../src/text/x86-64/sites.ts';
 import type { Finding } from '../../../src/verify/finding.ts';
 import { verifyMemory } from '../../../src/verify/memory.ts';
 import { Random } from '../../seeded.ts';
@@ -116,12 +117,52 @@ function partsOf({ image, files }: Pick<Subject, 'image' | 'files'>, base: Outco
   );
 }
 
-/** Bits of text, each in a function of its own, so that many can be changed at once: of modules where their files are known. */
+/** A byte of text. */
+interface Byte {
+  readonly part: Part;
+  readonly at: number;
+}
+
+function pick(parts: readonly Part[], random: Random): Byte {
+  let at = random.below(parts.reduce((sum, { held }) => sum + held.length, 0));
+  for (const part of parts) {
+    if (at < part.held.length) return { part, at };
+    at -= part.held.length;
+  }
+  throw new Error('there is no text');
+}
+
+/** Bytes in front of functions with a hash and at their start, and in front of calls and at them (kCFI, FineIBT). */
+const checkSize = 20;
+
+/** Where checks of calls stand in a part: all of them, in kernels that have any. */
+function checksOf(part: Part): { readonly part: Part; readonly places: Float64Array }[] {
+  const { image, start, held } = part;
+  const functions = readSites(image, 'cfi');
+  if (!functions) return [];
+  const calls = (readSites(image, 'retpoline') ?? new Float64Array(0)).map((site) => site - 16);
+  const places = Float64Array.from([...functions, ...calls]).filter(
+    (place) => place >= start && place + checkSize <= start + held.length,
+  );
+  return places.length > 0 ? [{ part, places }] : [];
+}
+
+function pickChecked(checked: ReturnType<typeof checksOf>, random: Random): Byte {
+  const { part, places } = random.pick(checked);
+  const place = places[random.below(places.length)] as number;
+  return { part, at: place - part.start + random.below(checkSize) };
+}
+
+/**
+ * Bits of text, each in a function of its own, so that many can be changed at once: of modules where their files are known.
+ * Where calls are checked (kCFI), half of them are bits of the checks.
+ */
 function findBits(report: Report, subject: Subject, count: number, random: Random): void {
   const base = subject.verify([]);
   const before = new Set(base.findings.map(({ address }) => address));
   const parts = partsOf(subject, base);
   const bytes = parts.reduce((sum, { held }) => sum + held.length, 0);
+  const checked = parts.flatMap(checksOf);
   const functions = new Set<string>();
   let [found, tried] = [0, 0];
   const missed: string[] = [];
@@ -130,12 +171,8 @@ function findBits(report: Report, subject: Subject, count: number, random: Rando
     const taken = new Set<string>();
     // Modules have fewer functions, and some are tried in vain.
     for (let i = 0; i < 1000 && changes.length < Math.min(500, count - tried); i++) {
-      let at = random.below(bytes);
-      const part = parts.find(({ held }) => {
-        if (at < held.length) return true;
-        at -= held.length;
-        return false;
-      }) as Part;
+      const { part, at } =
+        checked.length > 0 && i % 2 === 0 ? pickChecked(checked, random) : pick(parts, random);
       const { image, prefix, start, held } = part;
       const place = image.describe(start + at);
       // Some sections have no symbol.
