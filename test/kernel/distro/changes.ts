@@ -182,14 +182,20 @@ function findBits(report: Report, subject: Subject, count: number, random: Rando
       const byte = (held[at] as number) ^ (1 << random.below(8));
       changes.push({ name, address: start + at + subject.place.slide, bytes: Uint8Array.of(byte) });
     }
-    const { findings } = subject.verify(changes);
-    const places = new Set(
-      findings.filter(({ address }) => !before.has(address)).map(({ place }) => functionOf(place)),
-    );
-    for (const { name } of changes) {
-      functions.add(functionOf(name));
-      if (places.has(functionOf(name))) found++;
-      else missed.push(name);
+    const placesOf = (some: readonly Change[]) =>
+      new Set(
+        subject
+          .verify(some)
+          .findings.filter(({ address }) => !before.has(address))
+          .map(({ place }) => functionOf(place)),
+      );
+    const places = placesOf(changes);
+    for (const change of changes) {
+      const name = functionOf(change.name);
+      functions.add(name);
+      // What is changed close behind the end of another function, which was changed there as well, is told with it.
+      if (places.has(name) || placesOf([change]).has(name)) found++;
+      else missed.push(change.name);
     }
     tried += changes.length;
   }
