@@ -71,8 +71,8 @@ export async function verifyCfiKernel(
   const isLate = hasParanoid(readFileSync(join(source, 'arch/x86/kernel/alternative.c'), 'utf8'));
   const head = [...columns, ...moduleColumns];
   const rows = [row(head), row(head.map(() => '---'))];
-  for (const [index, boot] of [...usual, ...(isLate ? late : [])].entries()) {
-    const options = { name: 'kcfi', words: boot.words, processors: 1 + (index % 2), note: false };
+  for (const boot of [...usual, ...(isLate ? late : [])]) {
+    const options = { name: 'kcfi', words: boot.words, processors: 1, note: false };
     const combination: Combination = {
       kernel,
       cpu: boot.cpu,
