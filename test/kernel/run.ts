@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bootAndSwitch } from './boot.ts';
 import { buildKernel, buildObjects, type Kernel, kernels, slices } from './build.ts';
+import { verifyCfiKernel } from './cfi/booted.ts';
 import { compareCfi } from './cfi/cfi.ts';
 import { findChanges } from './distro/changes.ts';
 import { distro, moments, running } from './distro/distro.ts';
@@ -83,6 +84,12 @@ const runs: Record<string, () => void | Promise<void>> = {
   writes: () => checkWrites(report, directory, values.kernels?.split(',')),
   kallsyms: () => compareKallsyms(report, directory),
   cfi: () => compareCfi(report, directory, unpacked()),
+  kcfi: () =>
+    verifyCfiKernel(report, directory, unpacked(), {
+      bits: Number(values.bits),
+      inputs: Number(values.inputs),
+      keep: values.keep ?? false,
+    }),
   // What .ci/run has the time for: some directories of the first kernel, every object against objtool.
   ...Object.fromEntries(
     slices.map((slice) => [
@@ -99,9 +106,11 @@ const runs: Record<string, () => void | Promise<void>> = {
 };
 const names =
   values.only?.flatMap((given) => given.split(',')) ??
-  // `running` and `moments` are parts of distro, `changes` wants a dump, `writes` takes long, and `cfi` a clang of its own.
+  // `running` and `moments` are parts of distro, `changes` wants a dump, `writes` takes long; `cfi` and `kcfi` a clang of
+  // their own.
   Object.keys(runs).filter(
-    (name) => !name.startsWith('slice') && !['running', 'moments', 'changes', 'writes', 'cfi'].includes(name),
+    (name) =>
+      !name.startsWith('slice') && !['running', 'moments', 'changes', 'writes', 'cfi', 'kcfi'].includes(name),
   );
 for (const name of names) {
   const run = runs[name];

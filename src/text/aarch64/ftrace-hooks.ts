@@ -123,7 +123,9 @@ class Hooks {
         this.wrong(address, 'has a record in ftrace_pages_start, and __mcount_loc does not list it');
     }
     if (kernelBanner(image) !== undefined) this.callbacks();
-    for (const message of this.tables.broken) this.notes.push(brokenList(message, 'ftrace_pages_start'));
+    // Lists are the kernel's; what is wrong with them is said once.
+    if (!this.subject.kernel)
+      for (const of of this.tables.broken) this.notes.push(brokenList(of, 'ftrace_pages_start'));
     return { sites: hooked, notes: this.notes };
   }
 

@@ -22,7 +22,7 @@ export function kprobes(kernel: KernelVariables, tables: Kprobes | undefined): T
   return {
     kind: 'kprobe',
     name: 'kprobes',
-    run({ image, slide, texts }): PassResult | undefined {
+    run({ image, slide, texts, kernel: owner }): PassResult | undefined {
       if (!tables) return undefined;
       const notes: PassNote[] = [];
       // A probe is in the table before its breakpoint is in the text, and longer (register_kprobe, unregister_kprobes).
@@ -59,7 +59,7 @@ export function kprobes(kernel: KernelVariables, tables: Kprobes | undefined): T
         writeWord(text, address, breakpoint, 'kprobe');
       }
       if (waiting > 0) notes.push({ severity: 'left', message: changing });
-      for (const message of tables.broken) notes.push(brokenList(message, 'kprobe_table'));
+      if (!owner) for (const of of tables.broken) notes.push(brokenList(of, 'kprobe_table'));
       return { sites, notes };
     },
   };

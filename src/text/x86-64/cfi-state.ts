@@ -62,10 +62,24 @@ export function cfiStateOf(subject: TextSubject<X86State>, notes: Notes): CfiSta
   const sites = readSites(subject.image, 'endbr') ?? new Float64Array(0);
   const poison = poisonOf(subject, sites);
   const paranoid = templateOf(kernel, 'fineibt_paranoid');
-  const isOn = (name: string) => state.bytes(name, 1)?.[0] === 1;
+  const truthOf = (name: string) => {
+    const held = state.bytes(name, 1)?.[0] ?? 0;
+    if (held > 1)
+      notes.add({ severity: 'wrong', message: `${name} is ${held}, which is no truth value`, input: name });
+    return held;
+  };
+  const isOn = (name: string) => truthOf(name) === 1;
+  // In all sources it is true until cfi= says otherwise. clang may keep the opposite of such a variable: what has not changed
+  // is true.
+  const isMixed = truthOf('cfi_rand') === (fileBytes(kernel, 'cfi_rand', 1)?.[0] ?? 1);
+  const usual = valueInFile(kernel, 'cfi_mode');
+  if (mode[0] === 'off' && isMixed && usual !== undefined && usual !== value) {
+    const message = 'checks are off, and hashes have a seed: who turns checks off turns that off as well';
+    notes.add({ severity: 'wrong', message, input: 'cfi_mode' });
+  }
   return {
     mode: mode[0],
-    seed: seedOf(subject, poison, notes),
+    seed: seedOf(subject, isMixed, poison, notes),
     isParanoid: isOn('cfi_paranoid'),
     tellsArity: isOn('cfi_bhi'),
     warns: isOn('cfi_warn'),
@@ -73,6 +87,18 @@ export function cfiStateOf(subject: TextSubject<X86State>, notes: Notes): CfiSta
     offset: offsetOf(subject),
     prefix: preamble.bytes.length - (endsInPoison(preamble.bytes, poison) ? endbrSize : 0),
   };
+}
+
+/** What a variable is before the kernel runs. */
+function fileBytes(kernel: Image, name: string, size: number): Uint8Array | undefined {
+  const at = kernel.symbols.addressOf(name);
+  return at === undefined || kernel.fileOffset(at, size) === undefined ? undefined : kernel.read(at, size);
+}
+
+/** The same of one of 4 bytes. */
+function valueInFile(kernel: Image, name: string): number | undefined {
+  const bytes = fileBytes(kernel, name, 4);
+  return bytes && readS32(bytes, 0);
 }
 
 /** Since 6.18 the preamble has the poisoned endbr of its function at its end. */
@@ -97,21 +123,29 @@ function offsetOf({ image }: TextSubject<X86State>): number {
   return usualOffset;
 }
 
-/** The seed of hashes. It must have made the hash of BPF programs (cfi_bpf_hash) what it is. */
-function seedOf(subject: TextSubject<X86State>, poison: Uint8Array, notes: Notes): number | undefined {
+/** Hashes of programs of BPF, which start-up mixes with the seed like all others. */
+const bpfHashes = ['cfi_bpf_hash', 'cfi_bpf_subprog_hash'];
+
+/** The seed of hashes; undefined: they stay. The hashes of BPF programs must be what it makes of those in the file. */
+function seedOf(
+  subject: TextSubject<X86State>,
+  isMixed: boolean,
+  poison: Uint8Array,
+  notes: Notes,
+): number | undefined {
   const { state } = subject;
   const kernel = kernelOf(subject);
-  const bytes = state.bytes('cfi_rand', 1)?.[0] === 1 ? state.bytes('cfi_seed', 4) : undefined;
-  if (!bytes) return undefined;
-  const seed = readS32(bytes, 0);
-  const memory = state.bytes('cfi_bpf_hash', 4);
-  const at = kernel.symbols.addressOf('cfi_bpf_hash');
-  if (memory && at !== undefined && kernel.fileOffset(at, 4) !== undefined) {
-    const expected = rehash(readS32(kernel.read(at, 4), 0), seed, poison);
-    if (expected !== readS32(memory, 0)) {
-      const message = 'cfi_seed does not make of the hash of BPF programs in the file what memory has';
-      notes.add({ severity: 'wrong', message, input: 'cfi_seed' });
-    }
+  const bytes = isMixed ? state.bytes('cfi_seed', 4) : undefined;
+  const seed = bytes && readS32(bytes, 0);
+  for (const name of bpfHashes) {
+    const memory = state.bytes(name, 4);
+    const before = valueInFile(kernel, name);
+    if (!memory || before === undefined) continue;
+    const expected = seed === undefined ? before : rehash(before, seed, poison);
+    if (expected === readS32(memory, 0)) continue;
+    const what = seed === undefined ? 'no seed' : 'cfi_seed';
+    const message = `${what} does not make of ${name} in the file what memory has`;
+    notes.add({ severity: 'wrong', message, input: 'cfi_seed' });
   }
   return seed;
 }

@@ -39,7 +39,8 @@ export const cfi: TextPass<X86State> = {
     const functions = readSites(subject.image, 'cfi');
     if (!functions) return undefined;
     const notes = new Notes();
-    const state = cfiStateOf(subject, notes);
+    // What the kernel has decided is said once, not again for each module.
+    const state = cfiStateOf(subject, subject.kernel ? new Notes() : notes);
     const calls = readSites(subject.image, 'retpoline') ?? new Float64Array(0);
     if (state) new CfiPatch(subject, state, notes, functions, calls).run();
     return { sites: functions.length, notes: notes.all };

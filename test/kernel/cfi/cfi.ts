@@ -10,12 +10,11 @@ import { endbrSeal } from '../../../src/text/x86-64/endbr.ts';
 import { retpolines } from '../../../src/text/x86-64/retpolines.ts';
 import { madeSubject } from '../../text/x86-64/made.ts';
 import type { Report } from '../report.ts';
+import { newestClang } from './clang.ts';
 import { codeOfCfi, codeOfIbt, hasParanoid } from './extract.ts';
 import { makeVictim } from './victim.ts';
 
 const here = import.meta.dirname;
-/** Clangs that have kCFI, as Debian calls them; the newest that is there is taken. From 21 on it tells numbers of arguments. */
-const clangs = ['clang-22', 'clang-21', 'clang-20', 'clang-19', 'clang-18', 'clang-17', 'clang-16'];
 const arity = '-fsanitize-kcfi-arity';
 
 /** What cfi= may be. */
@@ -42,8 +41,7 @@ function build(report: Report, directory: string, source: string): { program: st
   const read = (path: string) => readFileSync(join(source, 'arch/x86', path), 'utf8');
   const alternative = read('kernel/alternative.c');
   const isLate = hasParanoid(alternative);
-  const clang = clangs.find((name) => spawnSync(name, ['--version']).status === 0);
-  if (clang === undefined) throw new Error(`one of ${clangs.join(', ')} is needed`);
+  const clang = newestClang();
   const tells =
     spawnSync(clang, [arity, '-fsanitize=kcfi', '-xc', '-c', '/dev/null', '-o', '/dev/null']).status === 0;
   const victim = makeVictim(directory, clang, tells && isLate ? [arity] : []);

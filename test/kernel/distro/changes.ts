@@ -18,6 +18,7 @@ import { openSnapshot } from '../../../src/memory/open.ts';
 import type { ComparedText } from '../../../src/text/compare.ts';
 import { replayText } from '../../../src/text/replay.ts';
 import type { ReplayedModule, ReplayedText } from '../../../src/text/result.ts';
+import { readSites } from '../../../src/text/x86-64/sites.ts';
 import type { Finding } from '../../../src/verify/finding.ts';
 import { verifyMemory } from '../../../src/verify/memory.ts';
 import { Random } from '../../seeded.ts';
@@ -116,12 +117,52 @@ function partsOf({ image, files }: Pick<Subject, 'image' | 'files'>, base: Outco
   );
 }
 
-/** Bits of text, each in a function of its own, so that many can be changed at once: of modules where their files are known. */
+/** A byte of text. */
+interface Byte {
+  readonly part: Part;
+  readonly at: number;
+}
+
+function pick(parts: readonly Part[], random: Random): Byte {
+  let at = random.below(parts.reduce((sum, { held }) => sum + held.length, 0));
+  for (const part of parts) {
+    if (at < part.held.length) return { part, at };
+    at -= part.held.length;
+  }
+  throw new Error('there is no text');
+}
+
+/** Bytes in front of functions with a hash and at their start, and in front of calls and at them (kCFI, FineIBT). */
+const checkSize = 20;
+
+/** Where checks of calls stand in a part: all of them, in kernels that have any. */
+function checksOf(part: Part): { readonly part: Part; readonly places: Float64Array }[] {
+  const { image, start, held } = part;
+  const functions = readSites(image, 'cfi');
+  if (!functions) return [];
+  const calls = (readSites(image, 'retpoline') ?? new Float64Array(0)).map((site) => site - 16);
+  const places = Float64Array.from([...functions, ...calls]).filter(
+    (place) => place >= start && place + checkSize <= start + held.length,
+  );
+  return places.length > 0 ? [{ part, places }] : [];
+}
+
+function pickChecked(checked: ReturnType<typeof checksOf>, random: Random): Byte {
+  const { part, places } = random.pick(checked);
+  const place = places[random.below(places.length)] as number;
+  return { part, at: place - part.start + random.below(checkSize) };
+}
+
+/**
+ * Bits of text, each in a function of its own, so that many can be changed at once: of modules where their files are known.
+ * Where calls are checked (kCFI), half of them are bits of the checks.
+ */
 function findBits(report: Report, subject: Subject, count: number, random: Random): void {
   const base = subject.verify([]);
   const before = new Set(base.findings.map(({ address }) => address));
   const parts = partsOf(subject, base);
   const bytes = parts.reduce((sum, { held }) => sum + held.length, 0);
+  const checked = parts.flatMap(checksOf);
   const functions = new Set<string>();
   let [found, tried] = [0, 0];
   const missed: string[] = [];
@@ -130,12 +171,8 @@ function findBits(report: Report, subject: Subject, count: number, random: Rando
     const taken = new Set<string>();
     // Modules have fewer functions, and some are tried in vain.
     for (let i = 0; i < 1000 && changes.length < Math.min(500, count - tried); i++) {
-      let at = random.below(bytes);
-      const part = parts.find(({ held }) => {
-        if (at < held.length) return true;
-        at -= held.length;
-        return false;
-      }) as Part;
+      const { part, at } =
+        checked.length > 0 && i % 2 === 0 ? pickChecked(checked, random) : pick(parts, random);
       const { image, prefix, start, held } = part;
       const place = image.describe(start + at);
       // Some sections have no symbol.
@@ -145,14 +182,20 @@ function findBits(report: Report, subject: Subject, count: number, random: Rando
       const byte = (held[at] as number) ^ (1 << random.below(8));
       changes.push({ name, address: start + at + subject.place.slide, bytes: Uint8Array.of(byte) });
     }
-    const { findings } = subject.verify(changes);
-    const places = new Set(
-      findings.filter(({ address }) => !before.has(address)).map(({ place }) => functionOf(place)),
-    );
-    for (const { name } of changes) {
-      functions.add(functionOf(name));
-      if (places.has(functionOf(name))) found++;
-      else missed.push(name);
+    const placesOf = (some: readonly Change[]) =>
+      new Set(
+        subject
+          .verify(some)
+          .findings.filter(({ address }) => !before.has(address))
+          .map(({ place }) => functionOf(place)),
+      );
+    const places = placesOf(changes);
+    for (const change of changes) {
+      const name = functionOf(change.name);
+      functions.add(name);
+      // What is changed close behind the end of another function, which was changed there as well, is told with it.
+      if (places.has(name) || placesOf([change]).has(name)) found++;
+      else missed.push(change.name);
     }
     tried += changes.length;
   }
@@ -282,8 +325,23 @@ function sortsOf(subject: Subject, random: Random): Map<string, () => Change> {
     const at = kernel.at(symbol);
     if (at !== undefined) sorts.set(symbol, () => flip(symbol, at, 8));
   }
+  for (const [symbol, size] of checks) {
+    const at = kernel.at(symbol);
+    if (at !== undefined) sorts.set(symbol, () => flip(symbol, at, size));
+  }
   return sorts;
 }
+
+/** What a kernel with kCFI has decided about its checks, in bytes. */
+const checks: readonly (readonly [symbol: string, size: number])[] = [
+  ['cfi_mode', 4],
+  ['cfi_rand', 1],
+  ['cfi_seed', 4],
+  ['cfi_paranoid', 1],
+  ['cfi_bhi', 1],
+  ['cfi_warn', 1],
+  ['cfi_bpf_hash', 4],
+];
 
 /** Inputs, one at a time. */
 function findInputs(report: Report, subject: Subject, count: number, random: Random): void {

@@ -69,11 +69,12 @@ export async function dumpGuest(
   look: (form: Form, dump: string) => void,
 ): Promise<readonly string[]> {
   const machine = machines[kernel.arch];
+  const modules = kernel.loads ?? wantedModules;
   const { archive, loaded } = distroInitramfs(
     directory,
     compiledInit(directory, machine.compiler),
     unpacked.modules,
-    options.note ? [...wantedModules, 'qemu_fw_cfg'] : wantedModules,
+    options.note ? [...modules, 'qemu_fw_cfg'] : modules,
     (root) => {
       if (options.isTraced) writeFileSync(join(root, 'trace'), '');
     },

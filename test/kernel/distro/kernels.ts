@@ -10,6 +10,8 @@ export interface DistroKernel {
   readonly image: RegExp;
   /** What verify can do with its modules: without BTF it does not know what a module is like. */
   readonly modules: 'compared' | 'unknown';
+  /** Modules that init.c loads; without this, those that Debian's kernels have. */
+  readonly loads?: readonly string[];
 }
 
 /** From 6.19 on the kernel file is in linux-binary-*, and its modules are in linux-modules-*. */

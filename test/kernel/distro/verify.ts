@@ -11,6 +11,15 @@ interface Table {
   readonly mismatches: number;
 }
 
+/** Sums of text: of the kernel, or of its modules. Without numbers where it was not compared. */
+export interface Text {
+  readonly bytes?: number;
+  readonly differ?: number;
+  readonly unexplained?: number;
+  readonly kinds?: readonly { kind: string; bytes: number }[];
+  readonly left?: readonly { what: string; count: number }[];
+}
+
 /** What is read of `textpoke.memory/1`. */
 interface Memory {
   readonly tables: readonly Table[];
@@ -22,6 +31,7 @@ interface Memory {
     tables: readonly Table[];
   }[];
   readonly linkage?: readonly { table: string; compared: number }[];
+  readonly text?: Text & { readonly modules?: Text };
   readonly findings: readonly { rule: string; place: string; message: string }[];
 }
 
@@ -35,6 +45,8 @@ export interface Result {
   readonly findings: readonly string[];
   /** Modules that were not compared, and why. */
   readonly left: readonly string[];
+  readonly text: Text;
+  readonly moduleText: Text;
   readonly seconds: number;
 }
 
@@ -75,6 +87,8 @@ export function verifyDump(unpacked: Unpacked, form: Form, dump: string, combina
       if (why !== undefined) return [`${name}: ${why}`];
       return kernel.arch !== 'armhf' && text === undefined ? [`${name}: nothing is said of its text`] : [];
     }),
+    text: read.text ?? {},
+    moduleText: read.text?.modules ?? {},
     seconds: (performance.now() - start) / 1000,
   };
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { EM_AARCH64 } from '../../../src/elf/constants.ts';
+import type { Image } from '../../../src/image/image.ts';
 import type { Btf } from '../../../src/kernel/btf.ts';
 import type { FtraceOps, FtraceTables } from '../../../src/memory/kernel/ftrace.ts';
 import type { Probe } from '../../../src/memory/kernel/kprobes.ts';
@@ -68,7 +69,12 @@ const ops = (at: number, ips: readonly number[]): FtraceOps => ({
   traces: (ip) => ips.includes(ip),
 });
 
-function hook(records: readonly (readonly [ip: number, flags: number])[], given: Partial<FtraceTables> = {}) {
+/** `loader`: the kernel that a module is loaded into. */
+function hook(
+  records: readonly (readonly [ip: number, flags: number])[],
+  given: Partial<FtraceTables> = {},
+  loader?: Image,
+) {
   const texts = textsOf(image);
   const tables: FtraceTables = {
     ips: Float64Array.from(records, ([ip]) => ip),
@@ -78,7 +84,7 @@ function hook(records: readonly (readonly [ip: number, flags: number])[], given:
   };
   const isFunction = (address: number) => address === text + slide + 32;
   const pass = ftraceHooks(kernelWith(new Uint8Array(0)), tables, { isFunction, isDirect: isFunction });
-  const result = pass.run({ image, slide, texts, state: undefined });
+  const result = pass.run({ image, kernel: loader, slide, texts, state: undefined });
   return { texts, told: result?.notes.map(({ message }) => message) ?? [], sites: result?.sites };
 }
 
@@ -120,6 +126,28 @@ test('places without a record, and records without a place, are told', () => {
     'two+0x4 has no record in ftrace_pages_start, though it may be traced',
     'one+0x8 has a record in ftrace_pages_start, and __mcount_loc does not list it',
   ]);
+});
+
+test('what is wrong with the lists of the kernel is told for the kernel, and not again for each module', () => {
+  const records = [
+    [ip(place), 0],
+    [ip(other), 0],
+  ] as const;
+  const tables = { broken: [{ message: 'the list leads in circles', isMissing: false }] };
+  assert.deepEqual(hook(records, tables).told, ['the list leads in circles']);
+  assert.deepEqual(hook(records, tables, image).told, []);
+  const pass = kprobes(kernelWith(new Uint8Array(0)), {
+    ...tables,
+    probes: [],
+    pages: [],
+    allDisarmed: false,
+  });
+  const subject = { image, slide, texts: textsOf(image), state: undefined };
+  assert.deepEqual(
+    pass.run(subject)?.notes.map(({ message }) => message),
+    ['the list leads in circles'],
+  );
+  assert.deepEqual(pass.run({ ...subject, kernel: image })?.notes, []);
 });
 
 test('a direct call leads to a function, or through the tracer where it does not reach', () => {

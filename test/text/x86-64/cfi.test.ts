@@ -62,10 +62,11 @@ const tables = {
   '.ibt_endbr_seal': [place.begin],
 };
 
-function kernelOf(templates: Readonly<Record<string, string>>) {
+/** `rand`: cfi_rand as the compiler keeps what is true. */
+function kernelOf(templates: Readonly<Record<string, string>>, rand = '01') {
   const variables = {
     cfi_mode: word(0),
-    cfi_rand: '01',
+    cfi_rand: rand,
     cfi_seed: word(0),
     cfi_bpf_hash: word(0x1234),
     cfi_paranoid: '00',
@@ -137,6 +138,20 @@ test('kCFI mixes hashes with the seed on both sides; without it all stays', () =
   const plain = run(subjectOf(old, { mode: kcfi }));
   for (const call of calls) assert.equal(expectedAt(plain, call - 14, 14), check);
   assert.equal(expectedAt(plain, place.hash, 20), code[place.hash]);
+});
+
+test('a compiler that keeps the opposite of cfi_rand is told by the file', () => {
+  const seed = 0x0102_0304;
+  const bpf = rehash(0x1234, seed, bytesOf('660f1f00'));
+  const mixed = { cfi_rand: '00', cfi_seed: word(seed), cfi_bpf_hash: word(bpf) };
+  for (const [variables, expected] of [
+    [mixed, numberOf(hash) ^ seed],
+    [{ cfi_rand: '01' }, numberOf(hash)],
+  ] as const) {
+    const of = { variables: { cfi_mode: word(kcfi), ...variables } };
+    const subject = run(madeSubject(kernelOf(old, '00'), of));
+    assert.equal(expectedAt(subject, place.hash, 5), `b8${word(expected)}`);
+  }
 });
 
 test('a kernel that writes another trap into kCFI’s checks is told by its memory', () => {
@@ -228,14 +243,26 @@ test('a hash never becomes what reads like endbr', () => {
   assert.equal(rehash(0x1234_5678, 0x0f0f_0f0f, poison), 0x1234_5678 ^ 0x0f0f_0f0f);
 });
 
-test('a seed that did not make the hash of BPF programs, and a mode that is none, are told', () => {
-  const notes = (variables: Readonly<Record<string, string>>) =>
+test('what a kernel cannot have decided is told, once', () => {
+  const kernel = kernelOf(old);
+  const notes = (variables: Readonly<Record<string, string>>, loader?: typeof kernel) =>
     cfi
-      .run(madeSubject(kernelOf(old), { variables: { cfi_mode: word(kcfi), ...variables } }))
+      .run({ ...madeSubject(kernel, { variables: { cfi_mode: word(kcfi), ...variables } }), kernel: loader })
       ?.notes.map(({ severity, input }) => [severity, input]);
-  assert.deepEqual(notes({ cfi_seed: word(7) }), [['wrong', 'cfi_seed']]);
-  assert.deepEqual(notes({ cfi_mode: word(9) }), [['wrong', 'cfi_mode']]);
   assert.deepEqual(notes({}), []);
+  const rows = [
+    // Another seed than that which made the hash of BPF programs; and none, though something has changed it.
+    [{ cfi_seed: word(7) }, 'cfi_seed'],
+    [{ cfi_rand: '00', cfi_bpf_hash: word(7) }, 'cfi_seed'],
+    [{ cfi_mode: word(9) }, 'cfi_mode'],
+    // cfi=off turns the seed off as well.
+    [{ cfi_mode: word(off) }, 'cfi_mode'],
+    [{ cfi_warn: '02' }, 'cfi_warn'],
+  ] as const;
+  for (const [variables, input] of rows) {
+    assert.deepEqual(notes(variables), [['wrong', input]]);
+    assert.deepEqual(notes(variables, kernel), []);
+  }
 });
 
 test('a kernel without FineIBT leaves the checks as they are', () => {
