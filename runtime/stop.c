@@ -16,11 +16,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE = 10 /* seconds */, ROOM = 1 << 16 /* threads */ };
+enum { PATIENCE = 10 /* seconds */, ROOM = 0xffff /* threads */ };
 
 static int stop_signal;
-static uint32_t stopping; /* 1 while threads have to wait */
-static uint32_t waiting;  /* those that do */
+/* Stops are numbered, so that a thread which leaves one late is not taken for one that has come to the next. */
+static uint32_t stop_number;
+static uint32_t arrivals; /* number << 16 | threads that have come, while there is a stop; else 0 */
+static uint32_t gate;     /* the number's 16 bits while threads have to wait, else 0 */
 
 /* linux/futex.h, which not every libc brings along. */
 enum { WAIT = 0, WAKE = 1, PRIVATE = 128 };
@@ -40,12 +42,13 @@ static void futex(uint32_t *word, int operation, uint32_t value, const struct ti
 static void wait_here(int signal, siginfo_t *info, void *context) {
   int error = errno;
   (void)signal, (void)info, (void)context;
-  if (__atomic_load_n(&stopping, __ATOMIC_SEQ_CST)) {
-    __atomic_fetch_add(&waiting, 1, __ATOMIC_SEQ_CST);
-    futex(&waiting, WAKE, 1, NULL);
-    while (__atomic_load_n(&stopping, __ATOMIC_SEQ_CST))
-      futex(&stopping, WAIT, 1, NULL);
-    __atomic_fetch_sub(&waiting, 1, __ATOMIC_SEQ_CST);
+  uint32_t seen = __atomic_load_n(&arrivals, __ATOMIC_SEQ_CST);
+  while (seen && !__atomic_compare_exchange_n(&arrivals, &seen, seen + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    continue;
+  if (seen) {
+    futex(&arrivals, WAKE, 1, NULL);
+    while (__atomic_load_n(&gate, __ATOMIC_SEQ_CST) == seen >> 16)
+      futex(&gate, WAIT, seen >> 16, NULL);
   }
   errno = error;
 }
@@ -189,13 +192,15 @@ static int64_t now(void) {
   return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
+static uint32_t arrived(void) { return __atomic_load_n(&arrivals, __ATOMIC_SEQ_CST) & 0xffff; }
+
 /* Until so many threads wait, or it is time to look at the list again: one of them may have ended. */
 static void wait_for(uint32_t threads) {
   const struct timespec pause = {0, 2000000};
   int64_t end = now() + pause.tv_nsec;
-  uint32_t stopped;
-  while ((stopped = __atomic_load_n(&waiting, __ATOMIC_SEQ_CST)) < threads && now() < end)
-    futex(&waiting, WAIT, stopped, &pause);
+  uint32_t seen;
+  while (((seen = __atomic_load_n(&arrivals, __ATOMIC_SEQ_CST)) & 0xffff) < threads && now() < end)
+    futex(&arrivals, WAIT, seen, &pause);
 }
 
 /* Looks at the list again until nobody is new on it: a thread that is not stopped yet may have made another one. */
@@ -206,7 +211,7 @@ static bool stop_all(void) {
     found_new = false;
     if (!each_thread(tell))
       return false;
-    if (!found_new && __atomic_load_n(&waiting, __ATOMIC_SEQ_CST) >= alive)
+    if (!found_new && arrived() >= alive)
       return true;
     if (now() > limit)
       return false;
@@ -219,7 +224,9 @@ bool stop_threads(void) {
   if (told == MAP_FAILED)
     return false;
   told_count = 0;
-  __atomic_store_n(&stopping, 1, __ATOMIC_SEQ_CST);
+  stop_number = stop_number % 0xffff + 1;
+  __atomic_store_n(&gate, stop_number, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&arrivals, stop_number << 16, __ATOMIC_SEQ_CST);
   if (stop_all())
     return true;
   resume_threads();
@@ -227,14 +234,9 @@ bool stop_threads(void) {
   return false;
 }
 
-/* Returns when they are all on their way: a thread that still waited here would be counted by the next stop. */
 void resume_threads(void) {
-  const struct timespec pause = {0, 100000};
-  __atomic_store_n(&stopping, 0, __ATOMIC_SEQ_CST);
-  while (__atomic_load_n(&waiting, __ATOMIC_SEQ_CST)) {
-    futex(&stopping, WAKE, INT32_MAX, NULL);
-    futex(&waiting, WAIT, 0, &pause);
-    nanosleep(&pause, NULL);
-  }
+  __atomic_store_n(&arrivals, 0, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&gate, 0, __ATOMIC_SEQ_CST);
+  futex(&gate, WAKE, INT32_MAX, NULL);
   munmap(told, ROOM * sizeof *told);
 }
