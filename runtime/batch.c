@@ -29,12 +29,17 @@ static int by_place(const void *x, const void *y) {
   return a->place < b->place ? -1 : a->place > b->place;
 }
 
+/* What entries have to agree on that name one place. Locks have neither. */
+static bool is_of_one_key(const struct poke *a, const struct poke *b) {
+  return a->site && b->site ? a->site->key == b->site->key && a->site->target == b->site->target : a->site == b->site;
+}
+
 /* In order, each place once, none inside of another. Sites of one place follow each other; the first is written. */
 static enum textpoke_error sort(struct batch *batch) {
   qsort(batch->pokes, batch->count, sizeof *batch->pokes, by_place);
   for (size_t i = 1; i < batch->count; i++) {
     const struct poke *before = &batch->pokes[i - 1], *poke = &batch->pokes[i];
-    bool same = before->place == poke->place && before->size == poke->size &&
+    bool same = before->place == poke->place && before->size == poke->size && is_of_one_key(before, poke) &&
                 !memcmp(before->bytes, poke->bytes, poke->size);
     if (before->place + before->size <= poke->place || same)
       continue;

@@ -18,6 +18,9 @@ static bool exchange(struct static_key *key, int from, int to) {
   return __atomic_compare_exchange_n(&key->enabled, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
+/* Not in a unit that was compiled without patching, whose calls go through the key. */
+static bool has_trampoline(const struct static_call_key *key) { return key->type != 0; }
+
 /* The function that a key stands for, 0 for NULL. */
 uintptr_t textpoke_function_of(const struct static_call_key *key) {
   uintptr_t function = (uintptr_t)__atomic_load_n(&key->func, __ATOMIC_RELAXED);
@@ -30,7 +33,7 @@ uintptr_t textpoke_function_of(const struct static_call_key *key) {
 
 static void set_function(struct static_call_key *key, uintptr_t function) {
 #ifdef TEXTPOKE_ARCH_TRAMPOLINE_THROUGH_KEY
-  if (!function)
+  if (!function && has_trampoline(key))
     function = (uintptr_t)textpoke_return;
 #endif
   __atomic_store_n(&key->func, (void *)function, __ATOMIC_RELEASE);
@@ -80,10 +83,10 @@ struct plan {
 static bool is_call(const struct plan *plan) { return plan->changes[0]->operation == TEXTPOKE_UPDATE; }
 
 /* What the operations make of a count; negative is an error. */
-static int simulate(const struct plan *plan, int count) {
-  const void *key = plan->changes[0]->key;
-  for (size_t i = 0; i < plan->count; i++) {
-    switch (plan->changes[i]->operation) {
+static int simulate(const struct textpoke_change *const *changes, size_t number, int count) {
+  const void *key = changes[0]->key;
+  for (size_t i = 0; i < number; i++) {
+    switch (changes[i]->operation) {
     case TEXTPOKE_INC:
       if (count == INT_MAX)
         return textpoke_say("key %p: its count is as high as it can be", key), -1;
@@ -120,7 +123,7 @@ static enum textpoke_error claim_key(struct plan *plan) {
       plan->before = plan->after = 0;
       return TEXTPOKE_ERROR_COUNT;
     }
-    int after = simulate(plan, plan->before);
+    int after = simulate(plan->changes, plan->count, plan->before);
     if (after < 0)
       return TEXTPOKE_ERROR_COUNT;
     plan->after = after;
@@ -179,7 +182,9 @@ static enum textpoke_error claim_call(struct plan *plan) {
       textpoke_say("%p is not in code", plan->changes[i]->function);
       return TEXTPOKE_ERROR_FUNCTION;
     }
-  enum textpoke_error error = read_named_trampoline(plan, change);
+  enum textpoke_error error = TEXTPOKE_OK;
+  if (change->trampoline || has_trampoline(key))
+    error = read_named_trampoline(plan, change);
   if (error)
     return error;
   if (plan->trampoline.place) { /* whoever asks before init must not find out at init */
@@ -293,10 +298,52 @@ static int by_key(const void *x, const void *y) {
   return first < second ? -1 : 1;
 }
 
+/* In resolvers of IFUNC functions, where nothing of the C library may be called: there is one thread, no object is known,
+ * and text is changed by nobody. Keys are not looked up; what is no function is found at init. */
+static enum textpoke_error apply_early(const struct textpoke_change *changes, size_t count) {
+  enum { MOST = 32 };
+  const struct textpoke_change *of_key[MOST];
+  if (count > MOST)
+    return TEXTPOKE_ERROR_MEMORY;
+  for (int writes = 0; writes < 2; writes++)
+    for (size_t i = 0; i < count; i++) {
+      size_t number = 0;
+      if ((unsigned)changes[i].operation > TEXTPOKE_UPDATE)
+        return TEXTPOKE_ERROR_ARGUMENT;
+      if (!changes[i].key)
+        return TEXTPOKE_ERROR_KEY;
+      for (size_t j = 0; j < count; j++)
+        if (changes[j].key == changes[i].key) {
+          if ((changes[j].operation == TEXTPOKE_UPDATE) != (changes[i].operation == TEXTPOKE_UPDATE))
+            return TEXTPOKE_ERROR_ARGUMENT;
+          of_key[number++] = &changes[j];
+        }
+      if (of_key[0] != &changes[i])
+        continue; /* with the first of its key */
+      if (changes[i].operation == TEXTPOKE_UPDATE) {
+        if (writes)
+          set_function(changes[i].key, (uintptr_t)of_key[number - 1]->function);
+        continue;
+      }
+      struct static_key *key = changes[i].key;
+      int after = load(key) < 0 ? -1 : simulate(of_key, number, load(key));
+      if (after < 0)
+        return TEXTPOKE_ERROR_COUNT;
+      if (writes)
+        __atomic_store_n(&key->enabled, after, __ATOMIC_RELEASE);
+    }
+  return TEXTPOKE_OK;
+}
+
 enum textpoke_error textpoke_apply(const struct textpoke_change *changes, size_t count) {
   sigset_t mask;
-  const struct textpoke_change **order = calloc(count + 1, sizeof *order);
-  struct plan *plans = calloc(count + 1, sizeof *plans);
+  size_t room = count ? count : 1;
+  if (!changes && count)
+    return TEXTPOKE_ERROR_ARGUMENT;
+  if (!textpoke_entered)
+    return apply_early(changes, count);
+  const struct textpoke_change **order = calloc(room, sizeof *order);
+  struct plan *plans = calloc(room, sizeof *plans);
   enum textpoke_error error = order && plans ? TEXTPOKE_OK : TEXTPOKE_ERROR_MEMORY;
   size_t plan_count = 0;
   for (size_t i = 0; !error && i < count; i++) {
@@ -322,87 +369,38 @@ enum textpoke_error textpoke_apply(const struct textpoke_change *changes, size_t
 
 /* ---- the kernel's names */
 
-static bool one(enum textpoke_operation operation, struct static_key *key) {
+static enum textpoke_error one(enum textpoke_operation operation, struct static_key *key) {
   struct textpoke_change change = {operation, key, NULL, NULL};
   enum textpoke_error error = textpoke_apply(&change, 1);
-  if (error && error != TEXTPOKE_ERROR_COUNT) /* which has said so */
+  if (error && error != TEXTPOKE_ERROR_COUNT) /* which has been said */
     textpoke_say("key %p: %s", (void *)key, textpoke_strerror(error));
-  return !error;
+  return error;
 }
 
-bool static_key_enable(struct static_key *key) { return load(key) == 1 || one(TEXTPOKE_ENABLE, key); }
-bool static_key_disable(struct static_key *key) { return one(TEXTPOKE_DISABLE, key); }
+bool static_key_enable(struct static_key *key) { return load(key) == 1 || !one(TEXTPOKE_ENABLE, key); }
+bool static_key_disable(struct static_key *key) { return !one(TEXTPOKE_DISABLE, key); }
 
-/* static_key_fast_inc_not_disabled */
-bool static_key_slow_inc(struct static_key *key) {
+bool static_key_fast_inc_not_disabled(struct static_key *key) {
   for (int count = load(key); count > 0 && count < INT_MAX; count = load(key))
     if (exchange(key, count, count + 1))
       return true;
-  return one(TEXTPOKE_INC, key);
+  return false;
 }
 
-bool static_key_slow_dec(struct static_key *key) {
+bool static_key_slow_inc(struct static_key *key) {
+  return static_key_fast_inc_not_disabled(key) || !one(TEXTPOKE_INC, key);
+}
+
+enum textpoke_error textpoke_dec(struct static_key *key) {
   for (int count = load(key); count > 1; count = load(key))
     if (exchange(key, count, count - 1))
-      return true;
+      return TEXTPOKE_OK;
   return one(TEXTPOKE_DEC, key);
 }
+
+bool static_key_slow_dec(struct static_key *key) { return !textpoke_dec(key); }
 
 enum textpoke_error textpoke_update_call(struct static_call_key *key, void *trampoline, void *function) {
   struct textpoke_change change = {TEXTPOKE_UPDATE, key, trampoline, function};
   return textpoke_apply(&change, 1);
-}
-
-/* ---- the number of CPUs */
-
-static int cpus_now;
-
-static enum textpoke_error collect_locks(struct batch *batch, struct textpoke_object *object, int cpus) {
-  for (int32_t *lock = object->locks; lock < object->locks_end; lock++) {
-    struct textpoke_site site = {.place = (uint8_t *)((uintptr_t)lock + (uintptr_t)(intptr_t)*lock)};
-    site.thumb = (uint8_t)object->thumb;
-    uint8_t bytes[SITE_SIZE];
-    site.size = (uint8_t)machine_smp(bytes, site.place, object->thumb, cpus);
-    if (!site.size) {
-      textpoke_say("%p: no lock and nothing that stands for one; found %02x", (void *)site.place, site.place[0]);
-      return TEXTPOKE_ERROR_FOREIGN;
-    }
-    memcpy(site.now, site.place, site.size);
-    struct poke *poke = batch_add(batch, &site);
-    if (!poke)
-      return TEXTPOKE_ERROR_MEMORY;
-    poke->site = NULL;
-    memcpy(poke->bytes, bytes, site.size);
-  }
-  return TEXTPOKE_OK;
-}
-
-static enum textpoke_error set_locks(struct textpoke_object *only, int cpus) {
-  struct batch batch = {0};
-  enum textpoke_error error = TEXTPOKE_OK;
-  for (struct textpoke_object *object = textpoke_objects; !error && object; object = object->next)
-    if (only ? object == only : object->state == TEXTPOKE_READY)
-      error = collect_locks(&batch, object, cpus);
-  if (!error)
-    return batch_run(&batch);
-  free(batch.pokes);
-  return error;
-}
-
-enum textpoke_error textpoke_locks_follow(struct textpoke_object *object) {
-  return cpus_now == 1 ? set_locks(object, 1) : TEXTPOKE_OK;
-}
-
-enum textpoke_error textpoke_set_cpus(int cpus) {
-  sigset_t mask;
-  if (cpus < 1)
-    return TEXTPOKE_ERROR_ARGUMENT;
-  textpoke_lock(&mask);
-  enum textpoke_error error = textpoke_started ? set_locks(NULL, cpus) : TEXTPOKE_OK;
-  if (!error) {
-    cpus_now = cpus;
-    PROBE_CPUS(cpus);
-  }
-  textpoke_unlock(&mask);
-  return error;
 }

@@ -25,7 +25,7 @@ enum {
 
 static int listener = -1, talking_to = -1;
 static pthread_t server;
-static pid_t owner;
+static pid_t server_of;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static struct stat socket_is;
 
@@ -254,18 +254,12 @@ static void *serve(void *data) {
   }
 }
 
-/* No signal of the program's is for this thread; the one that stops threads is. */
 static bool start_thread(int fd) {
-  sigset_t mask, old;
   int *data = malloc(sizeof *data);
   if (!data)
     return false;
   *data = fd;
-  textpoke_outer_signals(&mask);
-  stop_let_in(&mask);
-  pthread_sigmask(SIG_BLOCK, &mask, &old);
-  bool started = !pthread_create(&server, NULL, serve, data);
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  bool started = textpoke_start_thread(&server, serve, data);
   if (!started)
     free(data);
   return started;
@@ -327,14 +321,14 @@ static enum textpoke_error open_socket(const char *path) {
     return TEXTPOKE_ERROR_CONTROL;
   }
   listener = fd;
-  owner = getpid();
+  server_of = getpid();
   return TEXTPOKE_OK;
 }
 
 enum textpoke_error textpoke_control(const char *path) {
   static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
   pthread_mutex_lock(&one_at_a_time);
-  bool is_open = listener >= 0 && owner == getpid();
+  bool is_open = listener >= 0 && server_of == getpid();
   if (listener >= 0 && !is_open) { /* the parent's */
     close(listener);
     listener = -1;
@@ -346,7 +340,7 @@ enum textpoke_error textpoke_control(const char *path) {
   return error;
 }
 
-const char *textpoke_control_path(void) { return listener >= 0 && owner == getpid() ? address.sun_path : NULL; }
+const char *textpoke_control_path(void) { return listener >= 0 && server_of == getpid() ? address.sun_path : NULL; }
 
 void control_if_asked(void) {
   const char *asked = secure_getenv("TEXTPOKE_CONTROL");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Errors in words, the log, and the lock of writers.
+ * Errors in words, the log, the lock of writers, and threads of the library's own.
  */
 #include "internal.h"
 
@@ -44,6 +44,8 @@ static void (*volatile log_line)(const char *line);
 void textpoke_set_log(void (*log)(const char *line)) { log_line = log; }
 
 void textpoke_say(const char *format, ...) {
+  if (!textpoke_entered)
+    return;
   char line[400] = "textpoke: ";
   void (*log)(const char *) = log_line;
   size_t begun = strlen(line);
@@ -61,8 +63,6 @@ void textpoke_say(const char *format, ...) {
     return;
 }
 
-static pthread_mutex_t writer = PTHREAD_MUTEX_INITIALIZER;
-
 void textpoke_outer_signals(sigset_t *signals) {
   sigfillset(signals);
   sigdelset(signals, SIGTRAP);
@@ -73,16 +73,18 @@ void textpoke_outer_signals(sigset_t *signals) {
   sigdelset(signals, SIGABRT);
 }
 
-/* First the lock, then the signals: who waits for the lock can still be stopped (stop.c). On the way back
- * likewise. */
-void textpoke_lock(sigset_t *mask) {
-  sigset_t all;
-  pthread_mutex_lock(&writer);
-  textpoke_outer_signals(&all);
-  pthread_sigmask(SIG_BLOCK, &all, mask);
-}
-
-void textpoke_unlock(const sigset_t *mask) {
-  pthread_sigmask(SIG_SETMASK, mask, NULL);
-  pthread_mutex_unlock(&writer);
+/* No signal of the program's is for such a thread; the one that stops threads is, and so it is chosen first. */
+bool textpoke_start_thread(pthread_t *thread, void *(*run)(void *), void *data) {
+  sigset_t mask, old;
+#ifndef TEXTPOKE_NO_PATCHING
+  textpoke_lock(&old);
+  stop_choose();
+  textpoke_unlock(&old);
+#endif
+  textpoke_outer_signals(&mask);
+  stop_let_in(&mask);
+  pthread_sigmask(SIG_BLOCK, &mask, &old);
+  bool started = !pthread_create(thread, NULL, run, data);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  return started;
 }

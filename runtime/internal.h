@@ -3,7 +3,9 @@
  *
  *     registry.c   objects with their sites; init
  *     segments.c   what an address is: code or data, and of which object
+ *     deferred.c   decrements that wait
  *     change.c     what is asked of keys and calls: counts, functions, the sites that follow
+ *     locks.c      lock prefixes and barriers, for a number of CPUs
  *     batch.c      a list of places with their new bytes: sorted, compared, written whole or not at all
  *     write.c      where text is written from
  *     sync.c       what makes all threads see it: membarrier, or stop.c, which stops them by a signal
@@ -20,10 +22,12 @@
 
 #include "object.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #define INTERNAL __attribute__((visibility("hidden")))
 
@@ -74,6 +78,7 @@ INTERNAL enum passage machine_passage(const uint8_t *old, const uint8_t *bytes, 
 
 INTERNAL extern struct textpoke_object *textpoke_objects;
 INTERNAL extern bool textpoke_started; /* textpoke_init() has been called and found a way */
+INTERNAL extern bool textpoke_entered; /* constructors have begun: before, in resolvers, the C library is not ready */
 INTERNAL extern int textpoke_failed;   /* the error with which it found none */
 
 /* Where an object's sites of a key begin; *end is behind the last. */
@@ -121,7 +126,7 @@ INTERNAL struct poke *batch_add(struct batch *batch, struct textpoke_site *site)
 INTERNAL bool textpoke_follow(struct batch *batch, const struct textpoke_object *object, struct textpoke_site *site);
 /* The function that a key stands for, 0 for NULL (change.c). */
 INTERNAL uintptr_t textpoke_function_of(const struct static_call_key *key);
-/* Locks of an object for the number of CPUs that was set last (change.c). */
+/* Locks of an object for the number of CPUs that was set last (locks.c). */
 INTERNAL enum textpoke_error textpoke_locks_follow(struct textpoke_object *object);
 /* Writes what is not yet as it should be. All or nothing. Forgets the list, whatever comes of it. */
 INTERNAL enum textpoke_error batch_run(struct batch *batch);
@@ -183,14 +188,36 @@ INTERNAL void trap_forked(void);
 /* Opens it if the environment asks for that. Without the lock. */
 INTERNAL void control_if_asked(void);
 
+/* ---- decrements that wait (deferred.c) */
+
+/* static_key_slow_dec() with its error (change.c). */
+INTERNAL enum textpoke_error textpoke_dec(struct static_key *key);
+/* Drops what waits for keys of an object that leaves. Without the lock of writers, as the three below. */
+INTERNAL void deferred_forget(const struct textpoke_object *object);
+INTERNAL void deferred_before_fork(void);
+INTERNAL void deferred_in_parent(void);
+INTERNAL void deferred_in_child(void);
+
 /* ---- small things (errors.c, registry.c) */
+
+/* A thread that takes no signal of the program's. Without the lock of writers. */
+INTERNAL bool textpoke_start_thread(pthread_t *thread, void *(*run)(void *), void *data);
 
 INTERNAL void textpoke_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* All but those that a fault of the thread itself raises: blocked, such a one would end the process. */
 INTERNAL void textpoke_outer_signals(sigset_t *signals);
-/* One writer at a time. Signals wait while the lock is held: a handler that runs a site in the thread that changes it
- * would wait for itself. */
+
+/* ---- one writer at a time (turns.c) */
+
+/* Signals wait while the lock is held: a handler that runs a site in the thread that changes it would wait for itself. */
 INTERNAL void textpoke_lock(sigset_t *mask);
 INTERNAL void textpoke_unlock(const sigset_t *mask);
+INTERNAL void textpoke_lock_forked(void);
+
+/* ---- futex(2) (futex.c) */
+
+/* Until the word is another one or a wake-up comes, at most so long. May return without a reason. */
+INTERNAL void futex_wait(uint32_t *word, uint32_t value, const struct timespec *limit);
+INTERNAL void futex_wake(uint32_t *word, int32_t threads);
 
 #endif

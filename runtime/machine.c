@@ -5,14 +5,14 @@
 
 #include <string.h>
 
-#if defined(__x86_64__)
+#if defined(TEXTPOKE_NO_PATCHING)
+#include "machine/none.h"
+#elif defined(__x86_64__)
 #include "machine/x86-64.h"
 #elif defined(__aarch64__)
 #include "machine/aarch64.h"
 #elif defined(__arm__)
 #include "machine/arm.h"
-#else
-#error "textpoke: x86-64, AArch64 and 32-bit ARM"
 #endif
 
 size_t machine_trampoline_size(void) { return TRAMPOLINE_SIZE; }

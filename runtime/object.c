@@ -8,7 +8,7 @@
 #define WEAK __attribute__((weak, visibility("hidden")))
 
 extern struct jump_entry __start___jump_table[] WEAK, __stop___jump_table[] WEAK;
-extern struct textpoke_call_site __start_static_call_sites[] WEAK, __stop_static_call_sites[] WEAK;
+extern struct static_call_site __start_static_call_sites[] WEAK, __stop_static_call_sites[] WEAK;
 #ifdef __x86_64__
 extern int32_t textpoke_locks[] __asm__("__smp_locks") WEAK, textpoke_locks_end[] __asm__("__smp_locks_end") WEAK;
 #else
@@ -18,6 +18,9 @@ extern int32_t textpoke_locks[] __asm__("__smp_barriers") WEAK,
 extern char _sinittext[] __attribute__((weak)), _einittext[] __attribute__((weak));
 extern long __static_call_return0(void) __attribute__((weak));
 extern long __static_call_return(void) __attribute__((weak));
+
+/* For updates to it in objects without a call that begins as it. */
+TEXTPOKE_DEFINE_RETURN0;
 
 static struct textpoke_object object;
 

@@ -8,11 +8,6 @@
 #include <stdint.h>
 #include <textpoke/runtime.h>
 
-/* Linux include/linux/static_call_types.h. Low bits of the key: 1 is a tail call, 2 says that the site is in init text. */
-struct textpoke_call_site {
-  int32_t addr, key;
-};
-
 struct textpoke_segment {
   uintptr_t start, end;
   unsigned flags; /* PF_X, PF_W */
@@ -26,7 +21,7 @@ struct textpoke_object {
   /* What object.c fills in. */
   size_t size; /* of this structure: another version of the library refuses it */
   struct jump_entry *jumps, *jumps_end;
-  struct textpoke_call_site *calls, *calls_end;
+  struct static_call_site *calls, *calls_end;
   int32_t *locks, *locks_end; /* .smp_locks, or .smp_barriers on ARM */
   const char *init_start, *init_end;
   uintptr_t return0, jcc_return; /* __static_call_return0, __static_call_return; 0 where there is none */

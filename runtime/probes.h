@@ -12,6 +12,9 @@
 #if defined(__has_include) && !defined(TEXTPOKE_NO_USDT)
 #if __has_include(<sys/sdt.h>)
 #include <sys/sdt.h>
+#ifdef __clang__ /* its macros, which are GNU's */
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
 #endif
 #endif
 

@@ -9,6 +9,7 @@
 
 struct textpoke_object *textpoke_objects;
 bool textpoke_started;
+bool textpoke_entered;
 int textpoke_failed;
 
 /* ---- sites */
@@ -98,7 +99,7 @@ static int read_branches(struct textpoke_object *object) {
 
 /* Each call, and the trampoline that it leads to. */
 static int read_calls(struct textpoke_object *object) {
-  for (struct textpoke_call_site *entry = object->calls; entry < object->calls_end; entry++) {
+  for (struct static_call_site *entry = object->calls; entry < object->calls_end; entry++) {
     uintptr_t key = TO(entry->key);
     struct textpoke_site *site = &object->sites[object->site_count++];
     *site = (struct textpoke_site){.place = (uint8_t *)TO(entry->addr), .key = (void *)(key & ~(uintptr_t)3)};
@@ -187,7 +188,7 @@ static int is_reserved(bool branches, const void *start, const void *end) {
       continue;
     for (struct jump_entry *entry = object->jumps; branches && entry < object->jumps_end; entry++)
       found |= overlaps(TO(entry->code), WIDTH, start, end);
-    for (struct textpoke_call_site *entry = object->calls; !branches && entry < object->calls_end; entry++)
+    for (struct static_call_site *entry = object->calls; !branches && entry < object->calls_end; entry++)
       found |= overlaps(TO(entry->addr), WIDTH, start, end);
   }
   textpoke_unlock(&mask);
@@ -198,6 +199,35 @@ int jump_label_text_reserved(void *start, void *end) { return is_reserved(true, 
 int static_call_text_reserved(void *start, void *end) { return is_reserved(false, start, end); }
 
 /* ---- init */
+
+static int check_key(const struct textpoke_site *site) {
+  if (site->kind == SITE_BRANCH) {
+    int count = __atomic_load_n(&((struct static_key *)site->key)->enabled, __ATOMIC_RELAXED);
+    if (count >= 0)
+      return TEXTPOKE_OK;
+    textpoke_say("key %p: its count is %d", site->key, count);
+    return TEXTPOKE_ERROR_KEY;
+  }
+  /* One that was set before constructors ran has not been looked at (change.c). */
+  uintptr_t function = textpoke_function_of(site->key);
+  if (!function || textpoke_is_code(function))
+    return TEXTPOKE_OK;
+  textpoke_say("key %p: the function of the call, %p, is not in code", site->key, (void *)function);
+  return TEXTPOKE_ERROR_FUNCTION;
+}
+
+/* Each key once: the sites are sorted by them. */
+static int check_keys(const struct textpoke_object *object) {
+  const struct textpoke_site *before = NULL, *end = object->sites + object->site_count;
+  int error = TEXTPOKE_OK;
+  for (const struct textpoke_site *site = object->sites; !error && site < end; before = site++) {
+    if (!before || before->key != site->key)
+      error = check_key(site);
+    else if ((before->kind == SITE_BRANCH) != (site->kind == SITE_BRANCH))
+      error = complain(site, "one key is named by a static branch and by a static call", TEXTPOKE_ERROR_TABLE);
+  }
+  return error;
+}
 
 static int init_sites(struct textpoke_object *object) {
   struct batch batch = {0};
@@ -218,7 +248,7 @@ static void set(int32_t *field, uintptr_t to) { *field = (int32_t)(to - (uintptr
 /* The tables in the order in which the kernel leaves them (jump_label_sort_entries, static_call_sort_entries). */
 static void write_tables(struct textpoke_object *object) {
   struct jump_entry *jump = object->jumps;
-  struct textpoke_call_site *call = object->calls;
+  struct static_call_site *call = object->calls;
   const struct textpoke_site *end = object->sites + object->site_count;
   if (!textpoke_room_at(object, (uintptr_t)(jump < object->jumps_end ? (void *)jump : (void *)call), PF_W))
     return;
@@ -237,7 +267,18 @@ static void write_tables(struct textpoke_object *object) {
   }
 }
 
+/* Bounds between which no number of entries fits. */
+static bool is_whole(const void *start, const void *end, size_t size) {
+  return start <= end && (size_t)((const char *)end - (const char *)start) % size == 0;
+}
+
 static int init_object(struct textpoke_object *object) {
+  if (!is_whole(object->jumps, object->jumps_end, sizeof *object->jumps) ||
+      !is_whole(object->calls, object->calls_end, sizeof *object->calls) ||
+      !is_whole(object->locks, object->locks_end, sizeof *object->locks)) {
+    textpoke_say("a table is no number of whole entries");
+    return TEXTPOKE_ERROR_TABLE;
+  }
   size_t jumps = (size_t)(object->jumps_end - object->jumps), calls = (size_t)(object->calls_end - object->calls);
   object->site_count = 0;
   object->sites = calloc(jumps + 2 * calls + 1, sizeof *object->sites);
@@ -248,8 +289,10 @@ static int init_object(struct textpoke_object *object) {
     error = read_calls(object);
   if (!error) {
     sort_sites(object);
-    error = cover(object);
+    error = check_keys(object);
   }
+  if (!error)
+    error = cover(object);
   if (!error)
     error = init_sites(object);
   if (!error)
@@ -276,12 +319,36 @@ static int start_object(struct textpoke_object *object) {
   return object->error;
 }
 
+/* What is done once, before the program makes threads. With the lock. */
+static void enter(void) {
+  if (textpoke_entered)
+    return;
+  stop_note_helpers();
+  sync_watch_forks();
+  textpoke_entered = true;
+}
+
+/* Behind it everything may be called: what is loaded is relocated, and the C library is ready. */
+__attribute__((constructor(101))) static void enter_process(void) {
+  sigset_t mask;
+  textpoke_lock(&mask);
+  enter();
+  textpoke_unlock(&mask);
+}
+
+#ifdef TEXTPOKE_NO_PATCHING
+static int choose(void) { return TEXTPOKE_OK; }
+#else
+static int choose(void) {
+  enum textpoke_error error = write_choose();
+  return error ? error : sync_choose();
+}
+#endif
+
 enum textpoke_error textpoke_init(void) {
   sigset_t mask;
   textpoke_lock(&mask);
-  int error = textpoke_started ? TEXTPOKE_OK : write_choose();
-  if (!error && !textpoke_started)
-    error = sync_choose();
+  int error = textpoke_started ? TEXTPOKE_OK : choose();
   textpoke_started = !error;
   textpoke_failed = error;
   for (struct textpoke_object *object = textpoke_objects; textpoke_started && object; object = object->next)
@@ -295,21 +362,16 @@ enum textpoke_error textpoke_init(void) {
 }
 
 void textpoke_register(struct textpoke_object *object) {
-  static bool watches;
   sigset_t mask;
   if (object->size != sizeof *object) {
     textpoke_say("an object was built for another version of the library; its code stays as it is");
     return;
   }
+  textpoke_read_segments(object);
   if (object->jumps == object->jumps_end && object->calls == object->calls_end && object->locks == object->locks_end)
     return;
-  textpoke_read_segments(object);
   textpoke_lock(&mask);
-  if (!watches) {
-    stop_note_helpers();
-    sync_watch_forks();
-    watches = true;
-  }
+  enter();
   object->next = textpoke_objects;
   textpoke_objects = object;
   if (textpoke_started)
@@ -319,6 +381,8 @@ void textpoke_register(struct textpoke_object *object) {
 
 void textpoke_unregister(struct textpoke_object *object) {
   sigset_t mask;
+  if (object->size == sizeof *object)
+    deferred_forget(object);
   textpoke_lock(&mask);
   struct textpoke_object **link = &textpoke_objects;
   while (*link && *link != object)

@@ -24,21 +24,6 @@ static uint32_t stop_number;
 static uint32_t arrivals; /* number << 16 | threads that have come, while there is a stop; else 0 */
 static uint32_t gate;     /* the number's 16 bits while threads have to wait, else 0 */
 
-/* linux/futex.h, which not every libc brings along. */
-enum { WAIT = 0, WAKE = 1, PRIVATE = 128 };
-
-static void futex(uint32_t *word, int operation, uint32_t value, const struct timespec *limit) {
-#ifdef SYS_futex_time64 /* 32-bit systems whose times have 64 bits */
-  if (sizeof limit->tv_sec > sizeof(long)) {
-    syscall(SYS_futex_time64, word, operation | PRIVATE, value, limit, NULL, 0);
-    return;
-  }
-#endif
-#ifdef SYS_futex
-  syscall(SYS_futex, word, operation | PRIVATE, value, limit, NULL, 0);
-#endif
-}
-
 static void wait_here(int signal, siginfo_t *info, void *context) {
   int error = errno;
   (void)signal, (void)info, (void)context;
@@ -46,9 +31,9 @@ static void wait_here(int signal, siginfo_t *info, void *context) {
   while (seen && !__atomic_compare_exchange_n(&arrivals, &seen, seen + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
     continue;
   if (seen) {
-    futex(&arrivals, WAKE, 1, NULL);
+    futex_wake(&arrivals, 1);
     while (__atomic_load_n(&gate, __ATOMIC_SEQ_CST) == seen >> 16)
-      futex(&gate, WAIT, seen >> 16, NULL);
+      futex_wait(&gate, seen >> 16, NULL);
   }
   errno = error;
 }
@@ -200,7 +185,7 @@ static void wait_for(uint32_t threads) {
   int64_t end = now() + pause.tv_nsec;
   uint32_t seen;
   while (((seen = __atomic_load_n(&arrivals, __ATOMIC_SEQ_CST)) & 0xffff) < threads && now() < end)
-    futex(&arrivals, WAIT, seen, &pause);
+    futex_wait(&arrivals, seen, &pause);
 }
 
 /* Looks at the list again until nobody is new on it: a thread that is not stopped yet may have made another one. */
@@ -237,6 +222,6 @@ bool stop_threads(void) {
 void resume_threads(void) {
   __atomic_store_n(&arrivals, 0, __ATOMIC_SEQ_CST);
   __atomic_store_n(&gate, 0, __ATOMIC_SEQ_CST);
-  futex(&gate, WAKE, INT32_MAX, NULL);
+  futex_wake(&gate, INT32_MAX);
   munmap(told, ROOM * sizeof *told);
 }

@@ -49,6 +49,7 @@ static sigset_t fork_mask;
 
 static void before_fork(void) {
   struct textpoke_loaded *loaded = segments_loaded();
+  deferred_before_fork();
   textpoke_lock(&fork_mask);
   segments_before_fork(loaded);
   write_before_fork();
@@ -58,15 +59,18 @@ static void in_parent(void) {
   write_in_parent();
   segments_in_parent();
   textpoke_unlock(&fork_mask);
+  deferred_in_parent();
 }
 
 static void in_child(void) {
+  textpoke_lock_forked();
   if (textpoke_started && !sync_by_stopping)
     membarrier(REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
   stop_note_helpers(); /* an emulator makes its own threads anew */
   trap_forked();
   write_in_child();
   textpoke_unlock(&fork_mask);
+  deferred_in_child();
 }
 
 void sync_watch_forks(void) {
@@ -97,9 +101,14 @@ const char *textpoke_ways(void) {
   static char text[48];
   sigset_t mask;
   textpoke_lock(&mask);
+#ifdef TEXTPOKE_NO_PATCHING
+  if (textpoke_started)
+    strcpy(text, "loads");
+#else
   if (textpoke_started)
     snprintf(text, sizeof text, "%s, %s%s", write_name() ? write_name() : "nothing",
              sync_by_stopping ? "signals" : "membarrier", write_emulated ? ", an emulator" : "");
+#endif
   else
     strcpy(text, "not at all");
   textpoke_unlock(&mask);

@@ -315,6 +315,8 @@ bool write_begin(void) {
 
 /* ---- the choice */
 
+#ifndef TEXTPOKE_NO_PATCHING
+
 /* Returns 1, or 2 when its byte at `textpoke_probe_byte` has been changed. */
 __extension__ extern int textpoke_probe(void) INTERNAL;
 __asm__(".pushsection .text.textpoke_probe, \"ax\", %progbits\n\t"
@@ -409,5 +411,6 @@ enum textpoke_error write_choose(void) {
   textpoke_say("by a second mapping: %s", trouble);
   return TEXTPOKE_ERROR_WRITE;
 }
+#endif
 
 const char *write_name(void) { return way == WAY_MEM ? "mem" : way == WAY_MEMFD ? "memfd" : NULL; }

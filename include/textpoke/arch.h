@@ -23,6 +23,9 @@
  *       The relocation that does nothing, and the section type, as the assembler spells them.
  *
  * Every site of a static branch ends with TEXTPOKE_UNIT (in assembly a macro), which this header defines.
+ *
+ * TEXTPOKE_NO_PATCHING, defined by the program or, on a machine without such a header, here: branches load the counts of
+ * their keys, and calls go through the pointers in theirs. There are no sites, no tables and nothing to annotate.
  */
 #ifndef TEXTPOKE_ARCH_H
 #define TEXTPOKE_ARCH_H
@@ -61,14 +64,20 @@ __textpoke_unit:
 .endm
 #endif
 
-#if defined(__x86_64__) && defined(__LP64__)
+#if defined(TEXTPOKE_NO_PATCHING)
+#ifdef __ASSEMBLER__
+#error "textpoke: the macros for assembly have no form without patching"
+#endif
+#elif defined(__x86_64__) && defined(__LP64__)
 #include "arch/x86-64.h"
 #elif defined(__aarch64__) && defined(__LP64__)
 #include "arch/aarch64.h"
 #elif defined(__arm__)
 #include "arch/arm.h"
-#else
+#elif defined(__ASSEMBLER__)
 #error "textpoke: no arch header for this machine yet"
+#else
+#define TEXTPOKE_NO_PATCHING 1
 #endif
 
 #endif

@@ -50,7 +50,7 @@ TEXTPOKE_API void textpoke_set_log(void (*log)(const char *line));
 TEXTPOKE_API enum textpoke_error textpoke_init(void);
 
 /* How this process writes its text and makes threads see it, in words: "mem, membarrier". "not at all" before
- * textpoke_init(), and where that failed. */
+ * textpoke_init(), and where that failed; "loads" where nothing is patched (TEXTPOKE_NO_PATCHING). */
 TEXTPOKE_API const char *textpoke_ways(void);
 
 /* With 1, lock prefixes and barriers between CPUs are dropped; with more they come back. The caller sees to it that the
@@ -91,6 +91,8 @@ TEXTPOKE_API bool static_key_enable(struct static_key *key);
 TEXTPOKE_API bool static_key_disable(struct static_key *key);
 TEXTPOKE_API bool static_key_slow_inc(struct static_key *key);
 TEXTPOKE_API bool static_key_slow_dec(struct static_key *key);
+/* Increments a key that is on; false, and nothing has changed, where it is off. */
+TEXTPOKE_API bool static_key_fast_inc_not_disabled(struct static_key *key);
 
 /* They take struct static_key_true * and struct static_key_false *. */
 #define static_branch_enable(x) static_key_enable(&(x)->key)
@@ -110,10 +112,17 @@ TEXTPOKE_API bool static_key_slow_dec(struct static_key *key);
 
 /* static_call_update(name, function): a function of the call's type (another one is an error of the compiler), 0 for
  * NULL (in C++ 0 or nullptr), or (void *)&__static_call_return0. */
+#ifdef TEXTPOKE_NO_PATCHING
+#define TEXTPOKE_TRAMPOLINE(name) 0
+#elif defined(__cplusplus)
+#define TEXTPOKE_TRAMPOLINE(name) reinterpret_cast<void *>(&STATIC_CALL_TRAMP(name))
+#else
+#define TEXTPOKE_TRAMPOLINE(name) (void *)&STATIC_CALL_TRAMP(name)
+#endif
 #ifdef __cplusplus
 #define static_call_update(name, function)                                                                   \
   textpoke_update_call(                                                                                      \
-      &STATIC_CALL_KEY(name), reinterpret_cast<void *>(&STATIC_CALL_TRAMP(name)),                            \
+      &STATIC_CALL_KEY(name), TEXTPOKE_TRAMPOLINE(name),                                                     \
       ::textpoke_detail::function_of<__typeof__(&STATIC_CALL_TRAMP(name))>::address(function))
 #else
 #define TEXTPOKE_IS_TYPE_OF(function, type) __builtin_types_compatible_p(__typeof__(function), type)
@@ -124,11 +133,12 @@ TEXTPOKE_API bool static_key_slow_dec(struct static_key *key);
                        TEXTPOKE_IS_TYPE_OF(function, void *) || TEXTPOKE_IS_TYPE_OF(function, int) ||        \
                        TEXTPOKE_IS_TYPE_OF(function, long),                                                  \
                    "static_call_update: a function of another type than the call");                          \
-    textpoke_update_call(&STATIC_CALL_KEY(name), (void *)&STATIC_CALL_TRAMP(name), (void *)(function));      \
+    textpoke_update_call(&STATIC_CALL_KEY(name), TEXTPOKE_TRAMPOLINE(name), (void *)(function));             \
   })
 #endif
 TEXTPOKE_API enum textpoke_error textpoke_update_call(struct static_call_key *key, void *trampoline,
                                                       void *function);
+#define __static_call_update(key, trampoline, function) textpoke_update_call(key, trampoline, function)
 
 /* Whether code from start to end, both among it, holds a byte of a site of a static branch or a static call
  * (jump_label_text_reserved, __static_call_text_reserved); of trampolines too, once textpoke_init() has found them. */
@@ -152,6 +162,19 @@ static inline struct static_key *jump_entry_key(const struct jump_entry *entry) 
 }
 static inline bool jump_entry_is_branch(const struct jump_entry *entry) { return (unsigned long)entry->key & 1; }
 static inline bool jump_entry_is_init(const struct jump_entry *entry) { return (unsigned long)entry->key & 2; }
+static inline void jump_entry_set_init(struct jump_entry *entry) { entry->key |= 2; }
+enum jump_label_type { JUMP_LABEL_NOP, JUMP_LABEL_JMP };
+
+/* Entries of .static_call_sites and .static_call_tramp_key (include/linux/static_call_types.h), distances likewise. */
+struct static_call_site {
+  int addr, key;
+};
+struct static_call_tramp_key {
+  int tramp, key;
+};
+#define STATIC_CALL_SITE_TAIL 1UL /* a tail call */
+#define STATIC_CALL_SITE_INIT 2UL /* in init text */
+#define STATIC_CALL_SITE_FLAGS 3UL
 
 /* On 32-bit ARM a trampoline loads its function from the key, and a thread may stand between the two loads: so a key
  * never holds NULL there, but this, which returns. static_call_query() says NULL. */
@@ -175,9 +198,12 @@ template <class Pointer> struct function_of {
   static void *address(void *function) { return function; }
   static void *address(decltype(nullptr)) { return nullptr; }
   /* 0; another number is no address of code. */
-  static void *address(int null) { return reinterpret_cast<void *>(static_cast<long>(null)); }
+  static void *address(int null) { return address(static_cast<long>(null)); }
+  static void *address(long null) { return reinterpret_cast<void *>(null); }
 };
 } // namespace textpoke_detail
 }
 #endif
+
+#include "jump_label_ratelimit.h"
 #endif

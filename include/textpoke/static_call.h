@@ -26,6 +26,7 @@
  *                                         bytes of never executed code remain, because assembly at file scope
  *                                         cannot name a mangled symbol.
  * DEFINE_STATIC_CALL_NULL(name, func)     no function at first: use static_call_cond().
+ * DECLARE_STATIC_CALL_NULL(name, type)    the same, with the type of a pointer to a function: void (*)(int).
  * DEFINE_STATIC_CALL_RET0(name, func)     returns 0 at first.
  * DEFINE_STATIC_CALL_LOCAL(name, func), _NULL_LOCAL, _RET0_LOCAL
  *                                         for this file only: local symbols, so two files may use one name.
@@ -57,6 +58,9 @@
  * IBT and BTI: a trampoline begins with neither endbr64 nor bti c. Direct branches need none; one whose address
  * is taken, or that a veneer or another shared object reaches, must not be used where they are enforced.
  *
+ * With TEXTPOKE_NO_PATCHING (arch.h) there are no trampolines: static_call(name) is a call through the pointer in the key,
+ * DECLARE_STATIC_CALL's trampoline stands for the type alone, and EXPORT_STATIC_CALL_TRAMP exports the key.
+ *
  * In assembly (.S) the header gives STATIC_CALL, STATIC_TAIL_CALL and DEFINE_STATIC_CALL*; see the end.
  */
 #ifndef TEXTPOKE_STATIC_CALL_H
@@ -81,7 +85,7 @@
 #define TEXTPOKE_CALL_VISIBILITY TEXTPOKE_HIDDEN
 #endif
 
-/* `type` is 1 until a runtime puts its list of sites there (kernel: "no sites known", bit 0). */
+/* `type` is 1 until a runtime puts its list of sites there (kernel: "no sites known", bit 0), and 0 where there are none. */
 struct static_call_key {
   void *func;
   __extension__ union {
@@ -98,6 +102,11 @@ struct static_call_key {
  * defines it in a COMDAT group of its own; a link keeps one. */
 TEXTPOKE_EXTERN long __static_call_return0(void) TEXTPOKE_HIDDEN;
 
+#ifdef TEXTPOKE_NO_PATCHING
+#define TEXTPOKE_DEFINE_RETURN0 TEXTPOKE_END
+TEXTPOKE_EXTERN __attribute__((weak)) long __static_call_return0(void) { return 0; }
+static inline void textpoke_call_nothing(void) {}
+#else
 #define TEXTPOKE_DEFINE_RETURN0                                                                              \
   __asm__(".ifndef __static_call_return0\n\t"                                                                \
           ".pushsection .text.__static_call_return0, \"axG\", %progbits, __static_call_return0, comdat\n\t"  \
@@ -109,6 +118,7 @@ TEXTPOKE_EXTERN long __static_call_return0(void) TEXTPOKE_HIDDEN;
           ".size __static_call_return0, . - __static_call_return0\n\t"                                       \
           ".popsection\n\t"                                                                                  \
           ".endif")
+#endif
 
 #define DECLARE_STATIC_CALL(name, func)                                                                      \
   TEXTPOKE_EXTERN struct static_call_key STATIC_CALL_KEY(name) TEXTPOKE_CALL_VISIBILITY;                     \
@@ -118,7 +128,9 @@ TEXTPOKE_EXTERN long __static_call_return0(void) TEXTPOKE_HIDDEN;
  * where these directives leave it local, its references are to the local symbol. In the exported mode
  * visibility is the assembler's alone, the last directive counts, and only assembly at file scope keeps its
  * order: so TEXTPOKE_HIDE says it there, not with the trampoline, which C++ emits from inside a function. */
-#ifdef TEXTPOKE_EXPORTED_CALLS
+#if defined(TEXTPOKE_EXPORTED_CALLS) && defined(TEXTPOKE_NO_PATCHING)
+#define TEXTPOKE_HIDE(name) __asm__(".hidden __SCK__" #name)
+#elif defined(TEXTPOKE_EXPORTED_CALLS)
 #define TEXTPOKE_HIDE(name) __asm__(".hidden __SCK__" #name "\n\t.hidden __SCT__" #name)
 #define TEXTPOKE_GLOBAL_SYMBOL(symbol) ".globl " symbol "\n\t"
 #else
@@ -127,6 +139,12 @@ TEXTPOKE_EXTERN long __static_call_return0(void) TEXTPOKE_HIDDEN;
 #endif
 #define TEXTPOKE_LOCAL_SYMBOL(symbol) ""
 
+#ifdef TEXTPOKE_NO_PATCHING
+#define TEXTPOKE_DEFINE_TRAMPOLINE(scope, name, body) TEXTPOKE_END
+#define TEXTPOKE_DEFINE_TRAMPOLINE_TO(scope, name, func) TEXTPOKE_END
+#define TEXTPOKE_CALL_TYPE 0
+#else
+#define TEXTPOKE_CALL_TYPE 1
 #define TEXTPOKE_DEFINE_TRAMPOLINE(scope, name, body)                                                        \
   __asm__(TEXTPOKE_ARCH_TRAMPOLINE(scope("__SCT__" #name), "__SCT__" #name, "__SCK__" #name, body))
 
@@ -145,9 +163,10 @@ TEXTPOKE_EXTERN long __static_call_return0(void) TEXTPOKE_HIDDEN;
 #define TEXTPOKE_DEFINE_TRAMPOLINE_TO(scope, name, func)                                                     \
   TEXTPOKE_DEFINE_TRAMPOLINE(scope, name, TEXTPOKE_ARCH_TRAMPOLINE_JUMP(#func))
 #endif
+#endif
 
 #define TEXTPOKE_CALL_KEY_INIT(func)                                                                         \
-  { __extension__(void *)(func), { 1 } }
+  { __extension__(void *)(func), { TEXTPOKE_CALL_TYPE } }
 
 #define TEXTPOKE_GLOBAL_KEY(name, type, func)                                                                \
   DECLARE_STATIC_CALL(name, type);                                                                           \
@@ -166,6 +185,7 @@ TEXTPOKE_EXTERN long __static_call_return0(void) TEXTPOKE_HIDDEN;
 #define DEFINE_STATIC_CALL_NULL(name, func)                                                                  \
   TEXTPOKE_GLOBAL_KEY(name, func, 0);                                                                        \
   TEXTPOKE_DEFINE_TRAMPOLINE(TEXTPOKE_GLOBAL_SYMBOL, name, TEXTPOKE_ARCH_TRAMPOLINE_RETURN)
+#define DECLARE_STATIC_CALL_NULL(name, type) DEFINE_STATIC_CALL_NULL(name, __typeof__(*(type)0))
 #define DEFINE_STATIC_CALL_RET0(name, func)                                                                  \
   TEXTPOKE_GLOBAL_KEY(name, func, __static_call_return0);                                                    \
   TEXTPOKE_DEFINE_RETURN0;                                                                                   \
@@ -184,7 +204,10 @@ TEXTPOKE_EXTERN long __static_call_return0(void) TEXTPOKE_HIDDEN;
   TEXTPOKE_DEFINE_TRAMPOLINE(TEXTPOKE_LOCAL_SYMBOL, name,                                                    \
                              TEXTPOKE_ARCH_TRAMPOLINE_JUMP("__static_call_return0"))
 
-#ifdef TEXTPOKE_EXPORTED_CALLS
+#if defined(TEXTPOKE_EXPORTED_CALLS) && defined(TEXTPOKE_NO_PATCHING)
+#define EXPORT_STATIC_CALL(name) __asm__(".protected __SCK__" #name)
+#define EXPORT_STATIC_CALL_TRAMP(name) EXPORT_STATIC_CALL(name)
+#elif defined(TEXTPOKE_EXPORTED_CALLS)
 #define EXPORT_STATIC_CALL(name) __asm__(".protected __SCK__" #name "\n\t.protected __SCT__" #name)
 #define EXPORT_STATIC_CALL_TRAMP(name)                                                                       \
   __asm__(".protected __SCT__" #name "\n\t"                                                                  \
@@ -205,9 +228,16 @@ TEXTPOKE_EXTERN long __static_call_return0(void) TEXTPOKE_HIDDEN;
 #define EXPORT_STATIC_CALL_GPL(name) EXPORT_STATIC_CALL(name)
 #define EXPORT_STATIC_CALL_TRAMP_GPL(name) EXPORT_STATIC_CALL_TRAMP(name)
 
+#ifdef TEXTPOKE_NO_PATCHING
+#define TEXTPOKE_CALL_THROUGH(name, function) (__extension__(__typeof__(&STATIC_CALL_TRAMP(name)))(function))
+#define static_call(name) TEXTPOKE_CALL_THROUGH(name, static_call_query(name))
+#define static_call_cond(name)                                                                               \
+  (void)TEXTPOKE_CALL_THROUGH(name, __extension__(static_call_query(name) ?: (void *)textpoke_call_nothing))
+#else
 #define static_call(name) (&STATIC_CALL_TRAMP(name))
-#define static_call_mod(name) (&STATIC_CALL_TRAMP(name))
 #define static_call_cond(name) (void)(&STATIC_CALL_TRAMP(name))
+#endif
+#define static_call_mod(name) static_call(name)
 #define static_call_query(name) (__atomic_load_n(&STATIC_CALL_KEY(name).func, __ATOMIC_RELAXED))
 
 #else /* __ASSEMBLER__ */

@@ -77,11 +77,14 @@ struct static_key {
 
 #define JUMP_TYPE_FALSE 0UL
 #define JUMP_TYPE_TRUE 1UL
+#define JUMP_TYPE_LINKED 2UL /* a runtime's list is in `type` */
+#define JUMP_TYPE_MASK 3UL
 
 #define STATIC_KEY_INIT_TRUE                                                                                 \
   { 1, { JUMP_TYPE_TRUE } }
 #define STATIC_KEY_INIT_FALSE                                                                                \
   { 0, { JUMP_TYPE_FALSE } }
+#define STATIC_KEY_INIT STATIC_KEY_INIT_FALSE
 
 /* The type of a key is its initial value, so that every unit that sees the declaration knows it. */
 #ifdef __cplusplus
@@ -130,6 +133,8 @@ struct static_key_false {
 /* The kernel seals these after init. A program has no such moment, so they are ordinary keys. */
 #define DEFINE_STATIC_KEY_TRUE_RO(name) DEFINE_STATIC_KEY_TRUE(name)
 #define DEFINE_STATIC_KEY_FALSE_RO(name) DEFINE_STATIC_KEY_FALSE(name)
+
+#define jump_label_enabled(x) static_key_enabled(x)
 
 /* How often the key is on: `enabled`, and 1 while the first increment patches. Takes a struct static_key *. */
 static inline int static_key_count(const struct static_key *key) {
@@ -199,7 +204,14 @@ inline const struct static_key *key_of(const struct static_key_false *key) { ret
  *     true key    NOP, falls into the body          jump to the body
  *     false key   jump past the body                NOP, falls past the body
  */
-#if defined(__cplusplus) && defined(__clang__)
+#ifdef TEXTPOKE_NO_PATCHING
+/* No site: what one would do. */
+#define TEXTPOKE_SITE(is_key, message, key, jump, branch)                                                    \
+  __extension__({                                                                                            \
+    TEXTPOKE_STATIC_ASSERT(is_key, message);                                                                 \
+    (static_key_count(key) > 0) != (branch);                                                                 \
+  })
+#elif defined(__cplusplus) && defined(__clang__)
 /* In a function of its own: clang 14 lets no `asm goto` stand where a label of another one is in a scope that nothing may
  * jump into (a try block, a loop with a variable of its own), and no clang lets one stand in a coroutine. */
 #define TEXTPOKE_SITE(is_key, message, key, jump, branch)                                                    \

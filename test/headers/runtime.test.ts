@@ -13,6 +13,22 @@ DEFINE_STATIC_KEY_FALSE(key);
 int one(int), other(long);
 int one(int n) { return n + 1; }
 DEFINE_STATIC_CALL(call, one);
+DEFINE_STATIC_CALL_NULL(hook, void(int));
+DEFINE_STATIC_CALL_RET0(zero, one);
+DECLARE_STATIC_CALL_NULL(pointed, void (*)(int));
+DEFINE_STATIC_KEY_DEFERRED_FALSE(slow, 10);
+static DEFINE_STATIC_KEY_DEFERRED_TRUE(local, 10);
+DECLARE_STATIC_KEY_DEFERRED_FALSE(slow);
+static struct static_key_deferred old = {STATIC_KEY_INIT_TRUE, 0, TEXTPOKE_DEFERRED_INIT};
+int deferred(void);
+int deferred(void) {
+  jump_label_rate_limit(&old, 20);
+  if (static_branch_unlikely(&slow.key) || static_branch_likely(&local.key) || static_key_true(&old.key)) return 1;
+  if (!static_branch_deferred_inc(&slow) || !static_branch_slow_dec_deferred(&slow)) return 2;
+  static_call_cond(hook)(1);
+  static_call_cond(pointed)(static_call(zero)(1));
+  return !static_key_slow_dec_deferred(&old) || !static_key_deferred_flush(&local);
+}
 int change(int n);
 int change(int n) {
   if (static_branch_unlikely(&key)) n++;
@@ -40,7 +56,7 @@ for (const [turn, [compiler, language]] of [
       const source = join(directory, language.startsWith('c++') ? 'unit.cc' : 'unit.c');
       const words = [`-std=${language}`, ...flags, source, '-o', join(directory, 'unit.o')];
       writeFileSync(source, unit(taken.map((what) => `static_call_update(call, ${what});`).join('\n  ')));
-      run(compiler, words);
+      for (const more of ['-O2', '-DTEXTPOKE_NO_PATCHING']) run(compiler, [...words, more]);
       for (const what of refused) {
         writeFileSync(source, unit(`static_call_update(call, ${what});`));
         const { status, stderr } = tryRun(compiler, words);

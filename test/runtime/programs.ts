@@ -14,8 +14,8 @@ const here = fileURLToPath(new URL('.', import.meta.url));
 export interface Target {
   readonly name: string;
   readonly compiler: readonly string[];
-  /** As `ldscript --machine` has it. */
-  readonly machine: string;
+  /** As `ldscript --machine` has it; undefined where nothing is patched. */
+  readonly machine: string | undefined;
   readonly emulator: readonly string[];
   /** With libtextpoke.so; a plugin can be loaded then. */
   readonly shared: boolean;
@@ -40,6 +40,24 @@ export const targets: readonly Target[] = [
   },
   { name: 'A32', compiler: [...arm, '-marm'], machine: 'ARM', emulator: ['qemu-arm'], shared: false },
   { name: 'T32', compiler: [...arm, '-mthumb'], machine: 'ARM', emulator: ['qemu-arm'], shared: false },
+];
+
+/** Without patching, on this machine and on one that has no arch header, whose bytes are in the other order. */
+export const loading: readonly Target[] = [
+  {
+    name: 'x86-64 without patching',
+    compiler: ['gcc', '-DTEXTPOKE_NO_PATCHING'],
+    machine: undefined,
+    emulator: [],
+    shared: false,
+  },
+  {
+    name: 's390x, which has no arch header',
+    compiler: ['s390x-linux-gnu-gcc', '-static'],
+    machine: undefined,
+    emulator: ['qemu-s390x'],
+    shared: false,
+  },
 ];
 
 export const toolsOf = ({ compiler, emulator }: Target): string[] => [
@@ -75,12 +93,28 @@ function installed(directory: string) {
   return words;
 }
 
-/** Builds test/runtime/NAME.c in a directory, and plugin.c beside it where that can be loaded; the paths of both. */
-export function build(target: Target, name: string, directory: string): { program: string; plugin?: string } {
-  const [driver, ...flags] = target.compiler as [string, ...string[]];
-  mkdirSync(directory, { recursive: true });
+/** The words that give a linker the tables' names, in a directory. */
+function scriptWords(machine: string | undefined, directory: string): string[] {
+  if (machine === undefined) return [];
   const script = join(directory, 'textpoke.ld');
-  writeFileSync(script, linkerScript(target.machine));
+  writeFileSync(script, linkerScript(machine));
+  return [`-Wl,-T,${script}`];
+}
+
+/**
+ * Builds test/runtime/NAME.c in a directory, and plugin.c beside it where that can be loaded; the paths of both. `defined`
+ * are words for the compiler.
+ */
+export function build(
+  target: Target,
+  name: string,
+  directory: string,
+  ...defined: string[]
+): { program: string; plugin?: string } {
+  const [driver, ...compilerFlags] = target.compiler as [string, ...string[]];
+  const flags = [...compilerFlags, ...defined];
+  mkdirSync(directory, { recursive: true });
+  const script = scriptWords(target.machine, directory);
   const parts = target.shared
     ? installed(directory)
     : { cflags: [`-I${root}include`], libs: [join(root, 'runtime/textpoke.c'), '-pthread'] };
@@ -95,8 +129,8 @@ export function build(target: Target, name: string, directory: string): { progra
       ...parts.cflags,
     ];
     run(driver, [...own, '-c', join(here, `${source}.c`), '-o', object]);
-    writeFileSync(object, annotate(object).bytes);
-    run(driver, [...flags, ...more, ...own, object, ...parts.libs, `-Wl,-T,${script}`, '-o', out]);
+    if (target.machine !== undefined) writeFileSync(object, annotate(object).bytes);
+    run(driver, [...flags, ...more, ...own, object, ...parts.libs, ...script, '-o', out]);
     return out;
   };
   const program = make(name, join(directory, name), ...(target.shared ? [] : ['-DNO_DLOPEN']));

@@ -16,10 +16,18 @@ import { isNot } from '../../image/what-is.ts';
 /** What a call is to do; `external` is a function of another object, whose address only the loader knows. */
 export type CallValue = CallTarget | { readonly kind: 'external'; readonly name: string };
 
+/**
+ * What libtextpoke puts into the key of a call of NULL (runtime/change.c): on 32-bit ARM a trampoline loads its function
+ * from the key, and a thread may stand between its two loads.
+ */
+function isNullFunction({ arch, symbols }: Image, pointer: CodePointer): boolean {
+  return arch.thumbBit && symbols.addressOf('textpoke_return') === pointer;
+}
+
 /** What a `func` pointer means. */
-function callValue(pointer: Pointer, returnZero: CodePointer | undefined): CallValue {
+function callValue(image: Image, pointer: Pointer, returnZero: CodePointer | undefined): CallValue {
   if (pointer.kind === 'external') return { kind: 'external', name: pointer.name };
-  if (pointer.address === 0) return { kind: 'null' };
+  if (pointer.address === 0 || isNullFunction(image, pointer.address)) return { kind: 'null' };
   if (pointer.address === returnZero) return { kind: 'return 0', address: pointer.address };
   return { kind: 'function', address: pointer.address };
 }
@@ -27,7 +35,7 @@ function callValue(pointer: Pointer, returnZero: CodePointer | undefined): CallV
 /** Reads the `func` of a `struct static_call_key`; error `table-malformed` outside the image, `key-unaligned`. */
 export function readCallValue({ image, returnZero }: Program, key: Address): CallValue {
   requireKey(image, key, '.static_call_sites');
-  return callValue(image.readPointer(key), returnZero);
+  return callValue(image, image.readPointer(key), returnZero);
 }
 
 export function describeValue(image: Image, value: CallValue): string {
@@ -53,7 +61,8 @@ export function parseCallValue({ image, returnZero }: Program, text: string): Ca
   if (text === 'NULL') return { kind: 'null' };
   if (text === 'RET0') {
     const address = image.symbols.addressOf('__static_call_return0');
-    if (address !== undefined) return callValue({ kind: 'address', address }, returnZero) as CallTarget;
+    if (address !== undefined)
+      return callValue(image, { kind: 'address', address }, returnZero) as CallTarget;
     throw new TextpokeError(
       'unknown-key',
       'RET0 needs __static_call_return0, but the image does not contain this function',
@@ -63,7 +72,7 @@ export function parseCallValue({ image, returnZero }: Program, text: string): Ca
   const address = parseAddress(text) ?? resolveSymbol(image, text, 'function');
   const why = whyNoFunction(image, address);
   if (why !== undefined) throw isNot(image, address, `a function${why}`);
-  return callValue({ kind: 'address', address }, returnZero) as CallTarget;
+  return callValue(image, { kind: 'address', address }, returnZero) as CallTarget;
 }
 
 /** Why no function begins where a code pointer leads: the end of a sentence; undefined where one may. */
