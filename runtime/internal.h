@@ -144,7 +144,8 @@ INTERNAL bool write_begin(void);
 INTERNAL bool write_text(uint8_t *place, const uint8_t *bytes, int size);
 /* Instruction caches, and emulators that have translated what was changed. */
 INTERNAL void write_flush(uint8_t *place, int size);
-INTERNAL const char *write_name(void);
+/* 0, 1 for mem, 2 for memfd. */
+INTERNAL unsigned write_way(void);
 /* Whether this is an emulator that learns of changes by mprotect alone. */
 INTERNAL extern bool write_emulated;
 INTERNAL void write_before_fork(void);

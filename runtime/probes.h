@@ -13,7 +13,7 @@
 #if __has_include(<sys/sdt.h>)
 #include <sys/sdt.h>
 #ifdef __clang__ /* its macros, which are GNU's */
-#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#pragma clang diagnostic ignored "-Wpedantic"
 #endif
 #endif
 #endif

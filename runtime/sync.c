@@ -5,7 +5,6 @@
 #include "internal.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -97,20 +96,23 @@ enum textpoke_error sync_choose(void) {
   return TEXTPOKE_OK;
 }
 
+#ifndef TEXTPOKE_NO_PATCHING
+#define WAYS(write)                                                                                          \
+  {{write ", membarrier", write ", membarrier, an emulator"}, {write ", signals", write ", signals, an emulator"}}
+static const char *const words[][2][2] = {WAYS("nothing"), WAYS("mem"), WAYS("memfd")};
+#endif
+
+/* Constant text: others read it while it is asked for again. */
 const char *textpoke_ways(void) {
-  static char text[48];
+  const char *text = "not at all";
   sigset_t mask;
   textpoke_lock(&mask);
+  if (textpoke_started)
 #ifdef TEXTPOKE_NO_PATCHING
-  if (textpoke_started)
-    strcpy(text, "loads");
+    text = "loads";
 #else
-  if (textpoke_started)
-    snprintf(text, sizeof text, "%s, %s%s", write_name() ? write_name() : "nothing",
-             sync_by_stopping ? "signals" : "membarrier", write_emulated ? ", an emulator" : "");
+    text = words[write_way()][sync_by_stopping][write_emulated];
 #endif
-  else
-    strcpy(text, "not at all");
   textpoke_unlock(&mask);
   return text;
 }

@@ -413,4 +413,4 @@ enum textpoke_error write_choose(void) {
 }
 #endif
 
-const char *write_name(void) { return way == WAY_MEM ? "mem" : way == WAY_MEMFD ? "memfd" : NULL; }
+unsigned write_way(void) { return way; }
