@@ -6,21 +6,12 @@
 
 #include <limits.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define NOINLINE __attribute__((noinline, noclone))
-#define EXPECT(condition)                                                                                    \
-  do                                                                                                         \
-    if (!(condition)) {                                                                                      \
-      printf("line %d: not so: %s\n", __LINE__, #condition);                                                 \
-      exit(1);                                                                                               \
-    }                                                                                                        \
-  while (0)
+#include "expect.h"
 
 static void shown(const char *line) { puts(line); }
 static int is_emulated;

@@ -6,13 +6,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <textpoke/runtime.h>
 #include <unistd.h>
+
+#include "expect.h"
 
 DEFINE_STATIC_KEY_FALSE(off);
 DEFINE_STATIC_KEY_TRUE(on);
@@ -23,23 +23,16 @@ DEFINE_STATIC_CALL(number, one);
 DEFINE_STATIC_CALL_NULL(hook, mark);
 DEFINE_STATIC_CALL_RET0(zero, one);
 
-__attribute__((noinline, noclone)) static int is_off(void) { return static_branch_unlikely(&off) ? 1 : 0; }
-__attribute__((noinline, noclone)) static int is_on(void) { return static_branch_likely(&on) ? 1 : 0; }
-__attribute__((noinline, noclone)) static int call(int n) { return static_call(number)(n) * 10; }
-__attribute__((noinline, noclone)) static int hooked(void) {
+NOINLINE static int is_off(void) { return static_branch_unlikely(&off) ? 1 : 0; }
+NOINLINE static int is_on(void) { return static_branch_likely(&on) ? 1 : 0; }
+NOINLINE static int call(int n) { return static_call(number)(n) * 10; }
+NOINLINE static int hooked(void) {
   int n = 0;
   static_call_cond(hook)(&n);
   return n;
 }
-__attribute__((noinline, noclone)) static int zeroed(void) { return static_call(zero)(7) + 0; }
+NOINLINE static int zeroed(void) { return static_call(zero)(7) + 0; }
 
-#define EXPECT(condition)                                                                                    \
-  do                                                                                                         \
-    if (!(condition)) {                                                                                      \
-      printf("line %d: not so: %s\n", __LINE__, #condition);                                                 \
-      exit(1);                                                                                               \
-    }                                                                                                        \
-  while (0)
 
 static void quiet(const char *line) { (void)line; }
 static void shown(const char *line) { puts(line); }
@@ -193,8 +186,8 @@ static void foreign(void) {
 }
 
 /* Under gdb, which has a breakpoint on is_off() except between the two. */
-__attribute__((noinline, noclone)) static void breakpoint_goes(void) { __asm__ volatile("" : : : "memory"); }
-__attribute__((noinline, noclone)) static void breakpoint_comes(void) { __asm__ volatile("nop" : : : "memory"); }
+NOINLINE static void breakpoint_goes(void) { __asm__ volatile("" : : : "memory"); }
+NOINLINE static void breakpoint_comes(void) { __asm__ volatile("nop" : : : "memory"); }
 static void debugged(void) {
   textpoke_set_log(quiet);
   EXPECT(textpoke_init() == TEXTPOKE_ERROR_FOREIGN);

@@ -7,21 +7,12 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define NOINLINE __attribute__((noinline, noclone))
-#define EXPECT(condition)                                                                                    \
-  do                                                                                                         \
-    if (!(condition)) {                                                                                      \
-      printf("line %d: not so: %s\n", __LINE__, #condition);                                                 \
-      exit(1);                                                                                               \
-    }                                                                                                        \
-  while (0)
+#include "expect.h"
 
 DEFINE_STATIC_KEY_FALSE(off);
 DEFINE_STATIC_KEY_FALSE(other);

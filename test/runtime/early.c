@@ -2,17 +2,7 @@
  * yet, in .preinit_array and in constructors. Sites follow at init; without patching, at once. */
 #include <textpoke/runtime.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-
-#define NOINLINE __attribute__((noinline, noclone))
-#define EXPECT(condition)                                                                                    \
-  do                                                                                                         \
-    if (!(condition)) {                                                                                      \
-      printf("line %d: not so: %s\n", __LINE__, #condition);                                                 \
-      exit(1);                                                                                               \
-    }                                                                                                        \
-  while (0)
+#include "expect.h"
 
 DEFINE_STATIC_KEY_FALSE(by_resolver);
 DEFINE_STATIC_KEY_TRUE(off_by_resolver);
