@@ -165,7 +165,7 @@ INTERNAL void sync_self(void);
 
 /* Finds a signal that nobody uses, once. */
 INTERNAL bool stop_choose(void);
-/* Takes that signal out of a mask of blocked ones. */
+/* Takes that signal out of a mask of blocked ones; all real-time signals while it is not chosen. */
 INTERNAL void stop_let_in(sigset_t *blocked);
 /* Stops all threads but this one. Between the two nothing may be called that takes a lock: not even malloc. */
 INTERNAL bool stop_threads(void);

@@ -46,13 +46,15 @@ bool stop_choose(void) {
   for (int signal = SIGRTMAX - 4; !stop_signal && signal >= SIGRTMIN; signal--)
     if (!sigaction(signal, NULL, &now) && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL &&
         !sigaction(signal, &action, NULL))
-      stop_signal = signal;
+      __atomic_store_n(&stop_signal, signal, __ATOMIC_RELEASE);
   return stop_signal != 0;
 }
 
 void stop_let_in(sigset_t *blocked) {
-  if (stop_signal)
-    sigdelset(blocked, stop_signal);
+  int chosen = __atomic_load_n(&stop_signal, __ATOMIC_ACQUIRE);
+  for (int signal = SIGRTMIN; signal <= SIGRTMAX; signal++)
+    if (!chosen || signal == chosen) /* it may be any of them, while it is not chosen */
+      sigdelset(blocked, signal);
 }
 
 /* ---- the threads of the process, without a library that takes locks */
