@@ -200,6 +200,13 @@ const others: readonly [name: string, changes: number, ways: string, Target, Rec
     { ...withFlags('tsan', '-fsanitize=thread'), emulator: ['setarch', '-R'] },
   ],
   [
+    'on one processor, where nobody who waits gets in between by chance',
+    100,
+    'mem, signals',
+    { ...native, name: 'one processor', emulator: ['taskset', '-c', '0'] },
+    { TEXTPOKE_WAYS: 'signals' },
+  ],
+  [
     'where calls must not be emulated, as under a shadow stack',
     2000,
     'mem, membarrier',
