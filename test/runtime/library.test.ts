@@ -200,7 +200,7 @@ const others: readonly [name: string, changes: number, ways: string, Target, Rec
     { ...withFlags('tsan', '-fsanitize=thread'), emulator: ['setarch', '-R'] },
   ],
   [
-    'on one processor, where nobody who waits gets in between by chance',
+    'on one processor',
     100,
     'mem, signals',
     { ...native, name: 'one processor', emulator: ['taskset', '-c', '0'] },
