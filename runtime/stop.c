@@ -190,9 +190,11 @@ static void wait_for(uint32_t threads) {
     futex_wait(&arrivals, seen, &pause);
 }
 
-/* Looks at the list again until nobody is new on it: a thread that is not stopped yet may have made another one. */
+/* Looks at the list again until nobody is new on it: a thread that is not stopped yet may have made another one. Time in
+ * which the process itself did not run (SIGSTOP, a frozen container) is not held against its threads. */
 static bool stop_all(void) {
-  int64_t limit = now() + PATIENCE * (int64_t)1000000000;
+  const int64_t most = 100000000;
+  int64_t left = PATIENCE * (int64_t)1000000000, before = now();
   for (;;) {
     alive = 0;
     found_new = false;
@@ -200,8 +202,11 @@ static bool stop_all(void) {
       return false;
     if (!found_new && arrived() >= alive)
       return true;
-    if (now() > limit)
+    int64_t passed = now() - before;
+    left -= passed < most ? passed : most;
+    if (left <= 0)
       return false;
+    before += passed;
     wait_for((uint32_t)alive);
   }
 }
