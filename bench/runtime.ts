@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { annotate } from '../src/library/annotate.ts';
 import { linkerScript } from '../src/library/linker-script.ts';
+import { median } from './median.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const rounds = Number(process.env.TEXTPOKE_ROUNDS) || 15;
@@ -26,10 +27,6 @@ function build(): string {
   const library = [join(root, 'runtime', 'textpoke.c'), '-pthread', `-Wl,-T,${script}`];
   execFileSync('gcc', [...flags, object, ...library, '-o', program]);
   return program;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 }
 
 type Rows = readonly (readonly [name: string, words: string])[];

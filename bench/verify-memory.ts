@@ -10,6 +10,7 @@ import { fileSource } from '../src/files/source.ts';
 import { bzImagePayload } from '../src/kernel/files/bzimage.ts';
 import { headOf, kernelFormOf } from '../src/kernel/files/detect.ts';
 import { builtProgram } from '../test/built.ts';
+import { median } from './median.ts';
 
 const [vmlinuz, dump, modules] = process.argv.slice(2);
 if (!vmlinuz || !dump) throw new Error('usage: npx tsx bench/verify-memory.ts VMLINUZ DUMP [MODULES]');
@@ -33,10 +34,6 @@ function costOf(command: string, args: readonly string[], output = '/dev/null'):
     .split(' ')
     .map(Number) as [number, number, number];
   return { cpu: user + system, memory: memory / 1024 };
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 }
 
 /** The tool that unpacks what begins so. */

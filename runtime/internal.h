@@ -101,6 +101,8 @@ INTERNAL bool textpoke_is_code(uintptr_t pointer);
 INTERNAL bool textpoke_is_data(const void *key, size_t size);
 /* Whether the library stays as long as the process: another one that has it in itself may be unmapped. */
 INTERNAL extern bool textpoke_stays;
+/* Finds that out, once. Without the lock. */
+INTERNAL void segments_find_library(void);
 /* What is loaded, for the child of a fork; NULL without memory. Without the lock, and the others with it. */
 INTERNAL struct textpoke_loaded *segments_loaded(void);
 INTERNAL void segments_before_fork(struct textpoke_loaded *loaded);

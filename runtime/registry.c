@@ -331,6 +331,7 @@ static void enter(void) {
 /* Behind it everything may be called: what is loaded is relocated, and the C library is ready. */
 __attribute__((constructor(101))) static void enter_process(void) {
   sigset_t mask;
+  segments_find_library();
   textpoke_lock(&mask);
   enter();
   textpoke_unlock(&mask);

@@ -70,11 +70,14 @@ static int count_all(struct dl_phdr_info *info, size_t size, void *data) {
 enum { SEGMENTS = sizeof ((struct textpoke_object *)0)->segments / sizeof(struct textpoke_segment) };
 
 void textpoke_read_segments(struct textpoke_object *object) {
-  struct textpoke_segment segments[SEGMENTS];
   struct list own = {.address = (uintptr_t)object, .segments = object->segments, .room = SEGMENTS};
-  struct list program = {.segments = segments, .room = SEGMENTS};
   dl_iterate_phdr(add_if_there, &own);
   object->segment_count = own.count;
+}
+
+void segments_find_library(void) {
+  struct textpoke_segment segments[SEGMENTS];
+  struct list program = {.segments = segments, .room = SEGMENTS};
   dl_iterate_phdr(add_program, &program);
   textpoke_stays = segment_at(segments, program.count, (uintptr_t)&textpoke_stays) != NULL;
 }

@@ -48,16 +48,36 @@ export function expandLimit(what: string): Option {
   );
 }
 
+/** Where a raw dump lies in virtual memory. */
+export function rawBase(): Option {
+  return new Option('--base <address>', 'virtual address of the first byte of a raw dump').argParser(address);
+}
+
+/** The other kind of raw dump, in parts; `withParts` gives the command what it means. */
+export function rawPhysical(): Option {
+  return new Option('--physical [address@byte]', 'raw dump of physical memory (repeatable: parts)')
+    .argParser(physicalPart)
+    .conflicts('base');
+}
+
 /** Parts of a raw image of physical memory: ADDRESS, or ADDRESS@BYTE for what lies further on in the file. */
-export function physicalPart(text: string, before: unknown): PhysicalPart[] {
+function physicalPart(text: string, before: unknown): PhysicalPart[] {
   const [, at, byte] = /^([^@]+)(?:@(.+))?$/.exec(text) ?? [];
   if (at === undefined) throw new InvalidArgumentError('An address is required.');
   return [...partsOfRaw(before), { address: address(at), offset: byte === undefined ? 0 : address(byte) }];
 }
 
 /** Without an address (true) there are no parts. */
-export function partsOfRaw(value: unknown): readonly PhysicalPart[] {
+function partsOfRaw(value: unknown): readonly PhysicalPart[] {
   return Array.isArray(value) ? value : [];
+}
+
+/** Arguments of a command that has `rawPhysical`, with its parts where it is given. */
+export function withParts<Arguments extends object>({
+  physical,
+  ...args
+}: Arguments & { readonly physical?: unknown }): Arguments {
+  return { ...args, ...(physical !== undefined && { physical: partsOfRaw(physical) }) } as Arguments;
 }
 
 export function updateStep(text: string): BootStep {

@@ -12,10 +12,11 @@ import {
   debugDirectory,
   expandLimit,
   type Finish,
-  partsOfRaw,
-  physicalPart,
   positive,
+  rawBase,
+  rawPhysical,
   updateStep,
+  withParts,
 } from './arguments.ts';
 
 export function addDump(program: Command, finish: Finish): void {
@@ -27,24 +28,13 @@ export function addDump(program: Command, finish: Finish): void {
     .option('--key <pattern>', 'only entries of keys that match (* and ?)')
     .option('--disassemble', 'show instructions as capstone decodes them')
     .option('--cpu-features <dump>', 'instead: what the memory of a kernel tells of its processor, for boot')
-    .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
-    .addOption(
-      new Option('--physical [address@byte]', 'raw dump of physical memory (repeatable: parts)')
-        .argParser(physicalPart)
-        .conflicts('base'),
-    )
+    .addOption(rawBase())
+    .addOption(rawPhysical())
     .addOption(expandLimit('a compressed file'))
     .addOption(debugDirectory())
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  textpoke dump vmlinux --table jump --key "sched_*"')
-    .action(async (files: string[], { physical, ...args }: DumpArguments) =>
-      finish(
-        await runDump(files, {
-          ...args,
-          ...(physical !== undefined && { physical: partsOfRaw(physical) }),
-        }),
-      ),
-    );
+    .action(async (files: string[], args: DumpArguments) => finish(await runDump(files, withParts(args))));
 }
 
 export function addBoot(program: Command, finish: Finish): void {

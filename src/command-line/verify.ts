@@ -9,11 +9,12 @@ import {
   debugDirectory,
   expandLimit,
   type Finish,
-  partsOfRaw,
-  physicalPart,
   positive,
   processId,
+  rawBase,
+  rawPhysical,
   ruleArgument,
+  withParts,
 } from './arguments.ts';
 
 /** Options of verify that are about files. */
@@ -56,12 +57,8 @@ export function addVerify(program: Command, finish: Finish): void {
     )
     .option('--slide <n>', 'how far the system moved the image, in bytes', address)
     .option('--modules <dir>', 'files of modules, such as /lib/modules/VERSION')
-    .option('--base <address>', 'virtual address of the first byte of a raw dump', address)
-    .addOption(
-      new Option('--physical [address@byte]', 'raw dump of physical memory (repeatable: parts)')
-        .argParser(physicalPart)
-        .conflicts('base'),
-    )
+    .addOption(rawBase())
+    .addOption(rawPhysical())
     .addOption(debugDirectory())
     .option('--config <file>', 'file with the accepted findings (JSON)')
     .addOption(
@@ -75,14 +72,8 @@ export function addVerify(program: Command, finish: Finish): void {
         .default('text'),
     )
     .addHelpText('after', '\nExample:\n  textpoke verify vmlinux --linked --format sarif > textpoke.sarif')
-    .action(
-      async (file: string | undefined, { physical, ...args }: VerifyArguments & { physical?: unknown }) =>
-        finish(
-          await runVerify(file, {
-            ...args,
-            ...(physical !== undefined && { physical: partsOfRaw(physical) }),
-          }),
-        ),
+    .action(async (file: string | undefined, args: VerifyArguments) =>
+      finish(await runVerify(file, withParts(args))),
     );
 }
 
