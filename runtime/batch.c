@@ -92,8 +92,7 @@ static bool store(struct poke *pokes, size_t count, bool forward) {
       return false;
     poke->placed = forward;
   }
-  for (size_t i = 0; i < count; i++)
-    write_flush(pokes[i].place, pokes[i].size);
+  write_flush(pokes, count);
   return done;
 }
 

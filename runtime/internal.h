@@ -145,7 +145,7 @@ INTERNAL bool write_begin(void);
 /* Takes no lock and no memory. Up to SITE_SIZE bytes; words of 4 bytes are one store. */
 INTERNAL bool write_text(uint8_t *place, const uint8_t *bytes, int size);
 /* Instruction caches, and emulators that have translated what was changed. */
-INTERNAL void write_flush(uint8_t *place, int size);
+INTERNAL void write_flush(const struct poke *pokes, size_t count);
 /* 0, 1 for mem, 2 for memfd. */
 INTERNAL unsigned write_way(void);
 /* Whether this is an emulator that learns of changes by mprotect alone. */

@@ -276,21 +276,31 @@ bool write_text(uint8_t *place, const uint8_t *bytes, int size) {
 }
 
 /* Tells an emulator, whose translations do not follow what is written by another address, that text is new: the same
- * page of the same file is mapped once more. */
-static bool tell_emulator(const uint8_t *place, int size) {
-  uintptr_t page = page_size(), start = (uintptr_t)place & -page;
-  const struct region *region = region_of(start);
-  size_t length = ((uintptr_t)place + (uintptr_t)size - start + page - 1) & -page;
+ * pages of the same file are mapped once more. */
+static bool tell_emulator(uintptr_t start, uintptr_t end) {
+  uintptr_t page = page_size(), first = start & -page;
+  const struct region *region = region_of(first);
   if (!region || region->fd < 0)
     return false;
-  return mmap((void *)start, length, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, region->fd,
-              (off_t)(start - region->start)) != MAP_FAILED;
+  return mmap((void *)first, ((end + page - 1) & -page) - first, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED,
+              region->fd, (off_t)(first - region->start)) != MAP_FAILED;
 }
 
-void write_flush(uint8_t *place, int size) {
-  __builtin___clear_cache((char *)place, (char *)place + size);
-  if (write_emulated)
-    tell_emulator(place, size);
+/* Pokes are in order. An emulator is told once for each run of pages, for that is what a change costs there. */
+void write_flush(const struct poke *pokes, size_t count) {
+  uintptr_t page = page_size(), start = 0, end = 0;
+  for (size_t i = 0; i < count; i++) {
+    uintptr_t place = (uintptr_t)pokes[i].place, stop = place + pokes[i].size;
+    __builtin___clear_cache((char *)place, (char *)stop);
+    if (write_emulated && end && ((place & -page) > end || region_of(place) != region_of(start))) {
+      tell_emulator(start, end);
+      end = 0;
+    }
+    start = end ? start : place;
+    end = stop;
+  }
+  if (write_emulated && end)
+    tell_emulator(start, end);
 }
 
 bool write_begin(void) {
@@ -351,7 +361,7 @@ static bool probe_runs(int value) {
 
 static bool probe_write(uint8_t *place, const uint8_t *bytes) {
   bool wrote = write_text(place, bytes, 4);
-  write_flush(place, 4);
+  write_flush(&(struct poke){.place = place, .size = 4}, 1);
   sync_self();
   return wrote;
 }
@@ -373,7 +383,7 @@ static bool try_probe(void) {
     return fail("an instruction of the library's own does not do what it should");
   if (!probe_write(place, bytes))
     return fail("text cannot be written through it (proc_mem.force_override)");
-  write_emulated = !probe_runs(2) && tell_emulator(place, 4);
+  write_emulated = !probe_runs(2) && tell_emulator((uintptr_t)place, (uintptr_t)place + 4);
   bool runs = probe_runs(2), back = probe_write(place, old) && probe_runs(1);
   errno = 0;
   return (runs && back) || fail("changed code is not run: an emulator that is not told of changes");

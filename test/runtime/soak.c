@@ -170,11 +170,19 @@ static unsigned next_random(unsigned *state) {
 
 /* ---- threads */
 
-/* Those who run all the time leave the processors to the writers, where there are few of them; but not where a change
- * waits until all of them have run. */
+/* Those who run all the time leave the processors to the writers, where there are few of them. Where a change waits until
+ * all of them have run, they sleep now and then instead, or a change would take as long as all their turns. */
+static bool sleeps;
+
 static void be_nice(void) {
-  if (strstr(textpoke_ways(), "membarrier") && setpriority(PRIO_PROCESS, 0 /* this thread */, 19))
+  sleeps = !strstr(textpoke_ways(), "membarrier");
+  if (!sleeps && setpriority(PRIO_PROCESS, 0 /* this thread */, 19))
     abort();
+}
+
+static void rest(void) {
+  if (sleeps)
+    usleep(200);
 }
 
 static void *reader(void *data) {
@@ -186,6 +194,7 @@ static void *reader(void *data) {
       atomic_fetch_add(&counted, 1);
     }
     atomic_fetch_sub(&counted, 64);
+    rest();
   }
   return NULL;
 }
@@ -266,6 +275,7 @@ static void *holder(void *data) {
     if (!static_branch_dec(&shared_key))
       abort();
     atomic_fetch_add(&held, 1);
+    rest();
   }
   return NULL;
 }
@@ -367,7 +377,7 @@ static void *loader(void *data) {
       say_wrong("the plugin", (unsigned)failed, 0);
     dlclose(plugin);
     atomic_fetch_add(&loads, 1);
-    usleep(1000);
+    usleep(200);
   }
   return NULL;
 }
