@@ -2,7 +2,7 @@
 // commands/; the outcome becomes the exit status here.
 import { Argument, Command, CommanderError } from 'commander';
 import type { Finish } from './command-line/arguments.ts';
-import { addAnnotate, addCc, addLdscript, addRuntime } from './command-line/build.ts';
+import { addAnnotate, addCc, addConfig, addInit, addLdscript, addRuntime } from './command-line/build.ts';
 import { addBoot, addDiff, addDump, addStates } from './command-line/images.ts';
 import { addCtl, addExplain, addVerify } from './command-line/verify.ts';
 import { workerFlag } from './commands/annotate-file.ts';
@@ -36,6 +36,8 @@ function makeProgram(finish: Finish): Command {
   addStates(program, finish);
   addDiff(program, finish);
   addLdscript(program, finish);
+  addConfig(program, finish);
+  addInit(program, finish);
   addRuntime(program, finish);
 
   program

@@ -45,7 +45,7 @@ const adapters: Record<string, RegExp> = {
   'capstone-wasm': /^engines\/disassembler\.ts$/,
   'keystone-wasm': /^engines\/assembler\.ts$/,
   'xz-decompress': /^bytes\/decompress\.ts$/,
-  diff: /^diff\/compare\.ts$/,
+  diff: /^(diff\/compare|commands\/init)\.ts$/,
   chalk: /^(output\/.*|main\.ts)$/,
   commander: /^(command-line\/.*|main|output\/help\/command-line)\.ts$/,
   sarif: /^output\/sarif\.ts$/, // types alone
