@@ -15,17 +15,30 @@ export const documents: readonly string[] = [
   'samples/redis/README.md',
 ];
 
+/** Where test/docs/kernels.sh has put kernels; a name that is no file where it has not. */
+const kernels = process.env.TEXTPOKE_KERNELS ?? '/TEXTPOKE_KERNELS of test/docs/kernels.sh';
+
 /** Outside tools of a document, beside gcc and bash. */
 export const tools: Readonly<Record<string, readonly string[]>> = {
   'README.md': ['gdb'],
   'docs/tutorial.md': ['gdb'],
   'docs/tour.md': ['gdb'],
+  'docs/questions.md': [kernels],
   'docs/ci.md': ['git', 'make'],
   'docs/builds.md': ['make', 'patch'],
 };
 
 /** Shell lines that stand in for what a document takes for granted. */
 export const preparations: Readonly<Record<string, string>> = {
+  // Each command tells on standard error what it unpacked, which the page says once.
+  'docs/questions.md': `
+    ln -s "${kernels}"/* .
+    textpoke() {
+      command textpoke "$@" 2> errors
+      local status=$?
+      grep -v ': bzImage, ' errors
+      return $status
+    }`,
   // A project with a history, on a branch that has one branch more; the network and its programs say what they are asked.
   'docs/ci.md': `
     cp samples/build/program/* .
