@@ -1,4 +1,4 @@
-// Places, instructions and entries as people and JSON have them (schema textpoke.dump/1).
+// Places, instructions and entries as people and JSON have them (schema textpoke.dump/2).
 
 /** A place in an object or an image. Addresses are `0x…` strings; in an object they count from the section. */
 export interface DumpedPlace {

@@ -1,4 +1,4 @@
-// Prints what dump found: one JSON document (schema textpoke.dump/1), or text for people who know readelf and
+// Prints what dump found: one JSON document (schema textpoke.dump/2), or text for people who know readelf and
 // objdump. Both come in pieces, so that nothing but the file at hand has to be held.
 import {
   type AllEntries,
@@ -29,11 +29,11 @@ const allTables: readonly TableKind[] = [...tableKinds, ...textTableKinds];
 
 type Files = Iterable<DumpedFile> | AsyncIterable<DumpedFile>;
 
-const dumpSchema = 'textpoke.dump/1';
+const dumpSchema = 'textpoke.dump/2';
 
 /** What `textpoke dump --json` prints (docs/dump.schema.json). */
 export interface DumpDocument {
-  readonly schema: 'textpoke.dump/1';
+  readonly schema: 'textpoke.dump/2';
   /** One for an object or an image, one a member for an archive. */
   readonly files: readonly FileDocument[];
 }

@@ -17,8 +17,8 @@ import { type BranchSite, branchFields, jumpBit1, jumpBranch, jumpTable, readBra
 
 /** An entry of `__jump_table`. */
 export interface DumpedJumpEntry extends DumpedEntry {
-  /** The site. */
-  readonly code: DumpedPlace;
+  /** Where the NOP or the jump stands. */
+  readonly site: DumpedPlace;
   /** Where the branch goes when it is taken. */
   readonly target: DumpedPlace;
   /** The static key, without the flags of the field. */
@@ -51,28 +51,28 @@ export const staticBranch: Kind<BranchSite, DumpedJumpEntry> = {
   },
 
   hasKeys: true,
-  decode([code, target, value], reader) {
+  decode([site, target, value], reader) {
     const found = reader.key(value);
     if (!found) return undefined;
     return {
-      code: reader.code(code),
+      site: reader.code(site),
       target: reader.code(target),
       key: found.key,
       branch: likelihood((found.flags & jumpBranch) !== 0),
       bit1: (found.flags & jumpBit1) !== 0,
-      ...reader.instruction(code),
+      ...reader.instruction(site),
     };
   },
   columns: [...siteColumns, 'target', 'key', 'branch', 'flags', ...instructionColumns],
-  cells: ({ code, target, key, branch, bit1, instruction }, tools) => [
-    ...tools.site(code),
+  cells: ({ site, target, key, branch, bit1, instruction }, tools) => [
+    ...tools.site(site),
     placeName(target),
     tools.key(key),
     branch,
     flagsText({ bit1 }),
     ...tools.instruction(instruction),
   ],
-  identify: ({ code, key, branch }) => ({ place: code, key: placeName(key), flags: branch }),
+  identify: ({ site, key, branch }) => ({ place: site, key: placeName(key), flags: branch }),
 
   read: readBranchSites,
   sizeOf: (image, { address }) => image.instructionAt(address).size,
