@@ -3,6 +3,7 @@ import type { TableKind } from '../kinds/kind.ts';
 import type { TableEntries } from '../kinds/registry.ts';
 import type { DumpedDeadEntry, DumpedEntry } from '../kinds/shown.ts';
 import type { TextTableEntries } from '../kinds/text-tables.ts';
+import type { FileTally } from './groups.ts';
 
 /** Where a table lies: a section of its own, or a stretch of a larger one. */
 export interface TablePart {
@@ -52,6 +53,8 @@ export interface DumpedFile {
   /** What was unpacked, of a kernel file. */
   readonly unpacked?: string;
   readonly tables: DumpedTables;
+  /** What a summary is made of, where one was asked for. */
+  readonly tally?: FileTally;
   /** Why some places have no source line though the file has line tables. */
   readonly linesProblem?: string;
 }

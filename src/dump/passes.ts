@@ -3,6 +3,7 @@
 // read.
 import { archOf } from '../arch/registry.ts';
 import { hexBytes } from '../bytes/integer.ts';
+import { entryLayout } from '../bytes/table.ts';
 import { type DebugDirectories, type DebugPlaces, debugPlacesOf } from '../dwarf/debug-files.ts';
 import { isArchive, readArchive } from '../elf/archive.ts';
 import { ET_DYN, ET_REL } from '../elf/constants.ts';
@@ -24,6 +25,7 @@ import { ImageView } from './image-view.ts';
 import { keyFilter, requireKeyName } from './key-filter.ts';
 import type { DumpedFile, DumpedTable, DumpedTables } from './model.ts';
 import { ObjectView } from './object-view.ts';
+import { Tally } from './tally.ts';
 import type { RawEntry, RawTable, TableView } from './view.ts';
 
 /** The table that `--table` names; error `usage`. */
@@ -49,11 +51,18 @@ export interface DumpOptions extends DebugDirectories {
   readonly expandLimit?: number | undefined;
 }
 
+/** What the commands ask for beside that. */
+export interface CountingOptions extends DumpOptions {
+  /** Counts what a summary is made of; false unless given. */
+  readonly isCounted?: boolean | undefined;
+}
+
 /** What is asked of every file. */
 interface Question {
   readonly key: string | undefined;
   readonly rows: readonly TableKind[];
   readonly accepts: ((key: DumpedPlace) => boolean) | undefined;
+  readonly isCounted: boolean;
 }
 
 /**
@@ -64,7 +73,7 @@ interface Question {
 export async function* dumpFile(
   path: string,
   input: Uint8Array | ByteSource | ElfFile,
-  options: DumpOptions = {},
+  options: CountingOptions = {},
 ): AsyncGenerator<DumpedFile> {
   const asked = options.table === undefined ? tableKinds : [tableNamed(options.table)];
   const accepts = options.key === undefined ? undefined : keyFilter(options.key);
@@ -72,6 +81,7 @@ export async function* dumpFile(
     key: options.key,
     rows: asked.filter(({ hasKeys }) => hasKeys || !accepts),
     accepts,
+    isCounted: options.isCounted ?? false,
   };
   for (const { member, form, open, given } of await opensOf(path, input, options.expandLimit)) {
     const file = open();
@@ -129,7 +139,7 @@ function dumpElf(
   const arch = archOf(header);
   const isObject = header.type === ET_REL;
   // Tables are made of relocations and those of symbols: an object without symbols has none.
-  const { tables, linesProblem } =
+  const dumped: Dumped =
     isObject && !file.symtab
       ? { tables: {} }
       : isObject
@@ -140,17 +150,18 @@ function dumpElf(
     class: header.class,
     machine: arch.name,
     type: isObject ? 'rel' : header.type === ET_DYN ? 'dyn' : 'exec',
-    tables,
-    ...(linesProblem !== undefined && { linesProblem }),
+    ...dumped,
   };
 }
+
+type Dumped = Pick<DumpedFile, 'tables' | 'tally' | 'linesProblem'>;
 
 function dumpImage(
   image: Image,
   question: Question,
   disassembler: Disassemblers | undefined,
   debug: DebugPlaces,
-): Pick<DumpedFile, 'tables' | 'linesProblem'> {
+): Dumped {
   const dumped = dumpTables(new ImageView(image, debug), question, disassembler);
   const found = Object.values(dumped.tables).some(
     ({ entries, problems }) => entries.length + problems.length > 0,
@@ -162,10 +173,11 @@ function dumpImage(
 /** Goes through all entries once, which tells how many there are and which lines are asked for; decoding comes later. */
 function dumpTables<Place>(
   view: TableView<Place>,
-  { rows, accepts }: Question,
+  { rows, accepts, isCounted }: Question,
   disassembler: Disassemblers | undefined,
-): Pick<DumpedFile, 'tables' | 'linesProblem'> {
+): Dumped {
   const asked: Place[] = [];
+  const tally = isCounted ? new Tally(view) : undefined;
   const survey = new ViewReader(view, accepts, undefined, (place) => {
     asked.push(place);
     return undefined;
@@ -174,13 +186,19 @@ function dumpTables<Place>(
     const form = view.formOf(row);
     if (!form) return [];
     const raw = view.read(form);
+    const counted = tally?.table(row);
     const firstAsked = asked.length;
     let length = 0;
     let isMalformed = false;
-    for (const { problem } of decode(raw, row, survey, accepts !== undefined)) {
+    for (const entry of raw.entries) {
+      const line = asked.length;
+      const decoded = decodeEntry(entry, row, survey, accepts !== undefined);
+      if (!decoded) continue;
       length++;
-      isMalformed ||= problem !== undefined;
+      isMalformed ||= decoded.problem !== undefined;
+      counted?.add(entry, decoded, line);
     }
+    counted?.done(raw.parts.length, entryLayout(form, view.arch.wordSize).size);
     return { row, raw, length, isMalformed, firstAsked };
   });
   const { lines, problem } = view.sourceLines(asked);
@@ -207,6 +225,7 @@ function dumpTables<Place>(
   });
   return {
     tables: Object.fromEntries(tables) as DumpedTables,
+    ...(tally && { tally: tally.finish(lines) }),
     ...(problem !== undefined && { linesProblem: problem }),
   };
 }
@@ -219,12 +238,21 @@ function* decode<Place>(
   isFiltered: boolean,
 ): Generator<DumpedEntry | DumpedDeadEntry> {
   for (const entry of entries) {
-    const { index, fields, bytes } = entry;
-    if (fields) {
-      const decoded = row.decode(fields as unknown as Fields<Place>, reader, bytes);
-      if (decoded) yield { index, ...decoded };
-    } else if (!isFiltered) yield deadEntry(entry);
+    const decoded = decodeEntry(entry, row, reader, isFiltered);
+    if (decoded) yield decoded;
   }
+}
+
+function decodeEntry<Place>(
+  entry: RawEntry<Place>,
+  row: TableKind,
+  reader: ViewReader<Place>,
+  isFiltered: boolean,
+): DumpedEntry | DumpedDeadEntry | undefined {
+  const { index, fields, bytes } = entry;
+  if (!fields) return isFiltered ? undefined : deadEntry(entry);
+  const decoded = row.decode(fields as unknown as Fields<Place>, reader, bytes);
+  return decoded && { index, ...decoded };
 }
 
 function deadEntry({ index, bytes, discarded, problem }: RawEntry<unknown>): DumpedDeadEntry {

@@ -1,5 +1,6 @@
 // The answer that dump gives before its tables: how much of a file can be patched, where, and by which keys. It is plain
 // data (docs/summary.schema.json), which text, JSON and the page are made of.
+import type { KeyState } from '../kinds/shown.ts';
 
 /** What `dump --summary` says of a file; of an archive, all its members together. */
 export interface FileSummary {
@@ -105,17 +106,4 @@ export interface SiteGroup {
 export interface KeyGroup extends SiteGroup {
   /** What the key has before anything is patched. */
   readonly state: KeyState;
-}
-
-/** What a key has in the file: on or off, or the function that its calls go to. */
-export interface KeyState {
-  /**
-   * A static key: `on`, `off`. A static call: `function`, `null` (NULL) or `return 0`. `elsewhere`: another object
-   * defines the key. `unknown`: the file does not say, as where a key lies in no data.
-   */
-  readonly state: 'on' | 'off' | 'function' | 'null' | 'return 0' | 'elsewhere' | 'unknown';
-  /** Of a static key: its count, where it is not 0 for `off` and 1 for `on`. */
-  readonly enabled?: number;
-  /** Of a static call. */
-  readonly function?: string;
 }

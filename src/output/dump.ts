@@ -62,7 +62,7 @@ export interface FileDocument extends TableDocuments {
 }
 
 /** What the document of a file is made of. A table's own problems stand beside its entries. */
-function partsOf({ tables, linesProblem, member: _, ...head }: DumpedFile) {
+function partsOf({ tables, linesProblem, member: _, tally: __, ...head }: DumpedFile) {
   const shown = tablesOf({ tables }, allTables).map(({ row: { id }, table }) => ({ id, ...table }));
   const absolute = shown.flatMap((table) => (table.absolute ? [table.id] : []));
   const problems: Record<string, readonly string[]> = {};

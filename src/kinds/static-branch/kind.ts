@@ -51,6 +51,12 @@ export const staticBranch: Kind<BranchSite, DumpedJumpEntry> = {
   },
 
   hasKeys: true,
+  stateOf(key) {
+    const enabled = key.count();
+    if (enabled === undefined) return undefined;
+    const state = enabled === 0 ? 'off' : 'on';
+    return enabled === 0 || enabled === 1 ? { state } : { state, enabled };
+  },
   decode([site, target, value], reader) {
     const found = reader.key(value);
     if (!found) return undefined;
