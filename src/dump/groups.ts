@@ -6,6 +6,7 @@ export type Identity = number | string;
 
 /** A group that grows. */
 export type Growing<Group extends SiteGroup = SiteGroup> = Group & {
+  name: string;
   sites: number;
   bytes: number;
   initSites: number;
@@ -58,7 +59,7 @@ export function addTo(
 }
 
 /** Orders in which groups can be listed. */
-export const groupOrders = {
+const comparisons = {
   sites: (a: SiteGroup, b: SiteGroup) => b.sites - a.sites,
   bytes: (a: SiteGroup, b: SiteGroup) => b.bytes - a.bytes,
   init: (a: SiteGroup, b: SiteGroup) => b.initSites - a.initSites,
@@ -66,11 +67,12 @@ export const groupOrders = {
   address: (a: SiteGroup, b: SiteGroup) => byAddress(a.address ?? '', b.address ?? ''),
 } as const;
 
-export type GroupOrder = keyof typeof groupOrders;
+export type GroupOrder = keyof typeof comparisons;
+export const groupOrders = Object.keys(comparisons) as readonly GroupOrder[];
 
 /** Groups in an order; what is alike in it is in order of names, then of addresses and members. */
 export function inOrder<Group extends SiteGroup>(groups: Iterable<Group>, order: GroupOrder): Group[] {
-  const compare = groupOrders[order];
+  const compare = comparisons[order];
   return [...groups].sort(
     (a, b) =>
       compare(a, b) ||

@@ -105,6 +105,10 @@ export class ImageView implements TableView<number> {
     return address - symbolOffset;
   }
 
+  sizeAround(address: number): number {
+    return this.image.symbolAt(address)?.size ?? 0;
+  }
+
   isInit(address: number): boolean {
     return this.image.isInitText(address);
   }

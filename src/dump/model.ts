@@ -29,6 +29,8 @@ export interface DumpedTable<Entry extends DumpedEntry> {
   /** Entries in the file, before `--key` chose among them. */
   readonly total: number;
   readonly entries: Entries<Entry | DumpedDeadEntry>;
+  /** Flags of entries are those of the build: nothing has booted the file. */
+  readonly isAsBuilt: boolean;
   /** Something is wrong with one of the entries. */
   readonly isMalformed: boolean;
   /** What is wrong with the table as a whole. */
@@ -47,6 +49,8 @@ export interface DumpedFile {
   readonly file: string;
   /** Name of the member, when the file is an archive. */
   readonly member?: string;
+  /** The same object for all members of an archive. */
+  readonly archive?: { readonly path: string };
   readonly class: 32 | 64;
   readonly machine: string;
   readonly type: 'rel' | 'exec' | 'dyn';
@@ -68,4 +72,26 @@ export function tablesOf(
     const table = (tables as Readonly<Record<string, DumpedTable<DumpedEntry> | undefined>>)[row.id];
     return table ? [{ row, table }] : [];
   });
+}
+
+/** The file with at most so many entries of each table. */
+export function limited(file: DumpedFile, most: number): DumpedFile {
+  const tables = Object.entries<DumpedTable<DumpedEntry>>(file.tables).map(([id, table]) => [
+    id,
+    { ...table, entries: firstOf(table.entries, most) },
+  ]);
+  return { ...file, tables: Object.fromEntries(tables) as DumpedTables };
+}
+
+function firstOf<Entry>(entries: Entries<Entry>, most: number): Entries<Entry> {
+  const length = Math.min(entries.length, most);
+  function* first(): Generator<Entry> {
+    let left = length;
+    if (left === 0) return;
+    for (const entry of entries) {
+      yield entry;
+      if (--left === 0) return;
+    }
+  }
+  return { length, [Symbol.iterator]: first };
 }

@@ -144,6 +144,11 @@ export class ObjectView implements TableView<Place> {
     return { ...place, offset: place.offset - symbolOffset };
   }
 
+  sizeAround(place: Place): number {
+    const near = place.section > 0 ? this.symbolOf(place) : undefined;
+    return near === undefined ? 0 : (this.object.symbols.size[near] as number);
+  }
+
   isInit({ section }: Place): boolean {
     return isInitSection(this.object.file.sections[section]?.name ?? '');
   }

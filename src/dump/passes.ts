@@ -17,12 +17,13 @@ import { Image } from '../image/image.ts';
 import { withoutContainers } from '../kernel/plain.ts';
 import type { Fields, TableKind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
-import type { DumpedDeadEntry, DumpedEntry, DumpedPlace } from '../kinds/shown.ts';
+import { type DumpedDeadEntry, type DumpedEntry, type DumpedPlace, isDead } from '../kinds/shown.ts';
 import { textTableKinds } from '../kinds/text-tables.ts';
 import { ObjectCode } from '../object/object-code.ts';
 import { ViewReader } from './entry-reader.ts';
 import { ImageView } from './image-view.ts';
 import { keyFilter, requireKeyName } from './key-filter.ts';
+import { KeyOwners } from './key-owners.ts';
 import type { DumpedFile, DumpedTable, DumpedTables } from './model.ts';
 import { ObjectView } from './object-view.ts';
 import { Tally } from './tally.ts';
@@ -83,6 +84,7 @@ export async function* dumpFile(
     accepts,
     isCounted: options.isCounted ?? false,
   };
+  const archive = { path };
   for (const { member, form, open, given } of await opensOf(path, input, options.expandLimit)) {
     const file = open();
     const arch = inFile(file.path, () => archOf(file.header));
@@ -95,7 +97,7 @@ export async function* dumpFile(
         ...(form !== undefined && { unpacked: form }),
       }),
     );
-    yield member === undefined ? dumped : { ...dumped, member };
+    yield member === undefined ? dumped : { ...dumped, member, archive };
   }
 }
 
@@ -178,9 +180,15 @@ function dumpTables<Place>(
 ): Dumped {
   const asked: Place[] = [];
   const tally = isCounted ? new Tally(view) : undefined;
-  const survey = new ViewReader(view, accepts, undefined, (place) => {
-    asked.push(place);
-    return undefined;
+  const owners = new KeyOwners(view);
+  const survey = new ViewReader(view, {
+    filter: accepts,
+    lineOf: (place) => {
+      asked.push(place);
+      return undefined;
+    },
+    owners,
+    isSurvey: true,
   });
   const found = rows.flatMap((row) => {
     const form = view.formOf(row);
@@ -190,22 +198,25 @@ function dumpTables<Place>(
     const firstAsked = asked.length;
     let length = 0;
     let isMalformed = false;
+    let isAsBuilt = !view.hasAddresses;
     for (const entry of raw.entries) {
       const line = asked.length;
       const decoded = decodeEntry(entry, row, survey, accepts !== undefined);
       if (!decoded) continue;
       length++;
       isMalformed ||= decoded.problem !== undefined;
+      isAsBuilt ||= !isDead(decoded) && row.isAsBuilt?.(decoded) === true;
       counted?.add(entry, decoded, line);
     }
     counted?.done(raw.parts.length, entryLayout(form, view.arch.wordSize).size);
-    return { row, raw, length, isMalformed, firstAsked };
+    return { row, raw, length, isMalformed, isAsBuilt, firstAsked };
   });
   const { lines, problem } = view.sourceLines(asked);
-  const tables = found.map(({ row, raw, length, isMalformed, firstAsked }) => {
+  const tables = found.map(({ row, raw, length, isMalformed, isAsBuilt, firstAsked }) => {
     const entries = () => {
       let next = firstAsked;
-      const reader = new ViewReader(view, accepts, disassembler, () => lines[next++]);
+      const lineOf = () => lines[next++];
+      const reader = new ViewReader(view, { filter: accepts, disassembler, lineOf, owners, isSurvey: false });
       return decode(raw, row, reader, accepts !== undefined);
     };
     const { parts, total, absolute } = raw;
@@ -218,6 +229,7 @@ function dumpTables<Place>(
       parts,
       total,
       entries: { length, [Symbol.iterator]: entries },
+      isAsBuilt,
       isMalformed,
       problems,
     };
@@ -225,7 +237,7 @@ function dumpTables<Place>(
   });
   return {
     tables: Object.fromEntries(tables) as DumpedTables,
-    ...(tally && { tally: tally.finish(lines) }),
+    ...(tally && { tally: tally.finish(lines, owners) }),
     ...(problem !== undefined && { linesProblem: problem }),
   };
 }

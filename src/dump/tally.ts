@@ -11,6 +11,7 @@ import {
   sizeOfSite,
 } from '../kinds/shown.ts';
 import { addTo, type FileTally, type Groups, groupOf, type Identity, type SiteNumbers } from './groups.ts';
+import type { KeyOwners } from './key-owners.ts';
 import type { KeyGroup, TableSummary } from './summary.ts';
 import type { RawEntry, TableView } from './view.ts';
 
@@ -40,6 +41,12 @@ export class Tally<Place> {
   private readonly keys: Groups<KeyGroup> = new Map();
   private readonly functions: Groups = new Map();
   private readonly sections: Groups = new Map();
+  /** Keys that may be called by what they belong to, which is known at last. */
+  private readonly members: {
+    readonly group: { name: string };
+    readonly key: Place;
+    readonly named: DumpedPlace;
+  }[] = [];
   // Of each site: where it lies, its bytes, whether it lies in init text, its table, and which of the lines is its own.
   private readonly starts = new Numbers();
   private readonly sizes = new Numbers();
@@ -98,7 +105,9 @@ export class Tally<Place> {
   /** The key of a site. */
   addKey({ id, kind }: TableTally<Place>, key: Place, named: DumpedPlace, numbers: SiteNumbers): void {
     const { view } = this;
-    const group = groupOf(this.keys, view.identify(key), () => ({
+    const identity = view.identify(key);
+    const isNew = !this.keys.has(identity);
+    const group = groupOf(this.keys, identity, () => ({
       name: keyName(named),
       ...(view.hasAddresses && named.address !== undefined && { address: named.address }),
       state: named.undefined
@@ -106,10 +115,12 @@ export class Tally<Place> {
         : (kind.stateOf?.(view.keyReader(key)) ?? { state: 'unknown' as const }),
     }));
     addTo(group, [[id, 1]], numbers);
+    if (isNew && named.symbolOffset !== 0) this.members.push({ group, key, named });
   }
 
   /** Everything that was counted; `lines` answer the questions by their numbers. */
-  finish(lines: readonly (SourceLine | undefined)[]): FileTally {
+  finish(lines: readonly (SourceLine | undefined)[], owners: KeyOwners<Place>): FileTally {
+    for (const { group, key, named } of this.members) group.name = keyName(owners.withOwner(key, named));
     const files: Groups = new Map();
     const [sizes, inits, tables, asked] = [this.sizes, this.inits, this.tableNumbers, this.lineNumbers].map(
       ({ all }) => all,

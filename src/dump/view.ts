@@ -53,6 +53,8 @@ export interface TableView<Place> {
   ordinal(place: Place): number;
   /** The place that its name, as `place` gives it, is counted from: where its function or object begins. */
   startOf(place: Place, named: DumpedPlace): Place;
+  /** Bytes of the object whose symbol names a place; 0 where no symbol says. */
+  sizeAround(place: Place): number;
   /** True for code that is freed after start-up. */
   isInit(place: Place): boolean;
   /** Bytes of all code, and of init text in it. */

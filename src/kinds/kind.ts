@@ -35,6 +35,8 @@ export interface TableKind<E extends DumpedEntry = DumpedEntry> {
     reader: EntryReader<Place>,
     bytes: Uint8Array,
   ): Omit<E, 'index'> | undefined;
+  /** True for an entry whose flags are those of the build, as boot sets none of them there. */
+  isAsBuilt?(entry: E): boolean;
   /** Heads of the columns of dump's text. */
   readonly columns: readonly string[];
   /** The cells of an entry, one a column. */

@@ -12,6 +12,8 @@ export interface DumpedPlace {
   readonly symbol?: string;
   /** Byte offset from the symbol. */
   readonly symbolOffset?: number;
+  /** Of a key in a structure that has no other: the structure's symbol, which commands take for the key. */
+  readonly owner?: string;
   /** The symbol is defined in another object. */
   readonly undefined?: true;
   /** The symbol is a common, which the linker places. */
@@ -71,7 +73,7 @@ export function placeName(place: DumpedPlace): string {
 
 /** A key as people call it: a static call's without the prefix that its key has. */
 export function keyName(key: DumpedPlace): string {
-  const name = placeName(key);
+  const name = key.owner ?? placeName(key);
   return name.startsWith(keyPrefix) ? name.slice(keyPrefix.length) : name;
 }
 
@@ -97,6 +99,8 @@ export interface EntryReader<Place> {
   code(place: Place): DumpedPlace;
   /** Names a place in data. */
   data(place: Place): DumpedPlace;
+  /** True for a place in init text. */
+  isInit(place: Place): boolean;
   /** True for a key that was asked for. */
   accepts(key: DumpedPlace): boolean;
   /** Takes the flags out of a key field; undefined for a key that was not asked for. */
@@ -135,6 +139,8 @@ export interface KeyReader {
 
 /** How the cells of a line are made of an entry's parts. */
 export interface CellTools {
+  /** Flags of the table's entries are those of the build: nothing has booted the file. */
+  readonly isAsBuilt: boolean;
   /** Address, name and source line of a site: three cells. */
   site(place: DumpedPlace): string[];
   /** A key, with a word where it is not defined here. */

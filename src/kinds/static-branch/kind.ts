@@ -27,6 +27,8 @@ export interface DumpedJumpEntry extends DumpedEntry {
   readonly branch: 'likely' | 'unlikely';
   /** Bit 1 of the key field: the compiler left a jump to be made a NOP; once booted, the site lies in init text. */
   readonly bit1: boolean;
+  /** The site lies in init text. */
+  readonly init: boolean;
   /** What stands at the site. */
   readonly instruction?: DumpedInstruction;
 }
@@ -66,16 +68,18 @@ export const staticBranch: Kind<BranchSite, DumpedJumpEntry> = {
       key: found.key,
       branch: likelihood((found.flags & jumpBranch) !== 0),
       bit1: (found.flags & jumpBit1) !== 0,
+      init: reader.isInit(site),
       ...reader.instruction(site),
     };
   },
+  isAsBuilt: ({ bit1, init }) => bit1 && !init,
   columns: [...siteColumns, 'target', 'key', 'branch', 'flags', ...instructionColumns],
-  cells: ({ site, target, key, branch, bit1, instruction }, tools) => [
+  cells: ({ site, target, key, branch, bit1, init, instruction }, tools) => [
     ...tools.site(site),
     placeName(target),
     tools.key(key),
     branch,
-    flagsText({ bit1 }),
+    flagsText({ init, 'built as jump': bit1 && tools.isAsBuilt }),
     ...tools.instruction(instruction),
   ],
   identify: ({ site, key, branch }) => ({ place: site, key: placeName(key), flags: branch }),
