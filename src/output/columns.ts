@@ -35,7 +35,7 @@ const names: ReadonlySet<string> = new Set([
 /** Columns that are left out where the others have no room, the first of them first. */
 const leftOut = ['one CPU', 'bytes', 'instruction', 'target', 'flags', 'lengths', 'replacement', 'source'];
 /** A name that is shorter tells too little. */
-const usefulName = 14;
+const usefulName = 24;
 const gap = 2;
 
 /** Columns with their heads measured. */

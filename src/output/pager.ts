@@ -1,6 +1,6 @@
 // Long output on a terminal goes through a pager, by the rules of git: TEXTPOKE_PAGER, PAGER or less; `cat` and nothing for
 // none; LESS=FRX unless the user has a LESS of his own. What fits the screen is printed as it is.
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -52,7 +52,7 @@ export async function printPaged(pieces: AsyncIterable<string>, options: PagerOp
     if (held) lines += linesOf(piece, options.columns);
     // The prompt needs a line.
     if (held && lines < options.rows) continue;
-    if (held) pager = Pager.start(command as string, options.isWide);
+    if (held) pager = await Pager.start(command as string, options.isWide);
     const due: readonly string[] = held ?? [piece];
     held = undefined;
     for (const text of due) if (!(await print(text))) return;
@@ -106,10 +106,12 @@ class Pager {
   }
 
   /** Starts a pager; undefined where there is none of this name. */
-  static start(command: string, isWide: boolean): Pager | undefined {
+  static async start(command: string, isWide: boolean): Promise<Pager | undefined> {
     const isShell = forShell.test(command);
     if (!isShell && !isCommand(command)) return undefined;
     const [program, ...args] = isShell ? ['sh', '-c', command] : [command];
+    // Most output needs no pager; build.js has the module loaded where it is asked for.
+    const { spawn } = await import('node:child_process');
     const child = spawn(program as string, args, {
       stdio: ['pipe', 'inherit', 'inherit'],
       env: pagerEnvironment(process.env, isWide),

@@ -53,7 +53,7 @@ function textLine({ text }: FileSummary): string {
   const { sites, patchableBytes, bytes, initSites } = text;
   const share = bytes === 0 ? '' : ` (${((100 * patchableBytes) / bytes).toFixed(2)} %)`;
   const take = sites === 1 ? 'takes' : 'take';
-  const init = initSites === 0 ? 'none lies' : `${grouped(initSites)} ${initSites === 1 ? 'lies' : 'lie'}`;
+  const init = initSites === 0 ? 'none' : grouped(initSites);
   return `${countGrouped(sites, 'site')} ${take} ${grouped(patchableBytes)} of ${grouped(bytes)} bytes of text${share}; ${init} in init text`;
 }
 
@@ -82,20 +82,24 @@ function tableLines({ tables }: FileSummary, colour: Colours, width: number | un
 const stateWords: readonly (readonly [state: KeyState['state'], word: string])[] = [
   ['on', 'on'],
   ['off', 'off'],
-  ['function', 'call a function'],
+  ['function', 'a function'],
   ['return 0', 'return 0'],
   ['null', 'NULL'],
   ['elsewhere', 'defined elsewhere'],
   ['unknown', 'unknown'],
 ];
 
-function stateLines({ counts, states }: FileSummary): string[] {
-  if (counts.keys === 0) return [];
-  const told = stateWords.flatMap(([state, word]) => {
-    const number = states[state] ?? 0;
-    return number === 0 ? [] : [`${grouped(number)} ${word}`];
+/** `keys of __jump_table: 82 on, 5,982 off`, for each table with keys of sites. */
+function stateLines({ tables, keys }: FileSummary): string[] {
+  const lines = tables.flatMap(({ table, section }) => {
+    const own = keys.filter((key) => table in key.tables);
+    const told = stateWords.flatMap(([state, word]) => {
+      const number = own.filter((key) => key.state.state === state).length;
+      return number === 0 ? [] : [`${grouped(number)} ${word}`];
+    });
+    return own.length === 0 ? [] : [`  keys of ${section}: ${told.join(', ')}`];
   });
-  return ['', `  ${countGrouped(counts.keys, 'key')} at first: ${told.join(', ')}`];
+  return lines.length === 0 ? [] : ['', ...lines];
 }
 
 function stateText({ state }: KeyGroup): string {
