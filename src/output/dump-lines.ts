@@ -16,9 +16,8 @@ function* linesOf(dumped: DumpedFile): Generator<string> {
   const { file, ...more } = head;
   const { absolute, problems = {} } = besides;
   const line = (record: object) => `${jsonText(record)}\n`;
-  yield line({ schema: lineSchema, record: 'file', file, ...more, ...(absolute && { absolute }) });
+  yield line({ schema: lineSchema, file, ...more, ...(absolute && { absolute }) });
   for (const [about, told] of Object.entries(problems))
-    for (const problem of told) yield line({ record: 'problem', file, about, problem });
-  for (const { id, entries } of shown)
-    for (const entry of entries) yield line({ record: 'entry', file, table: id, ...entry });
+    for (const problem of told) yield line({ file, about, problem });
+  for (const { id, entries } of shown) for (const entry of entries) yield line({ file, table: id, entry });
 }

@@ -9,16 +9,12 @@ const summarySchema = 'textpoke.summary/1';
 export interface SummaryDocument {
   readonly schema: 'textpoke.summary/1';
   /** One for each file. */
-  readonly files: readonly SummaryFileDocument[];
+  readonly files: readonly FileSummary[];
 }
-
-/** The summary of a file; with `--by`, one list of groups alone. */
-export type SummaryFileDocument = Omit<FileSummary, GroupList> & Partial<Pick<FileSummary, GroupList>>;
 
 /** What sites are listed by, and the list that has them. */
 const lists = { key: 'keys', function: 'functions', file: 'files', section: 'sections' } as const;
 export type Grouping = keyof typeof lists;
-type GroupList = (typeof lists)[Grouping];
 export const groupings = Object.keys(lists) as readonly Grouping[];
 
 /** What is listed of a summary. */
@@ -47,18 +43,17 @@ export function countOf({ counts }: FileSummary, by: Grouping): number {
 }
 
 /** The document of some summaries. */
-export function summaryDocument(files: readonly SummaryFileDocument[]): SummaryDocument {
+export function summaryDocument(files: readonly FileSummary[]): SummaryDocument {
   return { schema: summarySchema, files };
 }
 
-function chosen(summary: FileSummary, choice: SummaryChoice): SummaryFileDocument {
+/** The summary as it was asked for: with `--by`, one list alone. */
+function chosen(summary: FileSummary, choice: SummaryChoice): object {
   const { keys: _, functions: __, files: ___, sections: ____, problems, ...head } = summary;
   const own = choice.by === undefined ? groupings : [choice.by];
   return {
     ...head,
-    ...(Object.fromEntries(
-      own.map((by) => [lists[by], groupsOf(summary, by, choice)]),
-    ) as Partial<FileSummary>),
+    ...Object.fromEntries(own.map((by) => [lists[by], groupsOf(summary, by, choice)])),
     ...(problems && { problems }),
   };
 }
@@ -68,9 +63,9 @@ export async function* summaryJson(
   summaries: AsyncIterable<FileSummary>,
   choice: SummaryChoice,
 ): AsyncGenerator<string> {
-  const files: SummaryFileDocument[] = [];
+  const files: object[] = [];
   for await (const summary of summaries) files.push(chosen(summary, choice));
-  yield `${jsonText(summaryDocument(files), 1)}\n`;
+  yield `${jsonText({ schema: summarySchema, files }, 1)}\n`;
 }
 
 /** The summary of each file in a line of its own. */

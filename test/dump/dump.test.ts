@@ -200,6 +200,7 @@ test('the JSON document has the shape that the design states', async () => {
       key: place(0, 'call_key', 0, branch.key.section),
       branch: 'unlikely',
       bit1: false,
+      init: false,
       instruction: { bytes: '0f1f440000', kind: 'nop', text: 'nop dword ptr [rax + rax]' },
     },
   ]);
