@@ -584,7 +584,15 @@ const optional: Readonly<Record<string, readonly string[]>> = {
     'byte',
     'owner',
   ],
-  dumpline: ['unpacked', 'absolute', 'entry.problem', 'instruction', 'entry.byte', 'owner'],
+  dumpline: [
+    'unpacked',
+    'absolute',
+    'entry.problem',
+    'instruction',
+    'entry.replacement',
+    'entry.byte',
+    'owner',
+  ],
   summary: [
     'unpacked',
     'members',
