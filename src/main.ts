@@ -8,7 +8,7 @@ import { addCtl, addExplain, addVerify } from './command-line/verify.ts';
 import { workerFlag } from './commands/annotate-file.ts';
 import { ExitCode } from './errors.ts';
 import { abandon } from './files/publish.ts';
-import { commandLineError, print, tellError } from './output/console.ts';
+import { commandLineError, endPager, print, tellError } from './output/console.ts';
 import { partsOf } from './output/help/command-line.ts';
 import { completionScript, type Shell, shells } from './output/help/completion.ts';
 import { manPage } from './output/help/man.ts';
@@ -88,6 +88,7 @@ export async function start(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, async () => {
       await abandon();
+      await endPager();
       process.kill(process.pid, signal);
     });
   }

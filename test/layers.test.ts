@@ -48,6 +48,7 @@ const adapters: Record<string, RegExp> = {
   diff: /^(diff\/compare|commands\/init)\.ts$/,
   chalk: /^(output\/.*|main\.ts)$/,
   commander: /^(command-line\/.*|main|output\/help\/command-line)\.ts$/,
+  'string-width': /^output\/width\.ts$/,
   sarif: /^output\/sarif\.ts$/, // types alone
 };
 
