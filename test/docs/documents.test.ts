@@ -39,6 +39,7 @@ const reasons: Readonly<Record<string, number>> = {
   'starts tests that take hours': 1,
   'builds redis; npm run test:redis does': 2,
   'a step that is an action of GitHub': 3,
+  'a list of rooms or passes': 3,
 };
 
 test('a block that is not run says why, and the reasons are these', () => {
