@@ -56,7 +56,7 @@ export function addCc(program: Command, finish: Finish): void {
     .passThroughOptions()
     .addHelpText(
       'after',
-      '\nThe environment gives the same options: TEXTPOKE_LOCKS=listed, TEXTPOKE_SMP_BARRIERS=1 ...\n\nExamples:\n  textpoke cc -- gcc -c x.c -o x.o\n  make CC="textpoke cc -- gcc"\n  cmake -DCMAKE_C_COMPILER_LAUNCHER="textpoke;cc;--" ...',
+      '\nThe environment gives options too: TEXTPOKE_LOCKS=listed, TEXTPOKE_MODULE=1\n\nExamples:\n  textpoke cc -- gcc -c x.c -o x.o\n  make CC="textpoke cc -- gcc"\n  cmake -DCMAKE_C_COMPILER_LAUNCHER="textpoke;cc;--" ...',
     )
     .action(async (words: string[], args: AnnotateOptions, command: Command) =>
       finish(await runCc(words, withEnvironment(command, args))),
