@@ -4,7 +4,10 @@
 set -euo pipefail
 cd "$1"
 mkdir -p yesterday new
-mapfile -t names < <(apt-cache search --names-only '^linux-image-[0-9].*-cloud-amd64$' | cut -d' ' -f1 | sort -V | sed -n '1p;3p')
+# Of one series there are several; the first and the third differ in some sites.
+found() { apt-cache search --names-only '^linux-image-[0-9].*-cloud-amd64$' | cut -d' ' -f1 | sort -V; }
+[ -n "$(found)" ] || apt-get update -qq
+mapfile -t names < <(found | sed -n '1p;3p')
 apt-get download -qq "${names[@]}"
 unpack() { # NAME DIRECTORY
   dpkg-deb --fsys-tarfile "$1"_*.deb | tar -x -C "$2" --wildcards './boot/vmlinuz-*' '*/fs/fuse/fuse.ko*'
