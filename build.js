@@ -1,6 +1,6 @@
 // Builds dist/: the command line as one file with its code cache, the library as one file, and its types.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -81,6 +81,14 @@ try {
   });
 } finally {
   rmSync(scratch, { recursive: true, force: true });
+}
+
+// What textpoke config names to a linker.
+const { linkerScript } = await import(`${root}dist/index.js`);
+mkdirSync(`${root}dist/ldscript`);
+for (const machine of ['x86-64', 'aarch64', 'arm']) {
+  writeFileSync(`${root}dist/ldscript/${machine}.ld`, linkerScript(machine));
+  writeFileSync(`${root}dist/ldscript/${machine}-gc-sections.ld`, linkerScript(machine, false));
 }
 
 writeFileSync(`${root}dist/textpoke.1`, execFileSync(process.execPath, [`${root}bin/textpoke.js`, 'man']));

@@ -1,6 +1,6 @@
-// What can go wrong, as stable codes with the exit status each one ends in (docs: README, "Exit codes").
+// What can go wrong, as stable codes with the exit status each one ends in (docs/README.md, "Exit codes").
 
-/** Exit statuses of the command line and what each says; README and the manual page have the same words. */
+/** Exit statuses of the command line and what each says; docs/README.md and the manual page have the same words. */
 export const exitStatuses = {
   done: { status: 0, meaning: 'done, nothing found' },
   findings: { status: 1, meaning: 'findings, or a patch that was refused' },

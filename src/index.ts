@@ -17,6 +17,15 @@ export type { UpFill } from './demand/patch.ts';
 export { profileNames } from './demand/profiles.ts';
 export type { AllEntries } from './dump/model.ts';
 export type { DumpOptions } from './dump/passes.ts';
+export type {
+  FileSummary,
+  GroupCounts,
+  KeyGroup,
+  MemberCounts,
+  SiteGroup,
+  TableSummary,
+  TextSummary,
+} from './dump/summary.ts';
 export type { DebugDirectories } from './dwarf/debug-files.ts';
 export type { SourceLine } from './dwarf/source-lines.ts';
 export {
@@ -33,7 +42,13 @@ export type { DumpedBarrier } from './kinds/barrier/kind.ts';
 export type { DumpedLock } from './kinds/lock-prefix/kind.ts';
 export type { DumpedAlternative } from './kinds/one-cpu/kind.ts';
 export type { SiteCounts, TableEntries } from './kinds/registry.ts';
-export type { DumpedDeadEntry, DumpedEntry, DumpedInstruction, DumpedPlace } from './kinds/shown.ts';
+export type {
+  DumpedDeadEntry,
+  DumpedEntry,
+  DumpedInstruction,
+  DumpedPlace,
+  KeyState,
+} from './kinds/shown.ts';
 export type { DumpedJumpEntry } from './kinds/static-branch/kind.ts';
 export type { DumpedCallSite } from './kinds/static-call/kind.ts';
 export type {
@@ -55,7 +70,7 @@ export {
 export { type CpuFeaturesOptions, cpuFeatures } from './library/cpu-features.ts';
 export type { CpuOptions } from './library/cpu-plan.ts';
 export { type DiffFormat, type DiffOptions, type DiffResult, diff, diffFormats } from './library/diff.ts';
-export { type DumpResult, dump } from './library/dump.ts';
+export { type DumpResult, dump, type SummaryResult, summarize } from './library/dump.ts';
 export type { ExpandOptions } from './library/image.ts';
 export { link } from './library/link.ts';
 export { linkerScript } from './library/linker-script.ts';
@@ -99,6 +114,7 @@ export type {
   MemoryTextKind,
   ModuleText,
 } from './output/memory-text.ts';
+export type { SummaryDocument } from './output/summary.ts';
 export type { FindingDocument, SuppressedDocument, VerifyDocument } from './output/verify.ts';
 export { policyBytes, readPolicy } from './policy/binary.ts';
 export {

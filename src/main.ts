@@ -2,13 +2,13 @@
 // commands/; the outcome becomes the exit status here.
 import { Argument, Command, CommanderError } from 'commander';
 import type { Finish } from './command-line/arguments.ts';
-import { addAnnotate, addCc, addLdscript, addRuntime } from './command-line/build.ts';
+import { addAnnotate, addCc, addConfig, addInit, addLdscript, addRuntime } from './command-line/build.ts';
 import { addBoot, addDiff, addDump, addStates } from './command-line/images.ts';
 import { addCtl, addExplain, addVerify } from './command-line/verify.ts';
 import { workerFlag } from './commands/annotate-file.ts';
 import { ExitCode } from './errors.ts';
 import { abandon } from './files/publish.ts';
-import { commandLineError, print, tellError } from './output/console.ts';
+import { commandLineError, endPager, print, tellError } from './output/console.ts';
 import { partsOf } from './output/help/command-line.ts';
 import { completionScript, type Shell, shells } from './output/help/completion.ts';
 import { manPage } from './output/help/man.ts';
@@ -36,6 +36,8 @@ function makeProgram(finish: Finish): Command {
   addStates(program, finish);
   addDiff(program, finish);
   addLdscript(program, finish);
+  addConfig(program, finish);
+  addInit(program, finish);
   addRuntime(program, finish);
 
   program
@@ -86,6 +88,7 @@ export async function start(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, async () => {
       await abandon();
+      await endPager();
       process.kill(process.pid, signal);
     });
   }

@@ -7,8 +7,8 @@ import { manPage } from '../src/output/help/man.ts';
 
 const listed = Object.values(exitStatuses).map(({ status, meaning }) => [String(status), meaning]);
 
-test('README lists the exit statuses as they are', () => {
-  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+test('docs/README.md lists the exit statuses as they are', () => {
+  const readme = readFileSync(new URL('../docs/README.md', import.meta.url), 'utf8');
   const section = readme.split('\n## Exit codes\n')[1]?.split('\n## ')[0] ?? assert.fail('no such section');
   const rows = [...section.matchAll(/^\| (\d+) \| (.*) \|$/gm)].map(([, status, meaning]) => [
     status,

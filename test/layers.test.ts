@@ -45,9 +45,10 @@ const adapters: Record<string, RegExp> = {
   'capstone-wasm': /^engines\/disassembler\.ts$/,
   'keystone-wasm': /^engines\/assembler\.ts$/,
   'xz-decompress': /^bytes\/decompress\.ts$/,
-  diff: /^diff\/compare\.ts$/,
+  diff: /^(diff\/compare|commands\/init)\.ts$/,
   chalk: /^(output\/.*|main\.ts)$/,
   commander: /^(command-line\/.*|main|output\/help\/command-line)\.ts$/,
+  'string-width': /^output\/width\.ts$/,
   sarif: /^output\/sarif\.ts$/, // types alone
 };
 

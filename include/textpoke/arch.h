@@ -19,6 +19,8 @@
  *       trampolines go through the key.
  *   TEXTPOKE_ARCH_RETURN0
  *       The assembly text of __static_call_return0's body.
+ *   TEXTPOKE_ARCH_UNFIT
+ *       Defined where the code model leaves no sites. static_key.h and static_call.h say so.
  *   TEXTPOKE_ARCH_NONE, TEXTPOKE_ARCH_PROGBITS
  *       The relocation that does nothing, and the section type, as the assembler spells them.
  *

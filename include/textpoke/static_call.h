@@ -19,18 +19,18 @@
  *
  * DECLARE_STATIC_CALL(name, func)         key and trampoline live in some unit of this program. `func` only
  *                                         lends its type: a function, or a function type.
- * DEFINE_STATIC_CALL(name, func)          the call goes to func at first. In C, func must be a plain
- *                                         identifier that is also the function's symbol (the trampoline names
- *                                         it in assembly); `static` is fine. In C++ it is any function with one
- *                                         meaning (neither overloaded nor a template's instance), and a few
- *                                         bytes of never executed code remain, because assembly at file scope
- *                                         cannot name a mangled symbol.
+ * DEFINE_STATIC_CALL(name, func)          the call goes to func at first: any function with one meaning
+ *                                         (in C++ neither overloaded nor a template's instance); `static` is
+ *                                         fine. A few bytes of never executed code remain: assembly at file
+ *                                         scope cannot name a function that a compiler names anew, as C++
+ *                                         and link-time optimisation do.
  * DEFINE_STATIC_CALL_NULL(name, func)     no function at first: use static_call_cond().
  * DECLARE_STATIC_CALL_NULL(name, type)    the same, with the type of a pointer to a function: void (*)(int).
  * DEFINE_STATIC_CALL_RET0(name, func)     returns 0 at first.
  * DEFINE_STATIC_CALL_LOCAL(name, func), _NULL_LOCAL, _RET0_LOCAL
  *                                         for this file only: local symbols, so two files may use one name.
- *                                         The kernel has no such form.
+ *                                         The kernel has no such form. Not with -flto, which makes one file of
+ *                                         all, or cuts them anew.
  * static_call(name)(args)                 the function must not be NULL.
  * static_call_cond(name)(args)            does nothing when it is NULL; void functions only, as in the kernel.
  * static_call_mod(name)(args)             the same call, for code that sees only an exported trampoline.
@@ -67,6 +67,10 @@
 #define TEXTPOKE_STATIC_CALL_H
 
 #include "arch.h"
+
+#if defined(TEXTPOKE_ARCH_UNFIT) && !defined(__ASSEMBLER__)
+#error "textpoke: with -mcmodel=large all calls go through registers, and none is a site; use another model, or -DTEXTPOKE_NO_PATCHING"
+#endif
 
 #ifndef __ASSEMBLER__
 #include "quiet.h"
@@ -148,8 +152,9 @@ static inline void textpoke_call_nothing(void) {}
 #define TEXTPOKE_DEFINE_TRAMPOLINE(scope, name, body)                                                        \
   __asm__(TEXTPOKE_ARCH_TRAMPOLINE(scope("__SCT__" #name), "__SCT__" #name, "__SCK__" #name, body))
 
-#if defined(__cplusplus) && !defined(TEXTPOKE_ARCH_TRAMPOLINE_THROUGH_KEY)
-/* An operand prints as the mangled symbol. "X" takes any function: "i" refuses one that may be preempted. */
+#ifndef TEXTPOKE_ARCH_TRAMPOLINE_THROUGH_KEY
+/* An operand prints as the symbol that the function has in the end: mangled, or renamed by -flto, which also keeps the
+ * function for its sake. "X" takes any function: "i" refuses one that may be preempted. */
 #define TEXTPOKE_DEFINE_TRAMPOLINE_TO(scope, name, func)                                                     \
   __attribute__((used, noinline, cold)) static void textpoke_trampoline_##name(void) {                       \
     __asm__ __volatile__(                                                                                    \
@@ -168,9 +173,10 @@ static inline void textpoke_call_nothing(void) {}
 #define TEXTPOKE_CALL_KEY_INIT(func)                                                                         \
   { __extension__(void *)(func), { TEXTPOKE_CALL_TYPE } }
 
+/* `used`: nothing but tables names some keys, which are made behind the compiler's back. */
 #define TEXTPOKE_GLOBAL_KEY(name, type, func)                                                                \
   DECLARE_STATIC_CALL(name, type);                                                                           \
-  struct static_call_key STATIC_CALL_KEY(name) = TEXTPOKE_CALL_KEY_INIT(func);                               \
+  __attribute__((used)) struct static_call_key STATIC_CALL_KEY(name) = TEXTPOKE_CALL_KEY_INIT(func);         \
   TEXTPOKE_HIDE(name)
 
 /* `local`: the assembler name keeps C++ from mangling it; the tool knows the key by its name. */

@@ -57,6 +57,10 @@
 
 #include "arch.h"
 
+#if defined(TEXTPOKE_ARCH_UNFIT) && !defined(__ASSEMBLER__) && !defined(__clang__)
+#error "textpoke: with -mcmodel=large gcc loads the address of a key into a register; use another model, or -DTEXTPOKE_NO_PATCHING"
+#endif
+
 #ifndef __ASSEMBLER__
 #include "quiet.h"
 

@@ -1,6 +1,6 @@
-// The demo: annotate two objects, link them in memory, boot with one CPU and with two, flip a key, redirect a
-// call, look at the difference, verify; then the same for AArch64 and ARM, shortly. Needs nothing but Node; on Linux it also
-// runs the images that are for its machine.
+// The demo: annotate two objects, link them in memory and boot with one CPU, flip a key and redirect a call, verify. With
+// --all it shows every write, boots with two CPUs, goes back, and does the same for AArch64 and ARM. Needs nothing but
+// Node; on Linux it also runs the images that are for its machine.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,8 +14,10 @@ const canRun = (machine) => process.platform === 'linux' && process.arch === mac
 
 process.stdout.on('error', () => process.exit(1)); // `| head` went away
 
+const isLong = process.argv.includes('--all');
+
 function say(text) {
-  process.stdout.write(`\n# ${text}\n`);
+  process.stdout.write(`${isLong ? '\n' : ''}# ${text}\n`);
 }
 
 /** Shows a command and what it prints; the demo fails when its exit status is another than expected. */
@@ -52,9 +54,24 @@ function shortly(machine, nodeName) {
   run(`${machine}-changed`, nodeName);
 }
 
-try {
-  for (const name of ['main.o', 'work.o']) cpSync(join(here, name), join(scratch, name));
+/** The story on one screen. */
+function tell() {
+  say('Two objects, one by gcc and one by clang. Find their sites and list them in tables.');
+  show('textpoke', ['annotate', 'main.o', 'work.o', '--stats']);
+  say('Link them and boot with one CPU: the call becomes direct, the lock prefix goes.');
+  show('textpoke', ['boot', 'main.o', 'work.o', '--cpus', '1', '-o', 'up']);
+  run('up');
+  say('Switch a key on and redirect the call, as the running program would.');
+  show('textpoke', ['boot', 'up', '--enable', 'tracing', '--update', 'greet=greet_loud', '-o', 'changed']);
+  run('changed');
+  say('Prove every site; no word is a good one. For two CPUs the image is wrong, and verify says where.');
+  show('textpoke', ['verify', 'changed', '--original', 'up', '--cpus', '1']);
+  show('textpoke', ['verify', 'changed', '--cpus', '2'], 1);
+  say('npm run demo -- --all shows every write, and the same for AArch64 and ARM.');
+}
 
+/** Everything. */
+function tellAll() {
   say('Two objects of samples/demo, one by gcc and one by clang. Find their sites and write the tables.');
   show('textpoke', ['annotate', 'main.o', 'work.o', '--stats']);
   show('textpoke', ['dump', 'main.o', 'work.o', '--disassemble']);
@@ -113,6 +130,12 @@ try {
   show('textpoke', ['boot', 'arm-main.o', 'arm-work.o', '--cpus', '1', '--trace', '-o', 'arm-up']);
   show('textpoke', ['verify', 'arm-up', '--cpus', '1']);
   run('arm-up', 'arm');
+}
+
+try {
+  for (const name of ['main.o', 'work.o']) cpSync(join(here, name), join(scratch, name));
+  if (isLong) tellAll();
+  else tell();
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }

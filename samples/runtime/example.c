@@ -1,4 +1,4 @@
-/* A program that patches itself: see "Patching at run time" in the README for how it is built. */
+/* A program that patches itself: docs/tour.md has how it is built, and what it prints. */
 #include <stdio.h>
 #include <textpoke/runtime.h>
 

@@ -1,13 +1,15 @@
-// Commands of a build: annotate, cc, ldscript, runtime.
+// Commands of a build: annotate, cc, ldscript, config, init, runtime.
 import { type Command, Option } from 'commander';
 import type { AnnotateOptions } from '../annotate/options.ts';
 import { runAnnotate } from '../commands/annotate.ts';
 import type { AnnotateArguments } from '../commands/annotate-file.ts';
 import { runCc } from '../commands/cc.ts';
+import { type ConfigArguments, linkers, runConfig } from '../commands/config.ts';
 import { runLdscript } from '../commands/ldscript.ts';
 import { type RuntimeArguments, runRuntime } from '../commands/runtime.ts';
 import { listedKinds } from '../kinds/registry.ts';
 import { type Finish, positive } from './arguments.ts';
+import { withEnvironment } from './environment.ts';
 
 /** Options that say which sites are listed, and how. */
 function siteOptions(command: Command): Command {
@@ -54,19 +56,50 @@ export function addCc(program: Command, finish: Finish): void {
     .passThroughOptions()
     .addHelpText(
       'after',
-      '\nExamples:\n  textpoke cc -- gcc -c x.c -o x.o\n  make CC="textpoke cc -- gcc"\n  cmake -DCMAKE_C_COMPILER_LAUNCHER="textpoke;cc;--" ...',
+      '\nThe environment gives options too: TEXTPOKE_LOCKS=listed, TEXTPOKE_MODULE=1\n\nExamples:\n  textpoke cc -- gcc -c x.c -o x.o\n  make CC="textpoke cc -- gcc"\n  cmake -DCMAKE_C_COMPILER_LAUNCHER="textpoke;cc;--" ...',
     )
-    .action(async (words: string[], args: AnnotateOptions) => finish(await runCc(words, args)));
+    .action(async (words: string[], args: AnnotateOptions, command: Command) =>
+      finish(await runCc(words, withEnvironment(command, args))),
+    );
 }
 
 export function addLdscript(program: Command, finish: Finish): void {
   program
     .command('ldscript')
     .description('print the linker script fragment for GNU ld and lld')
-    .option('--machine <name>', 'machine of the fragment', 'x86-64')
+    .option('--machine <name>', 'machine of the fragment (aarch64, arm, x86_64 ...)', 'x86-64')
     .option('--gc-sections', 'without KEEP: the linker drops entries of dead functions')
     .addHelpText('after', '\nExample:\n  textpoke ldscript > textpoke.ld && gcc *.o -Wl,-T,textpoke.ld')
     .action((args: { machine: string; gcSections?: boolean }) => finish(runLdscript(args)));
+}
+
+export function addConfig(program: Command, finish: Finish): void {
+  program
+    .command('config')
+    .description('print where the headers are and what a linker needs, as words for a compiler')
+    .option('--include', 'the directory of the headers')
+    .option('--cflags', 'words to compile with')
+    .option('--ldflags', 'words to link with: the linker script fragment, where the linker takes one')
+    .addOption(new Option('--linker <name>', 'bfd, lld, mold or gold').choices(linkers))
+    .option('--gc-sections', 'words for a link that drops dead functions')
+    .option('--machine <name>', 'machine to link for (aarch64, arm, x86_64 ...); the one that runs this')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  gcc $(textpoke config --cflags) -c x.c\n  gcc x.o $(textpoke config --ldflags) -o x',
+    )
+    .action((args: ConfigArguments) => finish(runConfig(args)));
+}
+
+export function addInit(program: Command, finish: Finish): void {
+  program
+    .command('init')
+    .description('print what to add to a Makefile, CMakeLists.txt or meson.build, as a patch')
+    .argument('[directory]', 'the project; the current directory')
+    .addHelpText('after', '\nExample:\n  textpoke init | patch -p1')
+    .action(async (directory?: string) => {
+      const { runInit } = await import('../commands/init.ts');
+      finish(await runInit(directory));
+    });
 }
 
 export function addRuntime(program: Command, finish: Finish): void {

@@ -3,10 +3,12 @@ import { type Command, Option } from 'commander';
 import type { BootStep } from '../boot/steps.ts';
 import { type BootArguments, runBoot } from '../commands/boot.ts';
 import { type DiffArguments, runDiff } from '../commands/diff.ts';
-import { type DumpArguments, runDump } from '../commands/dump.ts';
+import { type DumpArguments, dumpFormats, runDump } from '../commands/dump.ts';
 import { runStates, type StatesArguments } from '../commands/states.ts';
 import { profileNames } from '../demand/profiles.ts';
+import { groupOrders } from '../dump/groups.ts';
 import { diffFormats } from '../library/diff.ts';
+import { groupings } from '../output/summary.ts';
 import {
   address,
   debugDirectory,
@@ -32,6 +34,13 @@ export function addDump(program: Command, finish: Finish): void {
     .addOption(rawPhysical())
     .addOption(expandLimit('a compressed file'))
     .addOption(debugDirectory())
+    .option('--summary', 'what the tables amount to, instead of their entries')
+    .addOption(new Option('--by <group>', `all sites by ${groupings.join(', ')}`).choices(groupings))
+    .addOption(new Option('--sort <order>', `of --by: ${groupOrders.join(', ')}`).choices(groupOrders))
+    .option('--limit <n>', 'only so many groups of --by, or entries of a table', positive)
+    .option('--wide', 'whole names and all columns on a terminal')
+    .option('--no-pager', 'no pager on a terminal')
+    .addOption(new Option('--format <format>', 'text (default), json or jsonl').choices(dumpFormats))
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  textpoke dump vmlinux --table jump --key "sched_*"')
     .action(async (files: string[], args: DumpArguments) => finish(await runDump(files, withParts(args))));

@@ -120,7 +120,7 @@ async function finish({ rights, path }: MadeObject, name: string, options: Annot
 /** Why an object is none of textpoke's business, by the error that says so. */
 const leftAlone: Readonly<Record<string, string>> = {
   'lto-object':
-    'the linker compiles the object (again); link with textpoke cc -- gcc, or annotate the output of `ld -r`',
+    'the linker compiles the object (again); with gcc, link by textpoke cc -- gcc; with clang, annotate the output of ld.lld -r and link that',
   'not-elf': 'the file is not an ELF object',
   'machine-unsupported': 'textpoke does not support the machine of the object',
 };

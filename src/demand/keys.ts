@@ -57,8 +57,8 @@ export function requireStaticKey(image: Image, key: Address, isListed: boolean):
 }
 
 /**
- * The static keys that a person's name, or a pattern among `keys`, means; `isListed` as `requireStaticKey` has it. Errors: those
- * of names; `unknown-key` for what is no key.
+ * The static keys that a person's name, or a pattern among `keys`, means; `isListed` as `requireStaticKey` has it. The name of
+ * a structure with one key in it means that key. Errors: those of names; `unknown-key` for what is no key.
  */
 export function staticKeysNamed(
   image: Image,
@@ -66,9 +66,21 @@ export function staticKeysNamed(
   keys: Iterable<Address>,
   isListed: (key: Address) => boolean,
 ): Address[] {
-  const named = resolveStaticKeys(image, text, keys);
+  const named = resolveStaticKeys(image, text, keys).map((key) =>
+    isListed(key) || isLoneKey(image, key) ? key : (onlyKeyIn(image, key, keys) ?? key),
+  );
   for (const key of named) requireStaticKey(image, key, isListed(key));
   return named;
+}
+
+/** The only one of some keys in the structure whose symbol begins at an address: a tracepoint's name means its key. */
+function onlyKeyIn(image: Image, start: Address, keys: Iterable<Address>): Address | undefined {
+  const { size = 0, offset } = image.symbolAt(start) ?? {};
+  if (offset !== 0) return undefined;
+  const inside = new Set<Address>();
+  for (const key of keys) if (key >= start && key < start + size) inside.add(key);
+  const [only] = inside;
+  return inside.size === 1 ? only : undefined;
 }
 
 /** Throws `unknown-key` unless the key of a static call lies at an address; `isKnown`: a name or an entry says so. */

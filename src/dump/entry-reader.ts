@@ -4,6 +4,7 @@ import { hexBytes } from '../bytes/integer.ts';
 import type { SourceLine } from '../dwarf/source-lines.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import { type DumpedInstruction, type DumpedPlace, type EntryReader, placeName } from '../kinds/shown.ts';
+import type { KeyOwners } from './key-owners.ts';
 import type { TableView } from './view.ts';
 
 export class ViewReader<Place> implements EntryReader<Place> {
@@ -11,18 +12,35 @@ export class ViewReader<Place> implements EntryReader<Place> {
   private readonly filter: ((key: DumpedPlace) => boolean) | undefined;
   private readonly disassembler: Disassemblers | undefined;
   private readonly lineOf: (place: Place) => SourceLine | undefined;
+  private readonly owners: KeyOwners<Place>;
+  private readonly isSurvey: boolean;
 
-  /** `lineOf` is asked for the line of each place in code, once for each time that an entry names one. */
+  /**
+   * `lineOf` is asked for the line of each place in code, once for each time that an entry names one. A survey finds out
+   * the owners of keys, which are named in each pass after it.
+   */
   constructor(
     view: TableView<Place>,
-    filter: ((key: DumpedPlace) => boolean) | undefined,
-    disassembler: Disassemblers | undefined,
-    lineOf: (place: Place) => SourceLine | undefined,
+    {
+      filter,
+      disassembler,
+      lineOf,
+      owners,
+      isSurvey,
+    }: {
+      readonly filter: ((key: DumpedPlace) => boolean) | undefined;
+      readonly disassembler?: Disassemblers | undefined;
+      readonly lineOf: (place: Place) => SourceLine | undefined;
+      readonly owners: KeyOwners<Place>;
+      readonly isSurvey: boolean;
+    },
   ) {
     this.view = view;
     this.filter = filter;
     this.disassembler = disassembler;
     this.lineOf = lineOf;
+    this.owners = owners;
+    this.isSurvey = isSurvey;
   }
 
   code(place: Place): DumpedPlace {
@@ -35,14 +53,25 @@ export class ViewReader<Place> implements EntryReader<Place> {
     return this.view.place(place);
   }
 
+  isInit(place: Place): boolean {
+    return this.view.isInit(place);
+  }
+
   accepts(key: DumpedPlace): boolean {
     return this.filter?.(key) ?? true;
   }
 
   key(value: Place): { readonly key: DumpedPlace; readonly flags: number } | undefined {
     const { key, flags } = this.view.splitKey(value);
-    const named = this.view.place(key);
+    const named = this.keyPlace(key);
     return this.accepts(named) ? { key: named, flags } : undefined;
+  }
+
+  keyPlace(key: Place): DumpedPlace {
+    const named = this.view.place(key);
+    if (!this.isSurvey) return this.owners.withOwner(key, named);
+    this.owners.note(key, named);
+    return named;
   }
 
   instruction(place: Place): { instruction?: DumpedInstruction; problem?: string } {

@@ -10,7 +10,7 @@ import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { type ImageEntry, isAbsolute, readImageTable, tableRanges } from '../image/tables.ts';
 import type { TableKind } from '../kinds/kind.ts';
-import type { DumpedPlace } from '../kinds/shown.ts';
+import type { DumpedPlace, KeyReader } from '../kinds/shown.ts';
 import type { CodeAt, RawEntry, RawTable, TableView } from './view.ts';
 
 /** Enough for any instruction of any machine. */
@@ -18,6 +18,7 @@ const longestInstruction = 16;
 
 export class ImageView implements TableView<number> {
   readonly arch: Arch;
+  readonly hasAddresses = true;
   private readonly image: Image;
   private readonly debug: DebugPlaces | undefined;
 
@@ -90,6 +91,49 @@ export class ImageView implements TableView<number> {
 
   sourceLines(addresses: readonly number[]): SourceLines {
     return linesOfAddresses(this.image.file, addresses, this.debug);
+  }
+
+  identify(address: number): number {
+    return address;
+  }
+
+  ordinal(address: number): number {
+    return address;
+  }
+
+  startOf(address: number, { symbolOffset = 0 }: DumpedPlace): number {
+    return address - symbolOffset;
+  }
+
+  sizeAround(address: number): number {
+    return this.image.symbolAt(address)?.size ?? 0;
+  }
+
+  isInit(address: number): boolean {
+    return this.image.isInitText(address);
+  }
+
+  textSize(): { bytes: number; initBytes: number } {
+    const { image } = this;
+    let [bytes, initBytes] = [0, 0];
+    for (const { address, size } of image.code) {
+      bytes += size;
+      if (image.isInitText(address)) initBytes += size;
+    }
+    return { bytes, initBytes };
+  }
+
+  keyReader(key: number): KeyReader {
+    const { image } = this;
+    return {
+      count: () => (image.contains(key, 4) ? image.readS32(key) : undefined),
+      function: () => {
+        if (!image.contains(key, this.arch.wordSize)) return undefined;
+        const pointer = image.readPointer(key);
+        if (pointer.kind === 'external') return pointer.name;
+        return pointer.address === 0 ? null : image.describe(pointer.address);
+      },
+    };
   }
 
   splitKey(address: number): { key: number; flags: number } {

@@ -3,6 +3,7 @@ import type { TableKind } from '../kinds/kind.ts';
 import type { TableEntries } from '../kinds/registry.ts';
 import type { DumpedDeadEntry, DumpedEntry } from '../kinds/shown.ts';
 import type { TextTableEntries } from '../kinds/text-tables.ts';
+import type { FileTally } from './groups.ts';
 
 /** Where a table lies: a section of its own, or a stretch of a larger one. */
 export interface TablePart {
@@ -28,6 +29,8 @@ export interface DumpedTable<Entry extends DumpedEntry> {
   /** Entries in the file, before `--key` chose among them. */
   readonly total: number;
   readonly entries: Entries<Entry | DumpedDeadEntry>;
+  /** Flags of entries are those of the build: nothing has booted the file. */
+  readonly isAsBuilt: boolean;
   /** Something is wrong with one of the entries. */
   readonly isMalformed: boolean;
   /** What is wrong with the table as a whole. */
@@ -46,12 +49,16 @@ export interface DumpedFile {
   readonly file: string;
   /** Name of the member, when the file is an archive. */
   readonly member?: string;
+  /** The same object for all members of an archive. */
+  readonly archive?: { readonly path: string };
   readonly class: 32 | 64;
   readonly machine: string;
   readonly type: 'rel' | 'exec' | 'dyn';
   /** What was unpacked, of a kernel file. */
   readonly unpacked?: string;
   readonly tables: DumpedTables;
+  /** What a summary is made of, where one was asked for. */
+  readonly tally?: FileTally;
   /** Why some places have no source line though the file has line tables. */
   readonly linesProblem?: string;
 }
@@ -65,4 +72,26 @@ export function tablesOf(
     const table = (tables as Readonly<Record<string, DumpedTable<DumpedEntry> | undefined>>)[row.id];
     return table ? [{ row, table }] : [];
   });
+}
+
+/** The file with at most so many entries of each table. */
+export function limited(file: DumpedFile, most: number): DumpedFile {
+  const tables = Object.entries<DumpedTable<DumpedEntry>>(file.tables).map(([id, table]) => [
+    id,
+    { ...table, entries: firstOf(table.entries, most) },
+  ]);
+  return { ...file, tables: Object.fromEntries(tables) as DumpedTables };
+}
+
+function firstOf<Entry>(entries: Entries<Entry>, most: number): Entries<Entry> {
+  const length = Math.min(entries.length, most);
+  function* first(): Generator<Entry> {
+    let left = length;
+    if (left === 0) return;
+    for (const entry of entries) {
+      yield entry;
+      if (--left === 0) return;
+    }
+  }
+  return { length, [Symbol.iterator]: first };
 }

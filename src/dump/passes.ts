@@ -3,6 +3,7 @@
 // read.
 import { archOf } from '../arch/registry.ts';
 import { hexBytes } from '../bytes/integer.ts';
+import { entryLayout } from '../bytes/table.ts';
 import { type DebugDirectories, type DebugPlaces, debugPlacesOf } from '../dwarf/debug-files.ts';
 import { isArchive, readArchive } from '../elf/archive.ts';
 import { ET_DYN, ET_REL } from '../elf/constants.ts';
@@ -16,14 +17,16 @@ import { Image } from '../image/image.ts';
 import { withoutContainers } from '../kernel/plain.ts';
 import type { Fields, TableKind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
-import type { DumpedDeadEntry, DumpedEntry, DumpedPlace } from '../kinds/shown.ts';
+import { type DumpedDeadEntry, type DumpedEntry, type DumpedPlace, isDead } from '../kinds/shown.ts';
 import { textTableKinds } from '../kinds/text-tables.ts';
 import { ObjectCode } from '../object/object-code.ts';
 import { ViewReader } from './entry-reader.ts';
 import { ImageView } from './image-view.ts';
 import { keyFilter, requireKeyName } from './key-filter.ts';
+import { KeyOwners } from './key-owners.ts';
 import type { DumpedFile, DumpedTable, DumpedTables } from './model.ts';
 import { ObjectView } from './object-view.ts';
+import { Tally } from './tally.ts';
 import type { RawEntry, RawTable, TableView } from './view.ts';
 
 /** The table that `--table` names; error `usage`. */
@@ -49,11 +52,18 @@ export interface DumpOptions extends DebugDirectories {
   readonly expandLimit?: number | undefined;
 }
 
+/** What the commands ask for beside that. */
+export interface CountingOptions extends DumpOptions {
+  /** Counts what a summary is made of; false unless given. */
+  readonly isCounted?: boolean | undefined;
+}
+
 /** What is asked of every file. */
 interface Question {
   readonly key: string | undefined;
   readonly rows: readonly TableKind[];
   readonly accepts: ((key: DumpedPlace) => boolean) | undefined;
+  readonly isCounted: boolean;
 }
 
 /**
@@ -64,7 +74,7 @@ interface Question {
 export async function* dumpFile(
   path: string,
   input: Uint8Array | ByteSource | ElfFile,
-  options: DumpOptions = {},
+  options: CountingOptions = {},
 ): AsyncGenerator<DumpedFile> {
   const asked = options.table === undefined ? tableKinds : [tableNamed(options.table)];
   const accepts = options.key === undefined ? undefined : keyFilter(options.key);
@@ -72,7 +82,9 @@ export async function* dumpFile(
     key: options.key,
     rows: asked.filter(({ hasKeys }) => hasKeys || !accepts),
     accepts,
+    isCounted: options.isCounted ?? false,
   };
+  const archive = { path };
   for (const { member, form, open, given } of await opensOf(path, input, options.expandLimit)) {
     const file = open();
     const arch = inFile(file.path, () => archOf(file.header));
@@ -85,7 +97,7 @@ export async function* dumpFile(
         ...(form !== undefined && { unpacked: form }),
       }),
     );
-    yield member === undefined ? dumped : { ...dumped, member };
+    yield member === undefined ? dumped : { ...dumped, member, archive };
   }
 }
 
@@ -129,7 +141,7 @@ function dumpElf(
   const arch = archOf(header);
   const isObject = header.type === ET_REL;
   // Tables are made of relocations and those of symbols: an object without symbols has none.
-  const { tables, linesProblem } =
+  const dumped: Dumped =
     isObject && !file.symtab
       ? { tables: {} }
       : isObject
@@ -140,17 +152,18 @@ function dumpElf(
     class: header.class,
     machine: arch.name,
     type: isObject ? 'rel' : header.type === ET_DYN ? 'dyn' : 'exec',
-    tables,
-    ...(linesProblem !== undefined && { linesProblem }),
+    ...dumped,
   };
 }
+
+type Dumped = Pick<DumpedFile, 'tables' | 'tally' | 'linesProblem'>;
 
 function dumpImage(
   image: Image,
   question: Question,
   disassembler: Disassemblers | undefined,
   debug: DebugPlaces,
-): Pick<DumpedFile, 'tables' | 'linesProblem'> {
+): Dumped {
   const dumped = dumpTables(new ImageView(image, debug), question, disassembler);
   const found = Object.values(dumped.tables).some(
     ({ entries, problems }) => entries.length + problems.length > 0,
@@ -162,32 +175,48 @@ function dumpImage(
 /** Goes through all entries once, which tells how many there are and which lines are asked for; decoding comes later. */
 function dumpTables<Place>(
   view: TableView<Place>,
-  { rows, accepts }: Question,
+  { rows, accepts, isCounted }: Question,
   disassembler: Disassemblers | undefined,
-): Pick<DumpedFile, 'tables' | 'linesProblem'> {
+): Dumped {
   const asked: Place[] = [];
-  const survey = new ViewReader(view, accepts, undefined, (place) => {
-    asked.push(place);
-    return undefined;
+  const tally = isCounted ? new Tally(view) : undefined;
+  const owners = new KeyOwners(view);
+  const survey = new ViewReader(view, {
+    filter: accepts,
+    lineOf: (place) => {
+      asked.push(place);
+      return undefined;
+    },
+    owners,
+    isSurvey: true,
   });
   const found = rows.flatMap((row) => {
     const form = view.formOf(row);
     if (!form) return [];
     const raw = view.read(form);
+    const counted = tally?.table(row);
     const firstAsked = asked.length;
     let length = 0;
     let isMalformed = false;
-    for (const { problem } of decode(raw, row, survey, accepts !== undefined)) {
+    let isAsBuilt = !view.hasAddresses;
+    for (const entry of raw.entries) {
+      const line = asked.length;
+      const decoded = decodeEntry(entry, row, survey, accepts !== undefined);
+      if (!decoded) continue;
       length++;
-      isMalformed ||= problem !== undefined;
+      isMalformed ||= decoded.problem !== undefined;
+      isAsBuilt ||= !isDead(decoded) && row.isAsBuilt?.(decoded) === true;
+      counted?.add(entry, decoded, line);
     }
-    return { row, raw, length, isMalformed, firstAsked };
+    counted?.done(raw.parts.length, entryLayout(form, view.arch.wordSize).size);
+    return { row, raw, length, isMalformed, isAsBuilt, firstAsked };
   });
   const { lines, problem } = view.sourceLines(asked);
-  const tables = found.map(({ row, raw, length, isMalformed, firstAsked }) => {
+  const tables = found.map(({ row, raw, length, isMalformed, isAsBuilt, firstAsked }) => {
     const entries = () => {
       let next = firstAsked;
-      const reader = new ViewReader(view, accepts, disassembler, () => lines[next++]);
+      const lineOf = () => lines[next++];
+      const reader = new ViewReader(view, { filter: accepts, disassembler, lineOf, owners, isSurvey: false });
       return decode(raw, row, reader, accepts !== undefined);
     };
     const { parts, total, absolute } = raw;
@@ -200,6 +229,7 @@ function dumpTables<Place>(
       parts,
       total,
       entries: { length, [Symbol.iterator]: entries },
+      isAsBuilt,
       isMalformed,
       problems,
     };
@@ -207,6 +237,7 @@ function dumpTables<Place>(
   });
   return {
     tables: Object.fromEntries(tables) as DumpedTables,
+    ...(tally && { tally: tally.finish(lines, owners) }),
     ...(problem !== undefined && { linesProblem: problem }),
   };
 }
@@ -219,12 +250,21 @@ function* decode<Place>(
   isFiltered: boolean,
 ): Generator<DumpedEntry | DumpedDeadEntry> {
   for (const entry of entries) {
-    const { index, fields, bytes } = entry;
-    if (fields) {
-      const decoded = row.decode(fields as unknown as Fields<Place>, reader, bytes);
-      if (decoded) yield { index, ...decoded };
-    } else if (!isFiltered) yield deadEntry(entry);
+    const decoded = decodeEntry(entry, row, reader, isFiltered);
+    if (decoded) yield decoded;
   }
+}
+
+function decodeEntry<Place>(
+  entry: RawEntry<Place>,
+  row: TableKind,
+  reader: ViewReader<Place>,
+  isFiltered: boolean,
+): DumpedEntry | DumpedDeadEntry | undefined {
+  const { index, fields, bytes } = entry;
+  if (!fields) return isFiltered ? undefined : deadEntry(entry);
+  const decoded = row.decode(fields as unknown as Fields<Place>, reader, bytes);
+  return decoded && { index, ...decoded };
 }
 
 function deadEntry({ index, bytes, discarded, problem }: RawEntry<unknown>): DumpedDeadEntry {

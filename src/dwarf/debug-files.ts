@@ -161,7 +161,7 @@ export class DebugFiles {
     const names = link === undefined ? namesFor(path) : [link];
     for (const directory of own)
       for (const name of names) {
-        yield join(directory, name);
+        if (name !== basename(path)) yield join(directory, name); // not the file itself, which may be a bzImage
         yield join(directory, '.debug', name);
       }
     // Where /lib leads to /usr/lib, packages may know a file by either path.

@@ -42,7 +42,7 @@ export function refuseOthers(source: ByteSource, ident: Uint8Array): void {
   if (isBitcode(ident)) {
     throw new TextpokeError(
       'lto-object',
-      'the file is LLVM bitcode and has no machine code; link the file to an object first (ld -r), or compile without -flto',
+      'the file is LLVM bitcode and has no machine code; link it to an object first (ld.lld -r), or compile without -flto',
     );
   }
   if (!isElf(ident)) {

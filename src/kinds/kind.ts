@@ -9,7 +9,7 @@ import type { Program } from '../demand/program.ts';
 import type { KeyedSite, Site, SiteKind } from '../demand/sites.ts';
 import type { Image } from '../image/image.ts';
 import type { Found, Search, WayOut } from '../object/found.ts';
-import type { CellTools, DumpedEntry, DumpedPlace, EntryReader } from './shown.ts';
+import type { CellTools, DumpedEntry, DumpedPlace, EntryReader, KeyReader, KeyState } from './shown.ts';
 
 /** The places that an entry's fields name: as many of them as the table has fields. */
 export type Fields<Place> = readonly [Place, Place, Place];
@@ -27,12 +27,16 @@ export interface TableKind<E extends DumpedEntry = DumpedEntry> {
   isInScript(arch: Arch): boolean;
   /** True when entries name keys, by which `--key` chooses. */
   readonly hasKeys: boolean;
+  /** What a key of the table has in the file; undefined where that cannot be told. Absent: entries name no keys. */
+  stateOf?(key: KeyReader): KeyState | undefined;
   /** An entry's fields as JSON has them; undefined for an entry whose key was not asked for. */
   decode<Place>(
     fields: Fields<Place>,
     reader: EntryReader<Place>,
     bytes: Uint8Array,
   ): Omit<E, 'index'> | undefined;
+  /** True for an entry whose flags are those of the build, as boot sets none of them there. */
+  isAsBuilt?(entry: E): boolean;
   /** Heads of the columns of dump's text. */
   readonly columns: readonly string[];
   /** The cells of an entry, one a column. */

@@ -1,4 +1,5 @@
-// Places, instructions and entries as people and JSON have them (schema textpoke.dump/1).
+// Places, instructions and entries as people and JSON have them (schema textpoke.dump/2).
+import { keyPrefix } from '../bytes/static-call-names.ts';
 
 /** A place in an object or an image. Addresses are `0x…` strings; in an object they count from the section. */
 export interface DumpedPlace {
@@ -11,6 +12,8 @@ export interface DumpedPlace {
   readonly symbol?: string;
   /** Byte offset from the symbol. */
   readonly symbolOffset?: number;
+  /** Of a key in a structure that has no other: the structure's symbol, which commands take for the key. */
+  readonly owner?: string;
   /** The symbol is defined in another object. */
   readonly undefined?: true;
   /** The symbol is a common, which the linker places. */
@@ -68,6 +71,23 @@ export function placeName(place: DumpedPlace): string {
   return place.address ?? '?';
 }
 
+/** A key as people call it: a static call's without the prefix that its key has. */
+export function keyName(key: DumpedPlace): string {
+  const name = key.owner ?? placeName(key);
+  return name.startsWith(keyPrefix) ? name.slice(keyPrefix.length) : name;
+}
+
+/** Bytes that patching may change at the site of an entry, as far as the entry shows them. */
+export function sizeOfSite(entry: DumpedEntry): number {
+  const { length, instruction, byte } = entry as DumpedEntry & {
+    readonly length?: number;
+    readonly instruction?: DumpedInstruction;
+    readonly byte?: string;
+  };
+  if (length !== undefined) return length;
+  return ((instruction?.bytes ?? byte)?.length ?? 0) / 2;
+}
+
 /** `file.c:123`; undefined for a place without source. */
 export function sourceName({ file, line }: DumpedPlace): string | undefined {
   return file === undefined ? undefined : `${file}:${line}`;
@@ -79,6 +99,8 @@ export interface EntryReader<Place> {
   code(place: Place): DumpedPlace;
   /** Names a place in data. */
   data(place: Place): DumpedPlace;
+  /** True for a place in init text. */
+  isInit(place: Place): boolean;
   /** True for a key that was asked for. */
   accepts(key: DumpedPlace): boolean;
   /** Takes the flags out of a key field; undefined for a key that was not asked for. */
@@ -94,8 +116,31 @@ export interface EntryReader<Place> {
   byte(place: Place): { byte: string } | { problem: string };
 }
 
+/** What a key has in the file: on or off, or the function that its calls go to. */
+export interface KeyState {
+  /**
+   * A static key: `on`, `off`. A static call: `function`, `null` (NULL) or `return 0`. `elsewhere`: another object
+   * defines the key. `unknown`: the file does not say, as where a key lies in no data.
+   */
+  readonly state: 'on' | 'off' | 'function' | 'null' | 'return 0' | 'elsewhere' | 'unknown';
+  /** Of a static key: its count, where it is not 0 for `off` and 1 for `on`. */
+  readonly enabled?: number;
+  /** Of a static call. */
+  readonly function?: string;
+}
+
+/** The data of a key as the file has it; undefined where it has none. */
+export interface KeyReader {
+  /** How often a static key is on. */
+  count(): number | undefined;
+  /** Name of the function that a static call's key holds; null for NULL. */
+  function(): string | null | undefined;
+}
+
 /** How the cells of a line are made of an entry's parts. */
 export interface CellTools {
+  /** Flags of the table's entries are those of the build: nothing has booted the file. */
+  readonly isAsBuilt: boolean;
   /** Address, name and source line of a site: three cells. */
   site(place: DumpedPlace): string[];
   /** A key, with a word where it is not defined here. */

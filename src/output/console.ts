@@ -7,7 +7,8 @@ import { type Colours, coloursOf, lineOf, textOf } from './text.ts';
 function hasColour(stream: { isTTY?: boolean }): boolean {
   const forced = process.env.FORCE_COLOR;
   if (process.env.NO_COLOR) return false;
-  return stream.isTTY === true || (forced !== undefined && forced !== '0');
+  const takesColour = stream.isTTY === true && process.env.TERM !== 'dumb';
+  return takesColour || (forced !== undefined && forced !== '0');
 }
 
 /** True where standard output takes colours: not in a pipe, not with NO_COLOR. */
@@ -41,6 +42,13 @@ export function print(text: string): void {
   output().write(text.endsWith('\n') ? text : `${text}\n`);
 }
 
+/** Columns of the terminal that results go to; undefined where they go elsewhere. */
+export function terminalColumns(): number | undefined {
+  if (!process.stdout.isTTY) return undefined;
+  const told = Number(process.env.COLUMNS);
+  return Number.isSafeInteger(told) && told > 0 ? told : process.stdout.columns || 80;
+}
+
 /** Writes results that come in pieces, no faster than they are taken. `status` ends a process whose reader goes away. */
 export async function printPieces(text: string | Iterable<string>, status: number): Promise<void> {
   const before = process.exitCode;
@@ -53,15 +61,38 @@ export async function printPieces(text: string | Iterable<string>, status: numbe
   }
 }
 
+/** A pager that has the terminal. */
+interface RunningPager {
+  readonly write: (text: string) => void;
+  readonly end: () => Promise<void>;
+}
+
+let pager: RunningPager | undefined;
+
+/** Has diagnostics go through a pager, which they would spoil; undefined: it has gone. */
+export function throughPager(running: RunningPager | undefined): void {
+  pager = running;
+}
+
+/** For handlers of signals: waits until the pager has given the terminal back. */
+export async function endPager(): Promise<void> {
+  await pager?.end();
+}
+
+function diagnose(text: string): void {
+  if (pager && process.stderr.isTTY) pager.write(text);
+  else process.stderr.write(text);
+}
+
 /** Writes one diagnostic line. */
 export function warn(text: string): void {
-  process.stderr.write(textOf([`textpoke: ${text}`]));
+  diagnose(textOf([`textpoke: ${text}`]));
 }
 
 /** Writes one error line, and what belongs to it in lines of their own. */
 export function printError(text: string, details: readonly string[] = []): void {
   const { red } = coloursOf(hasColour(process.stderr));
-  process.stderr.write(textOf([`textpoke: ${red('error')}: ${text}`, ...details]));
+  diagnose(textOf([`textpoke: ${red('error')}: ${text}`, ...details]));
 }
 
 /** Says what is wrong with a command line, in the words of commander: a line, and a suggestion below it. */

@@ -2,5 +2,19 @@
 
 /** `1 site`, `2 sites`. */
 export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : noun.endsWith('ch') || noun.endsWith('x') ? 'es' : 's'}`;
+  return `${number} ${nounFor(number, noun)}`;
+}
+
+/** `1 site`, `20,722 sites`. */
+export function countGrouped(number: number, noun: string): string {
+  return `${grouped(number)} ${nounFor(number, noun)}`;
+}
+
+/** `20,722` */
+export function grouped(number: number): string {
+  return String(number).replace(/\B(?=(?:\d{3})+$)/g, ',');
+}
+
+function nounFor(number: number, noun: string): string {
+  return `${noun}${number === 1 ? '' : noun.endsWith('ch') || noun.endsWith('x') ? 'es' : 's'}`;
 }

@@ -1,39 +1,24 @@
-// Prints what dump found: one JSON document (schema textpoke.dump/1), or text for people who know readelf and
-// objdump. Both come in pieces, so that nothing but the file at hand has to be held.
-import {
-  type AllEntries,
-  type DumpedFile,
-  type DumpedTable,
-  type TablePart,
-  tablesOf,
-} from '../dump/model.ts';
-import { printable } from '../errors.ts';
+// What dump found as JSON: one document (schema textpoke.dump/2). It comes in pieces, so that nothing but the file at hand
+// has to be held. Its text is made by dump-text.ts.
+import { type AllEntries, type DumpedFile, tablesOf } from '../dump/model.ts';
 import type { TableKind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
-import {
-  type CellTools,
-  type DumpedDeadEntry,
-  type DumpedEntry,
-  type DumpedInstruction,
-  type DumpedPlace,
-  isDead,
-  placeName,
-  siteColumns,
-  sourceName,
-} from '../kinds/shown.ts';
+import type { DumpedDeadEntry } from '../kinds/shown.ts';
 import { textTableKinds } from '../kinds/text-tables.ts';
 import { inPieces } from './pieces.ts';
-import { type Colours, coloursOf, jsonText, lineOf, textOf } from './text.ts';
+import { jsonText } from './text.ts';
 
-const allTables: readonly TableKind[] = [...tableKinds, ...textTableKinds];
+/** Rows of all tables, in the order of dump. */
+export const allTables: readonly TableKind[] = [...tableKinds, ...textTableKinds];
 
-type Files = Iterable<DumpedFile> | AsyncIterable<DumpedFile>;
+/** What dump found, a file or member at a time. */
+export type Files = Iterable<DumpedFile> | AsyncIterable<DumpedFile>;
 
-const dumpSchema = 'textpoke.dump/1';
+const dumpSchema = 'textpoke.dump/2';
 
 /** What `textpoke dump --json` prints (docs/dump.schema.json). */
 export interface DumpDocument {
-  readonly schema: 'textpoke.dump/1';
+  readonly schema: 'textpoke.dump/2';
   /** One for an object or an image, one a member for an archive. */
   readonly files: readonly FileDocument[];
 }
@@ -62,7 +47,7 @@ export interface FileDocument extends TableDocuments {
 }
 
 /** What the document of a file is made of. A table's own problems stand beside its entries. */
-function partsOf({ tables, linesProblem, member: _, ...head }: DumpedFile) {
+export function partsOf({ tables, linesProblem, member: _, archive: __, tally: ___, ...head }: DumpedFile) {
   const shown = tablesOf({ tables }, allTables).map(({ row: { id }, table }) => ({ id, ...table }));
   const absolute = shown.flatMap((table) => (table.absolute ? [table.id] : []));
   const problems: Record<string, readonly string[]> = {};
@@ -113,140 +98,4 @@ function* fileLines(file: DumpedFile): Generator<string> {
   }
   for (const [name, value] of Object.entries(besides)) yield `,\n "${name}":${jsonText(value)}`;
   yield '}';
-}
-
-export interface DumpTextOptions {
-  readonly color?: boolean;
-}
-
-/** Left out of a table where no site has a source line. */
-const sourceColumn = siteColumns[2];
-
-const typeNames = { rel: 'relocatable object', exec: 'executable', dyn: 'shared object or PIE' } as const;
-
-/** The text for all files, in pieces: per file and table a header with counts, then a line an entry. */
-export async function* dumpText(files: Files, options: DumpTextOptions = {}): AsyncGenerator<string> {
-  const colour = coloursOf(options.color);
-  let between: string[] = [];
-  for await (const file of files) {
-    const head = colour.bold(`${file.file}: ELF${file.class} ${file.machine}, ${typeNames[file.type]}`);
-    yield textOf([...between, head]);
-    yield* inPieces(finished(fileText(file, colour)));
-    between = [''];
-  }
-}
-
-function* finished(lines: Iterable<string>): Generator<string> {
-  for (const line of lines) yield `${lineOf(line)}\n`;
-}
-
-function* fileText(file: DumpedFile, colour: Colours): Generator<string> {
-  const { type, linesProblem } = file;
-  const tools: CellTools = {
-    site: (place) => [location(place, type), placeName(place), sourceName(place) ?? '-'],
-    key: (place) => (place.undefined ? `${placeName(place)} (undefined)` : placeName(place)),
-    instruction: instructionCells,
-  };
-  const shown = tablesOf(file, allTables).filter(({ table }) => !isAbsent(table));
-  if (shown.length === 0) yield '  no tables';
-  if (linesProblem !== undefined) yield `  ${colour.red('problem')}: ${linesProblem}`;
-  for (const { row, table } of shown) {
-    yield* tableText(table, row.columns, colour, (entry) => row.cells(entry, tools));
-  }
-}
-
-function isAbsent({ parts, problems }: Pick<DumpedTable<DumpedEntry>, 'parts' | 'problems'>): boolean {
-  return parts.length === 0 && problems.length === 0;
-}
-
-/** An object's sections all begin at 0, so an offset needs its section. */
-function location(place: DumpedPlace, type: DumpedFile['type']): string {
-  if (type !== 'rel') return place.address ?? '-';
-  return place.section === undefined ? '-' : `${place.section}+0x${(place.offset ?? 0).toString(16)}`;
-}
-
-function instructionCells(instruction: DumpedInstruction | undefined): [bytes: string, text: string] {
-  if (!instruction) return ['-', '-'];
-  return [instruction.bytes.replace(/..(?=.)/g, '$& '), instruction.text];
-}
-
-function* tableText(
-  table: DumpedTable<DumpedEntry>,
-  allColumns: readonly string[],
-  colour: Colours,
-  cellsOf: (entry: DumpedEntry) => string[],
-): Generator<string> {
-  // What is shown has the width.
-  const cells = (entry: DumpedEntry) => cellsOf(entry).map(printable);
-  const { widths, hasSource, last, discarded } = measure(table, allColumns, cells);
-  yield '';
-  yield `${colour.bold(table.name)}: ${countText(table, discarded)}`;
-  for (const problem of table.problems) yield `  ${colour.red('problem')}: ${problem}`;
-  if (table.entries.length === 0) return;
-  const shown = [...allColumns.keys()].filter((i) => hasSource || allColumns[i] !== sourceColumn);
-  const indexWidth = Math.max(5, String(last).length);
-  const line = (index: string, row: readonly string[]) => {
-    const padded = row.length > 0 ? shown.map((i) => row[i]?.padEnd(widths[i] as number)) : [];
-    return `  ${index.padStart(indexWidth)}  ${padded.join('  ')}`.trimEnd();
-  };
-  yield colour.dim(line('index', allColumns));
-  for (const entry of table.entries) {
-    const index = String(entry.index);
-    if (isDead(entry)) yield `${line(index, [])}  ${deadText(entry, colour)}`;
-    else {
-      const problem = entry.problem === undefined ? '' : `  ${colour.red('malformed')}: ${entry.problem}`;
-      yield `${line(index, cells(entry))}${problem}`;
-    }
-  }
-}
-
-/** What has to be known of all entries before the first one is shown. */
-function measure(
-  { entries }: DumpedTable<DumpedEntry>,
-  columns: readonly string[],
-  cells: (entry: DumpedEntry) => string[],
-): { widths: number[]; hasSource: boolean; last: number; discarded: number } {
-  const widths = columns.map((name) => name.length);
-  const source = columns.indexOf(sourceColumn);
-  let [hasSource, last, discarded] = [false, 0, 0];
-  for (const entry of entries) {
-    last = entry.index;
-    if (isDead(entry)) discarded += entry.discarded ? 1 : 0;
-    else {
-      const row = cells(entry);
-      hasSource ||= source >= 0 && row[source] !== '-';
-      row.forEach((cell, i) => {
-        widths[i] = Math.max(widths[i] ?? 0, cell.length);
-      });
-    }
-  }
-  return { widths, hasSource, last, discarded };
-}
-
-function deadText({ bytes, discarded, problem }: DumpedDeadEntry, colour: Colours): string {
-  if (discarded) return colour.dim('discarded: the linker dropped the code and wrote zeros to the entry');
-  return `${colour.red('malformed')}: ${problem} (bytes ${bytes})`;
-}
-
-/** What a linker discarded is no entry to the other commands, which give the same number. */
-function countText(table: DumpedTable<DumpedEntry>, discarded: number): string {
-  const { entries, total, parts } = table;
-  const live = total - discarded;
-  const count = entries.length === total ? `${live}` : `${entries.length} of ${total}`;
-  const noun = `${table.absolute ? 'absolute ' : ''}${live === 1 ? 'entry' : 'entries'}`;
-  const besides = discarded > 0 ? `, ${discarded} discarded` : '';
-  return `${count} ${noun}${parts.length > 0 ? ` ${partsText(table.name, parts)}` : ''}${besides}`;
-}
-
-/** Many sections of one name are usual with -ffunction-sections; the first few tell where to look. */
-function partsText(name: string, parts: readonly TablePart[]): string {
-  const first = parts.slice(0, 4);
-  const more = parts.length > first.length ? ` and ${parts.length - first.length} more` : '';
-  if (parts[0]?.number !== undefined) {
-    return `in section${parts.length > 1 ? 's' : ''} ${first.map((part) => part.number).join(', ')}${more}`;
-  }
-  const places = first.map(({ address, section }) =>
-    section === name ? address : `${address} (${section})`,
-  );
-  return `at ${places.join(', ')}${more}`;
 }

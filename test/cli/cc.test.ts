@@ -225,6 +225,35 @@ test('what goes into a pipe goes there as the compiler made it, and a word is sa
   assert.deepEqual([dropped.status, dropped.stderr], [0, '']);
 });
 
+test('the environment gives the options of cc that its line does not name', (t) => {
+  const directory = scratch(t);
+  const wrapped = (env: NodeJS.ProcessEnv, options: readonly string[] = []) =>
+    start(
+      directory,
+      [process.execPath, builtProgram(), 'cc', ...options, '--', ...copying('gcc-O2/lock.o'), ...sampled],
+      env,
+    );
+  const locks = () => runBuilt(['dump', 'x.o'], directory).stdout.includes('.smp_locks');
+  const rows: readonly (readonly [NodeJS.ProcessEnv, readonly string[], boolean])[] = [
+    [{}, [], true],
+    [{ TEXTPOKE_LOCKS: 'none' }, [], false],
+    [{ TEXTPOKE_LOCKS: 'none' }, ['--locks', 'all'], true],
+    [{ TEXTPOKE_LOCKS: '' }, [], true],
+    [{ TEXTPOKE_STATIC_CALL: '1' }, [], false],
+    [{ TEXTPOKE_STATIC_CALL: '0' }, [], true],
+  ];
+  for (const [env, options, listed] of rows) {
+    const said = wrapped(env, options);
+    assert.deepEqual([said.status, said.stderr], [0, ''], JSON.stringify(env));
+    assert.equal(locks(), listed, JSON.stringify([env, options]));
+  }
+  for (const env of [{ TEXTPOKE_LOCKS: 'some' }, { TEXTPOKE_MODULE: 'yes' }]) {
+    const said = wrapped(env);
+    assert.equal(said.status, 2);
+    assert.match(said.stderr, /TEXTPOKE_\w+="\w+": (one of|1 or 0).*\[usage\]/);
+  }
+});
+
 longTest('a program that was built with textpoke cc and has no site verifies', ['gcc'], (t) => {
   const directory = scratch(t);
   writeFileSync(join(directory, 'x.c'), 'int main(void) { return 0; }\n');
@@ -358,7 +387,7 @@ toolTest(
     for (const compiler of ['gcc', 'clang']) {
       const said = cc(directory, [compiler, ...flags]);
       assert.equal(said.status, 0);
-      assert.match(said.stderr, /^textpoke: a\.o: not annotated, left unchanged: .*`ld -r`.*\n$/);
+      assert.match(said.stderr, /^textpoke: a\.o: not annotated, left unchanged: .*ld\.lld -r.*\n$/);
       assert.equal(existsSync(join(directory, 'a.o')), true);
     }
     const fat = cc(directory, ['gcc', '-ffat-lto-objects', ...flags]);

@@ -1,4 +1,4 @@
-// The library as an installed package: the example of the README compiles against the published types, and runs.
+// The library as an installed package: the example of docs/library.md compiles against the published types, and runs.
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,9 +11,9 @@ import { longTest, scratch, scratchOfFile, tryRun } from '../tools.ts';
 const root = join(import.meta.dirname, '..', '..');
 before(() => requireFresh(root));
 
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const document = readFileSync(join(root, 'docs', 'library.md'), 'utf8');
 const sources = {
-  prove: /### Library\n[\s\S]*?```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? '',
+  prove: /^```ts .*\n([\s\S]*?)```/m.exec(document)?.[1] ?? '',
   inside: `import * as textpoke from 'textpoke';
     // @ts-expect-error the readers are no export
     void textpoke.readElf;
@@ -51,7 +51,7 @@ const complaintsOf = (name: keyof typeof sources) =>
     .split('\n')
     .filter((line) => !line.startsWith(name === 'prove' ? 'inside.ts' : 'prove.ts') && line !== '');
 
-longTest('the example of the README compiles, and does what it says', [], async (t) => {
+longTest('the example of docs/library.md compiles, and does what it says', [], async (t) => {
   assert.deepEqual(complaintsOf('prove'), []);
   const { prove } = await import(join(directory, 'prove.js'));
   const objects = scratch(t);

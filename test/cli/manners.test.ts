@@ -68,7 +68,18 @@ function help(...words: readonly string[]): Said {
   return said;
 }
 
-const commands = ['annotate', 'dump', 'boot', 'verify', 'explain', 'states', 'ldscript', 'runtime'];
+const commands = [
+  'annotate',
+  'dump',
+  'boot',
+  'verify',
+  'explain',
+  'states',
+  'ldscript',
+  'config',
+  'init',
+  'runtime',
+];
 
 test('--version prints the version of package.json', () => {
   const said = textpoke(['--version']);

@@ -13,7 +13,8 @@ import type { DumpedLock } from '../../src/kinds/lock-prefix/kind.ts';
 import { type DumpedInstruction, type DumpedPlace, isDead, placeName } from '../../src/kinds/shown.ts';
 import type { DumpedJumpEntry } from '../../src/kinds/static-branch/kind.ts';
 import type { DumpedCallSite } from '../../src/kinds/static-call/kind.ts';
-import { dumpJson, dumpText, fileJson } from '../../src/output/dump.ts';
+import { dumpJson, fileJson } from '../../src/output/dump.ts';
+import { dumpText } from '../../src/output/dump-text.ts';
 import { archiveOf } from '../elf/archives.ts';
 import { annotated, linkedBytes, sampleBytes } from '../samples.ts';
 import { run, scratch, toolTest } from '../tools.ts';
@@ -63,7 +64,7 @@ const locks = (file: DumpedFile) => alive<DumpedLock>(file.tables.smpLocks);
 
 /** A jump entry in one line, as the source would have it. */
 const jumpLine = (e: DumpedJumpEntry) =>
-  `${placeName(e.code)} ${placeName(e.key)} ${e.branch}${e.bit1 ? ' bit1' : ''} ${e.instruction?.kind}`;
+  `${placeName(e.site)} ${placeName(e.key)} ${e.branch}${e.bit1 ? ' bit1' : ''} ${e.instruction?.kind}`;
 const callLine = (e: DumpedCallSite) =>
   `${placeName(e.site)} ${placeName(e.key)}${e.tail ? ' tail' : ''}${e.init ? ' init' : ''} ${e.instruction?.text}`;
 
@@ -156,7 +157,7 @@ test('entries that the compiler wrote show their bit 1, before and after the rew
   const kinds = (entries: DumpedJumpEntry[]) => entries.map((e) => e.instruction?.kind);
   assert.deepEqual(kinds(before), ['jump', 'jump', 'jump', 'jump', 'nop', 'jump']);
   assert.deepEqual(kinds(after), ['nop', 'nop', 'jump', 'jump', 'nop', 'nop']);
-  assert.equal(after[5]?.code.section, '.init.text');
+  assert.equal(after[5]?.site.section, '.init.text');
 });
 
 test('the JSON document has the shape that the design states', async () => {
@@ -165,7 +166,7 @@ test('the JSON document has the shape that the design states', async () => {
     schema: string;
     files: Record<'file' | 'class' | 'machine' | 'type' | 'jumpTable', unknown>[];
   };
-  assert.equal(document.schema, 'textpoke.dump/1');
+  assert.equal(document.schema, 'textpoke.dump/2');
   const [json] = document.files;
   assert.ok(json, 'the document has a file');
   assert.deepEqual(Object.keys(json), [
@@ -194,15 +195,16 @@ test('the JSON document has the shape that the design states', async () => {
   assert.deepEqual(json.jumpTable, [
     {
       index: 0,
-      code: place(branch.code.offset ?? -1, 'call_behind_branch', 2),
+      site: place(branch.site.offset ?? -1, 'call_behind_branch', 2),
       target: place(branch.target.offset ?? -1, 'call_behind_branch', 8),
       key: place(0, 'call_key', 0, branch.key.section),
       branch: 'unlikely',
       bit1: false,
+      init: false,
       instruction: { bytes: '0f1f440000', kind: 'nop', text: 'nop dword ptr [rax + rax]' },
     },
   ]);
-  assert.deepEqual(await jsonOf([]), { schema: 'textpoke.dump/1', files: [] });
+  assert.deepEqual(await jsonOf([]), { schema: 'textpoke.dump/2', files: [] });
   assert.equal(((await jsonOf([file, file])) as typeof document).files.length, 2);
 });
 
@@ -327,7 +329,7 @@ test('discarded and stray entries of an image are named, a torn table is a probl
   const entries = [...(file.tables.jumpTable?.entries ?? [])];
   assert.deepEqual(entries[1], { index: 1, bytes: '00'.repeat(16), discarded: true });
   assert.equal(entries[2]?.problem, 'the site is not in code');
-  assert.equal((entries[2] as DumpedJumpEntry).code.symbol, undefined, 'no symbol is near');
+  assert.equal((entries[2] as DumpedJumpEntry).site.symbol, undefined, 'no symbol is near');
   assert.equal(entries.length, 14);
   assert.equal(entries.filter((e) => e.problem === undefined).length, 13);
 
@@ -351,7 +353,7 @@ test('a site that holds something else is shown with what it holds', async () =>
   const elf = readElf('image', bytes);
   const text = elf.named('.text');
   assert.ok(first && text, 'the image has an entry and a .text');
-  bytes.set([0x48, 0x89, 0xe5], text.offset + (first.code.offset ?? 0)); // mov %rsp, %rbp
+  bytes.set([0x48, 0x89, 0xe5], text.offset + (first.site.offset ?? 0)); // mov %rsp, %rbp
   const of = async (disassemble: boolean): Promise<DumpedInstruction | undefined> =>
     jumps(await dumpOne(bytes, { disassemble }, 'image'))[0]?.instruction;
   assert.deepEqual(await of(true), { bytes: '4889e5', kind: 'other', text: 'mov rbp, rsp' });
@@ -490,7 +492,7 @@ toolTest('readelf finds the same entries in every sample object', ['readelf'], a
     assert.equal(jumps(file).length * 3, jumpRows.length, what);
     jumps(file).forEach((entry, i) => {
       const [code, target, key] = jumpRows.slice(3 * i, 3 * i + 3) as [ReadelfRow, ReadelfRow, ReadelfRow];
-      assertPlace(entry.code, code, 0, `${what} jump ${i} code`);
+      assertPlace(entry.site, code, 0, `${what} jump ${i} code`);
       assertPlace(entry.target, target, 0, `${what} jump ${i} target`);
       const flags = (entry.branch === 'likely' ? 1 : 0) + (entry.bit1 ? 2 : 0);
       assertPlace(entry.key, key, flags, `${what} jump ${i} key`);
@@ -505,7 +507,7 @@ toolTest('readelf finds the same entries in every sample object', ['readelf'], a
     const lockRows = readelfRows(listing, '.smp_locks').flat();
     assert.equal(locks(file).length, lockRows.length, what);
     locks(file).forEach((entry, i) => {
-      assertPlace(entry.lock, lockRows[i] as ReadelfRow, 0, `${what} lock ${i}`);
+      assertPlace(entry.site, lockRows[i] as ReadelfRow, 0, `${what} lock ${i}`);
       assert.equal(entry.byte, 'f0', what);
     });
     const trampolineRows = readelfRows(listing, '.static_call_tramp_key').flat();
@@ -555,12 +557,12 @@ for (const [set, flags] of [
       const sites: string[] = [];
       const withFile = (file: DumpedFile) => [
         ...jumps(file).map(
-          (e) => `jump ${placeName(e.code)} ${placeName(e.target)} ${placeName(e.key)} ${e.branch} ${e.bit1}`,
+          (e) => `jump ${placeName(e.site)} ${placeName(e.target)} ${placeName(e.key)} ${e.branch} ${e.bit1}`,
         ),
         ...calls(file).map(
           (e) => `call ${placeName(e.site)} ${placeName(e.key)} ${e.tail} ${e.instruction?.text}`,
         ),
-        ...locks(file).map((e) => `lock ${placeName(e.lock)} ${e.byte}`),
+        ...locks(file).map((e) => `lock ${placeName(e.site)} ${e.byte}`),
       ];
       for (const name of names) {
         const bytes = annotated(set, name);
@@ -575,17 +577,17 @@ for (const [set, flags] of [
 
       const listing = objdumpLines(path);
       for (const { address, instruction } of [
-        ...jumps(image).map((e) => ({ address: e.code.address, instruction: e.instruction })),
+        ...jumps(image).map((e) => ({ address: e.site.address, instruction: e.instruction })),
         ...calls(image).map((e) => ({ address: e.site.address, instruction: e.instruction })),
       ]) {
         const line = listing.get(address ?? '');
         assert.equal(instruction?.bytes, line?.bytes, address);
         assert.equal(instruction?.text.split(' ')[0], line?.mnemonic, address);
       }
-      for (const { lock } of locks(image)) {
+      for (const { site } of locks(image)) {
         assert.ok(
-          [0, 1].some((back) => listing.get(`0x${(Number(lock.address) - back).toString(16)}`)),
-          lock.address,
+          [0, 1].some((back) => listing.get(`0x${(Number(site.address) - back).toString(16)}`)),
+          site.address,
         );
       }
       const addresses = nmAddresses(path);
@@ -611,7 +613,7 @@ toolTest('kernel addresses are right in every column', ['ld'], async (t) => {
   const file = await dumpOne(readFileSync(path), { disassemble: true }, path);
   assert.deepEqual(
     jumps(file).map(
-      (e) => `${e.code.address} ${placeName(e.code)} ${placeName(e.key)} ${e.instruction?.text}`,
+      (e) => `${e.site.address} ${placeName(e.site)} ${placeName(e.key)} ${e.instruction?.text}`,
     ),
     [
       '0xffffffff81000000 kernel_near_hack kernel_false nop',

@@ -10,7 +10,8 @@ import { dumpFile } from '../../src/dump/passes.ts';
 import type { SourceLine } from '../../src/dwarf/source-lines.ts';
 import { fileSource } from '../../src/files/source.ts';
 import { type DumpedEntry, type DumpedPlace, isDead } from '../../src/kinds/shown.ts';
-import { dumpJson, dumpText } from '../../src/output/dump.ts';
+import { dumpJson } from '../../src/output/dump.ts';
+import { dumpText } from '../../src/output/dump-text.ts';
 import { askAddr2line, assertSame } from '../dwarf/addr2line.ts';
 import { annotated, linkedBytes, programUnits, samplePath } from '../samples.ts';
 import { run, scratch, toolTest } from '../tools.ts';
@@ -24,7 +25,7 @@ async function dumpOne(path: string, bytes: Uint8Array): Promise<DumpedFile> {
 }
 
 /** The roles that places in code have in entries. */
-const roles = ['code', 'target', 'site', 'lock', 'trampoline'] as const;
+const roles = ['site', 'target', 'trampoline'] as const;
 type WithRoles = DumpedEntry & Partial<Record<(typeof roles)[number], DumpedPlace>>;
 
 /** The places in code of every table, by the role they have. */
@@ -124,9 +125,9 @@ test('text shows a column of source lines, JSON a file and a line; keys have non
   for await (const piece of dumpJson([file])) json += piece;
   const source = readFileSync(join(objects, '../src/branch.c'), 'utf8').split('\n');
   const [dumped] = JSON.parse(json).files;
-  for (const { code, target, key } of dumped.jumpTable) {
-    assert.equal(code.file, 'branch.c');
-    assert.match(source[code.line - 1] ?? '', /static_branch_(un)?likely\(/);
+  for (const { site, target, key } of dumped.jumpTable) {
+    assert.equal(site.file, 'branch.c');
+    assert.match(source[site.line - 1] ?? '', /static_branch_(un)?likely\(/);
     assert.equal('line' in target, 'file' in target);
     assert.deepEqual(['line' in key, 'file' in key], [false, false]);
   }

@@ -249,6 +249,13 @@ test('the kernel that lies in a vmlinuz has its lines in vmlinux', (t) => {
   }
 });
 
+test('a packed kernel is not taken for its own debug file', (t) => {
+  const directory = scratch(t);
+  write(directory, { 'boot/vmlinuz': Buffer.from('packed') });
+  const places = debugPlacesOf(join(directory, 'boot/vmlinuz'), { debugDirectories: [] });
+  assert.deepEqual(linesOfAddresses(readElf('p', imageWith({ id })), [0x1000], places), none);
+});
+
 test('bytes in memory have a debug file by build id alone, and no question opens none', (t) => {
   const directory = scratch(t);
   const files = { [`debug/${byId}`]: debugFile };

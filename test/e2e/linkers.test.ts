@@ -53,9 +53,12 @@ for (const [first, linker] of matrixLinkers.entries()) {
 /** Two units that link-time optimisation makes one of. */
 const units = {
   main: `${headers}DEFINE_STATIC_KEY_FALSE(k);
-int main(void) { show("work", work(3)); return show("own", static_branch_unlikely(&k) ? 1 : 0) < 0; }
+int main(void) { show("work", work(3)); show("call", static_call(c)()); return show("own", static_branch_unlikely(&k) ? 1 : 0) < 0; }
 `,
   work: `${headers}static int n;
+static int one_(void) { return n; }
+__attribute__((used)) int two(void) { return 2; }
+DEFINE_STATIC_CALL(c, one_);
 int work(int x) { __atomic_fetch_add(&n, 1, 5); return static_branch_unlikely(&k) ? x + 100 : x; }
 `,
   show: `#include <stdio.h>
@@ -80,10 +83,13 @@ for (const [turn, linker] of (['bfd', 'gold', 'mold'] as const).entries()) {
         assert.deepEqual([linked.status, linked.stderr], [0, '']);
         const verified = textpoke(['verify', 'program', '--linked'], directory);
         assert.deepEqual([verified.status, verified.stdout, verified.stderr], [0, '', '']);
-        const patched = textpoke(['boot', 'program', '--enable', 'k', '-o', 'patched'], directory);
+        const patched = textpoke(
+          ['boot', 'program', '--enable', 'k', '--update', 'c=two', '-o', 'patched'],
+          directory,
+        );
         assert.deepEqual([patched.status, patched.stderr], [0, '']);
-        assert.equal(run(join(directory, 'program'), []), 'work 3\nown 0\n');
-        assert.equal(run(join(directory, 'patched'), []), 'work 103\nown 1\n');
+        assert.equal(run(join(directory, 'program'), []), 'work 3\ncall 1\nown 0\n');
+        assert.equal(run(join(directory, 'patched'), []), 'work 103\ncall 2\nown 1\n');
       },
     );
   }

@@ -43,5 +43,14 @@ longTest(
     assert.match(readFileSync(page, 'utf8'), /^\.TH /m);
     const { stdout } = spawnSync(join(prefix, 'bin/textpoke'), ['--version'], { encoding: 'utf8' });
     assert.equal(stdout, `${rest.version}\n`);
+    // Where an installed package has its headers and scripts, its own command says.
+    const said = (...words: string[]) =>
+      spawnSync(join(prefix, 'bin/textpoke'), ['config', ...words], { encoding: 'utf8' }).stdout.trim();
+    assert.ok(existsSync(join(said('--include'), 'textpoke/static_key.h')), said('--include'));
+    for (const machine of ['x86_64', 'aarch64', 'arm'])
+      for (const more of [[], ['--gc-sections']]) {
+        const script = said('--ldflags', '--machine', machine, ...more).replace(/^.*-Wl,-T,/, '');
+        assert.ok(script.startsWith(realpathSync(prefix)) && existsSync(script), script);
+      }
   },
 );

@@ -30,7 +30,7 @@ import { dumpInput } from '../../src/library/dump.ts';
 import { policy, policyDocument } from '../../src/library/policy.ts';
 import { locateImage } from '../../src/memory/locate.ts';
 import { readSnapshot } from '../../src/memory/open.ts';
-import { dumpText } from '../../src/output/dump.ts';
+import { dumpText } from '../../src/output/dump-text.ts';
 import { textOf } from '../../src/output/text.ts';
 import { policyBytes, readPolicy } from '../../src/policy/binary.ts';
 import { WriteChecker } from '../../src/policy/checker.ts';

@@ -164,9 +164,9 @@ export function entriesByDump(json: string, table: string): string[] {
   const [file] = JSON.parse(json).files;
   if (table === '__jump_table') {
     return file.jumpTable
-      .map((e: { code: Place; target: Place; key: Place; branch: string; bit1: boolean }) => {
+      .map((e: { site: Place; target: Place; key: Place; branch: string; bit1: boolean }) => {
         const flags = (e.branch === 'likely' ? 1 : 0) + (e.bit1 ? 2 : 0);
-        return `${e.code.address} ${e.target.address} ${e.key.address} ${flags}`;
+        return `${e.site.address} ${e.target.address} ${e.key.address} ${flags}`;
       })
       .sort();
   }

@@ -188,7 +188,7 @@ test('boot: a mismatch tells its places as plain data', async () => {
   const { bytes } = linked();
   const { document } = await dump({ name: 'prog', bytes });
   const site = document.files[0]?.jumpTable?.[0];
-  assert.ok(site && 'code' in site, 'the program has a static branch');
+  assert.ok(site && 'site' in site, 'the program has a static branch');
   const broken = await boot({ name: 'prog', bytes });
   // The site is a byte of the file, as far behind the segment's start as in memory.
   const at = Buffer.from(broken.bytes).indexOf(Buffer.from(site.instruction?.bytes ?? '', 'hex'));

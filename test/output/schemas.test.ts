@@ -58,7 +58,7 @@ interface Schema {
   readonly const?: string;
 }
 
-/** By the name in `textpoke.NAME/1`. */
+/** By the name in `textpoke.NAME/VERSION`. */
 const schemas = new Map<string, Schema>(
   readdirSync(docs)
     .filter((file) => file.endsWith('.schema.json'))
@@ -76,7 +76,9 @@ function validator(name: string): ValidateFunction {
   if (!found) {
     const schema = schemas.get(name);
     assert.ok(schema, `docs/${name}.schema.json is missing`);
-    found = new Ajv2020({ strict: true, strictRequired: false, strictTypes: false }).compile(schema);
+    const ajv = new Ajv2020({ strict: true, strictRequired: false, strictTypes: false });
+    if (name === 'dumpline') ajv.addSchema(schemas.get('dump') as Schema);
+    found = ajv.compile(schema);
     validators.set(name, found);
   }
   return found;
@@ -109,10 +111,28 @@ async function document(t: TestContext, name: string, ...args: string[]): Promis
   assert.ok(status <= 1, `${what}: ${errors}`);
   const found: unknown = JSON.parse(text);
   assert.ok(isFields(found), `${what}: an object`);
-  assert.equal(found.schema, `textpoke.${name}/1`);
   const conforms = validator(name);
+  assert.equal(found.schema, schemas.get(name)?.$id);
   assert.ok(conforms(found), `${what}: ${JSON.stringify(conforms.errors?.slice(0, 4))}`);
   return found;
+}
+
+/** The lines that a command line prints, each held against its schema. */
+async function lines(t: TestContext, name: string, ...args: string[]): Promise<Fields[]> {
+  const { status, text, errors } = await textpoke(t, ...args);
+  assert.ok(status <= 1, `${args.join(' ')}: ${errors}`);
+  const conforms = validator(name);
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => {
+      const found: unknown = JSON.parse(line);
+      assert.ok(
+        isFields(found) && conforms(found),
+        `${line}: ${JSON.stringify(conforms.errors?.slice(0, 4))}`,
+      );
+      return found;
+    });
 }
 
 const directory = mkdtempSync(join(tmpdir(), 'textpoke-schemas-'));
@@ -149,7 +169,17 @@ const oneCpu = ['--cpus', '1', '--enable', 'off_*', '--disable', 'on_key'];
 /** Everything that can be asked of an image. */
 async function askAll(t: TestContext, image: string): Promise<void> {
   const up = `${image}.up`;
-  await document(t, 'dump', 'dump', '--json', '--disassemble', image);
+  const { files } = await document(t, 'dump', 'dump', '--json', '--disassemble', image);
+  const [first, ...entries] = await lines(t, 'dumpline', 'dump', '--format', 'jsonl', '--disassemble', image);
+  const dumped = (files as Fields[])[0]!;
+  const known = tableKinds.flatMap(({ id }) => (dumped[id] as unknown[]).map((entry) => [id, entry]));
+  assert.equal(first?.file, dumped.file);
+  assert.deepEqual(
+    entries.map(({ table, entry }) => [table, entry]),
+    known,
+    'the lines say what the document says',
+  );
+  await document(t, 'summary', 'dump', '--summary', '--json', image);
   await document(t, 'boot', 'boot', image, '-o', up, '--json', '--cpus', '1');
   await document(t, 'states', 'boot', image, '--states', '--cpus', '1');
   await document(t, 'verify', 'verify', image, '--linked', '--format', 'json');
@@ -165,6 +195,7 @@ for (const set of sets.filter((name) => isAll || /-O2(-g)?$/.test(name))) {
     await document(t, 'annotate', 'annotate', '--smp-barriers', '--json', ...paths);
     await document(t, 'annotate', 'annotate', '--smp-barriers', '--json', ...paths);
     await document(t, 'dump', 'dump', '--json', ...paths);
+    await document(t, 'summary', 'dump', '--by', 'key', '--json', ...paths);
     await document(t, 'dump', 'dump', '--json', '--disassemble', '--table', 'jump', ...paths);
     await document(t, 'diff', 'diff', '--format', 'json', paths[0]!, paths.at(-1)!);
     const units = linkable(set);
@@ -268,6 +299,8 @@ for (const set of ['gcc-O2-g', 'aarch64-gcc-O2-g', 'arm-clang-O2-g', 'thumb-gcc-
     const archive = file(`${set}${hostileFile}.a`, member('a"\\\n\xff\x1b.o'));
     const other = file(`${set}${hostileFile}2.a`, member('a(b)(c.o'));
     await document(t, 'dump', 'dump', '--json', archive, other);
+    await document(t, 'summary', 'dump', '--summary', '--json', archive, other);
+    await lines(t, 'dumpline', 'dump', '--format', 'jsonl', archive, other);
     await document(t, 'annotate', 'annotate', '--dry-run', '--json', archive, other);
     await document(t, 'diff', 'diff', '--format', 'json', archive, other);
   });
@@ -295,8 +328,10 @@ test('what is printed of broken objects and images is as the schemas have it', a
     const path = file('flipped', flipped(object, random));
     await ask('annotate', 'annotate', '--dry-run', '--json', path);
     await ask('dump', 'dump', '--json', path);
+    await ask('summary', 'dump', '--summary', '--json', path);
     const program = file('image', flipped(image, random));
     await ask('dump', 'dump', '--json', program);
+    await ask('summary', 'dump', '--by', 'function', '--json', program);
     await ask('boot', 'boot', '--json', program);
     await ask('states', 'boot', '--states', program);
     await ask('verify', 'verify', '--format', 'json', program);
@@ -359,6 +394,28 @@ function trampolineObject(): Uint8Array {
   });
 }
 
+/** Files that have everything that dump tells of one, but for the tables of a kernel's text. */
+function dumpedFiles(): string[] {
+  return [
+    file('torn.o', tornObject()),
+    file('trampoline.o', trampolineObject()),
+    file('barriers.o', annotated('arm-gcc-O2', 'lock', { smpBarriers: true })),
+    file('locks.o', annotated('gcc-O2', 'lock')),
+    file('calls.o', annotated('gcc-O2', 'key-use')),
+    file('vmlinuz', bzImageOf(gzipSync(linkedBytes('gcc-O2', ['branch', 'call', 'lock'])))),
+    file('owner.o', annotated('gcc-O2', 'branch')),
+    samplePath('arm-gcc-O2', 'alt-smp-absolute'),
+  ];
+}
+
+/** An image with a key that is on twice. */
+function oftenEnabled(): Uint8Array {
+  const bytes = linkedBytes('gcc-O2', ['branch']);
+  const image = imageOf(bytes);
+  const key = image.symbols.addressOf('off_key');
+  return poked(bytes, [image.fileOffset(key as never, 4) as number, 2]);
+}
+
 /** Findings as no image that is linked in memory gives them: with source lines, and all that a finding may have. */
 function reportOf(image: Image): Report {
   const found = Uint8Array.of(0xcc, 0x90);
@@ -396,21 +453,29 @@ const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields | readonl
   annotate: (t) =>
     document(t, 'annotate', 'annotate', '--dry-run', '--json', samplePath('gcc-O2', 'key-use')),
   dump: async (t) => {
-    const paths = [
-      file('torn.o', tornObject()),
-      file('trampoline.o', trampolineObject()),
-      file('barriers.o', annotated('arm-gcc-O2', 'lock', { smpBarriers: true })),
-      file('locks.o', annotated('gcc-O2', 'lock')),
-      file('calls.o', annotated('gcc-O2', 'key-use')),
-      file('vmlinuz', bzImageOf(gzipSync(linkedBytes('gcc-O2', ['branch', 'call', 'lock'])))),
-      samplePath('arm-gcc-O2', 'alt-smp-absolute'),
-    ];
     const dump = ['dump', '--json', '--disassemble'];
-    const documents = [await document(t, 'dump', ...dump, ...paths)];
+    const documents = [await document(t, 'dump', ...dump, ...dumpedFiles())];
     const { kernel } = await richFiles(t);
     for (const { id } of textTableKinds)
       documents.push(await document(t, 'dump', ...dump, '--table', id, kernel));
     return documents;
+  },
+  dumpline: async (t) => {
+    const { kernel } = await richFiles(t);
+    const dump = ['dump', '--format', 'jsonl', '--disassemble'];
+    const found = await lines(t, 'dumpline', ...dump, ...dumpedFiles());
+    for (const { id } of textTableKinds)
+      found.push(...(await lines(t, 'dumpline', ...dump, '--table', id, kernel)));
+    return found;
+  },
+  summary: async (t) => {
+    const members = [['torn.o', tornObject()] as const, ['call.o', annotated('clang-Os', 'call')] as const];
+    const paths = [...dumpedFiles(), file('torn.a', archiveOf(members)), file('often', oftenEnabled())];
+    const { kernel } = await richFiles(t);
+    return [
+      await document(t, 'summary', 'dump', '--summary', '--json', ...paths),
+      await document(t, 'summary', 'dump', '--by', 'section', '--table', 'return', '--json', kernel),
+    ];
   },
   boot: async (t) => {
     const units = ['main', 'branch', 'call', 'lock', 'local', 'local2', 'key-def'];
@@ -517,6 +582,34 @@ const optional: Readonly<Record<string, readonly string[]>> = {
     'instruction',
     'altSmp.replacement',
     'byte',
+    'owner',
+  ],
+  dumpline: [
+    'unpacked',
+    'absolute',
+    'entry.problem',
+    'instruction',
+    'entry.replacement',
+    'entry.byte',
+    'owner',
+  ],
+  summary: [
+    'unpacked',
+    'members',
+    'member',
+    'address',
+    'keys',
+    'functions',
+    'files',
+    'sections',
+    'enabled',
+    'function',
+    'states.*',
+    'keys.tables.*',
+    'functions.tables.*',
+    'files.tables.*',
+    'sections.tables.*',
+    'problems',
   ],
   boot: ['writes.step', 'warnings.step', 'phases', 'phases.sites'],
   states: ['key', 'mask'],
@@ -688,7 +781,7 @@ test('each form that the sources name has its schema, and each schema its form',
   const forms = sources.flatMap((text) => text.match(/(?<=')textpoke\.[a-z]+\/\d+(?=')/g) ?? []);
   assert.deepEqual([...new Set(forms)].sort(), [...schemas.values()].map(({ $id }) => $id).sort());
   for (const [name, { $id, properties }] of schemas) {
-    assert.equal($id, `textpoke.${name}/1`);
+    assert.equal($id, `textpoke.${name}/${name === 'dump' ? 2 : 1}`);
     assert.deepEqual(properties?.schema?.const, $id);
   }
 });

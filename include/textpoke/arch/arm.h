@@ -54,8 +54,9 @@
  * They are REL relocations, which have no addend, and one in the field would be instruction bytes. The target's
  * label has a symbol of its own; a key may be an element or a member, so its whole address stands in
  * .textpoke.keys, which every final link leaves out, behind the place of its site: two words a site. */
+#define TEXTPOKE_gcc_needs_fno_section_anchors __asm__ __inline__ goto /* beside -fPIE and -fPIC */
 #define TEXTPOKE_ARCH_BRANCH(key, jump, branch, l_yes)                                                       \
-  __asm__ __inline__ goto("771:\n\t"                                                                         \
+  TEXTPOKE_gcc_needs_fno_section_anchors("771:\n\t"                                                          \
                           ".if %c[textpoke_jump]\n\t" TEXTPOKE_ARCH_JUMP("%l[" #l_yes "]")                   \
                           ".else\n\t" TEXTPOKE_ARCH_NOP ".endif\n\t"                                         \
                           ".reloc 771b, R_ARM_NONE, %l[" #l_yes "]\n\t"                                      \

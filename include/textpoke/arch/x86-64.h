@@ -5,6 +5,11 @@
 #ifndef TEXTPOKE_ARCH_X86_64_H
 #define TEXTPOKE_ARCH_X86_64_H
 
+/* Calls go through registers there, and gcc's keys too. Locks are fine. */
+#ifdef __code_model_large__
+#define TEXTPOKE_ARCH_UNFIT 1
+#endif
+
 #define TEXTPOKE_ARCH_NONE R_X86_64_NONE
 #define TEXTPOKE_ARCH_PROGBITS @progbits
 

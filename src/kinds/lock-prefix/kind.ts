@@ -8,7 +8,7 @@ import { keptLocks, readLockSites, smpLocks } from './table.ts';
 /** An entry of `.smp_locks` or `.smp_locks.kept`. */
 export interface DumpedLock extends DumpedEntry {
   /** Where the prefix stands. */
-  readonly lock: DumpedPlace;
+  readonly site: DumpedPlace;
   /** What stands there: two hexadecimal digits. */
   readonly byte?: string;
 }
@@ -19,13 +19,13 @@ type LockKind = Kind<ReturnType<typeof readLockSites>[number], DumpedLock>;
 const shared = {
   isInScript: ({ lockPrefix }) => lockPrefix !== undefined,
   hasKeys: false,
-  decode: ([lock], reader) => ({
-    lock: reader.code(lock),
-    ...reader.byte(lock),
+  decode: ([site], reader) => ({
+    site: reader.code(site),
+    ...reader.byte(site),
   }),
   columns: [...siteColumns, 'byte'],
-  cells: ({ lock, byte }, tools) => [...tools.site(lock), byte ?? '-'],
-  identify: ({ lock }) => ({ place: lock }),
+  cells: ({ site, byte }, tools) => [...tools.site(site), byte ?? '-'],
+  identify: ({ site }) => ({ place: site }),
   noun: 'lock prefix',
   sizeOf: () => 1,
   longest: () => 1,

@@ -17,8 +17,8 @@ import { type BranchSite, branchFields, jumpBit1, jumpBranch, jumpTable, readBra
 
 /** An entry of `__jump_table`. */
 export interface DumpedJumpEntry extends DumpedEntry {
-  /** The site. */
-  readonly code: DumpedPlace;
+  /** Where the NOP or the jump stands. */
+  readonly site: DumpedPlace;
   /** Where the branch goes when it is taken. */
   readonly target: DumpedPlace;
   /** The static key, without the flags of the field. */
@@ -27,6 +27,8 @@ export interface DumpedJumpEntry extends DumpedEntry {
   readonly branch: 'likely' | 'unlikely';
   /** Bit 1 of the key field: the compiler left a jump to be made a NOP; once booted, the site lies in init text. */
   readonly bit1: boolean;
+  /** The site lies in init text. */
+  readonly init: boolean;
   /** What stands at the site. */
   readonly instruction?: DumpedInstruction;
 }
@@ -51,28 +53,36 @@ export const staticBranch: Kind<BranchSite, DumpedJumpEntry> = {
   },
 
   hasKeys: true,
-  decode([code, target, value], reader) {
+  stateOf(key) {
+    const enabled = key.count();
+    if (enabled === undefined) return undefined;
+    const state = enabled === 0 ? 'off' : 'on';
+    return enabled === 0 || enabled === 1 ? { state } : { state, enabled };
+  },
+  decode([site, target, value], reader) {
     const found = reader.key(value);
     if (!found) return undefined;
     return {
-      code: reader.code(code),
+      site: reader.code(site),
       target: reader.code(target),
       key: found.key,
       branch: likelihood((found.flags & jumpBranch) !== 0),
       bit1: (found.flags & jumpBit1) !== 0,
-      ...reader.instruction(code),
+      init: reader.isInit(site),
+      ...reader.instruction(site),
     };
   },
+  isAsBuilt: ({ bit1, init }) => bit1 && !init,
   columns: [...siteColumns, 'target', 'key', 'branch', 'flags', ...instructionColumns],
-  cells: ({ code, target, key, branch, bit1, instruction }, tools) => [
-    ...tools.site(code),
+  cells: ({ site, target, key, branch, bit1, init, instruction }, tools) => [
+    ...tools.site(site),
     placeName(target),
     tools.key(key),
     branch,
-    flagsText({ bit1 }),
+    flagsText({ init, 'built as jump': bit1 && tools.isAsBuilt }),
     ...tools.instruction(instruction),
   ],
-  identify: ({ code, key, branch }) => ({ place: code, key: placeName(key), flags: branch }),
+  identify: ({ site, key, branch }) => ({ place: site, key: placeName(key), flags: branch }),
 
   read: readBranchSites,
   sizeOf: (image, { address }) => image.instructionAt(address).size,

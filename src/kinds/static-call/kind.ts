@@ -50,6 +50,12 @@ export const staticCall: Kind<CallSite, DumpedCallSite> = {
   },
 
   hasKeys: true,
+  stateOf(key) {
+    const name = key.function();
+    if (name === undefined) return undefined;
+    if (name === null) return { state: 'null' };
+    return { state: name === '__static_call_return0' ? 'return 0' : 'function', function: name };
+  },
   decode([site, value], reader) {
     const found = reader.key(value);
     if (!found) return undefined;

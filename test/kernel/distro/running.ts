@@ -48,10 +48,10 @@ function unusedSite(image: string): Site {
     encoding: 'utf8',
     maxBuffer: 1 << 30,
   });
-  const { files } = JSON.parse(stdout) as { files: { jumpTable: { code: Site }[] }[] };
-  const entry = files[0]?.jumpTable.find(({ code }) => code.symbol === 'run_init_process');
+  const { files } = JSON.parse(stdout) as { files: { jumpTable: { site: Site }[] }[] };
+  const entry = files[0]?.jumpTable.find(({ site }) => site.symbol === 'run_init_process');
   if (!entry) throw new Error(`${image} has no site in run_init_process`);
-  return entry.code;
+  return entry.site;
 }
 
 export async function verifyRunning(report: Report, directory: string, unpacked: Unpacked): Promise<void> {
