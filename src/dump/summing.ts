@@ -98,15 +98,19 @@ export class Summing {
   }
 }
 
-/** Groups of all members of an archive. */
+/** Groups of a file, or of all members of an archive. */
 class Gathering<Group extends SiteGroup = SiteGroup> {
-  private readonly groups: Groups<Group> = new Map();
+  private groups: Groups<Group> = new Map();
   private added = 0;
 
   add(groups: Groups<Group>, member: string | undefined): void {
+    if (member === undefined) {
+      this.groups = groups;
+      return;
+    }
     this.added++;
     for (const [identity, group] of groups) {
-      const isOwn = member !== undefined && typeof identity === 'number';
+      const isOwn = typeof identity === 'number';
       const sum = groupOf(this.groups, isOwn ? `${this.added} ${identity}` : identity, () => ({
         ...group,
         ...(isOwn && { member }),

@@ -152,8 +152,7 @@ function* tableText(
   if (table.entries.length === 0) return;
   const indexWidth = Math.max(5, String(last).length);
   const layout = layOut(columns, width === undefined ? undefined : width - indexWidth - 2);
-  if (layout.leftOut.length > 0)
-    yield colour.dim(`  left out for want of width: ${layout.leftOut.join(', ')}; --wide shows all`);
+  if (layout.leftOut.length > 0) yield colour.dim(`  --wide also shows ${layout.leftOut.join(', ')}`);
   const line = (index: string, row: readonly string[] | undefined) =>
     `  ${index.padStart(indexWidth)}${row ? rowText(layout, row) : '  '}`;
   yield colour.dim(line('index', heads).trimEnd());

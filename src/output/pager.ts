@@ -42,6 +42,8 @@ export async function printPaged(pieces: AsyncIterable<string>, options: PagerOp
   let pager: Pager | undefined;
   const print = async (text: string): Promise<boolean> => {
     if (pager && (await pager.write(text))) return true;
+    // Why nobody reads is known once the pager has ended.
+    await pager?.end();
     const unread = pager ? pager.unread : [text];
     pager = undefined;
     for (const piece of unread ?? []) await printPieces(piece, options.status());
@@ -122,12 +124,12 @@ class Pager {
   /** Writes no faster than is read. False: nobody reads any more. */
   async write(text: string): Promise<boolean> {
     const { stdin } = this.child;
-    if (this.isGone || !stdin?.writable) return false;
     if (this.sent) {
       this.sent.push(text);
       this.kept += text.length;
       if (this.kept > mostKept) this.sent = undefined;
     }
+    if (this.isGone || !stdin?.writable) return false;
     if (!stdin.write(text)) await Promise.race([once(stdin, 'drain').catch(() => {}), this.gone]);
     return !this.isGone;
   }

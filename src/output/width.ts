@@ -24,8 +24,10 @@ const uncut = /(?:^0x[0-9a-f]+|[+-]0x[0-9a-f]+|:\d+)?(?: \([a-z]+\))?$/;
 
 /** The width below which a name cannot be brought. */
 export function leastWidth(name: string): number {
-  const [tail = ''] = uncut.exec(name) ?? [];
   const width = widthOf(name);
+  // A name that ends in a letter has nothing behind it; most do.
+  if (width <= leastName || /[g-z]$/.test(name)) return Math.min(width, leastName);
+  const [tail = ''] = uncut.exec(name) ?? [];
   return tail.length === name.length ? width : Math.min(width, leastName + tail.length);
 }
 

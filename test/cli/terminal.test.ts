@@ -5,7 +5,6 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { setTimeout as after } from 'node:timers/promises';
 import { builtProgram } from '../built.ts';
 import { archiveOf } from '../elf/archives.ts';
 import { annotated, linkedBytes } from '../samples.ts';
@@ -36,7 +35,7 @@ async function shown(directory: string, args: string, terminal: Terminal = {}): 
   const { PAGER: _, LESS: __, COLUMNS: ___, FORCE_COLOR: ____, NO_COLOR: _____, ...outer } = process.env;
   const child = spawn('script', ['-qec', program, '/dev/null'], {
     cwd: directory,
-    env: { ...outer, TERM: 'xterm', NO_COLOR: '1', ...env },
+    env: { ...outer, SHELL: '/bin/sh', TERM: 'xterm', NO_COLOR: '1', ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const limit = setTimeout(() => child.kill('SIGKILL'), 60_000);
@@ -57,10 +56,7 @@ async function shown(directory: string, args: string, terminal: Terminal = {}): 
 function files(t: TestContext): string {
   const directory = scratch(t);
   writeFileSync(join(directory, 'small.o'), annotated('gcc-O2', 'key-use'));
-  writeFileSync(
-    join(directory, 'program'),
-    linkedBytes('gcc-O2-g', ['branch', 'call', 'lock', 'local', 'local2']),
-  );
+  writeFileSync(join(directory, 'program'), linkedBytes('gcc-O2-g', ['branch', 'call', 'lock']));
   const members = Array.from({ length: 12 }, (_, i) => [`m${i}.o`, annotated('gcc-O2', 'branch')] as const);
   writeFileSync(join(directory, 'many.a'), archiveOf(members));
   const pager = join(directory, 'pager');
@@ -103,7 +99,7 @@ toolTest('columns fit the terminal, COLUMNS overrides it, and --wide shows all',
     'COLUMNS',
   );
   const narrow = await shown(directory, 'program', { env });
-  assert.match(narrow.text, /left out for want of width: .*bytes.*; --wide shows all\n/);
+  assert.match(narrow.text, / --wide also shows .*bytes.*\n/);
   const wide = await shown(directory, '--wide program', { env });
   const plain = await shown(directory, 'program', { env, behind: '| cat' });
   assert.ok(wide.text.endsWith(plain.text), '--wide is what a pipe gets');
@@ -173,33 +169,28 @@ toolTest('less shows the summary first, and is left by a key', [...tools, 'less'
   const { status, text } = await shown(directory, 'many.a', { types: [/many\.a: ELF64[\s\S]*:/, 'q'] });
   assert.equal(status, 0);
   assert.match(text, /12 members of an archive, 12 with tables/);
-  assert.doesNotMatch(text, /m11\.o/);
+  assert.doesNotMatch(text, /many\.a\(m11\.o\)/);
 });
 
-toolTest(
-  'Ctrl-C leaves the terminal to the pager until its user has seen enough',
-  [...tools, 'less'],
-  async (t) => {
-    const directory = files(t);
-    const pager = join(directory, 'patient');
-    writeFileSync(
-      pager,
-      '#!/bin/sh\ntrap "echo interrupted" INT\nsed -n 1p; sleep 1; sed -n 1p; echo "the pager ends"\n',
-    );
-    chmodSync(pager, 0o755);
-    const { status, text } = await shown(directory, 'many.a; echo "the prompt, $?"', {
-      env: { PAGER: './patient' },
-      types: [/many\.a: ELF64/, '\x03'],
-    });
-    assert.match(text, /the pager ends[\s\S]*the prompt, 130|the pager ends\n$/);
-    assert.ok(status === 0 || status === 130, `status ${status}`);
-  },
-);
+toolTest('Ctrl-C leaves the terminal to the pager until its user has seen enough', tools, async (t) => {
+  const directory = files(t);
+  const pager = join(directory, 'patient');
+  writeFileSync(
+    pager,
+    '#!/bin/sh\ntrap "echo interrupted" INT\nsed -n 1p; sleep 1; sed -n 1p; echo "the pager ends"\n',
+  );
+  chmodSync(pager, 0o755);
+  const { status, text } = await shown(directory, 'many.a; echo "the prompt, $?"', {
+    env: { PAGER: './patient' },
+    types: [/many\.a: ELF64/, '\x03'],
+  });
+  assert.match(text, /\^Cinterrupted\n[\s\S]*\nthe pager ends\n$/);
+  assert.equal(status, 130);
+});
 
 toolTest('an error is told behind what was shown, in the pager', tools, async (t) => {
   const directory = files(t);
   const { status, text } = await shown(directory, 'program missing', { env: { PAGER: './pager' } });
   assert.equal(status, 4);
   assert.match(text, /P textpoke: error: missing: cannot read: .* \[read-failed\]\n$/);
-  await after(0);
 });

@@ -23,6 +23,7 @@ import {
   diff,
   dump,
   link,
+  summarize,
   verify,
   verifyMemory,
 } from '../../src/index.ts';
@@ -31,6 +32,7 @@ import { policy, policyDocument } from '../../src/library/policy.ts';
 import { locateImage } from '../../src/memory/locate.ts';
 import { readSnapshot } from '../../src/memory/open.ts';
 import { dumpText } from '../../src/output/dump-text.ts';
+import { summaryText } from '../../src/output/summary-text.ts';
 import { textOf } from '../../src/output/text.ts';
 import { policyBytes, readPolicy } from '../../src/policy/binary.ts';
 import { WriteChecker } from '../../src/policy/checker.ts';
@@ -155,8 +157,11 @@ async function runDump({ bytes, random }: Given): Promise<void> {
   const input = { name: 'a.o', bytes };
   if (random.chance(0.3)) {
     let text = '';
-    for await (const piece of dumpText(dumpInput(input, options))) text += piece;
+    const width = random.pick([undefined, 40, 80, 200]);
+    for await (const piece of dumpText(dumpInput(input, options), { width })) text += piece;
     assertPrintable(text, 'the text of dump');
+    const { document } = await summarize(input, options);
+    for (const summary of document.files) assertPrintable(summaryText(summary, { width }), 'a summary');
     return;
   }
   const { document } = await dump(input, options);
