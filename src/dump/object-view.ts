@@ -5,7 +5,7 @@ import { isAllData, isNameless } from '../arch/code-map.ts';
 import { hex } from '../bytes/integer.ts';
 import { entryLayout, splitKey, type TableRow } from '../bytes/table.ts';
 import type { DebugPlaces } from '../dwarf/debug-files.ts';
-import { linesOfPlaces, type SourceLines } from '../dwarf/source-lines.ts';
+import { type LineOptions, linesOfPlaces, type SourceLines } from '../dwarf/source-lines.ts';
 import { SHT_NOBITS } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
 import type { TableKind } from '../kinds/kind.ts';
@@ -103,8 +103,8 @@ export class ObjectView implements TableView<Place> {
     return { ...place, symbol: object.symbols.name(near), symbolOffset };
   }
 
-  sourceLines(places: readonly Place[]): SourceLines {
-    return linesOfPlaces(this.object.file, places, this.debug);
+  sourceLines(places: readonly Place[], options: LineOptions): SourceLines {
+    return linesOfPlaces(this.object.file, places, this.debug, options);
   }
 
   splitKey(place: Place): { key: Place; flags: number } {

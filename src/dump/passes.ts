@@ -4,6 +4,7 @@
 import { archOf } from '../arch/registry.ts';
 import { hexBytes } from '../bytes/integer.ts';
 import { type DebugDirectories, type DebugPlaces, debugPlacesOf } from '../dwarf/debug-files.ts';
+import type { LineOptions } from '../dwarf/source-lines.ts';
 import { isArchive, readArchive } from '../elf/archive.ts';
 import { ET_DYN, ET_REL } from '../elf/constants.ts';
 import { ElfFile } from '../elf/file.ts';
@@ -45,6 +46,8 @@ export interface DumpOptions extends DebugDirectories {
   readonly key?: string | undefined;
   /** Has capstone read the instructions; false unless given: their text then is their kind in short. */
   readonly disassemble?: boolean | undefined;
+  /** Source lines come with those of what was inlined, and with the names of functions; false unless given. */
+  readonly inlines?: boolean | undefined;
   /** Bytes that a compressed file may expand to; undefined: 64 MiB, or 20 times its size if that is more. */
   readonly expandLimit?: number | undefined;
 }
@@ -54,6 +57,7 @@ interface Question {
   readonly key: string | undefined;
   readonly rows: readonly TableKind[];
   readonly accepts: ((key: DumpedPlace) => boolean) | undefined;
+  readonly lines: LineOptions;
 }
 
 /**
@@ -72,6 +76,7 @@ export async function* dumpFile(
     key: options.key,
     rows: asked.filter(({ hasKeys }) => hasKeys || !accepts),
     accepts,
+    lines: { inlines: options.inlines },
   };
   for (const { member, form, open, given } of await opensOf(path, input, options.expandLimit)) {
     const file = open();
@@ -162,7 +167,7 @@ function dumpImage(
 /** Goes through all entries once, which tells how many there are and which lines are asked for; decoding comes later. */
 function dumpTables<Place>(
   view: TableView<Place>,
-  { rows, accepts }: Question,
+  { rows, accepts, lines: lineOptions }: Question,
   disassembler: Disassemblers | undefined,
 ): Pick<DumpedFile, 'tables' | 'linesProblem'> {
   const asked: Place[] = [];
@@ -183,7 +188,7 @@ function dumpTables<Place>(
     }
     return { row, raw, length, isMalformed, firstAsked };
   });
-  const { lines, problem } = view.sourceLines(asked);
+  const { lines, problem } = view.sourceLines(asked, lineOptions);
   const tables = found.map(({ row, raw, length, isMalformed, firstAsked }) => {
     const entries = () => {
       let next = firstAsked;

@@ -1,7 +1,7 @@
 // What dump needs of a file, whether its places are sections with offsets (an object) or addresses (an image).
 import type { Arch, InstructionSet } from '../arch/arch.ts';
 import type { TableRow } from '../bytes/table.ts';
-import type { SourceLines } from '../dwarf/source-lines.ts';
+import type { LineOptions, SourceLines } from '../dwarf/source-lines.ts';
 import type { TableKind } from '../kinds/kind.ts';
 import type { DumpedPlace } from '../kinds/shown.ts';
 import type { TablePart } from './model.ts';
@@ -43,7 +43,7 @@ export interface TableView<Place> {
   /** Names a place. */
   place(place: Place): DumpedPlace;
   /** Source lines of places in code, all at once, in the order of the question. */
-  sourceLines(places: readonly Place[]): SourceLines;
+  sourceLines(places: readonly Place[], options: LineOptions): SourceLines;
   /** Takes the flags out of the low two bits of a key field. */
   splitKey(place: Place): { readonly key: Place; readonly flags: number };
   /** Why no instruction can be read at all. */

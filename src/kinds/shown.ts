@@ -1,4 +1,5 @@
 // Places, instructions and entries as people and JSON have them (schema textpoke.dump/1).
+import type { SourceLine } from '../dwarf/source-lines.ts';
 
 /** A place in an object or an image. Addresses are `0x…` strings; in an object they count from the section. */
 export interface DumpedPlace {
@@ -24,6 +25,10 @@ export interface DumpedPlace {
   readonly file?: string;
   /** From 1. */
   readonly line?: number;
+  /** The function that the line is in, by its name of linkage, where what was inlined is asked for. */
+  readonly function?: string;
+  /** What was inlined there, each called by the one in front; the last has the line of the instruction itself. */
+  readonly inlined?: readonly SourceLine[];
 }
 
 /** An instruction, or a word of data in its place. */
@@ -68,9 +73,10 @@ export function placeName(place: DumpedPlace): string {
   return place.address ?? '?';
 }
 
-/** `file.c:123`; undefined for a place without source. */
-export function sourceName({ file, line }: DumpedPlace): string | undefined {
-  return file === undefined ? undefined : `${file}:${line}`;
+/** `file.c:123`, and behind it what was inlined there, if known: `file.c:123 > list.h:45`; undefined without source. */
+export function sourceName({ file, line, inlined = [] }: DumpedPlace): string | undefined {
+  if (file === undefined) return undefined;
+  return [{ file, line }, ...inlined].map((at) => `${at.file}:${at.line}`).join(' > ');
 }
 
 /** A file as an entry is decoded from it, whether its places are sections with offsets or addresses. */
