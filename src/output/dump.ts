@@ -7,7 +7,6 @@ import {
   type TablePart,
   tablesOf,
 } from '../dump/model.ts';
-import { printable } from '../errors.ts';
 import type { TableKind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
 import {
@@ -23,7 +22,7 @@ import {
 } from '../kinds/shown.ts';
 import { textTableKinds } from '../kinds/text-tables.ts';
 import { inPieces } from './pieces.ts';
-import { type Colours, coloursOf, jsonText, lineOf, textOf } from './text.ts';
+import { type Colours, coloursOf, jsonText, lineOf, readable, textOf } from './text.ts';
 
 const allTables: readonly TableKind[] = [...tableKinds, ...textTableKinds];
 
@@ -177,7 +176,7 @@ function* tableText(
   cellsOf: (entry: DumpedEntry) => string[],
 ): Generator<string> {
   // What is shown has the width.
-  const cells = (entry: DumpedEntry) => cellsOf(entry).map(printable);
+  const cells = (entry: DumpedEntry) => cellsOf(entry).map(readable);
   const { widths, hasSource, last, discarded } = measure(table, allColumns, cells);
   yield '';
   yield `${colour.bold(table.name)}: ${countText(table, discarded)}`;
