@@ -10,7 +10,9 @@ import { coloursOf, readable, textOf } from './text.ts';
 function sentence(difference: Difference): string {
   if (difference.what === 'added') return describeSite(difference.after);
   if (difference.what === 'removed') return describeSite(difference.before);
-  return `${describeSite(difference.before)} is now ${difference.after.flags}`;
+  const { before, after } = difference;
+  if (before.flags !== after.flags) return `${describeSite(before)} is now ${after.flags}`;
+  return `${describeSite(before)} is now of ${after.key}`;
 }
 
 const siteOf = (difference: Difference): ComparedSite =>
