@@ -95,7 +95,7 @@ export async function* dumpFile(
 }
 
 /** An ELF file in the input, and the way to open it: an archive's members are read one after the other. */
-interface Openable {
+export interface Openable {
   readonly member?: string;
   /** What was unpacked, of a kernel file. */
   readonly form?: string;
@@ -104,7 +104,7 @@ interface Openable {
   readonly given: string | undefined;
 }
 
-async function opensOf(
+export async function opensOf(
   path: string,
   input: Uint8Array | ByteSource | ElfFile,
   limit: number | undefined,
