@@ -39,7 +39,13 @@ export class StatesOf {
     ordinal: number,
     { place }: Shown,
   ): Pick<ExplainedSite, 'states' | 'statesProblem' | 'changedBy'> {
-    const changedBy = !kind.group ? 'nothing' : kind.forCpus ? 'cpus' : kind.link?.isTyped === false ? 'call' : 'key';
+    const changedBy = !kind.group
+      ? 'nothing'
+      : kind.forCpus
+        ? 'cpus'
+        : kind.link?.isTyped === false
+          ? 'call'
+          : 'key';
     const { program } = this;
     if (typeof program === 'string') return { statesProblem: program, changedBy };
     const site = program.sites.of(kind)[ordinal];
