@@ -54,8 +54,8 @@ function isFile(path: string): boolean {
 }
 
 /** `file.c:12` as a word, or behind a colour: the name of a file holds no blank here. */
-const escape = '\x1b';
-const sourceLine = new RegExp(`(?<=^|[\\s(]|${escape}\\[\\d+m)([^\\s():${escape}]+):(\\d+)(?![\\w.])`, 'gm');
+const esc = '\x1b';
+const sourceLine = new RegExp(`(?<=^|[\\s(]|${esc}\\[\\d+m)([^\\s():${esc}]+):(\\d+)(?![\\w.])`, 'gm');
 
 /** The address of a line, by a form with `{host}`, `{path}` and `{line}`. */
 function urlOf(form: string, path: string, line: string): string {
