@@ -342,6 +342,19 @@ function tornObject(): Uint8Array {
   );
 }
 
+/** An object whose keys are in no section of it: a common symbol, and a number. */
+function homelessKeys(): Uint8Array {
+  const bytes = annotated('gcc-O2', 'key-use').slice();
+  const elf = readElf('a.o', bytes);
+  const { offset } = named(elf, '.symtab');
+  const table = elf.symbols(named(elf, '.symtab'));
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let next = 0;
+  for (let i = 1; i < table.count; i++)
+    if (table.section[i] === 0) view.setUint16(offset + 24 * i + 6, next++ % 2 === 0 ? 0xfff2 : 0xfff1, true);
+  return bytes;
+}
+
 /** An object with the table that no sample has, whose keys are in no section of it. */
 function trampolineObject(): Uint8Array {
   const symbols = [1, 0, 0xfff2, 0xfff1].map((shndx, i) => ({
@@ -412,6 +425,7 @@ const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields | readonl
       ['*', file('explained-split.o', annotated('clang-O2-gsplit-dwarf', 'call'))],
       ['*', file('explained-torn.o', tornObject())],
       ['*', file('explained-calls.o', annotated('gcc-O2', 'key-use'))],
+      ['*', file('explained-homeless.o', homelessKeys())],
     ] as const;
     const documents: Fields[] = [];
     for (const [what, path] of asked)
@@ -548,6 +562,7 @@ const optional: Readonly<Record<string, readonly string[]>> = {
     'text',
     'isRight',
     'function',
+    'absolute',
     'inlined',
   ],
   annotate: [],
