@@ -81,7 +81,7 @@ export function withDemangled(text: string): string {
 }
 
 function ask(name: string): string | undefined {
-  running ??= start();
+  running ??= instantiate();
   if (!running) return undefined;
   const { memory, demangle_any, __wbindgen_malloc, __wbindgen_free } = running;
   try {
@@ -100,7 +100,7 @@ function ask(name: string): string | undefined {
   }
 }
 
-function start(): Exports | undefined {
+function instantiate(): Exports | undefined {
   if (isMissing) return undefined;
   try {
     compiled ??= new wasm.Module(bounded(readFileSync(path())));
