@@ -18,7 +18,7 @@ export { profileNames } from './demand/profiles.ts';
 export type { AllEntries } from './dump/model.ts';
 export type { DumpOptions } from './dump/passes.ts';
 export type { DebugDirectories } from './dwarf/debug-files.ts';
-export type { SourceLine } from './dwarf/source-lines.ts';
+export type { SourceLine } from './dwarf/source-line.ts';
 export {
   type ErrorCode,
   type ErrorPlace,

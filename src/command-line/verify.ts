@@ -88,7 +88,8 @@ export function addExplain(program: Command, finish: Finish): void {
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nA site is 0xADDRESS, SYMBOL+0xOFFSET, FUNCTION or FILE.c:LINE; a key is what dump --key takes.' +
+      '\nA site is 0xADDRESS, SYMBOL+0xOFFSET, FUNCTION or FILE.c:LINE;' +
+        '\na key is what dump --key takes.' +
         '\n\nExamples:\n  textpoke explain TP007\n  textpoke explain kernel/softirq.c:662 vmlinux',
     )
     .action(async (asked: string | undefined, file: string | undefined, args: ExplainArguments) =>
