@@ -27,7 +27,7 @@ export type {
   TextSummary,
 } from './dump/summary.ts';
 export type { DebugDirectories } from './dwarf/debug-files.ts';
-export type { SourceLine } from './dwarf/source-lines.ts';
+export type { SourceLine } from './dwarf/source-line.ts';
 export {
   type ErrorCode,
   type ErrorPlace,

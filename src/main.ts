@@ -1,11 +1,12 @@
 // The command line: its commands in the order of the help. Their options are in command-line/, what they do is in
 // commands/; the outcome becomes the exit status here.
-import { Argument, Command, CommanderError } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import type { Finish } from './command-line/arguments.ts';
 import { addAnnotate, addCc, addConfig, addInit, addLdscript, addRuntime } from './command-line/build.ts';
 import { addBoot, addDiff, addDump, addStates } from './command-line/images.ts';
 import { addCtl, addExplain, addVerify } from './command-line/verify.ts';
 import { workerFlag } from './commands/annotate-file.ts';
+import { keepMangled } from './engines/demangler.ts';
 import { ExitCode } from './errors.ts';
 import { abandon } from './files/publish.ts';
 import { commandLineError, endPager, print, tellError } from './output/console.ts';
@@ -13,6 +14,9 @@ import { partsOf } from './output/help/command-line.ts';
 import { completionScript, type Shell, shells } from './output/help/completion.ts';
 import { manPage } from './output/help/man.ts';
 import { version } from './version.ts';
+
+/** Commands that print names of symbols. */
+const showsNames: ReadonlySet<string> = new Set(['dump', 'boot', 'verify', 'ctl', 'explain', 'diff']);
 
 function makeProgram(finish: Finish): Command {
   const program = new Command('textpoke')
@@ -22,6 +26,7 @@ function makeProgram(finish: Finish): Command {
     .configureOutput({ writeOut: print, outputError: (text, write) => write(commandLineError(text)) })
     // Descriptions name the choices themselves, and fit a line.
     .configureHelp({ optionDescription: ({ description }) => description })
+    .option('--no-demangle', 'of every command that shows names: C++ and Rust ones as the linker has them')
     .enablePositionalOptions()
     .showHelpAfterError('(textpoke --help lists the commands)')
     .exitOverride();
@@ -57,6 +62,13 @@ function makeProgram(finish: Finish): Command {
     .action(() => print(manPage(program.description(), partsOf(program))));
 
   for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'show help');
+  for (const command of program.commands)
+    if (showsNames.has(command.name()))
+      command.addOption(new Option('--no-demangle', 'C++ and Rust names as the linker has them').hideHelp());
+  program.hook('preAction', (_, action) => {
+    if (action.optsWithGlobals().demangle === false || program.opts().demangle === false) keepMangled();
+    action.setOptionValue('demangle', undefined);
+  });
   return program;
 }
 

@@ -89,5 +89,7 @@ export function updateStep(text: string): BootStep {
 
 /** Ids for completion; the command itself suggests what a misspelt one means. */
 export function ruleArgument(): Argument {
-  return new Argument('[rule]', 'id or name').choices(ruleIds).argParser((text: string) => text);
+  return new Argument('[what]', 'id or name of a rule, site or key')
+    .choices(ruleIds)
+    .argParser((text: string) => text);
 }

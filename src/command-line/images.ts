@@ -28,6 +28,7 @@ export function addDump(program: Command, finish: Finish): void {
     .argument('<file...>')
     .option('--table <name>', 'only this table: jump, call, lock, return and so on, or its section name')
     .option('--key <pattern>', 'only entries of keys that match (* and ?)')
+    .option('--inlines', 'source lines with those of what was inlined there')
     .option('--disassemble', 'show instructions as capstone decodes them')
     .option('--cpu-features <dump>', 'instead: what the memory of a kernel tells of its processor, for boot')
     .addOption(rawBase())

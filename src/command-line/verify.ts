@@ -80,11 +80,21 @@ export function addVerify(program: Command, finish: Finish): void {
 export function addExplain(program: Command, finish: Finish): void {
   program
     .command('explain')
-    .description('explain a rule of verify, or list all rules')
+    .description('explain a rule of verify (none: list all), or a site or key of a file')
     .addArgument(ruleArgument())
+    .argument('[file]', 'object, archive or image that has the site or key')
+    .addOption(expandLimit('a compressed file'))
+    .addOption(debugDirectory())
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  textpoke explain TP007')
-    .action((rule: string | undefined, args: ExplainArguments) => finish(runExplain(rule, args)));
+    .addHelpText(
+      'after',
+      '\nA site is 0xADDRESS, SYMBOL+0xOFFSET, FUNCTION or FILE.c:LINE;' +
+        '\na key is what dump --key takes.' +
+        '\n\nExamples:\n  textpoke explain TP007\n  textpoke explain kernel/softirq.c:662 vmlinux',
+    )
+    .action(async (asked: string | undefined, file: string | undefined, args: ExplainArguments) =>
+      finish(await runExplain(asked, file, args)),
+    );
 }
 
 export function addCtl(program: Command, finish: Finish): void {

@@ -1,12 +1,16 @@
-// textpoke explain: what a rule of verify means.
+// textpoke explain: what a rule of verify means, or what a place or a key of a file is.
 import { TextpokeError } from '../errors.ts';
-import { print } from '../output/console.ts';
+import { explain } from '../library/explain.ts';
+import { isOutputColoured, print } from '../output/console.ts';
 import { explainJson, explainRule, listRules } from '../output/explain.ts';
+import { explainText } from '../output/explain-place.ts';
 import { jsonText } from '../output/text.ts';
 import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
 
 export interface ExplainArguments {
   json?: boolean;
+  expandLimit?: number;
+  debugDir?: string[];
 }
 
 /** Single letters to change, put in or take out to make one word of another. */
@@ -37,12 +41,24 @@ function ruleNamed(text: string): RuleId {
   const meant = nearest <= 3 ? words[away.indexOf(nearest)] : undefined;
   const advice = meant
     ? `did you mean ${meant.word === rules[meant.id].name ? meant.word : meant.id}?`
-    : 'textpoke explain lists all rules';
+    : 'textpoke explain lists all rules; for a place or a key give its file too';
   throw new TextpokeError('usage', `unknown rule ${JSON.stringify(text)}; ${advice}`);
 }
 
 /** Runs the command. */
-export function runExplain(rule: string | undefined, { json }: ExplainArguments): number {
+export async function runExplain(
+  asked: string | undefined,
+  file: string | undefined,
+  args: ExplainArguments,
+): Promise<number> {
+  if (asked === undefined || file === undefined) return explainRules(asked, args);
+  const { expandLimit, debugDir } = args;
+  const document = await explain(file, asked, { expandLimit, debugDirectories: debugDir });
+  print(args.json ? jsonText(document, 2) : explainText(document, isOutputColoured()));
+  return 0;
+}
+
+function explainRules(rule: string | undefined, { json }: ExplainArguments): number {
   const id = rule === undefined ? undefined : ruleNamed(rule);
   if (json) print(jsonText(explainJson(id === undefined ? ruleIds : [id]), 2));
   else print(id === undefined ? listRules() : explainRule(id));

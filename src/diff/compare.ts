@@ -1,7 +1,7 @@
 // Two builds against each other: in each function the sites that are there no more, that are new, and that say
 // something else now.
 import { diffArrays } from 'diff';
-import { baseName, stableName } from './function-names.ts';
+import { baseName, isNumbered, stableName } from './function-names.ts';
 import { matchInOrder } from './match.ts';
 import { type ComparedSite, functionName, identity, type SitesByFunction, stableMeaning } from './sites.ts';
 
@@ -81,18 +81,60 @@ function compareFunction(
   // The order of a function's parts is the linker's.
   if (!parts || isSplit(before) || isSplit(after)) return pair(name, ...withoutCommon(before, after));
   const differences: Difference[][] = [];
+  const numbered = new NumberedKeys(name);
   let gone: ComparedSite[] = [];
   let come: ComparedSite[] = [];
+  let [old, now] = [0, 0];
   for (const part of parts) {
     if (part.removed) gone = [...gone, ...part.value];
     else if (part.added) come = [...come, ...part.value];
     else {
-      differences.push(pair(name, gone, come));
+      differences.push(pair(name, gone, come), numbered.compare(before, old, after, now, part.value.length));
       gone = [];
       come = [];
     }
+    if (!part.added) old += part.value.length;
+    if (!part.removed) now += part.value.length;
   }
   return [...differences, pair(name, gone, come)].flat();
+}
+
+/**
+ * Keys of a function that have no name but a number: another build gives other numbers, but sites that had one key have
+ * one key. A site that has another one than those beside it is a change.
+ */
+class NumberedKeys {
+  private readonly name: string;
+  /** Which key of the new build is which of the old one, and the other way round, as the first sites have it. */
+  private readonly newOf = new Map<string, string>();
+  private readonly oldOf = new Map<string, string>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** What has changed in `count` sites that mean the same, from one on in each build. */
+  compare(
+    before: readonly ComparedSite[],
+    old: number,
+    after: readonly ComparedSite[],
+    now: number,
+    count: number,
+  ): Difference[] {
+    const differences: Difference[] = [];
+    for (let i = 0; i < count; i++) {
+      const [was, is] = [before[old + i] as ComparedSite, after[now + i] as ComparedSite];
+      if (was.key === undefined || is.key === undefined || !isNumbered(was.key)) continue;
+      const [partner, owner] = [this.newOf.get(was.key) ?? is.key, this.oldOf.get(is.key) ?? was.key];
+      if (partner !== is.key || owner !== was.key)
+        differences.push({ what: 'changed', function: this.name, before: was, after: is });
+      else {
+        this.newOf.set(was.key, is.key);
+        this.oldOf.set(is.key, was.key);
+      }
+    }
+    return differences;
+  }
 }
 
 /** True for a function whose sites lie in several symbols: in it and in its cold part. */

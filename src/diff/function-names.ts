@@ -21,9 +21,29 @@ export function baseName(name: string): string {
   return name.replace(suffix, '') || name;
 }
 
+const unique = '__UNIQUE_ID_';
+
+/**
+ * Without the number that the kernel's headers give to a name that needs one: `__UNIQUE_ID_ddebug` of
+ * `__UNIQUE_ID_ddebug794` (include/linux/compiler.h; since 6.19 `__UNIQUE_ID_ddebug_794`), and without number and line
+ * of `__initstub__kmod_fs__283_100_init6` (include/linux/init.h).
+ */
+function withoutCounter(name: string): string {
+  if (name.startsWith('__init'))
+    return name.replace(/^(__init(?:call|stub)__kmod_\w{1,200}?__)\d+_\d+_/, '$1');
+  // Clang puts the function in front of what is local to it.
+  const start = name.indexOf(unique);
+  if (start < 0) return name;
+  const least = start + unique.length;
+  let end = name.length;
+  while (end > least && /\d/.test(name.charAt(end - 1))) end--;
+  if (end === name.length) return name;
+  return name.slice(0, name[end - 1] === '_' && end > least ? end - 1 : end);
+}
+
 /** A name without anything that another build of the same source may change. Several functions may share it. */
 export function stableName(name: string): string {
-  const base = baseName(name);
+  const base = withoutCounter(baseName(name));
   if (base.startsWith('_ZN')) return base.replace(legacyHash, 'E');
   return base.startsWith('_R') ? withoutDisambiguators(base) : base;
 }
@@ -32,6 +52,11 @@ export function stableName(name: string): string {
 export function stableKey(name: string): string {
   const [, symbol = name, offset = ''] = /^(.*?)([+-]0x[0-9a-f]+)?$/s.exec(name) ?? [];
   return stableName(symbol) + offset;
+}
+
+/** True for a key that has a number of its build in its name. */
+export function isNumbered(name: string): boolean {
+  return stableKey(name) !== name;
 }
 
 /** The same for a member of an archive: rustc's begin with the name of the file, and have the crate's hash. */

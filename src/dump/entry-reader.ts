@@ -46,7 +46,7 @@ export class ViewReader<Place> implements EntryReader<Place> {
   code(place: Place): DumpedPlace {
     const named = this.view.place(place);
     const line = this.lineOf(place);
-    return line ? { ...named, file: line.file, line: line.line } : named;
+    return line ? { ...named, ...line } : named;
   }
 
   data(place: Place): DumpedPlace {

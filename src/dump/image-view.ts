@@ -4,7 +4,7 @@ import { placeOf } from '../arch/code-pointer.ts';
 import { hex } from '../bytes/integer.ts';
 import { entryLayout, splitKey, type TableRow } from '../bytes/table.ts';
 import type { DebugPlaces } from '../dwarf/debug-files.ts';
-import { linesOfAddresses, type SourceLines } from '../dwarf/source-lines.ts';
+import { type LineOptions, linesOfAddresses, type SourceLines } from '../dwarf/source-lines.ts';
 import { PF_X, SHF_EXECINSTR } from '../elf/constants.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
@@ -89,8 +89,8 @@ export class ImageView implements TableView<number> {
     };
   }
 
-  sourceLines(addresses: readonly number[]): SourceLines {
-    return linesOfAddresses(this.image.file, addresses, this.debug);
+  sourceLines(addresses: readonly number[], options: LineOptions): SourceLines {
+    return linesOfAddresses(this.image.file, addresses, this.debug, options);
   }
 
   identify(address: number): number {

@@ -4,6 +4,7 @@ import { globMatcher, isPattern } from '../bytes/glob.ts';
 import { hex, parseAddress } from '../bytes/integer.ts';
 import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
 import { isKeyPlace, isLoneKey } from '../demand/keys.ts';
+import { demangled } from '../engines/demangler.ts';
 import type { Image } from '../image/image.ts';
 import { splitName } from '../image/names.ts';
 import { isNot } from '../image/what-is.ts';
@@ -11,7 +12,7 @@ import { keyOf } from '../kinds/kind.ts';
 import { kinds } from '../kinds/registry.ts';
 import { type DumpedPlace, placeName } from '../kinds/shown.ts';
 
-/** Matches a key by symbol, `symbol+0x10`, a static call's name without its prefix, or the key's address. */
+/** Matches a key by symbol (the linker's name or the source's), `symbol+0x10`, a static call's name without its prefix, or the key's address. */
 export function keyFilter(pattern: string): (key: DumpedPlace) => boolean {
   const address = parseAddress(pattern);
   if (address !== undefined) return (key) => key.address === hex(address);
@@ -20,6 +21,9 @@ export function keyFilter(pattern: string): (key: DumpedPlace) => boolean {
     const { symbol } = key;
     if (symbol === undefined) return matches(placeName(key));
     if (matches(symbol) || matches(placeName(key))) return true;
+    const source = demangled(symbol);
+    if (source !== undefined && (matches(source) || matches(placeName({ ...key, symbol: source }))))
+      return true;
     const isCall = symbol.startsWith(keyPrefix) || symbol.startsWith(trampolinePrefix);
     return isCall && matches(symbol.slice(keyPrefix.length));
   };

@@ -7,7 +7,7 @@ import { hex } from '../bytes/integer.ts';
 import { entryLayout, splitKey, type TableRow } from '../bytes/table.ts';
 import { s32In } from '../bytes/view.ts';
 import type { DebugPlaces } from '../dwarf/debug-files.ts';
-import { linesOfPlaces, type SourceLines } from '../dwarf/source-lines.ts';
+import { type LineOptions, linesOfPlaces, type SourceLines } from '../dwarf/source-lines.ts';
 import { SHT_NOBITS } from '../elf/constants.ts';
 import { sectionAbsolute, sectionCommon } from '../elf/symbols.ts';
 import type { TableKind } from '../kinds/kind.ts';
@@ -122,8 +122,8 @@ export class ObjectView implements TableView<Place> {
     return isNamed ? symbol : object.symbolAt(section, offset);
   }
 
-  sourceLines(places: readonly Place[]): SourceLines {
-    return linesOfPlaces(this.object.file, places, this.debug);
+  sourceLines(places: readonly Place[], options: LineOptions): SourceLines {
+    return linesOfPlaces(this.object.file, places, this.debug, options);
   }
 
   identify(place: Place): number | string {

@@ -5,6 +5,7 @@ import { archOf } from '../arch/registry.ts';
 import { hexBytes } from '../bytes/integer.ts';
 import { entryLayout } from '../bytes/table.ts';
 import { type DebugDirectories, type DebugPlaces, debugPlacesOf } from '../dwarf/debug-files.ts';
+import type { LineOptions } from '../dwarf/source-lines.ts';
 import { isArchive, readArchive } from '../elf/archive.ts';
 import { ET_DYN, ET_REL } from '../elf/constants.ts';
 import { ElfFile } from '../elf/file.ts';
@@ -48,6 +49,8 @@ export interface DumpOptions extends DebugDirectories {
   readonly key?: string | undefined;
   /** Has capstone read the instructions; false unless given: their text then is their kind in short. */
   readonly disassemble?: boolean | undefined;
+  /** Source lines come with those of what was inlined, and with the names of functions; false unless given. */
+  readonly inlines?: boolean | undefined;
   /** Bytes that a compressed file may expand to; undefined: 64 MiB, or 20 times its size if that is more. */
   readonly expandLimit?: number | undefined;
 }
@@ -64,6 +67,7 @@ interface Question {
   readonly rows: readonly TableKind[];
   readonly accepts: ((key: DumpedPlace) => boolean) | undefined;
   readonly isCounted: boolean;
+  readonly lines: LineOptions;
 }
 
 /**
@@ -83,6 +87,7 @@ export async function* dumpFile(
     rows: asked.filter(({ hasKeys }) => hasKeys || !accepts),
     accepts,
     isCounted: options.isCounted ?? false,
+    lines: { inlines: options.inlines },
   };
   const archive = { path };
   for (const { member, form, open, given } of await opensOf(path, input, options.expandLimit)) {
@@ -102,7 +107,7 @@ export async function* dumpFile(
 }
 
 /** An ELF file in the input, and the way to open it: an archive's members are read one after the other. */
-interface Openable {
+export interface Openable {
   readonly member?: string;
   /** What was unpacked, of a kernel file. */
   readonly form?: string;
@@ -111,7 +116,7 @@ interface Openable {
   readonly given: string | undefined;
 }
 
-async function opensOf(
+export async function opensOf(
   path: string,
   input: Uint8Array | ByteSource | ElfFile,
   limit: number | undefined,
@@ -175,7 +180,7 @@ function dumpImage(
 /** Goes through all entries once, which tells how many there are and which lines are asked for; decoding comes later. */
 function dumpTables<Place>(
   view: TableView<Place>,
-  { rows, accepts, isCounted }: Question,
+  { rows, accepts, isCounted, lines: lineOptions }: Question,
   disassembler: Disassemblers | undefined,
 ): Dumped {
   const asked: Place[] = [];
@@ -211,7 +216,7 @@ function dumpTables<Place>(
     counted?.done(raw.parts.length, entryLayout(form, view.arch.wordSize).size);
     return { row, raw, length, isMalformed, isAsBuilt, firstAsked };
   });
-  const { lines, problem } = view.sourceLines(asked);
+  const { lines, problem } = view.sourceLines(asked, lineOptions);
   const tables = found.map(({ row, raw, length, isMalformed, isAsBuilt, firstAsked }) => {
     const entries = () => {
       let next = firstAsked;

@@ -1,7 +1,7 @@
 // What dump needs of a file, whether its places are sections with offsets (an object) or addresses (an image).
 import type { Arch, InstructionSet } from '../arch/arch.ts';
 import type { TableRow } from '../bytes/table.ts';
-import type { SourceLines } from '../dwarf/source-lines.ts';
+import type { LineOptions, SourceLines } from '../dwarf/source-lines.ts';
 import type { TableKind } from '../kinds/kind.ts';
 import type { DumpedPlace, KeyReader } from '../kinds/shown.ts';
 import type { Identity } from './groups.ts';
@@ -46,7 +46,7 @@ export interface TableView<Place> {
   /** Names a place. */
   place(place: Place): DumpedPlace;
   /** Source lines of places in code, all at once, in the order of the question. */
-  sourceLines(places: readonly Place[]): SourceLines;
+  sourceLines(places: readonly Place[], options: LineOptions): SourceLines;
   /** The same number or text for the same place, and for what other objects of an archive call by the same name. */
   identify(place: Place): Identity;
   /** A place in code as a number: places that are next to each other in a section are so here. */

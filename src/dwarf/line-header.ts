@@ -37,13 +37,19 @@ export interface LineUnit extends UnitFrame {
 
 /** The unit that begins at `offset`; `elf-truncated` or `elf-malformed` when nothing says where the next one is. */
 export function readFrame(section: ByteView, offset: number): UnitFrame {
+  const frame = readLength(section, offset);
+  section.need(frame.body, frame.end - frame.body);
+  return frame;
+}
+
+/** The same of a section whose bytes are not all at hand. */
+export function readLength(section: ByteView, offset: number): UnitFrame {
   const short = section.u32(offset);
   const wide = short === 0xffff_ffff;
   const length = wide ? requireSafe(section.u64(offset + 4), 'unit_length') : short;
   const body = offset + (wide ? 12 : 4);
   if (!wide && short >= 0xffff_fff0)
     throw new TextpokeError('elf-malformed', `unit_length is ${hex(short)}, which is reserved`);
-  section.need(body, length);
   return { offset, body, end: body + length, wide };
 }
 

@@ -103,6 +103,16 @@ export function readContent(file: ElfFile, section: Section): Uint8Array {
   );
 }
 
+/** A section's content, of which stretches are asked for: only what is compressed is held. Errors as `readContent`. */
+export function contentParts(
+  file: ElfFile,
+  section: Section,
+): { readonly size: number; read(at: number, size: number): Uint8Array } {
+  if (!packingOf(file, section)) return { size: section.size, read: file.readParts(section) };
+  const content = readContent(file, section);
+  return { size: content.length, read: (at, size) => content.subarray(at, at + size) };
+}
+
 /** What a relocated field holds: an offset in a section, whose number is 0 where the symbol is in none. */
 export interface RelocatedField {
   readonly section: number;

@@ -123,12 +123,22 @@ export class ElfFile {
    */
   readAnew(section: Section): Uint8Array {
     const bytes = this.source.read(section.offset, section.size);
-    if (!this.asked.has(section.index)) {
-      this.asked.add(section.index);
-      this.askedBytes += section.size;
-      if (this.askedBytes > this.source.size) this.refuseOverlap();
-    }
+    this.countAsked(section);
     return bytes;
+  }
+
+  /** The same a stretch at a time, for a section that nobody needs as a whole. Errors as `readAnew`, here. */
+  readParts(section: Section): (at: number, size: number) => Uint8Array {
+    this.countAsked(section);
+    return (at, size) =>
+      this.source.read(section.offset + at, Math.max(0, Math.min(size, section.size - at)));
+  }
+
+  private countAsked(section: Section): void {
+    if (this.asked.has(section.index)) return;
+    this.asked.add(section.index);
+    this.askedBytes += section.size;
+    if (this.askedBytes > this.source.size) this.refuseOverlap();
   }
 
   private refuseOverlap(): never {

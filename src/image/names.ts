@@ -5,6 +5,7 @@ import { globMatcher, isPattern } from '../bytes/glob.ts';
 import { hex, parseAddress } from '../bytes/integer.ts';
 import type { Address } from '../bytes/named-numbers.ts';
 import { keyPrefix } from '../bytes/static-call-names.ts';
+import { withDemangled } from '../engines/demangler.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Image } from './image.ts';
 import type { StaticCall } from './static-calls.ts';
@@ -58,7 +59,12 @@ export function resolveStaticKey(image: Image, text: string): Address {
 export function resolveStaticKeys(image: Image, text: string, keys: Iterable<Address>): Address[] {
   if (!isPattern(text)) return [resolveStaticKey(image, text)];
   const matches = globMatcher(text);
-  const found = [...new Set(keys)].filter((key) => matches(image.describe(key))).sort((a, b) => a - b);
+  const found = [...new Set(keys)]
+    .filter((key) => {
+      const name = image.describe(key);
+      return matches(name) || matches(withDemangled(name));
+    })
+    .sort((a, b) => a - b);
   if (found.length === 0) throw new TextpokeError('unknown-key', `no static key matches ${text}`);
   return found;
 }

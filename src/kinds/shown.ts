@@ -1,5 +1,6 @@
 // Places, instructions and entries as people and JSON have them (schema textpoke.dump/2).
 import { keyPrefix } from '../bytes/static-call-names.ts';
+import type { SourceLine } from '../dwarf/source-lines.ts';
 
 /** A place in an object or an image. Addresses are `0x…` strings; in an object they count from the section. */
 export interface DumpedPlace {
@@ -27,6 +28,10 @@ export interface DumpedPlace {
   readonly file?: string;
   /** From 1. */
   readonly line?: number;
+  /** The function that the line is in, by its name of linkage, where what was inlined is asked for. */
+  readonly function?: string;
+  /** What was inlined there, each called by the one in front; the last has the line of the instruction itself. */
+  readonly inlined?: readonly SourceLine[];
 }
 
 /** An instruction, or a word of data in its place. */
@@ -88,9 +93,10 @@ export function sizeOfSite(entry: DumpedEntry): number {
   return ((instruction?.bytes ?? byte)?.length ?? 0) / 2;
 }
 
-/** `file.c:123`; undefined for a place without source. */
-export function sourceName({ file, line }: DumpedPlace): string | undefined {
-  return file === undefined ? undefined : `${file}:${line}`;
+/** `file.c:123`, and behind it what was inlined there, if known: `file.c:123 > list.h:45`; undefined without source. */
+export function sourceName({ file, line, inlined = [] }: DumpedPlace): string | undefined {
+  if (file === undefined) return undefined;
+  return [{ file, line }, ...inlined].map((at) => `${at.file}:${at.line}`).join(' > ');
 }
 
 /** A file as an entry is decoded from it, whether its places are sections with offsets or addresses. */

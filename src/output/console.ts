@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { asTooLarge, ExitCode, TextpokeError } from '../errors.ts';
 import { reasonOf } from '../files/source.ts';
+import { hasHyperlinks, withHyperlinks } from './hyperlinks.ts';
 import { type Colours, coloursOf, lineOf, textOf } from './text.ts';
 
 function hasColour(stream: { isTTY?: boolean }): boolean {
@@ -37,9 +38,15 @@ function output(): NodeJS.WriteStream {
   return process.stdout;
 }
 
+/** Results as the terminal takes them: with hyperlinks where it has them. */
+function shown(text: string): string {
+  if (!hasHyperlinks(process.stdout.isTTY === true, process.env)) return text;
+  return withHyperlinks(text, process.env.TEXTPOKE_HYPERLINK || undefined);
+}
+
 /** Writes results, which `textOf` or `jsonText` has made. */
 export function print(text: string): void {
-  output().write(text.endsWith('\n') ? text : `${text}\n`);
+  output().write(shown(text.endsWith('\n') ? text : `${text}\n`));
 }
 
 /** Columns of the terminal that results go to; undefined where they go elsewhere. */
@@ -55,7 +62,7 @@ export async function printPieces(text: string | Iterable<string>, status: numbe
   process.exitCode = status;
   try {
     for (const piece of typeof text === 'string' ? [text] : text)
-      if (!output().write(piece)) await once(output(), 'drain');
+      if (!output().write(shown(piece))) await once(output(), 'drain');
   } finally {
     process.exitCode = before;
   }

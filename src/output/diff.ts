@@ -2,16 +2,17 @@
 import type { Difference } from '../diff/compare.ts';
 import type { ComparedFile } from '../diff/files.ts';
 import { type ComparedSite, describeSite } from '../diff/sites.ts';
-import { printable } from '../errors.ts';
 import { kinds } from '../kinds/registry.ts';
 import { textTableKinds } from '../kinds/text-tables.ts';
 import { count } from './count.ts';
-import { coloursOf, textOf } from './text.ts';
+import { coloursOf, readable, textOf } from './text.ts';
 
 function sentence(difference: Difference): string {
   if (difference.what === 'added') return describeSite(difference.after);
   if (difference.what === 'removed') return describeSite(difference.before);
-  return `${describeSite(difference.before)} is now ${difference.after.flags}`;
+  const { before, after } = difference;
+  if (before.flags !== after.flags) return `${describeSite(before)} is now ${after.flags}`;
+  return `${describeSite(before)} is now of ${after.key}`;
 }
 
 const siteOf = (difference: Difference): ComparedSite =>
@@ -150,7 +151,7 @@ const mostRows = 200;
 
 /** A table for a comment on a pull request. */
 export function diffMarkdown(old: string, now: string, files: readonly ComparedFile[]): string {
-  const code = (text: string) => `\`${printable(text).replaceAll('`', "'").replaceAll('|', '\\|')}\``;
+  const code = (text: string) => `\`${readable(text).replaceAll('`', "'").replaceAll('|', '\\|')}\``;
   const differences = files.flatMap(({ member, differences: of }) =>
     of.map((difference) => ({ member, difference })),
   );
@@ -159,7 +160,7 @@ export function diffMarkdown(old: string, now: string, files: readonly ComparedF
   const rows = differences.slice(0, mostRows).map(({ member, difference }) => {
     const { place, source } = siteOf(difference);
     const where = `${member === undefined ? '' : `${member}: `}${difference.function}`;
-    const text = printable(sentence(difference)).replace(/[\\`*[\]<>|&~]/g, '\\$&');
+    const text = readable(sentence(difference)).replace(/[\\`*[\]<>|&~]/g, '\\$&');
     return `| ${difference.what} | ${code(where)} | ${text} | ${code(source ?? place)} |`;
   });
   const more = differences.length - rows.length;

@@ -3,7 +3,6 @@
 
 import { largestOf } from '../bytes/integer.ts';
 import { type DumpedFile, type DumpedTable, type TablePart, tablesOf } from '../dump/model.ts';
-import { printable } from '../errors.ts';
 import {
   type CellTools,
   type DumpedDeadEntry,
@@ -19,7 +18,7 @@ import { type Column, columnsOf, layOut, measureRow, nothing, rowText } from './
 import { count } from './count.ts';
 import { allTables, type Files } from './dump.ts';
 import { inPieces } from './pieces.ts';
-import { type Colours, coloursOf, lineOf, textOf } from './text.ts';
+import { type Colours, coloursOf, lineOf, readable, textOf } from './text.ts';
 
 export interface DumpTextOptions {
   readonly color?: boolean;
@@ -144,7 +143,7 @@ function* tableText(
   cellsOf: (entry: DumpedEntry) => string[],
 ): Generator<string> {
   // What is shown has the width.
-  const cells = (entry: DumpedEntry) => cellsOf(entry).map(printable);
+  const cells = (entry: DumpedEntry) => cellsOf(entry).map(readable);
   const { columns, last, discarded } = measure(table, heads, cells);
   yield '';
   yield `${colour.bold(table.name)}: ${countText(table, discarded)}`;

@@ -1,14 +1,13 @@
 // The summary of dump as text: a screen that answers how much can be patched, where and by which keys; and lists of sites by
 // what they have in common.
 import type { FileSummary, KeyGroup } from '../dump/summary.ts';
-import { printable } from '../errors.ts';
 import type { KeyState } from '../kinds/shown.ts';
 import { columnsOf, layOut, measureRow, nothing, rowText } from './columns.ts';
 import { countGrouped, grouped } from './count.ts';
 import { allTables } from './dump.ts';
 import { headOf } from './dump-text.ts';
 import { countOf, type Grouping, groupsOf, type SummaryChoice } from './summary.ts';
-import { type Colours, coloursOf, textOf } from './text.ts';
+import { type Colours, coloursOf, readable, textOf } from './text.ts';
 
 export interface SummaryTextOptions extends SummaryChoice {
   readonly color?: boolean;
@@ -162,7 +161,7 @@ function listed(
   width: number | undefined,
   isNumber: (column: number) => boolean,
 ): string[] {
-  const cells = rows.map((row) => row.map(printable));
+  const cells = rows.map((row) => row.map(readable));
   const columns = columnsOf(heads);
   for (const row of cells) measureRow(columns, row);
   const layout = layOut(columns, width);

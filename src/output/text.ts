@@ -1,6 +1,7 @@
 // Text for people: lines, of which no name makes two, and colours, which no name switches on. What stands in a line may
 // come from an input; it is made printable where the line is finished, so that no column can forget it.
 import { Chalk } from 'chalk';
+import { shownNames } from '../engines/demangler.ts';
 import { printable } from '../errors.ts';
 
 const styles = ['bold', 'dim', 'red', 'green', 'yellow', 'cyan'] as const;
@@ -15,16 +16,21 @@ const mark = `\u241b${Math.random().toString(36).slice(2)}`;
 export function coloursOf(color: boolean | undefined): Colours {
   const chalk = new Chalk({ level: color ? 1 : 0 });
   const paint = (style: (typeof styles)[number]) => (text: string) =>
-    chalk[style](printable(text)).replaceAll('\x1b', mark);
+    chalk[style](readable(text)).replaceAll('\x1b', mark);
   return Object.fromEntries(styles.map((style) => [style, paint(style)])) as Colours;
 }
 
 /** What build servers take for a command: `::` in front of a line (GitHub), `##[` and `##vso[` (GitHub, Azure). */
 const serverCommand = /^(\s*):(?=:)|#(?=#\w*\[)/g;
 
+/** A text as people read it: nothing in it but what is printable, C++ and Rust names as their sources have them. */
+export function readable(text: string): string {
+  return printable(shownNames(text));
+}
+
 /** One line without its end, finished: everything in it is printable, and colours are what `coloursOf` made. */
 export function lineOf(line: string): string {
-  return printable(line)
+  return readable(line)
     .replace(serverCommand, (found, space: string | undefined) => (found === '#' ? '\\x23' : `${space}\\x3a`))
     .replaceAll(mark, '\x1b');
 }

@@ -48,6 +48,20 @@ for (const [what, before, after, expected] of [
     [branch('b'), branch('a')],
     ['removed static branch a', 'added static branch a'],
   ],
+  ['keys with other numbers', [branch('k.1'), branch('k.2')], [branch('k.3'), branch('k.1')], []],
+  ['a numbered key less', [branch('k.1'), branch('k.2')], [branch('k.3')], ['removed static branch k.2']],
+  [
+    'a site that has the numbered key of the site beside it',
+    [branch('k.1'), branch('k.1'), branch('k.2')],
+    [branch('k.5'), branch('k.6'), branch('k.6')],
+    ['changed static branch k.1'],
+  ],
+  [
+    'two numbered keys that are one now',
+    [branch('k.1'), branch('k.2')],
+    [branch('k.5'), branch('k.5')],
+    ['changed static branch k.2'],
+  ],
   ['a function that is gone', [lock, branch('a')], [], ['removed lock', 'removed static branch a']],
   ['a function that is new', [], [lock], ['added lock']],
 ] as const) {

@@ -17,6 +17,11 @@ for (const [a, b] of [
   ['_RNCNvCs9be_5mylib4bump0B3_', '_RNCNvCs9beX_5mylib4bump0B4_'],
   ['f.__part.1', 'f.__part.2'],
   ['f.constprop.0.isra.0', 'f.isra.0'],
+  ['__UNIQUE_ID_ddebug794.9', '__UNIQUE_ID_ddebug812.11'],
+  ['__UNIQUE_ID_ddebug794', '__UNIQUE_ID_ddebug_812'],
+  ['work.__UNIQUE_ID_ddebug794', 'work.__UNIQUE_ID_ddebug801'],
+  ['__initstub__kmod_fs__283_100_init6', '__initstub__kmod_fs__291_104_init6'],
+  ['work.key', 'work.key.12'],
   ['f.__uniq.12.llvm.34', 'f.__uniq.56.llvm.78'],
 ] as const) {
   test(`${a} and ${b} may be one function`, () => assert.equal(stableName(a), stableName(b)));
@@ -28,6 +33,10 @@ for (const [a, b] of [
   ['_RNvC5mylib7Csab_cd', '_RNvC5mylib7Csxy_cd'], // an identifier that looks like a crate
   ['_RNvCs1_5mylib4bump', '_RNvCs1_5mylib4jump'],
   ['_RNvC9999999999a', '_RNvC9999999998a'],
+  ['__UNIQUE_ID_ddebug794', '__UNIQUE_ID_once794'],
+  ['work.__UNIQUE_ID_ddebug794', 'rest.__UNIQUE_ID_ddebug794'],
+  ['key794', 'key795'],
+  ['__initstub__kmod_fs__283_100_init6', '__initstub__kmod_fs__283_100_exit6'],
   ['x17h673392198180e426E', 'x17h673be763691ae68aE'], // no mangled name
 ] as const) {
   test(`${a} and ${b} are two functions`, () => assert.notEqual(stableName(a), stableName(b)));

@@ -65,6 +65,14 @@ other:
 
 /** Asks for every byte of code of a file; `truth` is a file with the same code and lines that addr2line can read. */
 function compare(file: ElfFile, addr2line: string, truth: string, what: string): void {
+  // A .dwo file is not read, so nothing says what was inlined.
+  const isSplit = what.includes('-gsplit-dwarf');
+  const problemOf = (text: string | undefined) =>
+    isSplit && text?.endsWith('its functions are in a .dwo file, which is not read') ? undefined : text;
+  const ask = (section: string | undefined, places: readonly number[]) => {
+    const answers = askAddr2line(addr2line, truth, section, places);
+    return isSplit ? answers.map((frames) => frames.slice(0, 1)) : answers;
+  };
   const code = file.sections.filter(
     (s) => (s.flags & SHF_ALLOC) !== 0 && (s.flags & SHF_EXECINSTR) !== 0 && s.size > 0,
   );
@@ -75,22 +83,16 @@ function compare(file: ElfFile, addr2line: string, truth: string, what: string):
       const { lines, problem } = linesOfPlaces(
         file,
         offsets.map((offset) => ({ section: section.index, offset })),
+        undefined,
+        { inlines: true },
       );
-      assert.equal(problem, undefined, what);
-      known += assertSame(
-        lines,
-        askAddr2line(addr2line, truth, section.name, offsets),
-        `${what}, ${section.name}`,
-      );
+      assert.equal(problemOf(problem), undefined, what);
+      known += assertSame(lines, ask(section.name, offsets), `${what}, ${section.name}`);
     } else {
       const addresses = offsets.map((offset) => section.addr + offset);
-      const { lines, problem } = linesOfAddresses(file, addresses);
-      assert.equal(problem, undefined, what);
-      known += assertSame(
-        lines,
-        askAddr2line(addr2line, truth, undefined, addresses),
-        `${what}, ${section.name}`,
-      );
+      const { lines, problem } = linesOfAddresses(file, addresses, undefined, { inlines: true });
+      assert.equal(problemOf(problem), undefined, what);
+      known += assertSame(lines, ask(undefined, addresses), `${what}, ${section.name}`);
     }
   }
   assert.ok(known > 5, `${what}: lines were found`);
@@ -173,9 +175,13 @@ for (const [turn, { name, compiler, addr2line, images: kinds }] of targets.entri
       );
       const both = (args: readonly string[], extra: string | undefined, what: string) => {
         const [plain, asked] = [join(directory, 'plain'), join(directory, 'asked')];
-        build([...args, 'work.c', '-o', plain]);
-        if (extra !== undefined) build([...args, extra, 'work.c', '-o', asked]);
-        compare(fileOf(extra === undefined ? plain : asked), addr2line, plain, `${what} ${extra ?? ''}`);
+        // addr2line 2.40 takes the base of clang's range lists in objects for 0.
+        const readable = driver === 'clang' ? ['-gdwarf-4'] : [];
+        build([...args, ...readable, 'work.c', '-o', plain]);
+        const more = extra === undefined ? [] : [extra];
+        const isOther = readable.length + more.length > 0;
+        if (isOther) build([...args, ...more, 'work.c', '-o', asked]);
+        compare(fileOf(isOther ? asked : plain), addr2line, plain, `${what} ${extra ?? ''}`);
       };
       for (const { flags, extra } of possible) both(['-O2', ...flags, '-c'], extra, flags.join(' '));
       build(['-g', '-c', 'hand.S', '-o', 'hand.o']);

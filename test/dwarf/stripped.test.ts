@@ -194,10 +194,9 @@ toolTest(
     source.close();
     const addresses = Array.from({ length: text.size }, (_, i) => text.addr + i);
     const truth = askAddr2line('addr2line', path, undefined, addresses);
-    const { lines } = linesOfAddresses(readElfFrom(path, fileSource(path)), addresses, {
-      directories: [],
-      path,
-    });
+    const places = { directories: [], path };
+    const file = readElfFrom(path, fileSource(path));
+    const { lines } = linesOfAddresses(file, addresses, places, { inlines: true });
     assert.ok(assertSame(lines, truth, path) > 20, 'there are lines to compare');
   },
 );

@@ -268,6 +268,15 @@ test('what explain prints of all rules, and of each, is as the schema has it', a
   assert.equal((await textpoke(t, 'explain', '--json', 'TP000')).status, 2);
 });
 
+test('what explain prints of a site or a key is as the schema has it', async (t) => {
+  const path = file('explained.o', annotated('clang-O2-g', 'branch'));
+  const { files } = await document(t, 'explain-place', 'explain', '--json', 'off_key', path);
+  const [{ keys, sites }] = files as [{ keys: Fields[]; sites: Fields[] }];
+  assert.equal(keys.length, 1);
+  assert.equal(sites.length, keys[0]?.sites);
+  assert.equal((await textpoke(t, 'explain', '--json', 'no_such_key', path)).status, 2);
+});
+
 // Names of the samples, and what a file may have in their place: quotes, line ends, escapes, no UTF-8.
 const hostileNames: readonly (readonly [name: string, bytes: string])[] = [
   ['math', '"\n\xff\x1b'],
@@ -368,6 +377,19 @@ function tornObject(): Uint8Array {
   );
 }
 
+/** An object whose keys are in no section of it: a common symbol, and a number. */
+function homelessKeys(): Uint8Array {
+  const bytes = annotated('gcc-O2', 'key-use').slice();
+  const elf = readElf('a.o', bytes);
+  const { offset } = named(elf, '.symtab');
+  const table = elf.symbols(named(elf, '.symtab'));
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let next = 0;
+  for (let i = 1; i < table.count; i++)
+    if (table.section[i] === 0) view.setUint16(offset + 24 * i + 6, next++ % 2 === 0 ? 0xfff2 : 0xfff1, true);
+  return bytes;
+}
+
 /** An object with the table that no sample has, whose keys are in no section of it. */
 function trampolineObject(): Uint8Array {
   const symbols = [1, 0, 0xfff2, 0xfff1].map((shndx, i) => ({
@@ -450,11 +472,30 @@ async function richFiles(t: TestContext): Promise<{ kernel: string; cpu: string;
 const rich: Readonly<Record<string, (t: TestContext) => Promise<Fields | readonly Fields[]>>> = {
   cpu: async (t) => (await richFiles(t)).document,
   explain: (t) => document(t, 'explain', 'explain', '--json'),
+  'explain-place': async (t) => {
+    const units = ['main', 'branch', 'call', 'lock', 'local', 'local2', 'key-def'];
+    const inlined = annotated('clang-O2-g', 'comdat');
+    const asked = [
+      ['*', file('explained', linkedBytes('gcc-O2', units))],
+      ['lock_all', file('explained-lock.o', annotated('gcc-O2', 'lock'))],
+      ['*', file('explained.a', archiveOf([['comdat.o', inlined]]))],
+      ['*', file('explained-split.o', annotated('clang-O2-gsplit-dwarf', 'call'))],
+      ['*', file('explained-torn.o', tornObject())],
+      ['*', file('explained-calls.o', annotated('gcc-O2', 'key-use'))],
+      ['*', file('explained-homeless.o', homelessKeys())],
+    ] as const;
+    const documents: Fields[] = [];
+    for (const [what, path] of asked)
+      documents.push(await document(t, 'explain-place', 'explain', '--json', what, path));
+    return documents;
+  },
   annotate: (t) =>
     document(t, 'annotate', 'annotate', '--dry-run', '--json', samplePath('gcc-O2', 'key-use')),
   dump: async (t) => {
     const dump = ['dump', '--json', '--disassemble'];
     const documents = [await document(t, 'dump', ...dump, ...dumpedFiles())];
+    const inlined = file('inlined.o', annotated('clang-O2-g', 'comdat'));
+    documents.push(await document(t, 'dump', ...dump, '--inlines', inlined));
     const { kernel } = await richFiles(t);
     for (const { id } of textTableKinds)
       documents.push(await document(t, 'dump', ...dump, '--table', id, kernel));
@@ -571,6 +612,24 @@ const richOf = async (t: TestContext, name: string): Promise<readonly Fields[]> 
  */
 const optional: Readonly<Record<string, readonly string[]>> = {
   explain: ['needs'],
+  'explain-place': [
+    'member',
+    'value',
+    'key',
+    'flags',
+    'target',
+    'instruction',
+    'problem',
+    'states',
+    'statesProblem',
+    'linesProblem',
+    'mask',
+    'text',
+    'isRight',
+    'function',
+    'absolute',
+    'inlined',
+  ],
   annotate: [],
   cpu: ['variables.*', 'keys.*', 'calls.*'],
   dump: [
@@ -583,6 +642,8 @@ const optional: Readonly<Record<string, readonly string[]>> = {
     'altSmp.replacement',
     'byte',
     'owner',
+    'function',
+    'inlined',
   ],
   dumpline: [
     'unpacked',
