@@ -17,7 +17,16 @@ import { isOutputColoured, print, printPieces, warn } from '../output/console.ts
 import { textOf } from '../output/text.ts';
 import { compileLess } from './less-compiling.ts';
 
-type SharedArguments = 'cpus' | 'failOn' | 'original' | 'baseline' | 'locks' | 'linked' | 'expandLimit';
+type SharedArguments =
+  | 'cpus'
+  | 'failOn'
+  | 'original'
+  | 'baseline'
+  | 'locks'
+  | 'linked'
+  | 'expandLimit'
+  | 'all'
+  | 'verbose';
 
 export interface VerifyArguments
   extends Pick<VerifyOptions, SharedArguments>,

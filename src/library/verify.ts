@@ -4,12 +4,18 @@ import type { DumpOptions } from '../dump/passes.ts';
 import { debugPlacesOf } from '../dwarf/debug-files.ts';
 import { type Input, nameOf, pathOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
+import type { SiteCounts } from '../kinds/registry.ts';
 import type { LockPolicy } from '../object/found.ts';
+import { provenText } from '../output/proven.ts';
 import { type VerifyDocument, verifyJson, verifyJsonText } from '../output/verify.ts';
 import { type Verified as Checked, checkImage } from '../verify/passes.ts';
-import { makeReport } from '../verify/report.ts';
+import type { Proven } from '../verify/proven.ts';
+import { makeReport, type Report } from '../verify/report.ts';
+import { explanationOf } from './explanation.ts';
 import { withImage } from './image.ts';
 import { requireCpus } from './numbers.ts';
+import { verifyCommand } from './verify-command.ts';
+import { guessesOf } from './verify-guesses.ts';
 import {
   configurationOf,
   gapsOf,
@@ -52,10 +58,28 @@ export async function verifyImage(
   input: Input,
   options: VerifyOptions,
 ): Promise<Verified<VerifyDocument>> {
+  const { counts, report: found, proven } = await reportOf(image, input, options);
+  const explanation = await explanationOf(found, options, guessesOf(image, input), {
+    check: async (other) => (await reportOf(image, input, other)).report,
+    command: (other) => verifyCommand(input, other),
+  });
+  const report = explanation ? { ...found, explanation } : found;
+  const document = () => verifyJson(report, counts);
+  const json = () => verifyJsonText(report, counts);
+  const proof = () => provenText(report, proven);
+  return verifiedAs(report, { document, json, proof, notes: gapsOf(image, nameOf(input)) }, options);
+}
+
+/** Runs all that options ask for. */
+async function reportOf(
+  image: Image,
+  input: Input,
+  options: VerifyOptions,
+): Promise<{ readonly counts: SiteCounts; readonly report: Report; readonly proven: Proven }> {
   const configuration = configurationOf(options);
-  const { findings, counts } = await check(image, options);
-  const besides =
-    options.baseline === undefined ? [] : await againstBaseline(options.baseline, input, options);
+  const { findings, counts, proven } = await check(image, options);
+  const { original, baseline } = options;
+  const besides = baseline === undefined ? [] : await againstBaseline(baseline, input, options);
   const given = (['original', 'baseline'] as const).filter((need) => options[need] !== undefined);
   const all = besides.length > 0 ? [...findings, ...besides] : findings;
   const report = makeReport(nameOf(input), image, all, {
@@ -63,9 +87,8 @@ export async function verifyImage(
     given,
     debug: debugPlacesOf(pathOf(input), options),
   });
-  const document = () => verifyJson(report, counts);
-  const json = () => verifyJsonText(report, counts);
-  return verifiedAs(report, { document, json, notes: gapsOf(image, nameOf(input)) }, options);
+  const named = { original: original && nameOf(original), baseline: baseline && nameOf(baseline) };
+  return { counts, report, proven: { ...proven, ...named } };
 }
 
 /** Runs the checks, beside the original if one is given. */

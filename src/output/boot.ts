@@ -13,8 +13,8 @@ import type { Group } from '../kinds/kind.ts';
 import { countGroups, groupsOf, moduleGroups } from '../kinds/registry.ts';
 import { outputColours } from './console.ts';
 import { count } from './count.ts';
+import { sourceText } from './findings.ts';
 import { textOf } from './text.ts';
-import { sourceText } from './verify.ts';
 
 /** One instruction as text; a breakpoint's or a prefix's single byte reads as what it is. */
 function disassemble(
