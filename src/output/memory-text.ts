@@ -144,7 +144,9 @@ export function memoryTextLines(text: MemoryText, isWhole: boolean): string[] {
   return [
     ...lines,
     ...bytesLines(of, 'the files', modules, isWhole),
-    ...(filling > 0 && (isWhole || stray > 0) ? [`    outside of sections: ${grouped(filling)} bytes, ${rest}`] : []),
+    ...(filling > 0 && (isWhole || stray > 0)
+      ? [`    outside of sections: ${grouped(filling)} bytes, ${rest}`]
+      : []),
   ];
 }
 

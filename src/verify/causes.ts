@@ -33,7 +33,6 @@ export function causesOf(findings: readonly Located[]): Cause[] {
   }
   const rank = ({ rule }: Cause) => order.get(rule) as number;
   return [...causes.values()].sort(
-    (a, b) =>
-      rank(a) - rank(b) || Number(b.isOne) - Number(a.isOne) || b.findings.length - a.findings.length,
+    (a, b) => rank(a) - rank(b) || Number(b.isOne) - Number(a.isOne) || b.findings.length - a.findings.length,
   );
 }

@@ -79,6 +79,7 @@ export function branchPatch(
     allowed,
     bytes,
     reason: `${meaning(enabled)}: ${jump ? `jump to ${image.describe(site.target)}` : 'NOP'}`,
+    key: site.key,
   };
 }
 

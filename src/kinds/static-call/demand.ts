@@ -117,6 +117,7 @@ export function callPatch(
     allowed,
     bytes,
     reason: `${name} = ${what}`,
+    key: site.key,
     ...(stays && {
       note: `${image.describe(site.address)}: ${name} (the site goes to the trampoline: ${what} ${whyNot(image, site, after)})`,
     }),
