@@ -96,6 +96,8 @@ async function runProgram(
   steps: readonly BootStep[],
 ): Promise<number> {
   const { image, undefinedSymbols } = program;
+  if (args.output !== undefined && program.loads.length > 0)
+    throw new TextpokeError('usage', '-o writes an image; what boot patches in modules is in no file');
   const progress = new Progress();
   const notes: string[] = [];
   try {

@@ -31,16 +31,7 @@ export function guessesOf(image: Image, input: Input): readonly Guess<VerifyOpti
           ? undefined
           : { what: 'the image was never booted', options: { ...options, linked: true } },
     },
-    {
-      rules: ['TP011', 'TP017'],
-      // How many of the sites are so is what another run tells.
-      prove: ({ cpus, ...options }) =>
-        cpus === undefined
-          ? undefined
-          : cpus === 1
-            ? { what: 'the image is patched for several CPUs', options: { ...options, cpus: 2 } }
-            : { what: 'the image is patched for one CPU', options: { ...options, cpus: 1 } },
-    },
+    cpusGuess,
     {
       rules: ['TP010'],
       prove: (options, findings) => {
@@ -53,6 +44,17 @@ export function guessesOf(image: Image, input: Input): readonly Guess<VerifyOpti
     },
   ];
 }
+
+/** Another number of CPUs. How many of the sites are so is what another run tells. */
+export const cpusGuess: Guess<VerifyOptions> = {
+  rules: ['TP011', 'TP017'],
+  prove: ({ cpus, ...options }) =>
+    cpus === undefined
+      ? undefined
+      : cpus === 1
+        ? { what: 'its locks are those of several CPUs', options: { ...options, cpus: 2 } }
+        : { what: 'its locks are those of one CPU', options: { ...options, cpus: 1 } },
+};
 
 type Proof = ReturnType<Guess<VerifyOptions>['prove']>;
 

@@ -1,6 +1,8 @@
 // The library's verify: proves a patched image.
 import { againstBaseline } from '../diff/files.ts';
 import type { DumpOptions } from '../dump/passes.ts';
+import type { ElfFile } from '../elf/file.ts';
+import { TextpokeError } from '../errors.ts';
 import { debugPlacesOf } from '../dwarf/debug-files.ts';
 import { type Input, nameOf, pathOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
@@ -8,6 +10,7 @@ import type { SiteCounts } from '../kinds/registry.ts';
 import type { LockPolicy } from '../object/found.ts';
 import { provenText } from '../output/proven.ts';
 import { type VerifyDocument, verifyJson, verifyJsonText } from '../output/verify.ts';
+import { checkModuleFile } from '../verify/module-file.ts';
 import { type Verified as Checked, checkImage } from '../verify/passes.ts';
 import type { Proven } from '../verify/proven.ts';
 import { makeReport, type Report } from '../verify/report.ts';
@@ -15,7 +18,7 @@ import { explanationOf } from './explanation.ts';
 import { withImage } from './image.ts';
 import { requireCpus } from './numbers.ts';
 import { verifyCommand } from './verify-command.ts';
-import { guessesOf } from './verify-guesses.ts';
+import { cpusGuess, guessesOf } from './verify-guesses.ts';
 import {
   configurationOf,
   gapsOf,
@@ -47,8 +50,53 @@ export interface VerifyResult extends Verification<VerifyDocument> {}
  * table cannot be read at all; `config-malformed`; `usage` for an option that makes no sense.
  */
 export function verify(input: Input, options: VerifyOptions = {}): Promise<VerifyResult> {
-  return withImage(input, options, async (image, notes) =>
-    tell(await verifyImage(image, input, options), options, notes),
+  return withImage(
+    input,
+    options,
+    async (image, notes) => tell(await verifyImage(image, input, options), options, notes),
+    async (file) => tell(await verifyModuleFile(file, input, options), options, []),
+  );
+}
+
+/**
+ * The same for the file of a kernel module, which is not loaded: it is linked behind what stands in for its kernel. Errors as
+ * `verify`; `link-failed`, `step-refused`.
+ */
+export async function verifyModuleFile(
+  file: ElfFile,
+  input: Input,
+  options: VerifyOptions,
+): Promise<Verified<VerifyDocument>> {
+  for (const option of ['original', 'linked', 'locks'] as const)
+    if (options[option] !== undefined)
+      throw new TextpokeError('usage', `--${option} is about a linked image; a module is verified by its tables`);
+  const { moduleAlone } = await import('./module-alone.ts');
+  const { kernel, module, notes } = await moduleAlone(file);
+  const reportFor = async (given: VerifyOptions) => {
+    const { baseline, cpus } = given;
+    const checked = checkModuleFile(kernel, module, requireCpus(cpus));
+    const besides = baseline === undefined ? [] : await againstBaseline(baseline, input, given);
+    const report = makeReport(nameOf(input), kernel, [...checked.findings, ...besides], {
+      configuration: configurationOf(given),
+      given: baseline === undefined ? [] : ['baseline'],
+    });
+    return { ...checked, report };
+  };
+  const { report: found, counts, proven } = await reportFor(options);
+  const explanation = await explanationOf(found, options, [cpusGuess], {
+    check: async (other) => (await reportFor(other)).report,
+    command: (other) => verifyCommand(input, other),
+  });
+  const report = explanation ? { ...found, explanation } : found;
+  return verifiedAs(
+    report,
+    {
+      document: () => verifyJson(report, counts),
+      json: () => verifyJsonText(report, counts),
+      proof: () => provenText(report, proven),
+      notes,
+    },
+    options,
   );
 }
 

@@ -134,7 +134,8 @@ export function bootNotes(
       `${undefinedSymbols.length} symbols are undefined, and a call of an undefined symbol traps: ${undefinedSymbols.join(' ')}`,
     );
   }
-  if (countSites(program) === 0) notes.push('no table has an entry; annotate the objects before the link');
+  if (countSites(program) === 0 && state.modules.length === 0)
+    notes.push('no table has an entry; annotate the objects before the link');
   if (output !== undefined && state.modules.length > 0)
     notes.push(`${output} contains only the image; patches in modules are not stored`);
   for (const note of new Set(log.notes)) notes.push(note);

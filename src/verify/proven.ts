@@ -18,6 +18,8 @@ export interface Proven {
   readonly locks: LockPolicy;
   readonly cpus: number | undefined;
   readonly state: 'linked' | 'booted';
+  /** A module that is not loaded, without its kernel. */
+  readonly isModule?: true;
   /** What the image was compared with. */
   readonly original?: string | undefined;
   readonly baseline?: string | undefined;
