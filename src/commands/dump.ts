@@ -27,11 +27,13 @@ export async function runDump(
     throw new TextpokeError('usage', 'where a raw dump lies is asked with --cpu-features alone');
   const options = { ...args, debugDirectories: debugDir };
   let exitCode: number = ExitCode.done;
+  let entries = 0;
   async function* each(): AsyncGenerator<DumpedFile> {
     for (const file of files) {
       try {
         for await (const dumped of dumpInput(file, options)) {
           if (exitCode === ExitCode.done && hasProblem(dumped)) exitCode = ExitCode.findings;
+          for (const table of Object.values(dumped.tables)) entries += table.entries.length;
           for (const note of unpackedNotes(dumped.file, dumped.unpacked)) warn(note);
           yield dumped;
         }
@@ -43,7 +45,15 @@ export async function runDump(
   }
   const pieces = json ? dumpJson(each()) : dumpText(each(), { color: isOutputColoured() });
   for await (const piece of pieces) await printPieces(piece.endsWith('\n') ? piece : `${piece}\n`, exitCode);
-  return exitCode;
+  if (args.key === undefined || entries > 0 || exitCode !== ExitCode.done) return exitCode;
+  return tellNoMatch(files, args.key, args);
+}
+
+/** A name or a pattern that no entry's key has is a finding, as it is for grep. */
+async function tellNoMatch(files: readonly string[], key: string, options: DumpOptions): Promise<number> {
+  const { keyHint } = await import('../library/key-names.ts');
+  const what = `no entry has a key that matches ${key}${await keyHint(files, key, options)}`;
+  return tellError(new TextpokeError('no-match', what, { file: files.join(', ') }));
 }
 
 /** What a dump tells of the processor, as JSON. */

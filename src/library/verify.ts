@@ -1,9 +1,9 @@
 // The library's verify: proves a patched image.
 import { againstBaseline } from '../diff/files.ts';
 import type { DumpOptions } from '../dump/passes.ts';
+import { debugPlacesOf } from '../dwarf/debug-files.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { TextpokeError } from '../errors.ts';
-import { debugPlacesOf } from '../dwarf/debug-files.ts';
 import { type Input, nameOf, pathOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import type { SiteCounts } from '../kinds/registry.ts';
@@ -69,7 +69,10 @@ export async function verifyModuleFile(
 ): Promise<Verified<VerifyDocument>> {
   for (const option of ['original', 'linked', 'locks'] as const)
     if (options[option] !== undefined)
-      throw new TextpokeError('usage', `--${option} is about a linked image; a module is verified by its tables`);
+      throw new TextpokeError(
+        'usage',
+        `--${option} is about a linked image; a module is verified by its tables`,
+      );
   const { moduleAlone } = await import('./module-alone.ts');
   const { kernel, module, notes } = await moduleAlone(file);
   const reportFor = async (given: VerifyOptions) => {

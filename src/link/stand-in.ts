@@ -118,8 +118,12 @@ export function standInKernel(module: ElfFile, arch: Arch, asked: AskedOfKernel)
 /** A section while its symbols are laid out. */
 class Part {
   readonly address: number;
-  readonly symbols: { readonly name: string; readonly at: number; readonly size: number; readonly type: number }[] =
-    [];
+  readonly symbols: {
+    readonly name: string;
+    readonly at: number;
+    readonly size: number;
+    readonly type: number;
+  }[] = [];
   size = 0;
   private readonly places = new Map<string, number>();
   private content: Uint8Array | undefined;
@@ -162,8 +166,22 @@ function written(module: ElfFile, arch: Arch, flags: number, parts: readonly Wri
   const { class: bits, little } = module.header;
   const names = new StringAppender(new Uint8Array(1));
   const strings = new StringAppender(new Uint8Array(1));
-  const section = (name: string, type: number, data: Uint8Array, more: Partial<OutputSection>): OutputSection => ({
-    ...{ nameOffset: names.offsetOf(name), type, flags: 0, addr: 0, link: 0, info: 0, addralign: 1, entsize: 0 },
+  const section = (
+    name: string,
+    type: number,
+    data: Uint8Array,
+    more: Partial<OutputSection>,
+  ): OutputSection => ({
+    ...{
+      nameOffset: names.offsetOf(name),
+      type,
+      flags: 0,
+      addr: 0,
+      link: 0,
+      info: 0,
+      addralign: 1,
+      entsize: 0,
+    },
     ...{ data, size: data.length, ...more },
   });
   const format = Sym[bits];

@@ -35,5 +35,9 @@ export function checkModuleFile(kernel: Image, module: Image, cpus: number | und
     ...checkLocks(inModule(sound), inModule(program), options),
   ];
   const ordered = withoutConsequences(findings).sort(byRuleAndAddress);
-  return { findings: ordered, counts, proven: { ...provenOf(program, sound, options, ordered), isModule: true } };
+  return {
+    findings: ordered,
+    counts,
+    proven: { ...provenOf(program, sound, options, ordered), isModule: true },
+  };
 }
