@@ -3,8 +3,7 @@ import { hex } from '../bytes/integer.ts';
 import { type Input, nameOf } from '../files/input.ts';
 import { shellLine } from '../output/shell.ts';
 import { addressOf } from './numbers.ts';
-import type { VerifyOptions } from './verify.ts';
-import type { VerifyMemoryOptions } from './verify-memory.ts';
+import type { VerifyMemoryOptions, VerifyOptions } from './verify-options.ts';
 
 /** What memory is compared: a dump, that of the machine, or that of a process. */
 export type ComparedMemory =

@@ -11,7 +11,7 @@ import { programOf } from '../kinds/registry.ts';
 import { wasNeverBooted } from '../verify/as-linked.ts';
 import { areUnannotated } from '../verify/unannotated.ts';
 import type { Guess } from './explanation.ts';
-import type { VerifyOptions } from './verify.ts';
+import type { VerifyOptions } from './verify-options.ts';
 
 /** In the order in which they are tried: what says most first. */
 export function guessesOf(image: Image, input: Input): readonly Guess<VerifyOptions>[] {

@@ -1,13 +1,11 @@
 // The library's verify: proves a patched image.
 import { againstBaseline } from '../diff/files.ts';
-import type { DumpOptions } from '../dump/passes.ts';
 import { debugPlacesOf } from '../dwarf/debug-files.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { TextpokeError } from '../errors.ts';
 import { type Input, nameOf, pathOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import type { SiteCounts } from '../kinds/registry.ts';
-import type { LockPolicy } from '../object/found.ts';
 import { provenText } from '../output/proven.ts';
 import { type VerifyDocument, verifyJson, verifyJsonText } from '../output/verify.ts';
 import { checkModuleFile } from '../verify/module-file.ts';
@@ -18,28 +16,18 @@ import { explanationOf } from './explanation.ts';
 import { withImage } from './image.ts';
 import { requireCpus } from './numbers.ts';
 import { verifyCommand } from './verify-command.ts';
+import type { VerifyOptions } from './verify-options.ts';
 import { cpusGuess, guessesOf } from './verify-guesses.ts';
 import {
   configurationOf,
   gapsOf,
-  type ReportOptions,
   tell,
   type Verification,
   type Verified,
   verifiedAs,
 } from './verify-report.ts';
 
-/** What verify looks at, and how it tells it. */
-export interface VerifyOptions extends ReportOptions, Pick<DumpOptions, 'expandLimit'> {
-  /** The image before patching: nothing but sites, tables, keys and trampolines may differ. */
-  readonly original?: Input | undefined;
-  /** An earlier build: its sites must still be there. */
-  readonly baseline?: Input | undefined;
-  /** Which locks need an entry; undefined: `all` where the image has a lock table (`listed` in a kernel), else `none`. */
-  readonly locks?: LockPolicy | undefined;
-  /** The image is as the linker left it, not booted yet. */
-  readonly linked?: boolean | undefined;
-}
+export type { VerifyOptions };
 
 /** What verify says of an image. */
 export interface VerifyResult extends Verification<VerifyDocument> {}

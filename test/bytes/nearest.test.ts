@@ -11,7 +11,7 @@ for (const [wanted, near] of [
   ['tracinggg', ['tracing']],
   ['tracinggggg', []],
   ['verbose', ['Verbose']],
-  ['gret', ['greet', 'great_key']],
+  ['gret', ['greet']],
   ['sched_switch', ['__tracepoint_sched_switch+0x8']],
   ['oi', ['io']],
   ['xyz', []],
