@@ -44,4 +44,3 @@ export interface PhysicalPart {
   /** Bytes in the file; 0 unless given. */
   readonly offset?: number | undefined;
 }
-

@@ -16,8 +16,8 @@ import { explanationOf } from './explanation.ts';
 import { withImage } from './image.ts';
 import { requireCpus } from './numbers.ts';
 import { verifyCommand } from './verify-command.ts';
-import type { VerifyOptions } from './verify-options.ts';
 import { cpusGuess, guessesOf } from './verify-guesses.ts';
+import type { VerifyOptions } from './verify-options.ts';
 import {
   configurationOf,
   gapsOf,
