@@ -26,6 +26,7 @@ export const errorCodes = {
   'unknown-key': ExitCode.usage,
   'engine-missing': ExitCode.usage,
   'ambiguous-name': ExitCode.usage,
+  'no-match': ExitCode.findings,
   'not-elf': ExitCode.malformed,
   'elf-truncated': ExitCode.malformed,
   'elf-malformed': ExitCode.malformed,

@@ -4,6 +4,7 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import type { Finish } from './command-line/arguments.ts';
 import { addAnnotate, addCc, addConfig, addInit, addLdscript, addRuntime } from './command-line/build.ts';
 import { addBoot, addDiff, addDump, addStates } from './command-line/images.ts';
+import { addNames } from './command-line/names.ts';
 import { addCtl, addExplain, addVerify } from './command-line/verify.ts';
 import { workerFlag } from './commands/annotate-file.ts';
 import { keepMangled } from './engines/demangler.ts';
@@ -60,6 +61,8 @@ function makeProgram(finish: Finish): Command {
     .description('print the manual page')
     .addHelpText('after', '\nExample:\n  textpoke man | man -l -')
     .action(() => print(manPage(program.description(), partsOf(program))));
+
+  addNames(program, finish);
 
   for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'show help');
   for (const command of program.commands)

@@ -223,6 +223,8 @@ export interface InstructionSet {
   encodeCallSite(request: CallSiteRequest): CallSiteBytes | undefined;
   /** What a trampoline is to begin with; undefined when the function is out of its range. */
   encodeTrampoline(address: Address, target: CallTarget, support: CallSupport): Uint8Array | undefined;
+  /** A whole trampoline to a function, as a compiler leaves it; absent where modules of kernels ask for none. */
+  makeTrampoline?(address: Address, to: CodePointer): Uint8Array;
 }
 
 /** A machine as one kind of ELF file holds it: class and byte order included. */

@@ -30,7 +30,7 @@ export function linkKeys(runtime: Runtime, sites: readonly KeyedSite[], flag: 0 
     const at = key + image.arch.wordSize;
     const { flags } = splitKey(image.readWord(at));
     const word = entry.address + (flag === 0 ? flags : flag);
-    poker.store(at, wordBytes(image, word), `the first entry of ${image.describe(key)}`);
+    poker.store(at, wordBytes(image, word), `the first entry of ${image.describe(key)}`, key);
   }
 }
 
@@ -44,7 +44,7 @@ export function sealKeys(runtime: Runtime): void {
     if (!isReadOnlyAfterInit(image, key)) continue;
     const at = key + image.arch.wordSize;
     const type = splitKey(image.readWord(at)).flags & typeTrue;
-    poker.store(at, wordBytes(image, typeLinked + type), `${image.describe(key)} is sealed`);
+    poker.store(at, wordBytes(image, typeLinked + type), `${image.describe(key)} is sealed`, key);
   }
 }
 

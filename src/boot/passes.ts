@@ -118,7 +118,7 @@ function meetDemands<S extends Site>({ program, poker }: Runtime, kind: Kind<S>)
       ...demand.right.map((bytes) => ({ bytes, meaning: kind.noun })),
       ...kind.states(program, site, new Map()),
     ];
-    return [{ address: site.address, allowed, bytes: demand.right[0], reason: demand.why }];
+    return [{ address: site.address, allowed, bytes: demand.right[0], reason: demand.why, key: keyOf(site) }];
   });
   poker.poke(patches);
 }

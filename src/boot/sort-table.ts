@@ -23,7 +23,7 @@ export function sortTable<S extends KeyedSite>(
   );
   return sorted.map((site, i) => {
     const address = places[i] as number;
-    poker.store(address, encodeImageEntry(image, row, address, fieldsOf(site)), `sort ${row.name}`);
+    poker.store(address, encodeImageEntry(image, row, address, fieldsOf(site)), `sort ${row.name}`, site.key);
     return { ...site, entry: { address } };
   });
 }

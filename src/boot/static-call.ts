@@ -247,6 +247,7 @@ function storeLiteral(runtime: Runtime, call: StaticCall, literal: Address, valu
     literal,
     address,
     `literal of __SCT__${call.name} = ${runtime.image.describe(address)}`,
+    call.key,
   );
 }
 

@@ -16,7 +16,7 @@ function setCount(runtime: Runtime, key: number, count: number): void {
   const { image, poker } = runtime;
   const bytes = new Uint8Array(4);
   new ByteView(bytes, image.file.header.little).setU32(0, count >>> 0);
-  poker.store(key, bytes, `${image.describe(key)}.enabled = ${count}`);
+  poker.store(key, bytes, `${image.describe(key)}.enabled = ${count}`, key);
 }
 
 /** Whatever refuses a change is found before the first write. */

@@ -20,11 +20,17 @@ export function wordBytes(image: Image, value: number): Uint8Array {
  * relative one for an address, to none for NULL. Error `store-refused` where there is no relocation to change.
  */
 export function storeFunction(runtime: Runtime, call: StaticCall, address: number, what: string): void {
-  storePointer(runtime, call.key, address, `__SCK__${call.name}.func = ${what}`);
+  storePointer(runtime, call.key, address, `__SCK__${call.name}.func = ${what}`, call.key);
 }
 
-/** The same for any pointer to a function, which lies `at` an address. */
-export function storePointer(runtime: Runtime, at: Address, address: number, reason: string): void {
+/** The same for any pointer to a function, which lies `at` an address and follows a key. */
+export function storePointer(
+  runtime: Runtime,
+  at: Address,
+  address: number,
+  reason: string,
+  key: Address,
+): void {
   const { image, poker } = runtime;
   const { arch, dynamic } = image;
   const refuse = (why: string): never => {
@@ -42,7 +48,7 @@ export function storePointer(runtime: Runtime, at: Address, address: number, rea
     const repeats = dynamic.repeatsAddends(arch);
     const type = address === 0 ? arch.dynamic.none : arch.dynamic.relative;
     const record = dynamic.encode(arch, relocation, type, at, address);
-    poker.store(relocation.record, record, `relocation of ${reason}`);
+    poker.store(relocation.record, record, `relocation of ${reason}`, key);
     dynamic.changed(relocation.record);
     const relative = dynamic.relativeCount();
     if (relative) {
@@ -50,6 +56,7 @@ export function storePointer(runtime: Runtime, at: Address, address: number, rea
         relative.at,
         wordBytes(image, relative.count),
         'the number of leading relative relocations',
+        key,
       );
     }
     // The loader leaves a pointer without relocation as it stands, so NULL has to stand there. Else it ignores what
@@ -58,5 +65,5 @@ export function storePointer(runtime: Runtime, at: Address, address: number, rea
   } else if (address !== 0 && image.isPositionIndependent) {
     refuse('the image is position-independent, but the pointer has no dynamic relocation for a new value');
   }
-  poker.store(at, word, reason);
+  poker.store(at, word, reason, key);
 }

@@ -20,12 +20,21 @@ export interface PokeRecord {
   readonly before: Uint8Array;
   readonly after: Uint8Array;
   readonly reason: string;
+  /** The key that decided; undefined where none did. */
+  readonly key?: RecordedKey | undefined;
   /** One of the three writes of a live patch: the whole site before and after all of them. */
   readonly live?:
     | { readonly step: 1 | 2 | 3; readonly before: Uint8Array; readonly after: Uint8Array }
     | undefined;
   /** `text` for instructions, else the table, key or relocation that was stored. */
   readonly what: 'text' | 'data';
+}
+
+/** A key, by its name at the time: modules come and go. */
+export interface RecordedKey {
+  readonly address: number;
+  /** `symbol+0x10`. */
+  readonly name: string;
 }
 
 export class TextPoker {
@@ -46,6 +55,7 @@ export class TextPoker {
     after: Uint8Array,
     reason: string,
     what: PokeRecord['what'],
+    key: number | undefined,
     live?: PokeRecord['live'],
   ): void {
     const before = this.image.read(address, after.length);
@@ -56,6 +66,7 @@ export class TextPoker {
       before: before.slice(),
       after,
       reason,
+      key: key === undefined ? undefined : { address: key, name: this.image.describe(key) },
       live,
       what,
     });
@@ -70,9 +81,9 @@ export class TextPoker {
 
   /** Writes those of `patches` that differ from what is there, after `check` has passed all of them. */
   poke(patches: Iterable<Patch>): void {
-    for (const { address, bytes, reason } of this.check(patches)) {
+    for (const { address, bytes, reason, key } of this.check(patches)) {
       // Folded code has several entries for one site; the first of them has written it.
-      if (!sameBytes(this.image.read(address, bytes.length), bytes)) this.write(address, bytes, reason);
+      if (!sameBytes(this.image.read(address, bytes.length), bytes)) this.write(address, bytes, reason, key);
     }
   }
 
@@ -103,16 +114,16 @@ export class TextPoker {
     return writes;
   }
 
-  private write(address: number, bytes: Uint8Array, reason: string): void {
+  private write(address: number, bytes: Uint8Array, reason: string, key: number | undefined): void {
     const { breakpoint } = this.image.arch;
     if (!this.live || bytes.length === 1 || breakpoint === undefined) {
-      this.record(address, bytes, reason, 'text');
+      this.record(address, bytes, reason, 'text', key);
       return;
     }
     const head = breakpoint.length;
     const before = this.image.read(address, bytes.length).slice();
     const step = (number: 1 | 2 | 3, at: number, after: Uint8Array) => {
-      this.record(address + at, after, reason, 'text', { step: number, before, after: bytes });
+      this.record(address + at, after, reason, 'text', key, { step: number, before, after: bytes });
     };
     step(1, 0, breakpoint);
     step(2, head, bytes.subarray(head));
@@ -122,14 +133,14 @@ export class TextPoker {
   /** Writes and records what somebody else has checked: a pass over all of the text, which runs once, at start-up. */
   patched(address: number, bytes: Uint8Array, reason: string): void {
     this.requireStored(address, bytes.length, 'code');
-    this.record(address, bytes, reason, 'text');
+    this.record(address, bytes, reason, 'text', undefined);
   }
 
   /** Stores data (a table, a key's state, a dynamic relocation). Error `store-refused` where the file has no byte. */
-  store(address: number, bytes: Uint8Array, reason: string): void {
+  store(address: number, bytes: Uint8Array, reason: string, key?: number): void {
     if (sameBytes(this.image.read(address, bytes.length), bytes)) return;
     this.requireStored(address, bytes.length, reason);
-    this.record(address, bytes, reason, 'data');
+    this.record(address, bytes, reason, 'data', key);
   }
 
   private requireStored(address: number, length: number, what: string): void {

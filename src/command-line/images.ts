@@ -89,6 +89,7 @@ export function addBoot(program: Command, finish: Finish): void {
     .option('--raw', 'also store pointers of keys to entries, as in memory')
     .option('--states', 'print every byte string that each place can hold')
     .option('--trace', 'show each write: before, after, reason')
+    .option('--key <pattern>', 'with --trace: only writes that follow such a key (* and ?)')
     .addOption(debugDirectory())
     .option('--json', 'print JSON')
     .addHelpText(

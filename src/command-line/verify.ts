@@ -60,6 +60,8 @@ export function addVerify(program: Command, finish: Finish): void {
     .addOption(rawBase())
     .addOption(rawPhysical())
     .addOption(debugDirectory())
+    .option('-a, --all', 'each finding as text, not only a screen of them')
+    .option('-v, --verbose', 'also say what was proved')
     .option('--config <file>', 'file with the accepted findings (JSON)')
     .addOption(
       new Option('--fail-on <severity>', 'findings of status 1: error (default) or warning')

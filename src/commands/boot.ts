@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { Runtime } from '../boot/runtime.ts';
 import { parseScenario } from '../boot/scenario.ts';
 import type { BootStep } from '../boot/steps.ts';
+import type { PokeRecord } from '../boot/text-poke.ts';
 import { type DebugPlaces, debugPlacesOf } from '../dwarf/debug-files.ts';
 import { disassemblersIfInstalled } from '../engines/disassembler.ts';
 import { inFile, MismatchError, TextpokeError } from '../errors.ts';
@@ -21,6 +22,7 @@ import {
 import { type LoadedProgram, withProgram } from '../library/program.ts';
 import { bootSummary, mismatchLines, type Trace, traceText } from '../output/boot.ts';
 import { bootJson, bootNotes, statesText } from '../output/boot-document.ts';
+import { writesOf } from '../output/boot-keys.ts';
 import { Progress, print, printError, warn } from '../output/console.ts';
 import { jsonText } from '../output/text.ts';
 
@@ -35,6 +37,7 @@ export interface BootArguments
   scenario?: string;
   debugDir?: string[];
   trace?: boolean;
+  key?: string;
   json?: boolean;
 }
 
@@ -74,6 +77,8 @@ export async function runBoot(
   own: readonly BootStep[],
 ): Promise<number> {
   const steps = stepsOf(args, own);
+  if (args.key !== undefined && !args.trace)
+    throw new TextpokeError('usage', '--key says which writes --trace shows');
   if (args.output !== undefined && args.slide !== undefined && args.slide !== 0) {
     const message = '-o writes a kernel as it is linked; without --slide, that is';
     throw new TextpokeError('usage', message);
@@ -91,12 +96,15 @@ async function runProgram(
   steps: readonly BootStep[],
 ): Promise<number> {
   const { image, undefinedSymbols } = program;
+  if (args.output !== undefined && program.loads.length > 0)
+    throw new TextpokeError('usage', '-o writes an image; what boot patches in modules is in no file');
   const progress = new Progress();
   const notes: string[] = [];
   try {
     const plan = await planOf(program, args);
     const runtime = bootProgram(program, args, steps, plan, (what) => progress.show(what));
     for (const note of plan?.notes ?? []) notes.push(note);
+    const isAsked = args.key === undefined ? undefined : writesOf(runtime, args.key);
     if (args.output !== undefined) {
       progress.show('writing');
       const content = fileAfter(runtime, args.output);
@@ -109,14 +117,13 @@ async function runProgram(
     progress.clear();
     const names = namesOf(files);
     if (args.states) print(statesText(statesAfter(runtime, names, steps)));
-    else if (args.json) print(jsonText(bootJson(names, runtime, undefinedSymbols), 2));
+    else if (args.json)
+      print(jsonText(bootJson(names, runtime, undefinedSymbols, debugOf(program, files, args)), 2));
     else {
       if (args.trace) {
-        const path = program.isFile ? files[0] : undefined;
-        const { linesProblem } = await printTrace(
-          runtime,
-          debugPlacesOf(path, { debugDirectories: args.debugDir }),
-        );
+        if (isAsked && !runtime.poker.records.some(isAsked))
+          notes.push(`nothing was written for ${args.key}`);
+        const { linesProblem } = await printTrace(runtime, debugOf(program, files, args), isAsked);
         if (linesProblem !== undefined) notes.push(`${names}: ${linesProblem}`);
       }
       print(bootSummary(runtime));
@@ -134,10 +141,23 @@ async function runProgram(
   }
 }
 
-async function printTrace(runtime: Runtime, debug: DebugPlaces): Promise<Pick<Trace, 'linesProblem'>> {
+/** Where lines are looked for: objects that were linked in memory have theirs in no file. */
+function debugOf(
+  { isFile }: LoadedProgram,
+  files: readonly string[],
+  { debugDir }: BootArguments,
+): DebugPlaces {
+  return debugPlacesOf(isFile ? files[0] : undefined, { debugDirectories: debugDir });
+}
+
+async function printTrace(
+  runtime: Runtime,
+  debug: DebugPlaces,
+  isAsked: ((record: PokeRecord) => boolean) | undefined,
+): Promise<Pick<Trace, 'linesProblem'>> {
   const disassemblers = await disassemblersIfInstalled(runtime.image.arch);
-  const trace = traceText(runtime, disassemblers, debug);
-  print(trace.text);
+  const trace = traceText(runtime, disassemblers, debug, isAsked);
+  if (trace.text !== '') print(trace.text);
   if (!disassemblers) warn('the package capstone-wasm is not installed, so the trace shows bytes alone');
   return trace;
 }

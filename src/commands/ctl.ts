@@ -1,5 +1,6 @@
 // textpoke ctl: keys of a program that runs with libtextpoke, by the socket that it has opened.
-import { globMatcher } from '../bytes/glob.ts';
+import { globMatcher, isPattern } from '../bytes/glob.ts';
+import { didYouMean } from '../bytes/nearest.ts';
 import type { ControlDocument } from '../control/document.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { type ControlChange, changeControl, listControl, setControlCpus } from '../library/control.ts';
@@ -29,7 +30,7 @@ export async function runControl(
     case 'get': {
       if (action === 'get') requireNames(action, names);
       const all = await listControl(target);
-      const document = names.length === 0 ? all : namedIn(all, names, action === 'get');
+      const document = names.length === 0 ? all : namedIn(all, names);
       const text = json
         ? documentText(document)
         : action === 'get'
@@ -70,13 +71,16 @@ function changeIn(action: Exclude<ControlAction, 'list' | 'get' | 'cpus'>, name:
   throw new TextpokeError('usage', 'update: CALL=FUNCTION, CALL=NULL or CALL=RET0 is required');
 }
 
-/** Those that one of the names or patterns means. Error `unknown-key` where one means none, if `isEach`. */
-function namedIn(all: ControlDocument, names: readonly string[], isEach: boolean): ControlDocument {
+/** Those that one of the names or patterns means. Errors: `unknown-key` where a name means none, `no-match` for a pattern. */
+function namedIn(all: ControlDocument, names: readonly string[]): ControlDocument {
   const matchers = names.map((name) => globMatcher(name));
   const known = [...all.keys.map(({ key }) => key), ...all.calls.map(({ call }) => call)];
   const unknown = names.find((_, i) => !known.some((name) => matchers[i]?.(name)));
-  if (isEach && unknown !== undefined)
-    throw new TextpokeError('unknown-key', `process ${all.pid} has no key or call ${unknown} with sites`);
+  if (unknown !== undefined) {
+    const hint = didYouMean(unknown.replace(/[*?]/g, ''), known);
+    const what = `process ${all.pid} has no key or call ${unknown} with sites${hint}`;
+    throw new TextpokeError(isPattern(unknown) ? 'no-match' : 'unknown-key', what);
+  }
   const isMeant = (name: string) => matchers.some((matches) => matches(name));
   return {
     ...all,

@@ -58,7 +58,9 @@ export async function runDump(files: readonly string[], args: DumpArguments): Pr
         ? (format === 'json' ? summaryJson : summaryLines)(dumping.summaries(), args)
         : (format === 'json' ? dumpJson : dumpLines)(dumping.files());
   await printAll(pieces, columns, args, () => dumping.exitCode);
-  return dumping.exitCode;
+  if (args.key === undefined || dumping.entries > 0 || dumping.exitCode !== ExitCode.done)
+    return dumping.exitCode;
+  return tellNoMatch(files, args.key, args);
 }
 
 /** Prints pieces as they come; what is longer than the screen of a terminal goes through a pager. */
@@ -78,6 +80,8 @@ async function printAll(
 /** The files of a command line, each read when it is asked for. */
 class Dumping {
   exitCode: number = ExitCode.done;
+  /** How many entries were found. */
+  entries = 0;
   private readonly paths: readonly string[];
   private readonly args: DumpArguments;
 
@@ -99,6 +103,7 @@ class Dumping {
     const { debugDir: debugDirectories, table, key, disassemble, expandLimit, limit } = this.args;
     const options = { table, key, disassemble, expandLimit, debugDirectories, ...counting };
     for await (const dumped of dumpInput(path, options)) {
+      this.entries += numberOfEntries(dumped);
       if (this.exitCode === ExitCode.done && hasProblem(dumped)) this.exitCode = ExitCode.findings;
       yield limit === undefined ? dumped : limited(dumped, limit);
     }
@@ -195,6 +200,13 @@ async function* apart(texts: AsyncIterable<AsyncIterable<string> | string>): Asy
     if (typeof text === 'string') yield text;
     else yield* text;
   }
+}
+
+/** A name or a pattern that no entry's key has is a finding, as it is for grep. */
+async function tellNoMatch(files: readonly string[], key: string, options: DumpOptions): Promise<number> {
+  const { keyHint } = await import('../library/key-names.ts');
+  const what = `no entry has a key that matches ${key}${await keyHint(files, key, options)}`;
+  return tellError(new TextpokeError('no-match', what, { file: files.join(', ') }));
 }
 
 /** What a dump tells of the processor, as JSON. */

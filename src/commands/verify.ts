@@ -4,7 +4,7 @@ import { ExitCode, TextpokeError } from '../errors.ts';
 import { readText } from '../files/input.ts';
 import { withImage } from '../library/image.ts';
 import { textIn } from '../library/reports.ts';
-import { type VerifyOptions, verifyImage } from '../library/verify.ts';
+import { type VerifyOptions, verifyImage, verifyModuleFile } from '../library/verify.ts';
 import { type VerifyMemoryOptions, verifyImageMemory } from '../library/verify-memory.ts';
 import type { Verified, VerifyFormat } from '../library/verify-report.ts';
 import {
@@ -17,7 +17,16 @@ import { isOutputColoured, print, printPieces, warn } from '../output/console.ts
 import { textOf } from '../output/text.ts';
 import { compileLess } from './less-compiling.ts';
 
-type SharedArguments = 'cpus' | 'failOn' | 'original' | 'baseline' | 'locks' | 'linked' | 'expandLimit';
+type SharedArguments =
+  | 'cpus'
+  | 'failOn'
+  | 'original'
+  | 'baseline'
+  | 'locks'
+  | 'linked'
+  | 'expandLimit'
+  | 'all'
+  | 'verbose';
 
 export interface VerifyArguments
   extends Pick<VerifyOptions, SharedArguments>,
@@ -55,22 +64,31 @@ function verifyFile(
   { config, memory, pid, debugDir, running = false, format = 'text', ...args }: VerifyArguments,
 ): Promise<number> {
   if (running || memory !== undefined) compileLess();
-  return withImage(file, args, async (image, unpacked, relocations) => {
-    const suppressions =
-      config === undefined ? {} : { suppressions: readText(config), suppressionsName: config };
-    const options = { ...args, ...suppressions, debugDirectories: debugDir, color: isOutputColoured() };
-    const tell = async ({ makers, passed, notes }: Verified<unknown>) => {
+  const suppressions =
+    config === undefined ? {} : { suppressions: readText(config), suppressionsName: config };
+  const options = { ...args, ...suppressions, debugDirectories: debugDir, color: isOutputColoured() };
+  const tellWith =
+    (unpacked: readonly string[]) =>
+    async ({ makers, passed, notes }: Verified<unknown>) => {
       const status = passed ? ExitCode.done : ExitCode.findings;
       await printPieces(await textIn(format, makers), status);
       for (const note of [...unpacked, ...notes]) warn(note);
       return status;
     };
-    const opened = { image, input: file, relocations };
-    if (running) return verifyImageRunning(opened, options, tell);
-    if (pid !== undefined) return verifyImageProcess(pid, opened, options, tell);
-    if (memory !== undefined) return verifyImageMemory(opened, memory, options, tell);
-    return tell(await verifyImage(image, file, options));
-  });
+  const isOfMemory = running || pid !== undefined || memory !== undefined;
+  return withImage(
+    file,
+    args,
+    async (image, unpacked, relocations) => {
+      const tell = tellWith(unpacked);
+      const opened = { image, input: file, relocations };
+      if (running) return verifyImageRunning(opened, options, tell);
+      if (pid !== undefined) return verifyImageProcess(pid, opened, options, tell);
+      if (memory !== undefined) return verifyImageMemory(opened, memory, options, tell);
+      return tell(await verifyImage(image, file, options));
+    },
+    isOfMemory ? undefined : async (module) => tellWith([])(await verifyModuleFile(module, file, options)),
+  );
 }
 
 /** Options that say something of a dump need one. */

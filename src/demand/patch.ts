@@ -16,6 +16,8 @@ export interface Patch {
   readonly allowed: readonly Allowed[];
   readonly bytes: Uint8Array;
   readonly reason: string;
+  /** The key that decides; undefined where none does. */
+  readonly key?: Address | undefined;
   /** What a person has to know of the patch though nothing is wrong. */
   readonly note?: string | undefined;
 }

@@ -85,6 +85,7 @@ export const STV_HIDDEN = 2;
 
 export const PT_LOAD = 1;
 export const PT_DYNAMIC = 2;
+export const PT_INTERP = 3;
 export const PT_NOTE = 4;
 export const PT_PHDR = 6;
 export const NT_GNU_BUILD_ID = 3;

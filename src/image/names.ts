@@ -4,6 +4,7 @@
 import { globMatcher, isPattern } from '../bytes/glob.ts';
 import { hex, parseAddress } from '../bytes/integer.ts';
 import type { Address } from '../bytes/named-numbers.ts';
+import { didYouMean } from '../bytes/nearest.ts';
 import { keyPrefix } from '../bytes/static-call-names.ts';
 import { withDemangled } from '../engines/demangler.ts';
 import { TextpokeError } from '../errors.ts';
@@ -36,9 +37,10 @@ export function splitScope(name: string): { scope: string | undefined; symbol: s
 
 /**
  * The address that a person's name for a key means: a symbol, `symbol[index]` of an array of static keys,
- * `symbol+0x10`, or an address. Errors: `unknown-key`, `ambiguous-name`, `usage`.
+ * `symbol+0x10`, or an address. What is none is told with the nearest names of `keys`. Errors: `unknown-key`,
+ * `ambiguous-name`, `usage`.
  */
-export function resolveStaticKey(image: Image, text: string): Address {
+export function resolveStaticKey(image: Image, text: string, keys?: Iterable<Address>): Address {
   const address = parseAddress(text);
   if (address !== undefined) return address;
   const { name, index, offset } = splitName(text);
@@ -49,24 +51,40 @@ export function resolveStaticKey(image: Image, text: string): Address {
     );
   }
   const distance = index === undefined ? (offset ?? 0) : index * 2 * image.arch.wordSize;
-  const start = resolveSymbol(image, name, 'key');
+  const known = keys && (() => namesOf(image, keys));
+  const start = resolveSymbol(image, name, 'key', known);
   const size = image.symbolAt(start)?.size ?? 0;
   if (distance > 0 && size > 0 && distance >= size) throw isNot(image, start, `as large as ${text} requires`);
   return start + distance;
 }
 
-/** The keys of a name or, in order of address, of a pattern (* and ?) among `keys`. Errors as `resolveStaticKey`. */
+/** What people call some addresses, arrays without an index. */
+function* namesOf(image: Image, addresses: Iterable<Address>): Generator<string> {
+  for (const address of new Set(addresses)) yield image.describe(address);
+}
+
+/** What a pattern leaves of a name to look for. */
+function wordsOf(pattern: string): string {
+  return pattern.replace(/[*?]/g, '');
+}
+
+/**
+ * The keys of a name or, in order of address, of a pattern (* and ?) among `keys`. Errors as `resolveStaticKey`; `no-match`
+ * for a pattern.
+ */
 export function resolveStaticKeys(image: Image, text: string, keys: Iterable<Address>): Address[] {
-  if (!isPattern(text)) return [resolveStaticKey(image, text)];
+  if (!isPattern(text)) return [resolveStaticKey(image, text, keys)];
   const matches = globMatcher(text);
-  const found = [...new Set(keys)]
+  const all = [...new Set(keys)];
+  const found = all
     .filter((key) => {
       const name = image.describe(key);
       return matches(name) || matches(withDemangled(name));
     })
     .sort((a, b) => a - b);
-  if (found.length === 0) throw new TextpokeError('unknown-key', `no static key matches ${text}`);
-  return found;
+  if (found.length > 0) return found;
+  const hint = didYouMean(wordsOf(text), namesOf(image, all));
+  throw new TextpokeError('no-match', `no static key matches ${text}${hint}`);
 }
 
 /** A place in the image: `symbol`, `symbol+0x1c` or an address. Errors as `resolveStaticKey`. */
@@ -78,16 +96,29 @@ export function resolvePlace(image: Image, text: string): Address {
 }
 
 /**
- * The address of a symbol of the image or of a module: `name`, `file.c:name` or `module:name`. Errors: `unknown-key`,
- * `ambiguous-name` (file-local names that repeat).
+ * The address of a symbol of the image or of a module: `name`, `file.c:name` or `module:name`. `known` are the names that
+ * such a text may mean: those of all symbols unless given. Errors: `unknown-key`, `ambiguous-name` (file-local names that
+ * repeat).
  */
-export function resolveSymbol(image: Image, text: string, what: string): number {
+export function resolveSymbol(
+  image: Image,
+  text: string,
+  what: string,
+  known: () => Iterable<string> = () => symbolNames(image),
+): number {
   const addresses = [...new Set(addressesOf(image, text))];
   if (addresses.length === 0) {
     const table = image.symbols.table ? '' : ' (the image has no symbol table; use an address)';
-    throw new TextpokeError('unknown-key', `the ${what} ${text} is not a symbol of the image${table}`, {
-      file: image.file.path,
-    });
+    const { symbol } = splitScope(text);
+    const isCall = what === 'static call' && symbol.startsWith(keyPrefix);
+    const hint = didYouMean(isCall ? symbol.slice(keyPrefix.length) : symbol, known());
+    throw new TextpokeError(
+      'unknown-key',
+      `the ${what} ${text} is not a symbol of the image${table}${hint}`,
+      {
+        file: image.file.path,
+      },
+    );
   }
   if (addresses.length > 1) {
     throw new TextpokeError(
@@ -97,6 +128,12 @@ export function resolveSymbol(image: Image, text: string, what: string): number 
     );
   }
   return addresses[0] as number;
+}
+
+/** The names of all symbols of an image and of its modules. */
+function* symbolNames(image: Image): Generator<string> {
+  for (const { symbols } of [image, ...image.guests.map((guest) => guest.image)])
+    for (const { name } of symbols.named(() => true)) yield name;
 }
 
 function addressesOf(image: Image, text: string): number[] {
@@ -130,11 +167,12 @@ export function resolveStaticCall(
     const [other] = addressesOf(image, text);
     if (other !== undefined) throw isNot(image, other, `a static call, which has a key ${keyPrefix}NAME`);
   }
-  const key = resolveSymbol(image, symbol, 'static call');
+  const known = () => Array.from(calls.values(), ({ name }) => name);
+  const key = resolveSymbol(image, symbol, 'static call', known);
   return calls.get(key) ?? { name: text, key, trampoline: undefined };
 }
 
-/** The static calls of a name or, in order of address, of a pattern. Errors as `resolveStaticCall`. */
+/** The static calls of a name or, in order of address, of a pattern. Errors as `resolveStaticCall`; `no-match` for a pattern. */
 export function resolveStaticCalls(
   image: Image,
   calls: ReadonlyMap<Address, StaticCall>,
@@ -143,6 +181,10 @@ export function resolveStaticCalls(
   if (!isPattern(text)) return [resolveStaticCall(image, calls, text)];
   const matches = globMatcher(text);
   const found = [...calls.values()].filter(({ name }) => matches(name)).sort((a, b) => a.key - b.key);
-  if (found.length === 0) throw new TextpokeError('unknown-key', `no static call matches ${text}`);
-  return found;
+  if (found.length > 0) return found;
+  const hint = didYouMean(
+    wordsOf(text),
+    Array.from(calls.values(), ({ name }) => name),
+  );
+  throw new TextpokeError('no-match', `no static call matches ${text}${hint}`);
 }

@@ -136,6 +136,8 @@ export interface Kind<S extends Site = Site, E extends DumpedEntry = DumpedEntry
   states(program: Program, site: S, listed: ListedValues): State[];
   /** The sites that the program's runtime patches at all; `of` is the image that lists them. */
   patched?(program: Program, of: Image, sites: readonly S[]): readonly S[];
+  /** True for a site that is as a linker leaves it and boot never does; nothing where boot changes no site of the kind. */
+  isAsLinked?(program: Program, site: S): boolean;
   /** The phase of boot that brings sites to their demands. */
   readonly phase?: string;
   /** What brings sites to a number of CPUs; notes come with the patches. */

@@ -110,7 +110,7 @@ export async function planOf(
 
 /** Boots a program that is loaded, and carries out its steps; `progress` is told of each. Errors as `boot`. */
 export function bootProgram(
-  { image, openModule }: LoadedProgram,
+  { image, openModule, loads }: LoadedProgram,
   { cpus, upFill, profile, raw }: BootOptions,
   steps: readonly BootStep[],
   plan?: CpuPlan,
@@ -121,7 +121,7 @@ export function bootProgram(
     phasesOf: plan?.phasesOf,
     upFill,
     raw,
-    steps: [...(plan?.steps ?? []), ...steps],
+    steps: [...loads, ...(plan?.steps ?? []), ...steps],
     profile: profile === undefined ? undefined : profileNamed(profile),
     openModule,
     progress,

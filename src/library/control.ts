@@ -163,7 +163,7 @@ class Question<T> {
       const all = this.look(of, this.name);
       if (all.length > 0) this.found.push({ file: of.file, all });
     } catch (error) {
-      if (!(error instanceof TextpokeError) || error.code !== 'unknown-key') throw error;
+      if (!(error instanceof TextpokeError) || !/^(unknown-key|no-match)$/.test(error.code)) throw error;
       this.refusal ??= error;
     }
   }

@@ -5,6 +5,7 @@ import type { ElfFile } from '../elf/file.ts';
 import { readElf, readElfFrom } from '../elf/read.ts';
 import { type Input, nameOf, openInput } from '../files/input.ts';
 import { type ByteSource, memorySource, plainSource } from '../files/source.ts';
+import { isKernelModule, isModuleName } from '../image/exports.ts';
 import { Image } from '../image/image.ts';
 import { unpackedNotes, withoutContainers } from '../kernel/plain.ts';
 import { link } from './link.ts';
@@ -24,6 +25,8 @@ export interface LoadedProgram {
   readonly relocations: Uint8Array | undefined;
   /** Opens a module that a step loads. */
   readonly openModule: (file: Input) => ElfFile;
+  /** What comes in front of all steps: the modules that were given in place of an image. */
+  readonly loads: readonly BootStep[];
 }
 
 /** What happens to a program, and how large what is compressed may become. */
@@ -48,11 +51,40 @@ export async function withProgram<T>(
   };
   try {
     const modules = await readModules(steps, expandLimit, keepOpen);
-    const program = await load(inputs, expandLimit, keepOpen);
-    return await body({ ...program, openModule: (file) => modules.get(file) as ElfFile });
+    const alone = await modulesAlone(inputs, expandLimit, keepOpen);
+    for (const [input, file] of alone ?? []) modules.set(input, file);
+    const program = alone ? await standIn(alone) : await load(inputs, expandLimit, keepOpen);
+    const loads = Array.from(alone?.keys() ?? [], (file): BootStep => ({ do: 'load', file }));
+    return await body({ ...program, loads, openModule: (file) => modules.get(file) as ElfFile });
   } finally {
     for (const source of open) source.close();
   }
+}
+
+type Opened = Omit<LoadedProgram, 'openModule' | 'loads'>;
+
+/** The inputs, where each of them is a kernel module; undefined otherwise. */
+async function modulesAlone(
+  inputs: readonly Input[],
+  limit: number | undefined,
+  keepOpen: KeepOpen,
+): Promise<Map<Input, ElfFile> | undefined> {
+  const files = new Map<Input, ElfFile>();
+  for (const input of inputs) {
+    if (!isModuleName(nameOf(input))) return undefined;
+    const given = keepOpen(openInput(input));
+    const file = readElfFrom(nameOf(input), await plainSource(given, limit));
+    if (!isKernelModule(file)) return undefined;
+    files.set(input, file);
+  }
+  return files.size > 0 ? files : undefined;
+}
+
+/** A kernel for the modules, with no more than they ask for. */
+async function standIn(modules: ReadonlyMap<Input, ElfFile>): Promise<Opened> {
+  const { standInFor } = await import('./module-alone.ts');
+  const { image, notes } = await standInFor([...modules.values()]);
+  return { image, undefinedSymbols: [], isFile: false, notes, relocations: undefined };
 }
 
 type KeepOpen = (source: ByteSource) => ByteSource;
@@ -62,7 +94,7 @@ async function load(
   inputs: readonly Input[],
   limit: number | undefined,
   keepOpen: KeepOpen,
-): Promise<Omit<LoadedProgram, 'openModule'>> {
+): Promise<Opened> {
   const [input] = inputs;
   if (input !== undefined && inputs.length === 1) {
     const name = nameOf(input);
@@ -89,7 +121,7 @@ async function readModules(
   steps: readonly BootStep[],
   limit: number | undefined,
   keepOpen: KeepOpen,
-): Promise<ReadonlyMap<Input, ElfFile>> {
+): Promise<Map<Input, ElfFile>> {
   const files = new Map<Input, ElfFile>();
   for (const step of steps) {
     if (step.do !== 'load' || files.has(step.file)) continue;

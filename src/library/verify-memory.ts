@@ -18,46 +18,26 @@ import {
 } from '../output/memory.ts';
 import { verifyMemory as compareMemory, type KernelBeyond, type VerifiedMemory } from '../verify/memory.ts';
 import { makeReport } from '../verify/report.ts';
+import { explanationOf, type Guess } from './explanation.ts';
 import { withImage } from './image.ts';
 import { addressOf, requireCpus } from './numbers.ts';
+import { type ComparedMemory, verifyCommand } from './verify-command.ts';
+import type {
+  PhysicalPart,
+  VerifyMemoryOptions,
+  VerifyProcessOptions,
+  VerifyRunningOptions,
+} from './verify-options.ts';
 import {
   configurationOf,
   gapsOf,
-  type ReportOptions,
   tell,
   type Verification,
   type Verified,
   verifiedAs,
 } from './verify-report.ts';
 
-/** What is known of a process, and how the result is told. */
-export interface VerifyProcessOptions extends ReportOptions {
-  /** How far the system moved the image, in bytes; undefined: its memory tells. */
-  readonly slide?: number | bigint | undefined;
-  /** Bytes that a compressed image or module may expand to; undefined: 64 MiB, or 20 times its size if that is more. */
-  readonly expandLimit?: number | undefined;
-}
-
-/** What is known of a running system, and how the result is told. */
-export interface VerifyRunningOptions extends VerifyProcessOptions {
-  /** The directory that has the files of a kernel's modules, such as `/lib/modules/VERSION`; undefined: they are named, and not compared. */
-  readonly modules?: string | undefined;
-}
-
-/** What is known of a snapshot besides. */
-export interface VerifyMemoryOptions extends VerifyRunningOptions {
-  /** The snapshot is a raw image of a program's or a kernel's memory: the virtual address of its first byte. */
-  readonly base?: number | bigint | undefined;
-  /** The snapshot is a raw image of physical memory: where its parts lie, in order of the file; none: all from 0 on. */
-  readonly physical?: readonly PhysicalPart[] | undefined;
-}
-
-/** A part of a raw image, up to the next one: the bytes from `offset` on are the physical memory from `address` on. */
-export interface PhysicalPart {
-  readonly address: number | bigint;
-  /** Bytes in the file; 0 unless given. */
-  readonly offset?: number | undefined;
-}
+export type { PhysicalPart, VerifyMemoryOptions, VerifyProcessOptions, VerifyRunningOptions };
 
 /** What verify says of memory. */
 export interface VerifyMemoryResult extends Verification<MemoryDocument> {}
@@ -100,7 +80,7 @@ export async function verifyImageMemory<T>(
 ): Promise<T> {
   const name = nameOf(snapshot);
   const open = () => openSnapshot(snapshot, opened.image, rawLayoutOf(options));
-  return verifyOpenMemory(opened, { name, open }, options, body);
+  return verifyOpenMemory(opened, { name, open, compared: { dump: name } }, options, body);
 }
 
 /** Memory that is compared, `times` over where it changes meanwhile. */
@@ -108,38 +88,79 @@ interface Comparable {
   readonly name: string;
   readonly open: () => OpenSnapshot;
   readonly times?: number;
+  /** What the command line calls it. */
+  readonly compared: ComparedMemory;
 }
 
 /** The same for memory that is opened in another way. */
 export async function verifyOpenMemory<T>(
   opened: OpenImage,
-  { name, open, times = 1 }: Comparable,
+  { name, open, times = 1, compared }: Comparable,
   options: VerifyMemoryOptions,
   body: Tell<T>,
 ): Promise<T> {
   const { image, input } = opened;
-  const cpus = requireCpus(options.cpus);
   const configuration = configurationOf(options);
-  const slide = addressOf('slide', options.slide);
   const memory = open();
   try {
-    const place = inFile(name, () => locateImage(image, memory, slide));
-    const verified = await leastOf(times, async () => {
-      const kernel = await kernelBeyond(opened, place, name, options);
-      return inFile(name, () => compareMemory(image, place, cpus, kernel));
+    const verify = async (given: VerifyMemoryOptions, looks: number) => {
+      const cpus = requireCpus(given.cpus);
+      const slide = addressOf('slide', given.slide);
+      const place = inFile(name, () => locateImage(image, memory, slide));
+      const verified = await leastOf(looks, async () => {
+        const kernel = await kernelBeyond(opened, place, name, given);
+        return inFile(name, () => compareMemory(image, place, cpus, kernel));
+      });
+      const debug = debugPlacesOf(pathOf(input), given);
+      const report = makeReport(nameOf(input), verified.image, verified.findings, { configuration, debug });
+      return { verified, report };
+    };
+    const { verified, report: found } = await verify(options, times);
+    const explanation = await explanationOf(found, options, memoryGuesses(image, memory, verified), {
+      check: async (other) => (await verify(other, 1)).report,
+      command: (other) => verifyCommand(input, other, compared),
     });
-    const report = makeReport(nameOf(input), verified.image, verified.findings, {
-      configuration,
-      debug: debugPlacesOf(pathOf(input), options),
-    });
+    const report = explanation ? { ...found, explanation } : found;
     const document = () => memoryJson(report, name, verified);
     const json = () => memoryJsonText(report, name, verified);
     const notes = [...gapsOf(image, nameOf(input)), ...memoryNotes(name, verified)];
-    const summary = memoryText(name, verified);
+    const summary = memoryText(name, verified, options.verbose);
     return await body(verifiedAs(report, { document, json, summary, notes }, options));
   } finally {
     memory.close();
   }
+}
+
+/** What may be the matter where most of a memory is wrong. */
+function memoryGuesses(
+  linked: Image,
+  memory: OpenSnapshot,
+  { image, cpus: states }: VerifiedMemory,
+): readonly Guess<VerifyMemoryOptions>[] {
+  return [
+    {
+      rules: ['TP007', 'TP008', 'TP012', 'TP029', 'TP033', 'TP034', 'TP036', 'TP037'],
+      prove: ({ slide, ...options }) => {
+        if (slide === undefined) return undefined;
+        try {
+          const own = locateImage(linked, memory, undefined);
+          if (own.slide === image.place.slide) return undefined;
+          return { what: `the image ran at another slide than --slide says, by ${own.slideFrom}`, options };
+        } catch (error) {
+          // What does not tell where the image was is no proof.
+          if (error instanceof TextpokeError && error.code !== 'defect') return undefined;
+          throw error;
+        }
+      },
+    },
+    {
+      rules: ['TP011', 'TP017'],
+      prove: ({ cpus, ...options }) =>
+        cpus === undefined || states === undefined
+          ? undefined
+          : { what: `the memory is of a system with ${cpus === 1 ? 'several CPUs' : 'one CPU'}`, options },
+    },
+  ];
 }
 
 /** What is compared while it changes: what is wrong is so each time, and a site that was being patched is not. */

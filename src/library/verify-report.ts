@@ -4,10 +4,10 @@ import { disassemblersIfInstalled } from '../engines/disassembler.ts';
 import { inFile } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { hasNoNames } from '../kinds/lost-sites.ts';
+import { findingsText } from '../output/findings.ts';
 import { githubText } from '../output/github.ts';
 import { junitXml } from '../output/junit.ts';
 import { sarifText } from '../output/sarif.ts';
-import { verifyText } from '../output/verify.ts';
 import type { Configuration, Report } from '../verify/report.ts';
 import type { Severity } from '../verify/rules/rule.ts';
 import { rules } from '../verify/rules.ts';
@@ -32,6 +32,10 @@ export interface ReportOptions extends DebugDirectories {
   readonly failOn?: Severity | undefined;
   /** Which reports are made; none unless some are named. */
   readonly formats?: readonly VerifyFormat[] | undefined;
+  /** Every finding in the text report, however many there are; false unless given. */
+  readonly all?: boolean | undefined;
+  /** What was proved in the text report, a good image's too; false unless given. */
+  readonly verbose?: boolean | undefined;
   /** Colours in the text report, as escape sequences; false unless given. */
   readonly color?: boolean | undefined;
   /** Directory from which `github` names files; undefined: GITHUB_WORKSPACE of the environment. */
@@ -82,13 +86,15 @@ interface Besides<Document> {
   readonly json: () => Iterable<string>;
   /** Said as text even when all is well, in front of the findings. */
   readonly summary?: string;
+  /** What was proved, said as text where it is asked for, behind the findings. */
+  readonly proof?: () => string;
   readonly notes?: readonly string[];
 }
 
 /** Makes of a report what can be told of it. */
 export function verifiedAs<Document>(
   report: Report,
-  { document, json, summary = '', notes = [] }: Besides<Document>,
+  { document, json, summary = '', proof, notes = [] }: Besides<Document>,
   options: ReportOptions,
 ): Verified<Document> {
   const failsOn: readonly Severity[] = options.failOn === 'warning' ? ['error', 'warning'] : ['error'];
@@ -96,7 +102,13 @@ export function verifiedAs<Document>(
   const makers: Makers<VerifyFormat> = {
     text: async () => {
       const disassemblers = findings.length > 0 ? await disassemblersIfInstalled(image.arch) : undefined;
-      return behind(summary, verifyText(report, disassemblers, options.color));
+      const { all, color, verbose } = options;
+      const above = summary.split('\n').length - 1;
+      return inOrder(
+        summary,
+        findingsText(report, { disassemblers, color, all, above }),
+        verbose ? proof?.() : undefined,
+      );
     },
     json,
     sarif: () => sarifText(report),
@@ -111,10 +123,11 @@ export function verifiedAs<Document>(
   };
 }
 
-/** What was compared comes first, then what is wrong with it. */
-function* behind(summary: string, text: Iterable<string>): Generator<string> {
+/** What was compared comes first, then what is wrong with it, then what is right. */
+function* inOrder(summary: string, text: Iterable<string>, proof = ''): Generator<string> {
   if (summary !== '') yield summary;
   yield* text;
+  if (proof !== '') yield proof;
 }
 
 /** Tells it, document and all; `unpacked` are notes that come before its own. Error `usage`. */

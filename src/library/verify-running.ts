@@ -48,7 +48,12 @@ export function verifyImageRunning<T>(
   options: VerifyRunningOptions,
   body: Tell<T>,
 ): Promise<T> {
-  const memory = { name: kcorePath, open: () => openRunning(opened.image), times: looks };
+  const memory = {
+    name: kcorePath,
+    open: () => openRunning(opened.image),
+    times: looks,
+    compared: { running: true },
+  } as const;
   return verifyOpenMemory(opened, memory, options, body);
 }
 
@@ -103,6 +108,7 @@ export function verifyImageProcess<T>(
     name: memoryPathOf(pid),
     open: () => openProcess(pid, opened.image.file.header),
     times: looks,
+    compared: { pid },
   };
   return verifyOpenMemory(opened, memory, options, body);
 }

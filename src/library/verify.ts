@@ -1,36 +1,33 @@
 // The library's verify: proves a patched image.
 import { againstBaseline } from '../diff/files.ts';
-import type { DumpOptions } from '../dump/passes.ts';
 import { debugPlacesOf } from '../dwarf/debug-files.ts';
+import type { ElfFile } from '../elf/file.ts';
+import { TextpokeError } from '../errors.ts';
 import { type Input, nameOf, pathOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
-import type { LockPolicy } from '../object/found.ts';
+import type { SiteCounts } from '../kinds/registry.ts';
+import { provenText } from '../output/proven.ts';
 import { type VerifyDocument, verifyJson, verifyJsonText } from '../output/verify.ts';
+import { checkModuleFile } from '../verify/module-file.ts';
 import { type Verified as Checked, checkImage } from '../verify/passes.ts';
-import { makeReport } from '../verify/report.ts';
+import type { Proven } from '../verify/proven.ts';
+import { makeReport, type Report } from '../verify/report.ts';
+import { explanationOf } from './explanation.ts';
 import { withImage } from './image.ts';
 import { requireCpus } from './numbers.ts';
+import { verifyCommand } from './verify-command.ts';
+import { cpusGuess, guessesOf } from './verify-guesses.ts';
+import type { VerifyOptions } from './verify-options.ts';
 import {
   configurationOf,
   gapsOf,
-  type ReportOptions,
   tell,
   type Verification,
   type Verified,
   verifiedAs,
 } from './verify-report.ts';
 
-/** What verify looks at, and how it tells it. */
-export interface VerifyOptions extends ReportOptions, Pick<DumpOptions, 'expandLimit'> {
-  /** The image before patching: nothing but sites, tables, keys and trampolines may differ. */
-  readonly original?: Input | undefined;
-  /** An earlier build: its sites must still be there. */
-  readonly baseline?: Input | undefined;
-  /** Which locks need an entry; undefined: `all` where the image has a lock table (`listed` in a kernel), else `none`. */
-  readonly locks?: LockPolicy | undefined;
-  /** The image is as the linker left it, not booted yet. */
-  readonly linked?: boolean | undefined;
-}
+export type { VerifyOptions };
 
 /** What verify says of an image. */
 export interface VerifyResult extends Verification<VerifyDocument> {}
@@ -41,8 +38,56 @@ export interface VerifyResult extends Verification<VerifyDocument> {}
  * table cannot be read at all; `config-malformed`; `usage` for an option that makes no sense.
  */
 export function verify(input: Input, options: VerifyOptions = {}): Promise<VerifyResult> {
-  return withImage(input, options, async (image, notes) =>
-    tell(await verifyImage(image, input, options), options, notes),
+  return withImage(
+    input,
+    options,
+    async (image, notes) => tell(await verifyImage(image, input, options), options, notes),
+    async (file) => tell(await verifyModuleFile(file, input, options), options, []),
+  );
+}
+
+/**
+ * The same for the file of a kernel module, which is not loaded: it is linked behind what stands in for its kernel. Errors as
+ * `verify`; `link-failed`, `step-refused`.
+ */
+export async function verifyModuleFile(
+  file: ElfFile,
+  input: Input,
+  options: VerifyOptions,
+): Promise<Verified<VerifyDocument>> {
+  for (const option of ['original', 'linked', 'locks'] as const)
+    if (options[option] !== undefined)
+      throw new TextpokeError(
+        'usage',
+        `--${option} is about a linked image; a module is verified by its tables`,
+      );
+  const { moduleAlone } = await import('./module-alone.ts');
+  const { kernel, module, notes } = await moduleAlone(file);
+  const reportFor = async (given: VerifyOptions) => {
+    const { baseline, cpus } = given;
+    const checked = checkModuleFile(kernel, module, requireCpus(cpus));
+    const besides = baseline === undefined ? [] : await againstBaseline(baseline, input, given);
+    const report = makeReport(nameOf(input), kernel, [...checked.findings, ...besides], {
+      configuration: configurationOf(given),
+      given: baseline === undefined ? [] : ['baseline'],
+    });
+    return { ...checked, report };
+  };
+  const { report: found, counts, proven } = await reportFor(options);
+  const explanation = await explanationOf(found, options, [cpusGuess], {
+    check: async (other) => (await reportFor(other)).report,
+    command: (other) => verifyCommand(input, other),
+  });
+  const report = explanation ? { ...found, explanation } : found;
+  return verifiedAs(
+    report,
+    {
+      document: () => verifyJson(report, counts),
+      json: () => verifyJsonText(report, counts),
+      proof: () => provenText(report, proven),
+      notes,
+    },
+    options,
   );
 }
 
@@ -52,10 +97,28 @@ export async function verifyImage(
   input: Input,
   options: VerifyOptions,
 ): Promise<Verified<VerifyDocument>> {
+  const { counts, report: found, proven } = await reportOf(image, input, options);
+  const explanation = await explanationOf(found, options, guessesOf(image, input), {
+    check: async (other) => (await reportOf(image, input, other)).report,
+    command: (other) => verifyCommand(input, other),
+  });
+  const report = explanation ? { ...found, explanation } : found;
+  const document = () => verifyJson(report, counts);
+  const json = () => verifyJsonText(report, counts);
+  const proof = () => provenText(report, proven);
+  return verifiedAs(report, { document, json, proof, notes: gapsOf(image, nameOf(input)) }, options);
+}
+
+/** Runs all that options ask for. */
+async function reportOf(
+  image: Image,
+  input: Input,
+  options: VerifyOptions,
+): Promise<{ readonly counts: SiteCounts; readonly report: Report; readonly proven: Proven }> {
   const configuration = configurationOf(options);
-  const { findings, counts } = await check(image, options);
-  const besides =
-    options.baseline === undefined ? [] : await againstBaseline(options.baseline, input, options);
+  const { findings, counts, proven } = await check(image, options);
+  const { original, baseline } = options;
+  const besides = baseline === undefined ? [] : await againstBaseline(baseline, input, options);
   const given = (['original', 'baseline'] as const).filter((need) => options[need] !== undefined);
   const all = besides.length > 0 ? [...findings, ...besides] : findings;
   const report = makeReport(nameOf(input), image, all, {
@@ -63,9 +126,8 @@ export async function verifyImage(
     given,
     debug: debugPlacesOf(pathOf(input), options),
   });
-  const document = () => verifyJson(report, counts);
-  const json = () => verifyJsonText(report, counts);
-  return verifiedAs(report, { document, json, notes: gapsOf(image, nameOf(input)) }, options);
+  const named = { original: original && nameOf(original), baseline: baseline && nameOf(baseline) };
+  return { counts, report, proven: { ...proven, ...named } };
 }
 
 /** Runs the checks, beside the original if one is given. */

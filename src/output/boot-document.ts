@@ -2,9 +2,13 @@
 import type { QueryAnswer, Warning } from '../boot/log.ts';
 import type { Runtime } from '../boot/runtime.ts';
 import type { PlaceStates } from '../boot/states.ts';
+import type { PokeRecord } from '../boot/text-poke.ts';
 import { hex, hexBytes } from '../bytes/integer.ts';
 import type { Program } from '../demand/program.ts';
+import type { DebugPlaces } from '../dwarf/debug-files.ts';
+import type { SourceLine } from '../dwarf/source-lines.ts';
 import { countGroups, countSites, moduleGroups, type SiteCounts } from '../kinds/registry.ts';
+import { sourcesOf } from './boot-sources.ts';
 import { jsonText } from './text.ts';
 
 /** What `textpoke boot --json` prints (docs/boot.schema.json). */
@@ -30,6 +34,8 @@ export interface BootDocument {
   readonly notes: readonly string[];
   /** Symbols that no object defines and that trap when called. */
   readonly undefinedSymbols: readonly string[];
+  /** Why writes have no source, where line tables cannot be read. */
+  readonly linesProblem?: string;
 }
 
 /** A module that is loaded. */
@@ -56,13 +62,23 @@ export interface BootWrite {
   readonly after: string;
   /** Why, in words. */
   readonly reason: string;
+  /** The key that decided, as `symbol+0x10`; absent where none did. */
+  readonly key?: string;
+  /** Source of the place in code, where the image or its debug file has line tables; a module's are not looked at. */
+  readonly source?: SourceLine;
   /** Of the three writes of a live patch: breakpoint, tail, head; absent: one write did it. */
   readonly step?: 1 | 2 | 3;
 }
 
 /** `textpoke.boot/1`. */
-export function bootJson(file: string, runtime: Runtime, undefinedSymbols: readonly string[]): BootDocument {
+export function bootJson(
+  file: string,
+  runtime: Runtime,
+  undefinedSymbols: readonly string[],
+  debug?: DebugPlaces,
+): BootDocument {
   const { poker, program, log } = runtime;
+  const { sources, problem } = sourcesOf(runtime, debug);
   return {
     schema: 'textpoke.boot/1',
     file,
@@ -86,13 +102,24 @@ export function bootJson(file: string, runtime: Runtime, undefinedSymbols: reado
       before: hexBytes(record.before),
       after: hexBytes(record.after),
       reason: record.reason,
+      ...(record.key && { key: record.key.name }),
+      ...sourceOf(sources, record),
       ...(record.live ? { step: record.live.step } : {}),
     })),
     reserved: log.results,
     warnings: log.warnings,
     notes: log.notes,
     undefinedSymbols,
+    ...(problem !== undefined && { linesProblem: problem }),
   };
+}
+
+function sourceOf(
+  sources: ReadonlyMap<number, SourceLine>,
+  { what, address }: PokeRecord,
+): Pick<BootWrite, 'source'> {
+  const source = what === 'text' ? sources.get(address) : undefined;
+  return source ? { source: { file: source.file, line: source.line } } : {};
 }
 
 /** What a person has to know of a boot besides its record, a line each; `output` is the file that was written. */
@@ -107,7 +134,8 @@ export function bootNotes(
       `${undefinedSymbols.length} symbols are undefined, and a call of an undefined symbol traps: ${undefinedSymbols.join(' ')}`,
     );
   }
-  if (countSites(program) === 0) notes.push('no table has an entry; annotate the objects before the link');
+  if (countSites(program) === 0 && state.modules.length === 0)
+    notes.push('no table has an entry; annotate the objects before the link');
   if (output !== undefined && state.modules.length > 0)
     notes.push(`${output} contains only the image; patches in modules are not stored`);
   for (const note of new Set(log.notes)) notes.push(note);

@@ -5,16 +5,16 @@ import { keysInUse } from '../boot/static-key.ts';
 import type { PokeRecord } from '../boot/text-poke.ts';
 import { hex, hexBytes, largestOf, sameBytes } from '../bytes/integer.ts';
 import type { DebugPlaces } from '../dwarf/debug-files.ts';
-import { linesOfAddresses, type SourceLine } from '../dwarf/source-lines.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import type { MismatchError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import type { Group } from '../kinds/kind.ts';
 import { countGroups, groupsOf, moduleGroups } from '../kinds/registry.ts';
+import { sourcesOf } from './boot-sources.ts';
 import { outputColours } from './console.ts';
 import { count } from './count.ts';
+import { sourceText } from './findings.ts';
 import { textOf } from './text.ts';
-import { sourceText } from './verify.ts';
 
 /** One instruction as text; a breakpoint's or a prefix's single byte reads as what it is. */
 function disassemble(
@@ -78,20 +78,6 @@ function instructionText(
 /** A live patch never lets another CPU run half an instruction (text_poke_bp, smp_text_poke_single since 6.16). */
 const liveSteps = { 1: 'breakpoint', 2: 'tail', 3: 'head' } as const;
 
-/** Source lines of the places in code that were written to, of the image: a module's are not looked at. */
-function sourcesOf(
-  { image, poker }: Runtime,
-  debug: DebugPlaces,
-): { sources: Map<number, SourceLine>; problem: string | undefined } {
-  const addresses = [
-    ...new Set(poker.records.flatMap(({ what, address }) => (what === 'text' ? [address] : []))),
-  ];
-  const { lines, problem } = linesOfAddresses(image.file, addresses, debug);
-  const sources = new Map<number, SourceLine>();
-  for (const [i, line] of lines.entries()) if (line) sources.set(addresses[i] as number, line);
-  return { sources, problem };
-}
-
 /** A trace, and why places have no source line, where line tables cannot be read. */
 export interface Trace {
   readonly text: string;
@@ -99,13 +85,14 @@ export interface Trace {
 }
 
 /**
- * The trace of every write, with source lines where the image or its debug file has them; bytes alone without
+ * The trace of every write that is asked for, with source lines where the image or its debug file has them; bytes alone without
  * `disassemblers`.
  */
 export function traceText(
   runtime: Runtime,
   disassemblers: Disassemblers | undefined,
   debug: DebugPlaces,
+  isAsked: (record: PokeRecord) => boolean = () => true,
 ): Trace {
   const { image, poker } = runtime;
   const colour = outputColours();
@@ -113,6 +100,7 @@ export function traceText(
   const { sources, problem } = sourcesOf(runtime, debug);
   let phase = '';
   for (const record of poker.records) {
+    if (!isAsked(record)) continue;
     if (record.phase !== phase) {
       phase = record.phase;
       lines.push(colour.bold(phase));

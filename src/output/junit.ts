@@ -5,8 +5,8 @@ import { type Located, told } from '../verify/finding.ts';
 import type { Report } from '../verify/report.ts';
 import type { Severity } from '../verify/rules/rule.ts';
 import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
+import { sourceText } from './findings.ts';
 import { inPieces } from './pieces.ts';
-import { sourceText } from './verify.ts';
 
 /** Text for XML 1.0, which has no place for most of what is not printable. */
 function xml(text: string): string {

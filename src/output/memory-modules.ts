@@ -14,8 +14,8 @@ export function tableText({ compared, init, missing, mismatches }: ComparedTable
 }
 
 /** The lines about modules: how many there are, their tables together, and which of them were not compared. */
-export function moduleLines(verified: VerifiedModules): string[] {
-  return [...verified.linkage.map(linkageLine), ...listLines(verified)];
+export function moduleLines(verified: VerifiedModules, isWhole: boolean): string[] {
+  return [...verified.linkage.map(linkageLine), ...listLines(verified, isWhole)];
 }
 
 /** How the keys of a table lead to its entries. */
@@ -29,14 +29,21 @@ function linkageLine({ table, compared, wrong, sealed, lists, init, missing }: L
   );
 }
 
-function listLines({ running, files, compared, moduleTexts = [] }: VerifiedModules): string[] {
+/** Modules that are named before the rest is only counted. */
+const shownModules = 4;
+
+function listLines(
+  { running, files, compared, moduleTexts = [] }: VerifiedModules,
+  isWhole: boolean,
+): string[] {
   const { list, why } = running;
   if (!list) return [`  modules: not known: ${why}`];
   const { modules } = list;
   if (modules.length === 0) return [];
-  const named = (names: readonly string[]) => names.join(', ');
   if (!files) {
-    const names = named(modules.map(({ name }) => name));
+    const shown = isWhole ? modules : modules.slice(0, shownModules);
+    const more = modules.length > shown.length ? ` and ${modules.length - shown.length} more` : '';
+    const names = `${shown.map(({ name }) => name).join(', ')}${more}`;
     return [
       `  ${count(modules.length, 'module')} not compared (--modules says where their files are): ${names}`,
     ];
@@ -44,12 +51,25 @@ function listLines({ running, files, compared, moduleTexts = [] }: VerifiedModul
   const missed = compared.filter(({ why }) => why !== undefined);
   return [
     `  ${compared.length - missed.length} of ${count(modules.length, 'module')} compared`,
-    ...sumTables(compared.map(({ tables }) => tables)).map((sum) => `    ${sum.name}: ${tableText(sum)}`),
-    ...missed.map(({ module, why }) => `    not compared: ${module.name}: ${why}`),
-    ...moduleTexts
-      .filter(({ module, why }) => why !== undefined && missed.every((of) => of.module !== module))
-      .map(({ module, why }) => `    text not compared: ${module.name}: ${why}`),
+    ...sumTables(compared.map(({ tables }) => tables))
+      .filter(({ mismatches }) => isWhole || mismatches > 0)
+      .map((sum) => `    ${sum.name}: ${tableText(sum)}`),
+    ...someOf(
+      [
+        ...missed.map(({ module, why }) => `    not compared: ${module.name}: ${why}`),
+        ...moduleTexts
+          .filter(({ module, why }) => why !== undefined && missed.every((of) => of.module !== module))
+          .map(({ module, why }) => `    text not compared: ${module.name}: ${why}`),
+      ],
+      isWhole,
+    ),
   ];
+}
+
+/** The first of some lines, unless all are asked for. */
+function someOf(lines: readonly string[], isWhole: boolean): readonly string[] {
+  if (isWhole || lines.length <= shownModules) return lines;
+  return [...lines.slice(0, shownModules), `    and ${lines.length - shownModules} more; -v shows each`];
 }
 
 /** The tables of all modules together, by name. */

@@ -4,7 +4,7 @@ import type { ComparedText } from '../text/compare.ts';
 import { textKinds } from '../text/kind.ts';
 import type { PassNote } from '../text/pass.ts';
 import type { PassDone, ReplayedModule, ReplayedText, TextNotCompared } from '../text/result.ts';
-import { count } from './count.ts';
+import { count, grouped } from './count.ts';
 
 /** What became of a kernel's text, from _text to _etext. */
 export type MemoryText = ComparedMemoryText | { readonly notCompared: string };
@@ -132,25 +132,25 @@ function leftOf(notes: readonly PassNote[]): ComparedBytes['left'] {
   return Array.from(counts, ([what, count]) => ({ what, count }));
 }
 
-const grouped = (number: number) => `${number}`.replace(/\B(?=(\d{3})+$)/g, ',');
-
-/** Lines for people: whether the text is sound, what explains it, and what does not. */
-export function memoryTextLines(text: MemoryText): string[] {
+/** Lines for people: whether the text is sound, what explains it if `isWhole`, and what does not. */
+export function memoryTextLines(text: MemoryText, isWhole: boolean): string[] {
   if ('notCompared' in text) return [`  text: not compared: ${text.notCompared}`];
   const { modules } = text;
-  const lines = bytesLines('text', 'the file', text);
+  const lines = bytesLines('text', 'the file', text, isWhole);
   if (!modules || modules.loaded === 0) return lines;
   const { compared, loaded, filling, stray } = modules;
   const of = `text of ${compared === loaded ? '' : `${compared} of `}${count(loaded, 'module')}`;
   const rest = stray > 0 ? `${grouped(stray)} of them something else` : 'all filling';
   return [
     ...lines,
-    ...bytesLines(of, 'the files', modules),
-    ...(filling > 0 ? [`    outside of sections: ${grouped(filling)} bytes, ${rest}`] : []),
+    ...bytesLines(of, 'the files', modules, isWhole),
+    ...(filling > 0 && (isWhole || stray > 0)
+      ? [`    outside of sections: ${grouped(filling)} bytes, ${rest}`]
+      : []),
   ];
 }
 
-function bytesLines(what: string, files: string, text: ComparedBytes): string[] {
+function bytesLines(what: string, files: string, text: ComparedBytes, isWhole: boolean): string[] {
   const { bytes, missing, differ, unexplained, kinds, left } = text;
   const verdict = unexplained === 0 ? 'all explained' : `${grouped(unexplained)} not explained`;
   const width = largestOf([0, ...kinds.map(({ kind }) => kind.length)]);
@@ -158,7 +158,7 @@ function bytesLines(what: string, files: string, text: ComparedBytes): string[] 
   return [
     `  ${what}: ${grouped(bytes)} bytes, ${grouped(differ)} differ from ${files}: ${verdict}` +
       `${missing > 0 ? ` (left out: ${grouped(missing)} not in the dump)` : ''}`,
-    ...kinds.map(({ kind, bytes: own, others, sites }) => {
+    ...(isWhole ? kinds : []).map(({ kind, bytes: own, others, sites }) => {
       const forms = others > 0 ? `, ${grouped(others)} bytes in another form` : '';
       return `    ${kind.padEnd(width)}  ${grouped(own + others).padStart(digits)}  ${grouped(sites)} sites${forms}`;
     }),

@@ -8,25 +8,25 @@ import { count } from './count.ts';
 import { type MemoryModule, moduleLines, moduleNotes, modulesJson, tableText } from './memory-modules.ts';
 import { type MemoryText, memoryTextLines, memoryTextOf } from './memory-text.ts';
 import { textOf } from './text.ts';
-import { documentText, findingsJson, findingsLater, type VerifyDocument } from './verify.ts';
+import { documentText, explanationJson, findingsJson, findingsLater, type VerifyDocument } from './verify.ts';
 
 /** A distance with its sign: an image may lie below the place it was linked for. */
 function distance(value: number): string {
   return value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
 }
 
-/** Where the image was found, and a line for each table. */
-export function memoryText(dump: string, verified: VerifiedMemory): string {
+/** Where the image was found, and a line for each table; `isWhole`: what explains the text, and the tables of modules, too. */
+export function memoryText(dump: string, verified: VerifiedMemory, isWhole = false): string {
   const { memory, slide, slideFrom } = verified.image.place;
   const cpus = verified.cpus === undefined ? '' : `; ${verified.cpus === 'one' ? 'one CPU' : 'several CPUs'}`;
   const lines = [
     `${dump}: ${memory.format}; slide ${distance(slide)}, from ${slideFrom}${cpus}`,
     ...(verified.modules?.text
-      ? memoryTextLines(memoryTextOf(verified.modules.text, verified.modules.moduleTexts))
+      ? memoryTextLines(memoryTextOf(verified.modules.text, verified.modules.moduleTexts), isWhole)
       : []),
     ...verified.tables.map((table) => `  ${table.name}: ${tableText(table)}`),
     `  ${count(verified.keys.filter((key) => key.enabled > 0).length, 'key')} of ${verified.keys.length} enabled`,
-    ...(verified.modules ? moduleLines(verified.modules) : []),
+    ...(verified.modules ? moduleLines(verified.modules, isWhole) : []),
   ];
   return textOf(lines);
 }
@@ -44,7 +44,7 @@ export function memoryNotes(dump: string, { tables, modules }: VerifiedMemory): 
 
 /** What `textpoke verify --memory SNAPSHOT --format json` prints (docs/memory.schema.json). */
 export interface MemoryDocument
-  extends Pick<VerifyDocument, 'errors' | 'warnings' | 'findings' | 'suppressed'> {
+  extends Pick<VerifyDocument, 'errors' | 'warnings' | 'explanation' | 'findings' | 'suppressed'> {
   readonly schema: 'textpoke.memory/1';
   /** The image, by the name that it was given. */
   readonly file: string;
@@ -140,6 +140,7 @@ function memoryDocument<Lists>(report: Report, dump: string, verified: VerifiedM
     ...(verified.modules?.text && {
       text: memoryTextOf(verified.modules.text, verified.modules.moduleTexts),
     }),
+    ...explanationJson(report),
     errors: countOf(report, 'error'),
     warnings: countOf(report, 'warning'),
     ...lists,

@@ -12,12 +12,19 @@ export type Colours = Readonly<Record<(typeof styles)[number], (text: string) =>
 /** Stands for ESC in a line that is not finished. No name can hold it, for it is another one in each process. */
 const mark = `\u241b${Math.random().toString(36).slice(2)}`;
 
+const colourMark = new RegExp(`${mark}\\[[0-9;]*m`, 'g');
+
 /** Colours, or what leaves text as it is. */
 export function coloursOf(color: boolean | undefined): Colours {
   const chalk = new Chalk({ level: color ? 1 : 0 });
   const paint = (style: (typeof styles)[number]) => (text: string) =>
     chalk[style](readable(text)).replaceAll('\x1b', mark);
   return Object.fromEntries(styles.map((style) => [style, paint(style)])) as Colours;
+}
+
+/** How many characters a line shows that is not finished: without its colours. */
+export function shownLength(line: string): number {
+  return line.includes(mark) ? line.replace(colourMark, '').length : line.length;
 }
 
 /** What build servers take for a command: `::` in front of a line (GitHub), `##[` and `##vso[` (GitHub, Azure). */

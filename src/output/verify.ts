@@ -1,67 +1,13 @@
-// Findings for people, and as JSON for machines.
+// Findings as JSON for machines.
 import { hex, hexBytes } from '../bytes/integer.ts';
 import type { SourceLine } from '../dwarf/source-lines.ts';
-import type { Disassemblers } from '../engines/disassembler.ts';
 import type { SiteCounts } from '../kinds/registry.ts';
 import { type Located, told } from '../verify/finding.ts';
 import { countOf, type Report } from '../verify/report.ts';
 import type { Severity } from '../verify/rules/rule.ts';
 import { type RuleId, rules } from '../verify/rules.ts';
 import type { Suppressed } from '../verify/suppressions.ts';
-import { count } from './count.ts';
 import { inPieces, jsonParts, ListLater } from './pieces.ts';
-import { coloursOf, lineOf } from './text.ts';
-
-/** `file.c:12`. */
-export function sourceText({ file, line }: SourceLine): string {
-  return `${file}:${line}`;
-}
-
-/** A heading for each rule, below it a line a finding with found and expected bytes; nothing for a good image. */
-export function* verifyText(
-  report: Report,
-  disassemblers: Disassemblers | undefined,
-  color?: boolean,
-): Generator<string> {
-  if (report.findings.length > 0) yield* inPieces(finished(verifyLines(report, disassemblers, color)));
-}
-
-function* finished(lines: Iterable<string>): Generator<string> {
-  for (const line of lines) yield `${lineOf(line)}\n`;
-}
-
-function* verifyLines(
-  report: Report,
-  disassemblers: Disassemblers | undefined,
-  color: boolean | undefined,
-): Generator<string> {
-  const { file, image, findings, suppressed } = report;
-  const colour = coloursOf(color);
-  function* show(label: string, bytes: Uint8Array | undefined, address: number | undefined) {
-    if (!bytes || address === undefined) return;
-    const disassembler = disassemblers?.(image.instructionsAt(address));
-    const text = disassembler?.one(bytes, address, (target) => image.describe(target))?.text;
-    yield `    ${label.padEnd(8)} ${hexBytes(bytes)}${text ? `  ${text}` : ''}`;
-  }
-  let last: string | undefined;
-  for (const finding of findings) {
-    const { rule, address, place, source, message, found, expected } = told(finding);
-    const { name, severity, summary } = rules[rule];
-    if (rule !== last) {
-      const paint = severity === 'error' ? colour.red : colour.yellow;
-      yield `${file}: ${paint(`${severity} ${rule} ${name}`)}: ${summary}`;
-    }
-    last = rule;
-    const at = address === undefined ? '' : `${hex(address)} `;
-    const line = source ? ` (${sourceText(source)})` : '';
-    yield `  ${at}${colour.cyan(place)}${line}: ${message}`;
-    yield* show('found', found, address);
-    yield* show('expected', expected, address);
-  }
-  const counts = [count(countOf(report, 'error'), 'error'), count(countOf(report, 'warning'), 'warning')];
-  if (suppressed.length > 0) counts.push(`${suppressed.length} suppressed`);
-  yield `${counts.join(', ')}; textpoke explain ${findings[0]?.rule} explains the first rule`;
-}
 
 /** What `textpoke verify --format json` prints (docs/verify.schema.json). */
 export interface VerifyDocument {
@@ -78,8 +24,22 @@ export interface VerifyDocument {
   readonly findings: readonly FindingDocument[];
   /** What the suppressions accept. */
   readonly suppressed: readonly SuppressedDocument[];
+  /** What most findings have in common, where files prove it. */
+  readonly explanation?: ExplanationDocument;
   /** Why some findings have no source. */
   readonly linesProblem?: string;
+}
+
+/** One explanation of most findings. */
+export interface ExplanationDocument {
+  /** `the image was never booted`. */
+  readonly what: string;
+  /** The command line that takes it into account. */
+  readonly command: string;
+  /** How many of the findings are not there then. */
+  readonly explained: number;
+  /** How many findings there are then. */
+  readonly left: number;
 }
 
 /** A finding as JSON has it. */
@@ -127,9 +87,17 @@ function verifyDocument<Lists>(report: Report, counts: SiteCounts, lists: Lists)
     counts,
     errors: countOf(report, 'error'),
     warnings: countOf(report, 'warning'),
+    ...explanationJson(report),
     ...lists,
     ...(report.linesProblem === undefined ? {} : { linesProblem: report.linesProblem }),
   } as const;
+}
+
+/** The explanation of a report, if it has one. */
+export function explanationJson({ explanation }: Report): Pick<VerifyDocument, 'explanation'> {
+  if (!explanation) return {};
+  const { what, command, explained, left } = explanation;
+  return { explanation: { what, command, explained, left } };
 }
 
 /** A document as it is printed, in pieces. */

@@ -13,6 +13,7 @@ import { droppedLocks, isInFront, lockState, mayStay } from '../kinds/lock-prefi
 import { keptLock, lockPrefix } from '../kinds/lock-prefix/kind.ts';
 import { kinds } from '../kinds/registry.ts';
 import { replacedCode } from '../kinds/replaced-code.ts';
+import type { LockPolicy } from '../object/found.ts';
 import { AstrayInOrder } from './astray.ts';
 import { type Finding, type Judge, later } from './finding.ts';
 import type { VerifyOptions } from './options.ts';
@@ -27,9 +28,7 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
   const locks = program.sites.of(lockPrefix);
   const prefix = image.arch.lockPrefix;
   if (!prefix) return;
-  // A kernel has locks that it keeps on one CPU too, without a table of them (arch/x86/include/asm/sync_bitops.h).
-  const usual = kernelBanner(image) === undefined ? 'all' : 'listed';
-  const policy = options.locks ?? (locks.length > 0 || unitNotes(image).hasLocks ? usual : 'none');
+  const policy = lockPolicyOf(program, options);
   if (policy === 'none') return;
   const entryOf = new Map(locks.map((site) => [site.address, site.entry.address]));
   const listed = new Set(entryOf.keys());
@@ -141,6 +140,14 @@ export function* checkLocks(program: Program, listing: Program, options: VerifyO
       message: `${locked} locks are in place and ${dropped} are dropped; all must be in one state`,
     };
   }
+}
+
+/** Which locks need an entry. */
+export function lockPolicyOf({ image, sites }: Program, { locks }: VerifyOptions): LockPolicy {
+  if (locks !== undefined) return locks;
+  // A kernel has locks that it keeps on one CPU too, without a table of them (arch/x86/include/asm/sync_bitops.h).
+  const usual = kernelBanner(image) === undefined ? 'all' : 'listed';
+  return sites.of(lockPrefix).length > 0 || unitNotes(image).hasLocks ? usual : 'none';
 }
 
 function* findings(judge: Judge, which: number): Generator<Finding> {

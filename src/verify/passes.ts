@@ -13,11 +13,14 @@ import { checkMarkers } from './markers.ts';
 import type { VerifyOptions } from './options.ts';
 import { byRuleAndAddress, withoutConsequences } from './order-findings.ts';
 import { checkOriginal } from './original.ts';
+import { type Proven, provenOf } from './proven.ts';
 
 export interface Verified {
   readonly findings: readonly Finding[];
   /** How many sites were looked at. */
   readonly counts: SiteCounts;
+  /** And found right, without the names of what it was compared with. */
+  readonly proven: Proven;
 }
 
 /** Runs every check. Errors: `table-malformed` when a table cannot be read at all. */
@@ -26,7 +29,8 @@ export function checkImage(image: Image, options: VerifyOptions = {}): Verified 
   const program = programOf(image);
   const counts = countGroups(program);
   const { findings: causes, sound } = checkEntries(program, options);
-  if (countSites(program) === 0 && unitNotes(image).annotated === 0) return { findings: causes, counts };
+  if (countSites(program) === 0 && unitNotes(image).annotated === 0)
+    return { findings: causes, counts, proven: provenOf(program, sound, options, causes) };
   // From here on checks see the entries that nothing is wrong with, and are told of the others where these excuse.
   const findings = [
     ...causes,
@@ -41,5 +45,6 @@ export function checkImage(image: Image, options: VerifyOptions = {}): Verified 
     const faulty = new Set(findings.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
     for (const finding of checkOriginal(program, programOf(original), faulty)) findings.push(finding);
   }
-  return { findings: withoutConsequences(findings).sort(byRuleAndAddress), counts };
+  const ordered = withoutConsequences(findings).sort(byRuleAndAddress);
+  return { findings: ordered, counts, proven: provenOf(program, sound, options, ordered) };
 }

@@ -16,8 +16,22 @@ export interface Report {
   readonly suppressed: readonly Suppressed[];
   /** What was given; rules that need something else were not looked at. */
   readonly given: ReadonlySet<Need>;
+  /** What most findings have in common; undefined where nothing proves such a thing. */
+  readonly explanation?: Explanation | undefined;
   /** Why some findings have no source line, where line tables cannot be read. */
   readonly linesProblem?: string | undefined;
+}
+
+/** One explanation of most findings, and the command line without them. */
+export interface Explanation {
+  /** `the image was never booted`. */
+  readonly what: string;
+  readonly command: string;
+  /** How many of the findings are not there then, and how many findings there are then. */
+  readonly explained: number;
+  readonly left: number;
+  /** Whether a finding is not there then. */
+  readonly isExplained: (finding: Located) => boolean;
 }
 
 export interface Configuration {

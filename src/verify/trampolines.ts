@@ -16,14 +16,29 @@ import { wrongBytes } from './wrong-bytes.ts';
 
 /** TP012, TP008; nothing of keys that sites contradict. */
 export function* checkTrampolines(program: Program, contradicted: ReadonlySet<number>): Generator<Finding> {
+  for (const key of trampolineKeys(program)) {
+    const finding = contradicted.has(key) ? undefined : checkTrampoline(program, key);
+    if (finding) yield finding;
+  }
+}
+
+/** How many trampolines are looked at. */
+export function countTrampolines(program: Program): number {
+  let count = 0;
+  for (const key of trampolineKeys(program)) {
+    const call = program.calls.get(key);
+    if (call && hasTrampoline(call)) count++;
+  }
+  return count;
+}
+
+/** Keys of the calls whose trampolines are looked at. */
+function trampolineKeys(program: Program): ReadonlySet<number> {
   const keys = new Set(program.sites.of(staticCall).map((site) => site.key));
   // Where calls have no sites, the trampolines are all there is.
   const { calls, image } = program;
   if (hasNoSites(image)) for (const { key } of calls.values()) keys.add(key);
-  for (const key of keys) {
-    const finding = contradicted.has(key) ? undefined : checkTrampoline(program, key);
-    if (finding) yield finding;
-  }
+  return keys;
 }
 
 function checkTrampoline(program: Program, key: number): Finding | undefined {

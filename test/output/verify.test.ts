@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { Ajv } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import { findingsText } from '../../src/output/findings.ts';
 import { githubText } from '../../src/output/github.ts';
 import { junitXml } from '../../src/output/junit.ts';
 import { sarifLog, sarifText } from '../../src/output/sarif.ts';
 import { jsonText } from '../../src/output/text.ts';
-import { verifyJson, verifyJsonText, verifyText } from '../../src/output/verify.ts';
+import { verifyJson, verifyJsonText } from '../../src/output/verify.ts';
 import type { Finding, Located } from '../../src/verify/finding.ts';
 import { makeReport, type Report } from '../../src/verify/report.ts';
 import { ruleIds, rules } from '../../src/verify/rules.ts';
@@ -52,11 +53,11 @@ const reports = {
 };
 
 test('a good image is silent in text and as annotations', () => {
-  assert.equal(textOf(verifyText(reports.good, undefined)) + textOf(githubText(reports.good, undefined)), '');
+  assert.equal(textOf(findingsText(reports.good)) + textOf(githubText(reports.good, undefined)), '');
 });
 
 test('text has errors in front of warnings, and a heading for each rule', () => {
-  const headings = textOf(verifyText(reports.plain, undefined))
+  const headings = textOf(findingsText(reports.plain, { all: true }))
     .split('\n')
     .filter((line) => /: (error|warning) TP/.test(line));
   const severities = headings.map((line) => /: (error|warning) /.exec(line)![1]);

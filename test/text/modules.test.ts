@@ -251,7 +251,7 @@ test('a module whose tables are torn is named with the reason and does not count
   const bad: ReplayedModule = { ...empty, module: good.module, why, image: undefined };
   const compared = (good.sections[0] as (typeof good.sections)[number]).compared;
   const text = { compared, passes: [], notes: [] } as unknown as ReplayedText;
-  const lines = memoryTextLines(memoryTextOf(text, [good, bad]));
+  const lines = memoryTextLines(memoryTextOf(text, [good, bad]), true);
   assert.deepEqual(lines.slice(-4), [
     '  text of 1 of 2 modules: 42 bytes, 20 differ from the files: all explained',
     '    relocation  15  2 sites',

@@ -275,6 +275,8 @@ const instructions: InstructionSet = {
   trampolineSlot: () => undefined,
   encodeCallSite,
   encodeTrampoline,
+  makeTrampoline: (address, to) =>
+    Uint8Array.of(...(withRel32([JMP_REL32], to - address) as Uint8Array), ...trampolineUd1),
 };
 
 export const x86_64: Arch = {

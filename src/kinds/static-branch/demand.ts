@@ -2,7 +2,14 @@
 import type { SiteInstruction } from '../../arch/arch.ts';
 import { largestOf, sameBytes } from '../../bytes/integer.ts';
 import { isEnabled, readKey } from '../../demand/keys.ts';
-import { type Allowed, type Demand, DemandFor, type Patch, type State } from '../../demand/patch.ts';
+import {
+  type Allowed,
+  type Circumstances,
+  type Demand,
+  DemandFor,
+  type Patch,
+  type State,
+} from '../../demand/patch.ts';
 import type { Program } from '../../demand/program.ts';
 import { TextpokeError } from '../../errors.ts';
 import type { Image } from '../../image/image.ts';
@@ -79,6 +86,7 @@ export function branchPatch(
     allowed,
     bytes,
     reason: `${meaning(enabled)}: ${jump ? `jump to ${image.describe(site.target)}` : 'NOP'}`,
+    key: site.key,
   };
 }
 
@@ -88,7 +96,7 @@ function otherNopIsRight({ image, profile }: Program, { address }: BranchSite): 
 }
 
 /** What must stand at a site now. Errors as `readKey`. */
-export function branchDemand(program: Program, site: BranchSite): Demand {
+export function branchDemand(program: Program, site: BranchSite, { state }: Circumstances): Demand {
   const { image } = program;
   const key = readKey(image, site.key);
   const enabled = isEnabled(key);
@@ -111,7 +119,10 @@ export function branchDemand(program: Program, site: BranchSite): Demand {
   if (key.enabled < 0) return new DemandFor([must, branchBytes(program, site, size, !jump)], why);
   const current = image.readUpTo(site.address, size);
   const isOther = !jump && found?.kind === 'nop' && !sameBytes(current, must);
-  return new DemandFor(isOther && otherNopIsRight(program, site) ? [must, current] : [must], why);
+  // What a linker leaves has the compiler's NOP, whoever is to patch it.
+  const mayBeOther =
+    otherNopIsRight(program, site) || (state === 'linked' && image.instructionsAt(site.address).otherNops);
+  return new DemandFor(isOther && mayBeOther ? [must, current] : [must], why);
 }
 
 /** Every byte string that may stand at a site while the program runs. Error `branch-range`. */

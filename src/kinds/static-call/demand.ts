@@ -70,6 +70,11 @@ function reachableBytes(
   return { bytes: current.slice(0, size), onTrampoline: true };
 }
 
+/** True for a site that boot has not patched: it goes to its trampoline. */
+export function isCallAsLinked(program: Program, site: CallSite): boolean {
+  return isOnOwnTrampoline(program, site, program.calls.get(site.key));
+}
+
 /** Whether the site goes to its trampoline; without a symbol for that, to anything shaped like one. */
 function isOnOwnTrampoline({ image }: Program, site: CallSite, call: StaticCall | undefined): boolean {
   const target = calleeAt(image, site.address);
@@ -112,6 +117,7 @@ export function callPatch(
     allowed,
     bytes,
     reason: `${name} = ${what}`,
+    key: site.key,
     ...(stays && {
       note: `${image.describe(site.address)}: ${name} (the site goes to the trampoline: ${what} ${whyNot(image, site, after)})`,
     }),

@@ -13,7 +13,7 @@ import {
   placeName,
   siteColumns,
 } from '../shown.ts';
-import { callDemand, callStates } from './demand.ts';
+import { callDemand, callStates, isCallAsLinked } from './demand.ts';
 import { findStaticCalls } from './find.ts';
 import { withKeys } from './module-sites.ts';
 import { type CallSite, callFields, callInit, callTail, readCallSites, staticCallSites } from './table.ts';
@@ -106,6 +106,7 @@ export const staticCall: Kind<CallSite, DumpedCallSite> = {
 
   demand: callDemand,
   states: (program, site, listed) => callStates(program, site, listed.get(site.key)),
+  isAsLinked: isCallAsLinked,
   phase: 'static_call_init',
   reserves: (image, { address }, { start, end }) =>
     address <= end && address + largestOf(image.instructionsAt(address).branchSizes) > start,

@@ -101,7 +101,7 @@ export function trampolinePatch(
       meaning: `the trampoline of ${call.name} = ${describeValue(image, before)}`,
     });
   }
-  return { address: place, allowed, bytes, reason: `trampoline of ${call.name} = ${what}` };
+  return { address: place, allowed, bytes, reason: `trampoline of ${call.name} = ${what}`, key: call.key };
 }
 
 /** A trampoline's branch to a veneer that leads to a function out of its reach. */

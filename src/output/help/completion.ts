@@ -4,6 +4,18 @@ import { type Choice, isFileValue, type Part } from './command-line.ts';
 export const shells = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof shells)[number];
 
+/** The hidden command that lists names: what, how they begin, and the words of the command line. */
+export const namesCommand = '__names';
+
+/** Values that are names of a file on the line, and what names they are. */
+const nameValues: Readonly<Record<string, string>> = {
+  key: 'keys',
+  pattern: 'any',
+  'call=function': 'update',
+};
+const namesOf = ({ value }: Choice): string | undefined =>
+  value === undefined || !Object.hasOwn(nameValues, value) ? undefined : nameValues[value];
+
 const flagsOf = ({ short, long }: Choice): string[] => (short ? [short, long] : [long]);
 const completesFiles = ({ value }: Choice) => value !== undefined && isFileValue(value);
 const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -14,9 +26,13 @@ function bash(parts: readonly Part[]): string {
       .filter((option) => option.value !== undefined)
       .map((option) => {
         const patterns = flagsOf(option).map((flag) => `${part.name},${flag}`);
-        const words = completesFiles(option)
-          ? 'compgen -f -- "$cur"'
-          : `compgen -W ${quote(option.choices.join(' '))} -- "$cur"`;
+        const names = namesOf(option);
+        const words =
+          names !== undefined
+            ? `_textpoke_names ${names}`
+            : completesFiles(option)
+              ? 'compgen -f -- "$cur"'
+              : `compgen -W ${quote(option.choices.join(' '))} -- "$cur"`;
         return `    ${patterns.join(' | ')}) mapfile -t COMPREPLY < <(${words}); return ;;`;
       }),
   );
@@ -26,11 +42,23 @@ function bash(parts: readonly Part[]): string {
   );
   const names = parts.map(({ name }) => name).join(' ');
   return `# bash completion of textpoke
+# The line is split at each = as well: what stands in front of it on the line belongs to the name.
+_textpoke_names() {
+  local begin=$call$cur
+  textpoke ${namesCommand} "$1" "$begin" -- "\${COMP_WORDS[@]:1}" 2> /dev/null |
+    while IFS= read -r name; do printf '%s\\n' "\${name#"$call"}"; done
+}
 _textpoke() {
-  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD - 1]} command= options= words= word
+  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD - 1]} command= options= words= word call= at=$COMP_CWORD
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD - 1}"; do
     case $word in -*) ;; *) command=$word && break ;; esac
   done
+  if [[ $cur == = ]]; then cur= at=$((at + 1)); fi
+  if [[ $at -ge 4 && \${COMP_WORDS[at - 1]} == = && \${COMP_WORDS[at - 2]} != -* ]]; then
+    call=\${COMP_WORDS[at - 2]}= prev=\${COMP_WORDS[at - 3]}
+  elif [[ $at -ge 3 && \${COMP_WORDS[at - 1]} == = ]]; then
+    prev=\${COMP_WORDS[at - 2]}
+  fi
   case $command,$prev in
 ${values.join('\n')}
   esac
@@ -53,7 +81,13 @@ complete -o filenames -F _textpoke textpoke
 function zsh(parts: readonly Part[]): string {
   const text = (value: string) => value.replace(/[\\[\]:]/g, '\\$&');
   const spec = (option: Choice) => {
-    const action = completesFiles(option) ? '_files' : `(${option.choices.join(' ')})`;
+    const names = namesOf(option);
+    const action =
+      names !== undefined
+        ? ` _textpoke_names ${names}`
+        : completesFiles(option)
+          ? '_files'
+          : `(${option.choices.join(' ')})`;
     const value = option.value === undefined ? '' : `:${text(option.value)}:${action}`;
     return flagsOf(option).map((flag) => quote(`*${flag}[${text(option.description)}]${value}`));
   };
@@ -65,6 +99,10 @@ function zsh(parts: readonly Part[]): string {
   });
   const commands = parts.map(({ name, description }) => quote(`${name}:${description}`));
   return `#compdef textpoke
+_textpoke_names() {
+  local -a names=(\${(f)"$(textpoke ${namesCommand} $1 "$PREFIX" -- "\${words[@]}" 2> /dev/null)"})
+  compadd -S '' -a names
+}
 _textpoke() {
   local curcontext=$curcontext state line
   local -a commands=(
@@ -96,9 +134,11 @@ function fish(parts: readonly Part[]): string {
       const value =
         option.value === undefined
           ? ''
-          : completesFiles(option)
-            ? ' -r -F'
-            : ` -x -a ${quote(option.choices.join(' '))}`;
+          : namesOf(option) !== undefined
+            ? ` -x -a ${quote(`(textpoke ${namesCommand} ${namesOf(option)} (commandline -ct | string replace -r '^--[^=]*=' '') -- (commandline -opc)[2..-1] 2> /dev/null)`)}`
+            : completesFiles(option)
+              ? ' -r -F'
+              : ` -x -a ${quote(option.choices.join(' '))}`;
       lines.push(
         `complete -c textpoke ${within}${short} -l ${option.long.slice(2)}${value} -d ${quote(option.description)}`,
       );
