@@ -4,6 +4,7 @@ import { Argument, Command, CommanderError } from 'commander';
 import type { Finish } from './command-line/arguments.ts';
 import { addAnnotate, addCc, addLdscript, addRuntime } from './command-line/build.ts';
 import { addBoot, addDiff, addDump, addStates } from './command-line/images.ts';
+import { addReport } from './command-line/report.ts';
 import { addCtl, addExplain, addVerify } from './command-line/verify.ts';
 import { workerFlag } from './commands/annotate-file.ts';
 import { ExitCode } from './errors.ts';
@@ -35,6 +36,7 @@ function makeProgram(finish: Finish): Command {
   addExplain(program, finish);
   addStates(program, finish);
   addDiff(program, finish);
+  addReport(program, finish);
   addLdscript(program, finish);
   addRuntime(program, finish);
 
