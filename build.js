@@ -1,6 +1,6 @@
-// Builds dist/: the command line as one file with its code cache, the library as one file, and its types.
+// Builds dist/: the command line as one file with its code cache, the library as one file, its types, and the page of reports.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -70,6 +70,7 @@ await build({
     js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
   },
 });
+await buildPage();
 // A run of annotate, so that the cache holds what a build step needs.
 const scratch = mkdtempSync(join(tmpdir(), 'textpoke-build-'));
 try {
@@ -95,3 +96,46 @@ writeFileSync(`${root}dist/textpoke.1`, execFileSync(process.execPath, [`${root}
 
 const tsc = `${root}node_modules/typescript/bin/tsc`;
 execFileSync(process.execPath, [tsc, '-p', `${root}tsconfig.types.json`], { stdio: 'inherit' });
+
+/** The page of textpoke report: a script, a style, and the licences of what is in them. */
+async function buildPage() {
+  const page = `${root}dist/page/`;
+  const { metafile } = await build({
+    entryPoints: { report: `${root}src/report/page/main.tsx` },
+    outdir: page,
+    bundle: true,
+    format: 'iife',
+    target: ['chrome103', 'firefox113', 'safari16.4'],
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    minify: true,
+    charset: 'utf8',
+    legalComments: 'none',
+    metafile: true,
+  });
+  await build({
+    entryPoints: { report: `${root}src/report/page/style.css` },
+    outdir: page,
+    minify: true,
+    target: ['chrome103', 'firefox113', 'safari16.4'],
+  });
+  for (const name of ['report.js', 'report.css']) {
+    // What stands in a file of markup must not end the element that it stands in.
+    const text = readFileSync(page + name, 'utf8').trimEnd();
+    if (/<\/(script|style)|<!--/i.test(text)) throw new Error(`dist/page/${name} would end its own element`);
+    writeFileSync(page + name, text);
+  }
+  const packages = Object.keys(metafile.inputs).flatMap(
+    (name) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(name)?.[1] ?? [],
+  );
+  const licences = [...new Set(packages)].sort().map((name) => {
+    const folder = `${root}node_modules/${name}/`;
+    const { version, license } = JSON.parse(readFileSync(`${folder}package.json`, 'utf8'));
+    const file = readdirSync(folder).find((of) => /^licen[cs]e/i.test(of));
+    if (file === undefined) throw new Error(`${name} has no licence text`);
+    const text = readFileSync(folder + file, 'utf8').trim();
+    if (/<\/script|<!--/i.test(text)) throw new Error(`the licence of ${name} would end its element`);
+    return `${name} ${version} (${license})\n\n${text}\n`;
+  });
+  writeFileSync(`${page}licences.txt`, licences.join('\n---\n\n'));
+}

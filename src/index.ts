@@ -75,6 +75,7 @@ export type { ExpandOptions } from './library/image.ts';
 export { link } from './library/link.ts';
 export { linkerScript } from './library/linker-script.ts';
 export { type PolicyResult, policy, policyDocument } from './library/policy.ts';
+export { type PageOptions, type PageResult, report } from './library/report.ts';
 export type { Reports } from './library/reports.ts';
 export { type VerifyOptions, type VerifyResult, verify } from './library/verify.ts';
 export {
@@ -139,6 +140,7 @@ export {
   type StateField,
   type When,
 } from './policy/policy.ts';
+export type { AskedUpdate } from './report/calls.ts';
 export type { CpuDocument } from './text/x86-64/cpu/document.ts';
 export type { ComparedTable } from './verify/compared.ts';
 export type { LinkedKeys } from './verify/linkage-check.ts';

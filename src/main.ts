@@ -5,6 +5,7 @@ import type { Finish } from './command-line/arguments.ts';
 import { addAnnotate, addCc, addConfig, addInit, addLdscript, addRuntime } from './command-line/build.ts';
 import { addBoot, addDiff, addDump, addStates } from './command-line/images.ts';
 import { addNames } from './command-line/names.ts';
+import { addReport } from './command-line/report.ts';
 import { addCtl, addExplain, addVerify } from './command-line/verify.ts';
 import { workerFlag } from './commands/annotate-file.ts';
 import { keepMangled } from './engines/demangler.ts';
@@ -41,6 +42,7 @@ function makeProgram(finish: Finish): Command {
   addExplain(program, finish);
   addStates(program, finish);
   addDiff(program, finish);
+  addReport(program, finish);
   addLdscript(program, finish);
   addConfig(program, finish);
   addInit(program, finish);

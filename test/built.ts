@@ -20,7 +20,7 @@ export function requireFresh(checkout: string): void {
   const built = written('dist/textpoke.cjs');
   if (built === 0) throw new Error('dist/ is missing; build it with: npm run build');
   const sources = readdirSync(join(checkout, 'src'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.(tsx?|css)$/.test(name))
     .map((name) => join('src', name));
   const newer = [...sources, 'build.js', 'package.json'].filter((name) => written(name) > built);
   if (newer.length === 0) return;

@@ -10,8 +10,17 @@ const entrySize = 16;
 
 /** An x86-64 image of so many static branches, each of which holds another instruction. */
 export function wrongBranches(count: number): Uint8Array {
-  const text = new Uint8Array(count * wrong.length + 1).fill(0xc3);
-  for (let i = 0; i < count; i++) text.set(wrong, i * wrong.length);
+  return branchesOf(count, wrong, { code: 'f', key: 'key' });
+}
+
+/** The same with other bytes at each site, and with names of one's own. */
+export function branchesOf(
+  count: number,
+  site: Uint8Array,
+  names: { readonly code: string; readonly key: string },
+): Uint8Array {
+  const text = new Uint8Array(count * site.length + 1).fill(0xc3);
+  for (let i = 0; i < count; i++) text.set(site, i * site.length);
   const progbits = { type: SHT_PROGBITS, addralign: 16 };
   const object = makeObject({
     sections: [
@@ -25,21 +34,21 @@ export function wrongBranches(count: number): Uint8Array {
       { ...progbits, name: '.data', flags: SHF_ALLOC | SHF_WRITE, data: new Uint8Array(16) },
     ],
     symbols: [
-      { name: 'f', section: 1, size: text.length, info: (STB_GLOBAL << 4) | 2 },
-      { name: 'key', section: 3, size: 16, info: (STB_GLOBAL << 4) | 1 },
+      { name: names.code, section: 1, size: text.length, info: (STB_GLOBAL << 4) | 2 },
+      { name: names.key, section: 3, size: 16, info: (STB_GLOBAL << 4) | 1 },
     ],
   });
   const { bytes } = linkObjects([readElf('a.o', object)]);
   const image = new Image(readElf('image', bytes));
   const at = (name: string) => image.symbols.addressOf(name) as number;
-  const [code, key, table] = [at('f'), at('key'), at('__start___jump_table')];
+  const [code, key, table] = [at(names.code), at(names.key), at('__start___jump_table')];
   const from = image.fileOffset(table, count * entrySize) as number;
   const view = new DataView(bytes.buffer, bytes.byteOffset + from);
   for (let i = 0; i < count; i++) {
     const entry = i * entrySize;
-    const site = code + i * wrong.length;
-    view.setInt32(entry, site - (table + entry), true);
-    view.setInt32(entry + 4, site + wrong.length - (table + entry + 4), true);
+    const address = code + i * site.length;
+    view.setInt32(entry, address - (table + entry), true);
+    view.setInt32(entry + 4, address + site.length - (table + entry + 4), true);
     view.setBigInt64(entry + 8, BigInt(key - (table + entry + 8)), true);
   }
   return bytes;

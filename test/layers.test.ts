@@ -32,6 +32,7 @@ const rooms = [
   ['dump/'],
   ['diff/'],
   ['output/'],
+  ['report/'],
   ['library/'],
   ['commands/'],
   ['command-line/'],
@@ -50,13 +51,19 @@ const adapters: Record<string, RegExp> = {
   commander: /^(command-line\/.*|main|output\/help\/command-line)\.ts$/,
   'string-width': /^output\/width\.ts$/,
   sarif: /^output\/sarif\.ts$/, // types alone
+  '@tanstack/virtual-core': /^report\/page\/table\.tsx$/,
+  'd3-scale': /^report\/page\/map\.tsx$/,
+  'd3-selection': /^report\/page\/map\.tsx$/,
+  'd3-zoom': /^report\/page\/map\.tsx$/,
+  preact: /^report\/page\/.*\.tsx$/,
+  'preact/hooks': /^report\/page\/.*\.tsx$/,
 };
 
 /** Files that may name one kind of site, outside of its own folder. */
 const mostNaming = 11;
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
-  .filter((f) => f.endsWith('.ts') && !f.endsWith('.d.ts'))
+  .filter((f) => /\.tsx?$/.test(f) && !f.endsWith('.d.ts'))
   .sort();
 const imports = files.flatMap((file) => {
   const text = readFileSync(join(source, file), 'utf8');

@@ -58,19 +58,25 @@ export class TextPoker {
     key: number | undefined,
     live?: PokeRecord['live'],
   ): void {
-    const before = this.image.read(address, after.length);
-    this.records.push({
-      phase: this.phase,
-      address,
-      symbol: this.image.describe(address),
-      before: before.slice(),
-      after,
-      reason,
-      key: key === undefined ? undefined : { address: key, name: this.image.describe(key) },
-      live,
-      what,
-    });
-    this.image.write(address, after);
+    const { image, phase } = this;
+    const before = image.read(address, after.length).slice();
+    const common = { phase, address, before, after, reason, live, what };
+    const keyNamed = () => (key === undefined ? undefined : { address: key, name: image.describe(key) });
+    // A module may be gone when somebody asks; the names of an image stay, and of most writes nobody asks.
+    if (image.guests.length > 0)
+      this.records.push({ ...common, symbol: image.describe(address), key: keyNamed() });
+    else {
+      this.records.push({
+        ...common,
+        get symbol() {
+          return image.describe(address);
+        },
+        get key() {
+          return keyNamed();
+        },
+      });
+    }
+    image.write(address, after);
   }
 
   /** Takes back every write from the record of number `from` on. */

@@ -146,6 +146,11 @@ export function replace(path: string, bytes: Uint8Array, like: RightsOf): Promis
 /** Permissions of a program that was made anew, for `publish`. */
 export const executable = Symbol('executable');
 
+/** Permissions of a file that was made anew, and is to be read. */
+export const readable = Symbol('readable');
+
+const madeAnew = { [executable]: 0o777, [readable]: 0o666 };
+
 /**
  * Replaces or creates `target`, through symbolic links, with `content`. A file that is there keeps its rights; where it
  * cannot, the words returned say so. A new one gets the permissions of the file `modeOf`, which `target` gets as far as
@@ -155,12 +160,12 @@ export const executable = Symbol('executable');
 export async function publish(
   target: string,
   content: Content,
-  modeOf: string | typeof executable,
+  modeOf: string | typeof executable | typeof readable,
   seen?: Identity,
 ): Promise<string[]> {
   try {
     const path = destinationOf(target);
-    const made = modeOf === executable ? 0o777 & ~process.umask() : statSync(modeOf).mode;
+    const made = typeof modeOf === 'string' ? statSync(modeOf).mode : madeAnew[modeOf] & ~process.umask();
     const old = existing(path);
     return await putInto(path, content, async (fd, sibling) => {
       if (!old) fchmodSync(fd, made & 0o777); // as cp has it: set-id bits are the owner's to give

@@ -11,7 +11,7 @@ import type { ElfFile, Section } from '../elf/file.ts';
 import { AddressSpace } from './address-space.ts';
 import { framesOfImage } from './frames.ts';
 import { AddressOrder } from './loads.ts';
-import { type NearSymbol, SymbolIndex } from './symbols.ts';
+import { type NearSymbol, type SymbolIndex, symbolsOf } from './symbols.ts';
 
 export interface CodeRange {
   readonly name: string;
@@ -38,7 +38,7 @@ export class CodeSpace extends AddressSpace {
   /** `symbols` are the file's, where another image of it has read them already. Errors as `AddressSpace`. */
   constructor(file: ElfFile, symbols?: SymbolIndex) {
     super(file);
-    this.symbols = symbols ?? new SymbolIndex(file, this.arch);
+    this.symbols = symbols ?? symbolsOf(file, this.arch);
   }
 
   /** The section that holds an address, if the image has section headers. */

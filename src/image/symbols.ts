@@ -250,3 +250,15 @@ export class SymbolIndex {
     return found;
   }
 }
+
+const known = new WeakMap<ElfFile, SymbolIndex>();
+
+/** The symbols of a file, which are read once however many images of it there are. */
+export function symbolsOf(file: ElfFile, arch: Arch): SymbolIndex {
+  let symbols = known.get(file);
+  if (!symbols) {
+    symbols = new SymbolIndex(file, arch);
+    known.set(file, symbols);
+  }
+  return symbols;
+}

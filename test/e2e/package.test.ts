@@ -5,6 +5,7 @@ import { existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
+import { wrongBranches } from '../large-image.ts';
 import { longTest, scratch } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -41,6 +42,14 @@ longTest(
       assert.ok(existsSync(join(prefix, name)), `${name} is missing`);
     const page = realpathSync(join(prefix, 'share/man/man1/textpoke.1'));
     assert.match(readFileSync(page, 'utf8'), /^\.TH /m);
+    // A report's page lies beside the bundle.
+    writeFileSync(join(directory, 'image'), wrongBranches(1));
+    const made = spawnSync(join(prefix, 'bin/textpoke'), ['report', 'image', '-o', 'report.html'], {
+      cwd: directory,
+      encoding: 'utf8',
+    });
+    assert.equal(made.status, 0, made.stderr);
+    assert.match(readFileSync(join(directory, 'report.html'), 'utf8'), /Content-Security-Policy/);
     const { stdout } = spawnSync(join(prefix, 'bin/textpoke'), ['--version'], { encoding: 'utf8' });
     assert.equal(stdout, `${rest.version}\n`);
     // Where an installed package has its headers and scripts, its own command says.
