@@ -3,12 +3,13 @@
 import { Argument, Command, CommanderError } from 'commander';
 import type { Finish } from './command-line/arguments.ts';
 import { addAnnotate, addCc, addLdscript, addRuntime } from './command-line/build.ts';
+import { type Manners, mannersOptions, mayLast } from './command-line/every-command.ts';
 import { addBoot, addDiff, addDump, addStates } from './command-line/images.ts';
 import { addCtl, addExplain, addVerify } from './command-line/verify.ts';
 import { workerFlag } from './commands/annotate-file.ts';
-import { ExitCode } from './errors.ts';
-import { abandon } from './files/publish.ts';
-import { commandLineError, print, tellError } from './output/console.ts';
+import { ExitCode, TextpokeError } from './errors.ts';
+import { abandonOnSignals } from './files/publish.ts';
+import { endProgress, print, setManners, startProgress, tellError, tellUsage } from './output/console.ts';
 import { partsOf } from './output/help/command-line.ts';
 import { completionScript, type Shell, shells } from './output/help/completion.ts';
 import { manPage } from './output/help/man.ts';
@@ -19,12 +20,12 @@ function makeProgram(finish: Finish): Command {
     .description('Self-patching ELF code: annotate objects, replay the patching, verify the image.')
     .version(version, '--version')
     .helpOption('-h, --help', 'show help')
-    .configureOutput({ writeOut: print, outputError: (text, write) => write(commandLineError(text)) })
+    .configureOutput({ writeOut: print, outputError: () => {} }) // `main` tells errors
     // Descriptions name the choices themselves, and fit a line.
     .configureHelp({ optionDescription: ({ description }) => description })
     .enablePositionalOptions()
-    .showHelpAfterError('(textpoke --help lists the commands)')
-    .exitOverride();
+    .exitOverride()
+    .hook('preAction', (_, command) => beginCommand(command));
 
   addAnnotate(program, finish);
   addCc(program, finish);
@@ -54,8 +55,26 @@ function makeProgram(finish: Finish): Command {
     .addHelpText('after', '\nExample:\n  textpoke man | man -l -')
     .action(() => print(manPage(program.description(), partsOf(program))));
 
-  for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'show help');
+  program.addHelpText('after', everyCommand());
+  for (const command of program.commands) {
+    command.exitOverride().helpOption('-h, --help', 'show help');
+    for (const option of mannersOptions()) command.addOption(option);
+  }
   return program;
+}
+
+/** The part of the help that is about all commands. */
+function everyCommand(): string {
+  const lines = mannersOptions().map(({ flags, description }) => `  ${flags.padEnd(44)} ${description}`);
+  return ['', 'Options of every command:', ...lines].join('\n');
+}
+
+/** Takes what every command takes, and says what it begins to do where that may last. */
+async function beginCommand(command: Command): Promise<void> {
+  setManners(command.opts<Manners>());
+  const { args } = command;
+  if (mayLast(command))
+    await startProgress(`textpoke ${command.name()} ${args[0] ?? ''}${args.length > 1 ? ' ...' : ''}`);
 }
 
 /** Runs the command line; returns the exit status. */
@@ -72,8 +91,15 @@ export async function main(argv: readonly string[]): Promise<number> {
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
-    return tellError(error);
+    const isUsage =
+      error instanceof CommanderError || (error instanceof TextpokeError && error.code === 'usage');
+    if (!isUsage) return tellError(error);
+    if (error instanceof CommanderError && error.exitCode === 0) return ExitCode.done;
+    const named = program.commands.find((command) => command.name() === argv[0]);
+    tellUsage(error.message, named ? `textpoke ${named.name()}` : 'textpoke');
+    return ExitCode.usage;
+  } finally {
+    endProgress();
   }
 }
 
@@ -83,11 +109,6 @@ export async function start(): Promise<void> {
     const { serveAnnotate } = await import('./commands/annotate-workers.ts');
     return serveAnnotate();
   }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, async () => {
-      await abandon();
-      process.kill(process.pid, signal);
-    });
-  }
+  abandonOnSignals();
   process.exitCode = await main(process.argv.slice(2));
 }
