@@ -8,7 +8,7 @@ import { addBoot, addDiff, addDump, addStates } from './command-line/images.ts';
 import { addCtl, addExplain, addVerify } from './command-line/verify.ts';
 import { workerFlag } from './commands/annotate-file.ts';
 import { ExitCode, TextpokeError } from './errors.ts';
-import { abandonOnSignals } from './files/publish.ts';
+import { ownSignals } from './files/signals.ts';
 import { endProgress, print, setManners, startProgress, tellError, tellUsage } from './output/console.ts';
 import { partsOf } from './output/help/command-line.ts';
 import { completionScript, type Shell, shells } from './output/help/completion.ts';
@@ -109,6 +109,6 @@ export async function start(): Promise<void> {
     const { serveAnnotate } = await import('./commands/annotate-workers.ts');
     return serveAnnotate();
   }
-  abandonOnSignals();
+  ownSignals();
   process.exitCode = await main(process.argv.slice(2));
 }

@@ -17,6 +17,7 @@ import { TextpokeError } from '../errors.ts';
 import { type Content, sendContent, writeContent } from './content.ts';
 import { destinationOf, type Identity, isUnchanged } from './identity.ts';
 import { keepRights, type RightsOf, rightsOf } from './rights.ts';
+import { beforeSignals } from './signals.ts';
 import { reasonOf } from './source.ts';
 import { standardStream } from './stream.ts';
 
@@ -61,27 +62,7 @@ let threads: { readonly directories: ReadonlySet<string>; readonly stop: () => P
 /** Says that other threads of this process are going to publish; see `abandon`. */
 export function publishInThreads(directories: Iterable<string>, stop: () => Promise<unknown>): void {
   threads = { directories: new Set(directories), stop };
-  hearSignals();
-}
-
-let endsWithSignals = false;
-let isHearing = false;
-
-/** A signal that ends this process from now on leaves nothing unfinished behind. To be said by the main thread. */
-export function abandonOnSignals(): void {
-  endsWithSignals = true;
-}
-
-/** Until something is written, signals end the process as they do by themselves, in the middle of any work. */
-function hearSignals(): void {
-  if (!endsWithSignals || isHearing) return;
-  isHearing = true;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, async () => {
-      await abandon();
-      process.kill(process.pid, signal);
-    });
-  }
+  beforeSignals(abandon);
 }
 
 /** Ends all writing and removes every unfinished sibling of this process. */
@@ -121,7 +102,7 @@ export function siblingOf(path: string): string {
   // A name may be 255 bytes long, with all that is added to it.
   const name = basename(path).slice(-50);
   const sibling = join(directory, `.${name}.${process.pid}.${counter++}.textpoke.tmp`);
-  hearSignals();
+  beforeSignals(abandon);
   pending.add(sibling);
   return sibling;
 }
