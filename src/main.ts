@@ -1,37 +1,34 @@
 // The command line: its commands in the order of the help. Their options are in command-line/, what they do is in
 // commands/; the outcome becomes the exit status here.
-import { Argument, Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError } from 'commander';
 import type { Finish } from './command-line/arguments.ts';
 import { addAnnotate, addCc, addConfig, addInit, addLdscript, addRuntime } from './command-line/build.ts';
+import { type Manners, mannersOptions, mayLast } from './command-line/every-command.ts';
 import { addBoot, addDiff, addDump, addStates } from './command-line/images.ts';
 import { addNames } from './command-line/names.ts';
 import { addReport } from './command-line/report.ts';
 import { addCtl, addExplain, addVerify } from './command-line/verify.ts';
 import { workerFlag } from './commands/annotate-file.ts';
 import { keepMangled } from './engines/demangler.ts';
-import { ExitCode } from './errors.ts';
-import { abandon } from './files/publish.ts';
-import { commandLineError, endPager, print, tellError } from './output/console.ts';
+import { ExitCode, TextpokeError } from './errors.ts';
+import { ownSignals } from './files/signals.ts';
+import { endProgress, print, setManners, startProgress, tellError, tellUsage } from './output/console.ts';
 import { partsOf } from './output/help/command-line.ts';
 import { completionScript, type Shell, shells } from './output/help/completion.ts';
 import { manPage } from './output/help/man.ts';
 import { version } from './version.ts';
-
-/** Commands that print names of symbols. */
-const showsNames: ReadonlySet<string> = new Set(['dump', 'boot', 'verify', 'ctl', 'explain', 'diff']);
 
 function makeProgram(finish: Finish): Command {
   const program = new Command('textpoke')
     .description('Self-patching ELF code: annotate objects, replay the patching, verify the image.')
     .version(version, '--version')
     .helpOption('-h, --help', 'show help')
-    .configureOutput({ writeOut: print, outputError: (text, write) => write(commandLineError(text)) })
+    .configureOutput({ writeOut: print, outputError: () => {} }) // `main` tells errors
     // Descriptions name the choices themselves, and fit a line.
     .configureHelp({ optionDescription: ({ description }) => description })
-    .option('--no-demangle', 'of every command that shows names: C++ and Rust ones as the linker has them')
     .enablePositionalOptions()
-    .showHelpAfterError('(textpoke --help lists the commands)')
-    .exitOverride();
+    .exitOverride()
+    .hook('preAction', (_, command) => beginCommand(command));
 
   addAnnotate(program, finish);
   addCc(program, finish);
@@ -66,15 +63,29 @@ function makeProgram(finish: Finish): Command {
 
   addNames(program, finish);
 
-  for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'show help');
-  for (const command of program.commands)
-    if (showsNames.has(command.name()))
-      command.addOption(new Option('--no-demangle', 'C++ and Rust names as the linker has them').hideHelp());
-  program.hook('preAction', (_, action) => {
-    if (action.optsWithGlobals().demangle === false || program.opts().demangle === false) keepMangled();
-    action.setOptionValue('demangle', undefined);
-  });
+  program.addHelpText('after', everyCommand());
+  for (const command of program.commands) {
+    command.exitOverride().helpOption('-h, --help', 'show help');
+    for (const option of mannersOptions()) command.addOption(option);
+  }
   return program;
+}
+
+/** The part of the help that is about all commands. */
+function everyCommand(): string {
+  const lines = mannersOptions().map(({ flags, description }) => `  ${flags.padEnd(44)} ${description}`);
+  return ['', 'Options of every command:', ...lines].join('\n');
+}
+
+/** Takes what every command takes, and says what it begins to do where that may last. */
+async function beginCommand(command: Command): Promise<void> {
+  const manners = command.opts<Manners>();
+  setManners(manners);
+  if (manners.demangle === false) keepMangled();
+  for (const option of mannersOptions()) command.setOptionValue(option.attributeName(), undefined);
+  const { args } = command;
+  if (mayLast(command))
+    await startProgress(`textpoke ${command.name()} ${args[0] ?? ''}${args.length > 1 ? ' ...' : ''}`);
 }
 
 /** Runs the command line; returns the exit status. */
@@ -91,8 +102,15 @@ export async function main(argv: readonly string[]): Promise<number> {
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
-    return tellError(error);
+    const isUsage =
+      error instanceof CommanderError || (error instanceof TextpokeError && error.code === 'usage');
+    if (!isUsage) return tellError(error);
+    if (error instanceof CommanderError && error.exitCode === 0) return ExitCode.done;
+    const named = program.commands.find((command) => command.name() === argv[0]);
+    tellUsage(error.message, named ? `textpoke ${named.name()}` : 'textpoke');
+    return ExitCode.usage;
+  } finally {
+    endProgress();
   }
 }
 
@@ -102,12 +120,6 @@ export async function start(): Promise<void> {
     const { serveAnnotate } = await import('./commands/annotate-workers.ts');
     return serveAnnotate();
   }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, async () => {
-      await abandon();
-      await endPager();
-      process.kill(process.pid, signal);
-    });
-  }
+  ownSignals();
   process.exitCode = await main(process.argv.slice(2));
 }

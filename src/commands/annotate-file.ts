@@ -13,6 +13,7 @@ import {
 import { identityOf, isSameFile } from '../files/identity.ts';
 import { readInput } from '../files/input.ts';
 import { backUp, publish } from '../files/publish.ts';
+import { standardStream } from '../files/stream.ts';
 
 /** Argument that tells a worker thread of -j what it is. */
 export const workerFlag = '--textpoke-annotate-worker';
@@ -47,7 +48,7 @@ export async function annotateFile(
   const bytes = readInput(path);
   const countUndecodable = args.stats || args.json || dryRun;
   const result = annotate(path, bytes, { ...args, countUndecodable }, check);
-  if (dryRun || (inPlace && !result.bytes)) return { ...result, notes: [] };
+  if (dryRun || (inPlace && !result.bytes && output !== standardStream)) return { ...result, notes: [] };
   const kept = backup && inPlace ? await backUp(path, bytes, seen) : [];
   const published = await publish(output, result.bytes ?? bytes, path, seen);
   const tell = (file: string) => (note: string) => `${file}: ${note}`;

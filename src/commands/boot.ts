@@ -10,6 +10,7 @@ import { inFile, MismatchError, TextpokeError } from '../errors.ts';
 import { requireOtherFile } from '../files/identity.ts';
 import { readText } from '../files/input.ts';
 import { executable, publish } from '../files/publish.ts';
+import { standardStream } from '../files/stream.ts';
 import {
   allSteps,
   type BootOptions,
@@ -23,7 +24,7 @@ import { type LoadedProgram, withProgram } from '../library/program.ts';
 import { bootSummary, mismatchLines, type Trace, traceText } from '../output/boot.ts';
 import { bootJson, bootNotes, statesText } from '../output/boot-document.ts';
 import { writesOf } from '../output/boot-keys.ts';
-import { Progress, print, printError, warn } from '../output/console.ts';
+import { print, printError, sayProgress, warn } from '../output/console.ts';
 import { jsonText } from '../output/text.ts';
 
 export interface BootArguments
@@ -84,6 +85,11 @@ export async function runBoot(
     throw new TextpokeError('usage', message);
   }
   if (args.output !== undefined) requireOtherFile('-o', args.output, inputsOf(files, args, steps));
+  if (args.output === standardStream && (args.json || args.states || args.trace))
+    throw new TextpokeError(
+      'usage',
+      '-o - leaves no room on standard output for --json, --states or --trace',
+    );
   return withProgram(files, { steps, expandLimit: args.expandLimit }, (program) =>
     runProgram(program, files, args, steps),
   );
@@ -98,15 +104,14 @@ async function runProgram(
   const { image, undefinedSymbols } = program;
   if (args.output !== undefined && program.loads.length > 0)
     throw new TextpokeError('usage', '-o writes an image; what boot patches in modules is in no file');
-  const progress = new Progress();
   const notes: string[] = [];
   try {
     const plan = await planOf(program, args);
-    const runtime = bootProgram(program, args, steps, plan, (what) => progress.show(what));
+    const runtime = bootProgram(program, args, steps, plan, sayProgress);
     for (const note of plan?.notes ?? []) notes.push(note);
     const isAsked = args.key === undefined ? undefined : writesOf(runtime, args.key);
     if (args.output !== undefined) {
-      progress.show('writing');
+      sayProgress('writing');
       const content = fileAfter(runtime, args.output);
       const modeOf = program.isFile ? (files[0] as string) : executable;
       for (const note of await publish(args.output, content, modeOf)) notes.push(`${args.output}: ${note}`);
@@ -114,7 +119,6 @@ async function runProgram(
         notes.push(`${args.output}: the kernel as an ELF file (vmlinux), which does not boot by itself`);
       }
     }
-    progress.clear();
     const names = namesOf(files);
     if (args.states) print(statesText(statesAfter(runtime, names, steps)));
     else if (args.json)
@@ -126,18 +130,15 @@ async function runProgram(
         const { linesProblem } = await printTrace(runtime, debugOf(program, files, args), isAsked);
         if (linesProblem !== undefined) notes.push(`${names}: ${linesProblem}`);
       }
-      print(bootSummary(runtime));
+      if (args.output !== standardStream) print(bootSummary(runtime));
     }
     for (const note of [...program.notes, ...bootNotes(runtime, undefinedSymbols, args.output), ...notes])
       warn(note);
     return 0;
   } catch (error) {
-    progress.clear();
     if (!(error instanceof MismatchError)) throw error;
     printError(error.describe(), mismatchLines(error, image, await disassemblersIfInstalled(image.arch)));
     return error.exitCode;
-  } finally {
-    progress.clear();
   }
 }
 

@@ -3,7 +3,7 @@ import { ExitCode, TextpokeError } from '../errors.ts';
 import { requireOtherFile } from '../files/identity.ts';
 import { publish, readable } from '../files/publish.ts';
 import { type PageOptions, report } from '../library/report.ts';
-import { Progress, printPieces, warn } from '../output/console.ts';
+import { printPieces, warn } from '../output/console.ts';
 
 export interface ReportArguments extends Omit<PageOptions, 'debugDirectories' | 'updates'> {
   output?: string;
@@ -22,10 +22,7 @@ export async function runReport(files: readonly string[], args: ReportArguments)
   const others = [options.original, options.memory].filter((file) => typeof file === 'string');
   const inputs = [...files, ...others];
   if (output !== undefined) requireOtherFile('-o', output, inputs);
-  const progress = new Progress();
-  progress.show('making the report');
   const { html, notes } = await report(files, { ...options, updates: update, debugDirectories: debugDir });
-  progress.clear();
   if (output === undefined) await printPieces(html, ExitCode.done);
   else {
     const told = await publish(output, new TextEncoder().encode(html), readable);

@@ -1,7 +1,7 @@
 // Decodes the parts of entries as every row of kinds/ asks for them, from an object or an image alike.
 import type { InstructionSet, SiteInstruction } from '../arch/arch.ts';
 import { hexBytes } from '../bytes/integer.ts';
-import type { SourceLine } from '../dwarf/source-lines.ts';
+import type { SourceLine } from '../dwarf/source-line.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import { type DumpedInstruction, type DumpedPlace, type EntryReader, placeName } from '../kinds/shown.ts';
 import type { KeyOwners } from './key-owners.ts';

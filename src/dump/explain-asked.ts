@@ -1,6 +1,6 @@
 // What a person has asked explain for: an address, a name with or without an offset, a line, a key.
 import { hex, parseAddress } from '../bytes/integer.ts';
-import type { SourceLine } from '../dwarf/source-lines.ts';
+import type { SourceLine } from '../dwarf/source-line.ts';
 import { demangled } from '../engines/demangler.ts';
 import type { Image } from '../image/image.ts';
 import { splitName } from '../image/names.ts';

@@ -4,7 +4,7 @@ import { archOf } from '../arch/registry.ts';
 import { parseAddress } from '../bytes/integer.ts';
 import { isEnabled, isLoneKey, readKey } from '../demand/keys.ts';
 import { type DebugDirectories, debugPlacesOf } from '../dwarf/debug-files.ts';
-import type { SourceLine } from '../dwarf/source-lines.ts';
+import type { SourceLine } from '../dwarf/source-line.ts';
 import { ET_REL } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { type Disassemblers, loadDisassemblers } from '../engines/disassembler.ts';

@@ -1,6 +1,6 @@
 // Counts what a summary tells while dump goes through the entries of a file anyway: a summary costs no pass of its own.
 import { orderOf } from '../bytes/order.ts';
-import type { SourceLine } from '../dwarf/source-lines.ts';
+import type { SourceLine } from '../dwarf/source-line.ts';
 import type { TableKind } from '../kinds/kind.ts';
 import {
   type DumpedDeadEntry,

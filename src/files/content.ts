@@ -1,6 +1,6 @@
 // Writes what a new file is to hold: bytes, or a source of them that need not be in memory.
 import { ftruncateSync, writeSync } from 'node:fs';
-import type { ByteSource } from './source.ts';
+import { type ByteSource, memorySource } from './source.ts';
 
 /** What a new file is to hold. */
 export type Content = Uint8Array | ByteSource;
@@ -20,6 +20,26 @@ export function writeContent(fd: number, content: Content): void {
     if (zeros.compare(bytes, 0, bytes.length, 0, bytes.length) !== 0) writeAll(fd, bytes, at);
   }
   ftruncateSync(fd, content.size);
+}
+
+/** Writes all of a content to a stream. Fails as the system fails. */
+export function sendContent(fd: number, content: Content): void {
+  const source = content instanceof Uint8Array ? memorySource(content) : content;
+  for (let at = 0; at < source.size; at += chunk) {
+    const bytes = source.read(at, Math.min(chunk, source.size - at));
+    for (let done = 0; done < bytes.length; ) done += writeWhenTaken(fd, bytes, done);
+  }
+}
+
+/** Whoever started this process may have made the stream one that does not wait. */
+function writeWhenTaken(fd: number, bytes: Uint8Array, done: number): number {
+  try {
+    return writeSync(fd, bytes, done);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    return 0;
+  }
 }
 
 function writeAll(fd: number, bytes: Uint8Array, position: number): void {

@@ -2,6 +2,7 @@
 import { readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { TextpokeError } from '../errors.ts';
+import { standardStream } from './stream.ts';
 
 /** A file as it stood at some time: another file, or one that was written since, has another identity. */
 export interface Identity {
@@ -88,7 +89,7 @@ function placeOf(path: string): string {
 
 /** Error `usage` when `output`, which `option` gives, is one of the files that are read. */
 export function requireOtherFile(option: string, output: string, inputs: readonly string[]): void {
-  const input = inputs.find((name) => isSameFile(name, output));
+  const input = output === standardStream ? undefined : inputs.find((name) => isSameFile(name, output));
   if (input === undefined) return;
   const same = input === output ? output : `${output}, which is ${input}`;
   throw new TextpokeError(

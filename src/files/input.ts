@@ -1,6 +1,6 @@
 // What the library and the commands are given: the path of a file, or bytes that have a name.
 import { type ByteSource, fileSource, memorySource } from './source.ts';
-import { readWhole } from './stream.ts';
+import { isOpenStream, readWhole } from './stream.ts';
 
 /** Bytes in memory, with the name that messages and documents call them by. They are never changed. */
 export interface NamedBytes {
@@ -26,9 +26,13 @@ function plainBytes({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array 
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
-/** Opens an input, to be closed by whoever opened it. Error `read-failed`, for what is no regular file too. */
+/**
+ * Opens an input, to be closed by whoever opened it; what an open stream brings is read first. Error `read-failed`, for
+ * what is neither a stream nor a regular file too.
+ */
 export function openInput(input: Input): ByteSource {
-  return typeof input === 'string' ? fileSource(input) : memorySource(input.bytes);
+  const isFile = typeof input === 'string' && !isOpenStream(input);
+  return isFile ? fileSource(input) : memorySource(readInput(input));
 }
 
 /** Opens an input for as long as `body` runs. Errors: `read-failed`, and those of `body`. */

@@ -12,11 +12,14 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { isatty } from 'node:tty';
 import { TextpokeError } from '../errors.ts';
-import { type Content, writeContent } from './content.ts';
+import { type Content, sendContent, writeContent } from './content.ts';
 import { destinationOf, type Identity, isUnchanged } from './identity.ts';
 import { keepRights, type RightsOf, rightsOf } from './rights.ts';
+import { beforeSignals } from './signals.ts';
 import { reasonOf } from './source.ts';
+import { standardStream } from './stream.ts';
 
 /** Siblings of this thread that exist right now. */
 const pending = new Set<string>();
@@ -59,10 +62,11 @@ let threads: { readonly directories: ReadonlySet<string>; readonly stop: () => P
 /** Says that other threads of this process are going to publish; see `abandon`. */
 export function publishInThreads(directories: Iterable<string>, stop: () => Promise<unknown>): void {
   threads = { directories: new Set(directories), stop };
+  beforeSignals(abandon);
 }
 
-/** For handlers of signals: ends all writing and removes every unfinished sibling of this process. */
-export async function abandon(): Promise<void> {
+/** Ends all writing and removes every unfinished sibling of this process. */
+async function abandon(): Promise<void> {
   discardPending();
   if (!threads) return;
   await threads.stop();
@@ -98,6 +102,7 @@ export function siblingOf(path: string): string {
   // A name may be 255 bytes long, with all that is added to it.
   const name = basename(path).slice(-50);
   const sibling = join(directory, `.${name}.${process.pid}.${counter++}.textpoke.tmp`);
+  beforeSignals(abandon);
   pending.add(sibling);
   return sibling;
 }
@@ -152,7 +157,7 @@ export const readable = Symbol('readable');
 const madeAnew = { [executable]: 0o777, [readable]: 0o666 };
 
 /**
- * Replaces or creates `target`, through symbolic links, with `content`. A file that is there keeps its rights; where it
+ * Replaces or creates `target`, through symbolic links, with `content`; `-` is standard output. A file that is there keeps its rights; where it
  * cannot, the words returned say so. A new one gets the permissions of the file `modeOf`, which `target` gets as far as
  * they make a program of it. Error `write-failed`: the target is as it was, and nothing else is left. The same when the
  * target is no longer what was `seen` there.
@@ -163,6 +168,10 @@ export async function publish(
   modeOf: string | typeof executable | typeof readable,
   seen?: Identity,
 ): Promise<string[]> {
+  if (target === standardStream) {
+    sendToOutput(content);
+    return [];
+  }
   try {
     const path = destinationOf(target);
     const made = typeof modeOf === 'string' ? statSync(modeOf).mode : madeAnew[modeOf] & ~process.umask();
@@ -175,6 +184,17 @@ export async function publish(
     });
   } catch (error) {
     throw new TextpokeError('write-failed', `cannot write: ${reasonOf(error)}`, { file: target });
+  }
+}
+
+/** `-` is standard output. Errors: `usage` for a terminal, `write-failed`. */
+function sendToOutput(content: Content): void {
+  if (isatty(1))
+    throw new TextpokeError('usage', 'standard output is a terminal, and what is written is not text');
+  try {
+    sendContent(1, content);
+  } catch (error) {
+    throw new TextpokeError('write-failed', `cannot write: ${reasonOf(error)}`, { file: 'standard output' });
   }
 }
 

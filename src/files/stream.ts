@@ -4,16 +4,19 @@ import { fstatSync, readSync } from 'node:fs';
 import { inFile, TextpokeError } from '../errors.ts';
 import { openRegular, openSource, reasonOf } from './source.ts';
 
-/** How shells and systems name a stream that is open already; the number is its descriptor. */
-const openStream = /^(?:\/dev\/stdin|(?:\/dev|\/proc\/self)\/fd\/(\d+))$/;
+/** How command lines name standard input and output. A file of this name is `./-`. */
+export const standardStream = '-';
 
-/** The descriptor of a stream that a name stands for; undefined for a file. */
+/** How shells and systems name a stream that is open already; the number is its descriptor. */
+const openStream = /^(?:-|\/dev\/stdin|(?:\/dev|\/proc\/self)\/fd\/(\d+))$/;
+
+/** The descriptor of a stream that a name stands for; undefined for a file, unless it has no name but `-`. */
 function streamOf(path: string): number | undefined {
   const found = openStream.exec(path);
   if (!found) return undefined;
   const fd = Number(found[1] ?? 0);
   try {
-    return fstatSync(fd).isFile() ? undefined : fd;
+    return fstatSync(fd).isFile() && path !== standardStream ? undefined : fd;
   } catch {
     return undefined; // To open it as a file will say what is wrong.
   }
@@ -24,6 +27,9 @@ export function isOpenStream(path: string): boolean {
   return streamOf(path) !== undefined;
 }
 
+/** What streams have brought, by their descriptors: a command may look at an input more than once. */
+const brought = new Map<number, Uint8Array>();
+
 /**
  * All bytes of a file or of an open stream, at most `limit`. Errors: `read-failed` with the system's reason, for more
  * than the limit, and for what is neither.
@@ -31,7 +37,10 @@ export function isOpenStream(path: string): boolean {
 export function readWhole(path: string, limit: number, streamLimit = limit): Uint8Array {
   return inFile(path, () => {
     const stream = streamOf(path);
-    return stream === undefined ? readFile(path, limit) : readStream(stream, streamLimit, waitForMore);
+    if (stream === undefined) return readFile(path, limit);
+    const bytes = brought.get(stream) ?? readStream(stream, streamLimit, waitForMore);
+    brought.set(stream, bytes);
+    return bytes;
   });
 }
 

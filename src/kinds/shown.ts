@@ -1,6 +1,6 @@
 // Places, instructions and entries as people and JSON have them (schema textpoke.dump/2).
 import { keyPrefix } from '../bytes/static-call-names.ts';
-import type { SourceLine } from '../dwarf/source-lines.ts';
+import type { SourceLine } from '../dwarf/source-line.ts';
 
 /** A place in an object or an image. Addresses are `0x…` strings; in an object they count from the section. */
 export interface DumpedPlace {

@@ -6,7 +6,7 @@ import type { PokeRecord } from '../boot/text-poke.ts';
 import { hex, hexBytes } from '../bytes/integer.ts';
 import type { Program } from '../demand/program.ts';
 import type { DebugPlaces } from '../dwarf/debug-files.ts';
-import type { SourceLine } from '../dwarf/source-lines.ts';
+import type { SourceLine } from '../dwarf/source-line.ts';
 import { countGroups, countSites, moduleGroups, type SiteCounts } from '../kinds/registry.ts';
 import { sourcesOf } from './boot-sources.ts';
 import { jsonText } from './text.ts';

@@ -1,11 +1,27 @@
-// What every command says the same way: diagnostics to stderr, results to stdout, colour only on a terminal.
+// What every command says the same way: diagnostics to stderr, results to stdout, colour and progress only on a terminal.
 import { once } from 'node:events';
 import { asTooLarge, ExitCode, TextpokeError } from '../errors.ts';
+import { beforeSignals } from '../files/signals.ts';
 import { reasonOf } from '../files/source.ts';
 import { hasHyperlinks, withHyperlinks } from './hyperlinks.ts';
-import { type Colours, coloursOf, lineOf, textOf } from './text.ts';
+import type { Progress } from './progress.ts';
+import { type Colours, coloursOf, textOf } from './text.ts';
+
+/** When output is coloured: where a terminal takes it, or whatever it goes to. */
+export const colourChoices = ['auto', 'always', 'never'] as const;
+export type ColourChoice = (typeof colourChoices)[number];
+
+let colour: ColourChoice = 'auto';
+let isQuiet = false;
+
+/** What the command line says of all output. Quiet: no notes and no progress. */
+export function setManners(manners: { readonly color?: ColourChoice; readonly quiet?: boolean }): void {
+  colour = manners.color ?? 'auto';
+  isQuiet = manners.quiet ?? false;
+}
 
 function hasColour(stream: { isTTY?: boolean }): boolean {
+  if (colour !== 'auto') return colour === 'always';
   const forced = process.env.FORCE_COLOR;
   if (process.env.NO_COLOR) return false;
   const takesColour = stream.isTTY === true && process.env.TERM !== 'dumb';
@@ -46,6 +62,7 @@ function shown(text: string): string {
 
 /** Writes results, which `textOf` or `jsonText` has made. */
 export function print(text: string): void {
+  if (process.stdout.isTTY) endProgress();
   output().write(shown(text.endsWith('\n') ? text : `${text}\n`));
 }
 
@@ -60,6 +77,7 @@ export function terminalColumns(): number | undefined {
 export async function printPieces(text: string | Iterable<string>, status: number): Promise<void> {
   const before = process.exitCode;
   process.exitCode = status;
+  if (process.stdout.isTTY) endProgress();
   try {
     for (const piece of typeof text === 'string' ? [text] : text)
       if (!output().write(shown(piece))) await once(output(), 'drain');
@@ -79,11 +97,9 @@ let pager: RunningPager | undefined;
 /** Has diagnostics go through a pager, which they would spoil; undefined: it has gone. */
 export function throughPager(running: RunningPager | undefined): void {
   pager = running;
-}
-
-/** For handlers of signals: waits until the pager has given the terminal back. */
-export async function endPager(): Promise<void> {
-  await pager?.end();
+  if (!running) return;
+  endProgress();
+  beforeSignals(running.end); // it gives the terminal back
 }
 
 function diagnose(text: string): void {
@@ -91,21 +107,27 @@ function diagnose(text: string): void {
   else process.stderr.write(text);
 }
 
-/** Writes one diagnostic line. */
+/** Writes one diagnostic line, which is no error. */
 export function warn(text: string): void {
+  if (isQuiet) return;
+  endProgress();
   diagnose(textOf([`textpoke: ${text}`]));
 }
 
 /** Writes one error line, and what belongs to it in lines of their own. */
 export function printError(text: string, details: readonly string[] = []): void {
+  endProgress();
   const { red } = coloursOf(hasColour(process.stderr));
   diagnose(textOf([`textpoke: ${red('error')}: ${text}`, ...details]));
 }
 
-/** Says what is wrong with a command line, in the words of commander: a line, and a suggestion below it. */
-export function commandLineError(text: string): string {
-  const [, line, suggestion] = /^([\s\S]*?)(?:\n(\(Did you mean [^\n]*))?\n?$/.exec(text) as RegExpExecArray;
-  return textOf(suggestion === undefined ? [line as string] : [line as string, suggestion]);
+/** Says what is wrong with a command line, in commander's words or our own, and whose help to read. */
+export function tellUsage(words: string, command: string): void {
+  const [, what, meant] = /^(?:error: )?([\s\S]*?)\.?(?:\n\(Did you mean ([^\n]*)\?\))?\n*$/.exec(
+    words,
+  ) as RegExpExecArray;
+  const suggestion = meant === undefined ? '' : `did you mean ${meant}? `;
+  printError(`${what}; ${suggestion}${command} --help says what there is [usage]`);
 }
 
 /** Says what reached the top; returns the exit status it ends in. */
@@ -121,21 +143,22 @@ export function tellError(error: unknown): number {
   return ExitCode.defect;
 }
 
-/** One line on standard error that says what is being done, for a person who waits; nothing where none looks. */
-export class Progress {
-  private readonly start = performance.now();
-  private shown = false;
+let progress: Progress | undefined;
 
-  /** Says it, unless the command has only just begun: short work needs no word. */
-  show(what: string): void {
-    if (!process.stderr.isTTY || performance.now() - this.start < 300) return;
-    process.stderr.write(`\r\x1b[K${lineOf(what)} ...`);
-    this.shown = true;
-  }
+/** Says on standard error what is being done, if it takes long and a person looks, until something else is written. */
+export async function startProgress(what: string): Promise<void> {
+  if (isQuiet || !process.stderr.isTTY || process.env.TERM === 'dumb') return;
+  const { Progress } = await import('./progress.ts'); // with threads, which a small annotate does not load
+  progress ??= new Progress(what, process.stderr.columns || 80);
+}
 
-  /** Takes the line away. */
-  clear(): void {
-    if (this.shown) process.stderr.write('\r\x1b[K');
-    this.shown = false;
-  }
+/** What is being done from now on, where that is told. */
+export function sayProgress(what: string): void {
+  progress?.say(what);
+}
+
+/** Takes away the line that says what is being done. */
+export function endProgress(): void {
+  progress?.end();
+  progress = undefined;
 }

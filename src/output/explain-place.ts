@@ -1,6 +1,6 @@
 // What explain tells of a place or a key, for people and for machines.
 import type { Explained, ExplainedKey, ExplainedSite, ExplainedState } from '../dump/explain-model.ts';
-import type { SourceLine } from '../dwarf/source-lines.ts';
+import type { SourceLine } from '../dwarf/source-line.ts';
 import { type DumpedPlace, placeName, sourceName } from '../kinds/shown.ts';
 import { count } from './count.ts';
 import { type Colours, coloursOf, textOf } from './text.ts';

@@ -1,7 +1,7 @@
 // Findings for people: a heading for each rule, and below it the places. A report that would not fit a screen tells what
 // explains it, and of each cause a few places.
 import { hex, hexBytes } from '../bytes/integer.ts';
-import type { SourceLine } from '../dwarf/source-lines.ts';
+import type { SourceLine } from '../dwarf/source-line.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import { type Cause, causesOf } from '../verify/causes.ts';
 import { type Located, told } from '../verify/finding.ts';

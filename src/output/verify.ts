@@ -1,6 +1,6 @@
 // Findings as JSON for machines.
 import { hex, hexBytes } from '../bytes/integer.ts';
-import type { SourceLine } from '../dwarf/source-lines.ts';
+import type { SourceLine } from '../dwarf/source-line.ts';
 import type { SiteCounts } from '../kinds/registry.ts';
 import { type Located, told } from '../verify/finding.ts';
 import { countOf, type Report } from '../verify/report.ts';

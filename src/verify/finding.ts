@@ -1,7 +1,7 @@
 // What verify found. There may be one finding for each entry of an image, so those that come by the thousand keep no
 // words and no bytes: they are made when they are told.
 import type { Address, EntryAddress } from '../bytes/named-numbers.ts';
-import type { SourceLine } from '../dwarf/source-lines.ts';
+import type { SourceLine } from '../dwarf/source-line.ts';
 import { TextpokeError } from '../errors.ts';
 import type { RuleId } from './rules.ts';
 

@@ -18,7 +18,7 @@ import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
 import { runBuilt } from '../e2e/warm.ts';
-import { longTest, rowsOf, scratch, turnOf } from '../tools.ts';
+import { longTest, rowsOf, run, scratch, toolTest, turnOf } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const sample = (path: string) => join(root, 'samples', path);
@@ -68,6 +68,7 @@ function help(...words: readonly string[]): Said {
   return said;
 }
 
+const commandNames = new Set(['annotate', 'boot', 'ldscript', 'verify']);
 const commands = [
   'annotate',
   'dump',
@@ -124,10 +125,10 @@ test('without a command the help goes to stderr, and the status is 2', () => {
 
 test('what is misspelt gets a suggestion, and the status is 2', () => {
   for (const [args, message] of [
-    [['annotat'], /unknown command 'annotat'[\s\S]*Did you mean annotate\?/],
-    [['anotate', 'x.o'], /unknown command 'anotate'[\s\S]*Did you mean annotate\?/],
-    [['annotate', '--stat', 'x.o'], /unknown option '--stat'[\s\S]*Did you mean --stats\?/],
-    [['verify', '--cpu', '1', 'x'], /unknown option '--cpu'[\s\S]*Did you mean --cpus\?/],
+    [['annotat'], /unknown command 'annotat'[\s\S]*did you mean annotate\?/],
+    [['anotate', 'x.o'], /unknown command 'anotate'[\s\S]*did you mean annotate\?/],
+    [['annotate', '--stat', 'x.o'], /unknown option '--stat'[\s\S]*did you mean --stats\?/],
+    [['verify', '--cpu', '1', 'x'], /unknown option '--cpu'[\s\S]*did you mean --cpus\?/],
     [['boot', '--cpus', 'many', 'x'], /argument 'many' is invalid/],
     [['boot', '--up-fill', 'jmp', 'x'], /argument 'jmp' is invalid\. Allowed choices are ds, nop/],
     [
@@ -143,7 +144,90 @@ test('what is misspelt gets a suggestion, and the status is 2', () => {
     const said = runBuilt(args);
     assert.deepEqual([said.status, said.stdout], [2, ''], args.join(' '));
     assert.match(said.stderr, message);
+    const named = commandNames.has(args[0]) ? `textpoke ${args[0]}` : 'textpoke';
+    assert.match(
+      said.stderr,
+      new RegExp(`^textpoke: error: .*[;?] ${named} --help says what there is \\[usage\\]\n$`),
+    );
   }
+});
+
+test('--color says whether output is coloured, whatever it goes to and the environment says', (t) => {
+  const path = image(t);
+  const isColoured = (args: readonly string[], env: Record<string, string>) =>
+    textpoke(['verify', path, '--cpus', '1', ...args], env).stdout.includes('\x1b[');
+  for (const [args, env, coloured] of [
+    [[], {}, false],
+    [['--color', 'always'], {}, true],
+    [['--color=always'], { NO_COLOR: '1' }, true],
+    [['--color', 'auto'], { FORCE_COLOR: '1' }, true],
+    [['--color', 'never'], { FORCE_COLOR: '1' }, false],
+  ] as const)
+    assert.equal(isColoured(args, env), coloured, `${args.join(' ')} ${JSON.stringify(env)}`);
+});
+
+test('--quiet leaves out notes, and neither errors nor results', (t) => {
+  const object = join(scratch(t), 'loose.o');
+  copyFileSync(sample('objects/gcc-O2/call.o'), object);
+  const notes = textpoke(['boot', object, '-o', `${object}.image`]);
+  assert.notEqual(notes.stderr, '', 'a note: functions that no object has');
+  const quiet = textpoke(['boot', object, '--quiet', '-o', `${object}.image`]);
+  assert.deepEqual([quiet.status, quiet.stdout, quiet.stderr], [notes.status, notes.stdout, '']);
+  assert.match(textpoke(['dump', '--quiet', 'missing']).stderr, /cannot read/);
+});
+
+toolTest('what lasts tells a terminal what is done, and takes it away', ['script'], () => {
+  const dump = `${process.execPath} ${builtProgram()} dump /dev/stdin`;
+  const slowly = (more: string) => {
+    const line = `export TERM=xterm; (sleep 4; cat ${sample('objects/gcc-O2/call.o')}) | ${dump} ${more}`;
+    return run('script', ['-qec', line, '/dev/null']);
+  };
+  const lines = slowly('> /dev/null').split('\r\x1b[K');
+  assert.deepEqual(
+    [lines[0], lines.at(-1)],
+    ['', ''],
+    'each takes away the one before, and the last one is taken away',
+  );
+  assert.ok(lines.length > 2, 'some were told');
+  for (const line of lines.slice(1, -1)) assert.match(line, /^textpoke dump \/dev\/stdin \d+ s$/);
+  for (const silent of ['--quiet > /dev/null', '> /dev/null 2> /dev/null'])
+    assert.equal(slowly(silent), '', silent);
+});
+
+test('- is standard input, and standard output behind -o', (t) => {
+  const object = join(scratch(t), 'call.o');
+  copyFileSync(sample('objects/gcc-O2/call.o'), object);
+  const bytes = readFileSync(object);
+  const filter = (args: readonly string[], input: Buffer) => {
+    const said = spawnSync(process.execPath, [builtProgram(), ...args], { input });
+    assert.deepEqual([said.status, said.stderr.toString()], [0, ''], args.join(' '));
+    return said.stdout;
+  };
+  assert.equal(textpoke(['annotate', object]).status, 0);
+  const annotated = readFileSync(object);
+  assert.deepEqual(filter(['annotate', '-'], bytes), annotated);
+  assert.deepEqual(filter(['annotate', '-'], annotated), annotated, 'also where nothing changes');
+  assert.deepEqual(filter(['annotate', object, '-o', '-'], bytes), annotated);
+  const path = image(t);
+  const linked = readFileSync(path);
+  const booted = filter(['boot', '-', '--cpus', '1', '-o', '-'], linked);
+  assert.equal(textpoke(['boot', path, '--cpus', '1', '-o', `${path}.up`]).status, 0);
+  assert.deepEqual(booted, readFileSync(`${path}.up`));
+  assert.equal(filter(['verify', '-', '--cpus', '1'], booted).toString(), '');
+  assert.match(filter(['dump', '-'], linked).toString(), /^-: ELF64/);
+  assert.equal(filter(['diff', path, '-'], linked).toString(), '');
+  const both = textpoke(['boot', path, '-o', '-', '--json']);
+  assert.deepEqual([both.status, both.stdout], [2, '']);
+});
+
+test('a signal ends what only reads, in the middle of it, as it ends any program', async (t) => {
+  const script = `process.kill(process.pid, 'SIGINT'); for (;;);`;
+  const preload = join(scratch(t), 'interrupt.cjs');
+  // Right in front of the work, which gives way to nothing.
+  writeFileSync(preload, `setImmediate(() => { ${script} });`);
+  const args = ['-r', preload, builtProgram(), 'dump', sample('demo/work.o')];
+  const said = spawnSync(process.execPath, args, { timeout: 30_000, killSignal: 'SIGKILL' });
+  assert.equal(said.signal, 'SIGINT');
 });
 
 test('status 1 is a finding or a refused patch', (t) => {

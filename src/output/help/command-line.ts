@@ -14,6 +14,8 @@ export interface Part {
   readonly name: string;
   readonly description: string;
   readonly options: readonly Choice[];
+  /** Options that every command takes; its own help leaves them out. */
+  readonly common: readonly Choice[];
   /** Words of the first argument, where they are known. */
   readonly words: readonly string[];
   readonly takesFiles: boolean;
@@ -67,6 +69,7 @@ export function partsOf(program: Command): Part[] {
           ...command.options.filter((option) => !option.hidden).map(choiceOf),
           { short: '-h', long: '--help', description: 'show help', value: undefined, choices: [] },
         ],
+        common: command.options.filter((option) => option.hidden).map(choiceOf),
         words: args[0]?.argChoices ?? [],
         takesFiles: args.some((argument) => isFileValue(argument.name())),
         usage: command.usage(),

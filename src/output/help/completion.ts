@@ -151,5 +151,5 @@ const makers: Readonly<Record<Shell, (parts: readonly Part[]) => string>> = { ba
 
 /** The script for a shell. */
 export function completionScript(parts: readonly Part[], shell: Shell): string {
-  return makers[shell](parts);
+  return makers[shell](parts.map((part) => ({ ...part, options: [...part.options, ...part.common] })));
 }

@@ -36,6 +36,10 @@ export function manPage(description: string, parts: readonly Part[]): string {
       ...examples.map(literal),
       ...(examples.length > 0 ? ['.RE', '.fi'] : []),
     ]),
+    '.SH OPTIONS OF EVERY COMMAND',
+    ...(parts[0]?.common ?? []).map(entry),
+    '.SH FILES',
+    'A file called \\- is standard input; behind \\-o it is standard output.',
     '.SH EXIT STATUS',
     ...Object.values(exitStatuses).flatMap(({ status, meaning }) => [
       '.TP',
