@@ -67,7 +67,7 @@ await build({
   define: versionOf,
   // elfy is CommonJS and asks for node:assert by `require`.
   banner: {
-    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+    js: "import { createRequire as requireHere } from 'node:module'; const require = requireHere(import.meta.url);",
   },
 });
 await buildPage();
