@@ -77,15 +77,18 @@ export { linkerScript } from './library/linker-script.ts';
 export { type PolicyResult, policy, policyDocument } from './library/policy.ts';
 export { type PageOptions, type PageResult, report } from './library/report.ts';
 export type { Reports } from './library/reports.ts';
-export { type VerifyOptions, type VerifyResult, verify } from './library/verify.ts';
+export { type VerifyResult, verify } from './library/verify.ts';
 export {
-  type PhysicalPart,
-  type VerifyMemoryOptions,
   type VerifyMemoryResult,
-  type VerifyProcessOptions,
-  type VerifyRunningOptions,
   verifyMemory,
 } from './library/verify-memory.ts';
+export type {
+  PhysicalPart,
+  VerifyMemoryOptions,
+  VerifyOptions,
+  VerifyProcessOptions,
+  VerifyRunningOptions,
+} from './library/verify-options.ts';
 export {
   type ReportOptions,
   type Verification,
@@ -116,7 +119,12 @@ export type {
   ModuleText,
 } from './output/memory-text.ts';
 export type { SummaryDocument } from './output/summary.ts';
-export type { FindingDocument, SuppressedDocument, VerifyDocument } from './output/verify.ts';
+export type {
+  ExplanationDocument,
+  FindingDocument,
+  SuppressedDocument,
+  VerifyDocument,
+} from './output/verify.ts';
 export { policyBytes, readPolicy } from './policy/binary.ts';
 export {
   type Allowed,

@@ -1,7 +1,7 @@
 // The command line: its commands in the order of the help. Their options are in command-line/, what they do is in
 // commands/; the outcome becomes the exit status here.
-import { Argument, Command, CommanderError } from 'commander';
-import type { Finish } from './command-line/arguments.ts';
+import { Argument, Command, CommanderError, type Option } from 'commander';
+import { debugDirectory, expandLimit, type Finish } from './command-line/arguments.ts';
 import { addAnnotate, addCc, addConfig, addInit, addLdscript, addRuntime } from './command-line/build.ts';
 import { type Manners, mannersOptions, mayLast } from './command-line/every-command.ts';
 import { addBoot, addDiff, addDump, addStates } from './command-line/images.ts';
@@ -73,8 +73,12 @@ function makeProgram(finish: Finish): Command {
 
 /** The part of the help that is about all commands. */
 function everyCommand(): string {
-  const lines = mannersOptions().map(({ flags, description }) => `  ${flags.padEnd(44)} ${description}`);
-  return ['', 'Options of every command:', ...lines].join('\n');
+  const linesOf = (options: readonly Option[]) =>
+    options.map(({ flags, description }) => `  ${flags.padEnd(44)} ${description}`);
+  return [
+    ...['', 'Options of every command:', ...linesOf(mannersOptions())],
+    ...['', 'Options of commands that read images:', ...linesOf([debugDirectory(), expandLimit()])],
+  ].join('\n');
 }
 
 /** Takes what every command takes, and says what it begins to do where that may last. */

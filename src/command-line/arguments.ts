@@ -32,20 +32,19 @@ function byteCount(text: string): number {
   return Number(digits) * 1024 ** ['', 'K', 'M', 'G'].indexOf((unit as string).toUpperCase());
 }
 
-/** Where debug files lie, for source lines of stripped files. */
+/** Where debug files lie, for source lines of stripped files. The help of all commands has it. */
 export function debugDirectory(): Option {
-  const description = 'debug files, instead of /usr/lib/debug (repeatable)';
-  return new Option('--debug-dir <directory>', description).argParser((directory, all: string[] = []) => [
-    ...all,
-    directory,
-  ]);
+  const description = 'where debug files are, instead of /usr/lib/debug (repeatable)';
+  return new Option('--debug-dir <directory>', description)
+    .argParser((directory, all: string[] = []) => [...all, directory])
+    .hideHelp();
 }
 
-/** How large what is compressed may become. */
-export function expandLimit(what: string): Option {
-  return new Option('--expand-limit <size>', `bytes that ${what} may expand to (300M, 2G)`).argParser(
-    byteCount,
-  );
+/** How large what is compressed may become. The help of all commands has it. */
+export function expandLimit(): Option {
+  return new Option('--expand-limit <size>', 'bytes that compressed input may expand to (300M, 2G)')
+    .argParser(byteCount)
+    .hideHelp();
 }
 
 /** Where a raw dump lies in virtual memory. */

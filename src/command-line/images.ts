@@ -33,7 +33,7 @@ export function addDump(program: Command, finish: Finish): void {
     .option('--cpu-features <dump>', 'instead: what the memory of a kernel tells of its processor, for boot')
     .addOption(rawBase())
     .addOption(rawPhysical())
-    .addOption(expandLimit('a compressed file'))
+    .addOption(expandLimit())
     .addOption(debugDirectory())
     .option('--summary', 'what the tables amount to, instead of their entries')
     .addOption(new Option('--by <group>', `all sites by ${groupings.join(', ')}`).choices(groupings))
@@ -85,7 +85,7 @@ export function addBoot(program: Command, finish: Finish): void {
     .option('--cpu-features <file>', 'the same for what dump tells, or /proc/cpuinfo')
     .option('--command-line <text>', 'with --cpu: of the kernel, such as mitigations=off')
     .option('--slide <bytes>', 'with --cpu: how far KASLR moves the kernel', address)
-    .addOption(expandLimit('packed input'))
+    .addOption(expandLimit())
     .option('--raw', 'also store pointers of keys to entries, as in memory')
     .option('--states', 'print every byte string that each place can hold')
     .option('--trace', 'show each write: before, after, reason')
@@ -105,7 +105,7 @@ export function addStates(program: Command, finish: Finish): void {
     .description('what may be written to the text of an x86-64 kernel: a policy for monitors')
     .argument('<file>', 'vmlinuz, or vmlinux for a kernel that is not moved')
     .option('-o, --output <file>', 'write the compact form to this file, print nothing')
-    .addOption(expandLimit('a compressed kernel'))
+    .addOption(expandLimit())
     .addHelpText('after', '\nExample:\n  textpoke states /boot/vmlinuz -o kernel.policy')
     .action(async (file: string, args: StatesArguments) => finish(await runStates(file, args)));
 }
@@ -117,7 +117,7 @@ export function addDiff(program: Command, finish: Finish): void {
     .argument('<old-file>', 'object, archive or image')
     .argument('<new-file>')
     .option('--table <name>', 'only this table, as dump takes it')
-    .addOption(expandLimit('a compressed file'))
+    .addOption(expandLimit())
     .addOption(debugDirectory())
     .addOption(
       new Option('--format <format>', 'text (default), json or markdown')

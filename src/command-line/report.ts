@@ -36,7 +36,7 @@ export function addReport(program: Command, finish: Finish): void {
     .option('--memory <dump>', 'verify: the memory of a system that runs the image')
     .addOption(rawBase())
     .addOption(rawPhysical())
-    .addOption(expandLimit('a compressed kernel'))
+    .addOption(expandLimit())
     .addOption(debugDirectory())
     .addHelpText('after', '\nExample:\n  textpoke report old/vmlinux new/vmlinux -o report.html')
     .action(async (files: string[], args: ReportArguments) => {

@@ -27,7 +27,7 @@ export function addVerify(program: Command, finish: Finish): void {
     .argument('[image]', 'with --running or --pid: if it is another than what runs')
     .option('--original <image>', 'the image before patching: only patches may differ')
     .option('--baseline <file>', 'an earlier build: none of its sites may be missing')
-    .addOption(expandLimit('packed input'))
+    .addOption(expandLimit())
     .option('--cpus <n>', 'number of CPUs, for locks and barriers', positive)
     .addOption(
       new Option('--locks <which>', 'which locks need an entry: all, listed or none').choices([
@@ -85,7 +85,7 @@ export function addExplain(program: Command, finish: Finish): void {
     .description('explain a rule of verify (none: list all), or a site or key of a file')
     .addArgument(ruleArgument())
     .argument('[file]', 'object, archive or image that has the site or key')
-    .addOption(expandLimit('a compressed file'))
+    .addOption(expandLimit())
     .addOption(debugDirectory())
     .option('--json', 'print JSON')
     .addHelpText(

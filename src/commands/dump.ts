@@ -100,8 +100,8 @@ class Dumping {
     path: string,
     counting: Pick<CountingOptions, 'isCounted'>,
   ): AsyncGenerator<DumpedFile> {
-    const { debugDir: debugDirectories, table, key, disassemble, expandLimit, limit } = this.args;
-    const options = { table, key, disassemble, expandLimit, debugDirectories, ...counting };
+    const { debugDir: debugDirectories, table, key, disassemble, inlines, expandLimit, limit } = this.args;
+    const options = { table, key, disassemble, inlines, expandLimit, debugDirectories, ...counting };
     for await (const dumped of dumpInput(path, options)) {
       this.entries += numberOfEntries(dumped);
       if (this.exitCode === ExitCode.done && hasProblem(dumped)) this.exitCode = ExitCode.findings;

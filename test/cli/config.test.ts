@@ -38,7 +38,7 @@ test('GNU ld and lld get the script of the machine by its usual names, gold and 
 test('a link that would lose entries is refused, and the listing says when the script matters', () => {
   const refused = said('--ldflags', '--linker', 'gold', '--gc-sections');
   assert.equal(refused.status, 2);
-  assert.match(refused.stderr, /bfd or lld \[usage\]/);
+  assert.match(refused.stderr, /bfd or lld; textpoke config --help .*\[usage\]/);
   assert.match(said('--linker', 'mold').text, /^script {3}mold takes none: boot and verify work without/m);
   assert.match(said().text, /^script {3}libtextpoke in the program needs it/m);
   assert.match(said('--machine', 'arm').text, /-fno-section-anchors/);

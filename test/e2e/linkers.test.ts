@@ -126,7 +126,9 @@ toolTest(
   (t) => {
     const directory = scratch(t);
     for (const [name, text] of Object.entries(units)) {
-      writeFileSync(join(directory, `${name}.c`), text);
+      // Without the call, which boot would refuse first.
+      const branches = text.replace(/show\("call".*?; /, '').replace(/^DEFINE_STATIC_CALL.*$/m, '');
+      writeFileSync(join(directory, `${name}.c`), branches);
       run(
         'gcc',
         ['-O2', '-fno-pie', `-I${join(import.meta.dirname, '..', '..', 'include')}`, '-c', `${name}.c`],

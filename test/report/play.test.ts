@@ -82,7 +82,7 @@ for (const set of sets) {
       // What start-up stores in tables and keys is counted in the page, and not shown.
       const expected = document.writes
         .filter(({ what, phase }) => what === 'text' || phase === 'run time')
-        .map(({ symbol: _, ...write }) => write);
+        .map(({ symbol: _, key: __, source: ___, ...write }) => write);
       assert.deepEqual(told(writes), expected, command);
     }
   });

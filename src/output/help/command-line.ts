@@ -14,7 +14,7 @@ export interface Part {
   readonly name: string;
   readonly description: string;
   readonly options: readonly Choice[];
-  /** Options that every command takes; its own help leaves them out. */
+  /** Options that it shares with others; its own help leaves them out. */
   readonly common: readonly Choice[];
   /** Words of the first argument, where they are known. */
   readonly words: readonly string[];

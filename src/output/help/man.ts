@@ -21,6 +21,7 @@ function entry({ short, long, value, description }: Choice): string {
 
 /** The page as roff. */
 export function manPage(description: string, parts: readonly Part[]): string {
+  const shared = new Map(parts.flatMap(({ common }) => common.map((option) => [option.long, option])));
   const lines = [
     `.TH TEXTPOKE 1 "" "textpoke ${literal(version)}" "User Commands"`,
     '.SH NAME',
@@ -36,8 +37,8 @@ export function manPage(description: string, parts: readonly Part[]): string {
       ...examples.map(literal),
       ...(examples.length > 0 ? ['.RE', '.fi'] : []),
     ]),
-    '.SH OPTIONS OF EVERY COMMAND',
-    ...(parts[0]?.common ?? []).map(entry),
+    '.SH OPTIONS THAT COMMANDS SHARE',
+    ...[...shared.values()].map(entry),
     '.SH FILES',
     'A file called \\- is standard input; behind \\-o it is standard output.',
     '.SH EXIT STATUS',
