@@ -2,7 +2,7 @@
 import { Argument, InvalidArgumentError, Option } from 'commander';
 import type { BootStep } from '../boot/steps.ts';
 import { parseAddress } from '../bytes/integer.ts';
-import type { PhysicalPart } from '../library/verify-memory.ts';
+import type { PhysicalPart } from '../library/verify-options.ts';
 import { ruleIds } from '../verify/rules.ts';
 
 /** Takes the exit status of a command. */

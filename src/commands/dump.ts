@@ -8,7 +8,7 @@ import { Summing } from '../dump/summing.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { unpackedNotes } from '../kernel/plain.ts';
 import { dumpInput } from '../library/dump.ts';
-import type { VerifyMemoryOptions } from '../library/verify-memory.ts';
+import type { VerifyMemoryOptions } from '../library/verify-options.ts';
 import { isOutputColoured, print, printPieces, tellError, terminalColumns, warn } from '../output/console.ts';
 import { dumpJson } from '../output/dump.ts';
 import { dumpLines } from '../output/dump-lines.ts';

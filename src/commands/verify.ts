@@ -4,8 +4,9 @@ import { ExitCode, TextpokeError } from '../errors.ts';
 import { readText } from '../files/input.ts';
 import { withImage } from '../library/image.ts';
 import { textIn } from '../library/reports.ts';
-import { type VerifyOptions, verifyImage, verifyModuleFile } from '../library/verify.ts';
-import { type VerifyMemoryOptions, verifyImageMemory } from '../library/verify-memory.ts';
+import { verifyImage, verifyModuleFile } from '../library/verify.ts';
+import { verifyImageMemory } from '../library/verify-memory.ts';
+import type { VerifyMemoryOptions, VerifyOptions } from '../library/verify-options.ts';
 import type { Verified, VerifyFormat } from '../library/verify-report.ts';
 import {
   imagesOfProcess,

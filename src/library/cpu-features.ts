@@ -8,7 +8,8 @@ import { openSnapshot } from '../memory/open.ts';
 import { type CpuDocument, cpuDocument } from '../text/x86-64/cpu/document.ts';
 import { withImage } from './image.ts';
 import { addressOf } from './numbers.ts';
-import { rawLayoutOf, type VerifyMemoryOptions } from './verify-memory.ts';
+import { rawLayoutOf } from './verify-memory.ts';
+import type { VerifyMemoryOptions } from './verify-options.ts';
 
 /** Where a raw dump lies. */
 export interface CpuFeaturesOptions

@@ -17,7 +17,8 @@ import { imageData } from '../report/image.ts';
 import { version } from '../version.ts';
 import { type LoadedProgram, withProgram } from './program.ts';
 import { verifyImage } from './verify.ts';
-import { type VerifyMemoryOptions, verifyImageMemory } from './verify-memory.ts';
+import { verifyImageMemory } from './verify-memory.ts';
+import type { VerifyMemoryOptions } from './verify-options.ts';
 
 /** What a report holds besides the images. */
 export interface PageOptions extends DebugDirectories, Pick<VerifyMemoryOptions, 'base' | 'physical'> {

@@ -22,12 +22,7 @@ import { explanationOf, type Guess } from './explanation.ts';
 import { withImage } from './image.ts';
 import { addressOf, requireCpus } from './numbers.ts';
 import { type ComparedMemory, verifyCommand } from './verify-command.ts';
-import type {
-  PhysicalPart,
-  VerifyMemoryOptions,
-  VerifyProcessOptions,
-  VerifyRunningOptions,
-} from './verify-options.ts';
+import type { VerifyMemoryOptions } from './verify-options.ts';
 import {
   configurationOf,
   gapsOf,
@@ -36,8 +31,6 @@ import {
   type Verified,
   verifiedAs,
 } from './verify-report.ts';
-
-export type { PhysicalPart, VerifyMemoryOptions, VerifyProcessOptions, VerifyRunningOptions };
 
 /** What verify says of memory. */
 export interface VerifyMemoryResult extends Verification<MemoryDocument> {}

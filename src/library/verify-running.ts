@@ -7,14 +7,8 @@ import { countSites, programOf } from '../kinds/registry.ts';
 import { codeFilesOf, memoryPathOf, openProcess, programFileOf } from '../memory/live-process.ts';
 import { kcorePath, kernelFileOf, openRunning } from '../memory/running.ts';
 import { withImage } from './image.ts';
-import {
-  type OpenImage,
-  type Tell,
-  type VerifyMemoryResult,
-  type VerifyProcessOptions,
-  type VerifyRunningOptions,
-  verifyOpenMemory,
-} from './verify-memory.ts';
+import { type OpenImage, type Tell, type VerifyMemoryResult, verifyOpenMemory } from './verify-memory.ts';
+import type { VerifyProcessOptions, VerifyRunningOptions } from './verify-options.ts';
 import { tell } from './verify-report.ts';
 
 /** How often sites are looked at that are not as they must be: they may be patched meanwhile. */

@@ -27,8 +27,6 @@ import {
   verifiedAs,
 } from './verify-report.ts';
 
-export type { VerifyOptions };
-
 /** What verify says of an image. */
 export interface VerifyResult extends Verification<VerifyDocument> {}
 
