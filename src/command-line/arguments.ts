@@ -1,5 +1,5 @@
 // What the arguments and options of the command line take, and options that several commands have.
-import { Argument, InvalidArgumentError, Option } from 'commander';
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import type { BootStep } from '../boot/steps.ts';
 import { parseAddress } from '../bytes/integer.ts';
 import type { PhysicalPart } from '../library/verify-options.ts';
@@ -30,6 +30,28 @@ function byteCount(text: string): number {
   const [, digits, unit] = /^(\d{1,9})([KMG]?)$/i.exec(text) ?? [];
   if (digits === undefined) throw new InvalidArgumentError('A size such as 300M or 2G is required.');
   return Number(digits) * 1024 ** ['', 'K', 'M', 'G'].indexOf((unit as string).toUpperCase());
+}
+
+/** The forms of most results. */
+export const textOrJson = ['text', 'json'] as const;
+
+/** What a command prints its result as: one of these forms, the first of which is text. */
+export function outputForm(command: Command, forms: readonly string[], about = ''): Command {
+  const listed = forms
+    .slice(1)
+    .join(', ')
+    .replace(/, (?=\w+$)/, ' or ');
+  return command
+    .addOption(new Option('--format <format>', `text (default), ${listed}${about}`).choices(forms))
+    .addOption(new Option('--json', 'the same as --format json').implies({ format: 'json' }).hideHelp());
+}
+
+/** Arguments of a command that has no form but text and JSON. */
+export function withJson<Arguments extends object>({
+  format,
+  ...args
+}: Arguments & { readonly format?: string }): Arguments {
+  return { ...args, json: format === 'json' } as unknown as Arguments;
 }
 
 /** Where debug files lie, for source lines of stripped files. The help of all commands has it. */

@@ -8,7 +8,7 @@ import { type ConfigArguments, linkers, runConfig } from '../commands/config.ts'
 import { runLdscript } from '../commands/ldscript.ts';
 import { type RuntimeArguments, runRuntime } from '../commands/runtime.ts';
 import { listedKinds } from '../kinds/registry.ts';
-import { type Finish, positive } from './arguments.ts';
+import { type Finish, outputForm, positive, textOrJson, withJson } from './arguments.ts';
 import { withEnvironment } from './environment.ts';
 
 /** Options that say which sites are listed, and how. */
@@ -25,7 +25,7 @@ function siteOptions(command: Command): Command {
 }
 
 export function addAnnotate(program: Command, finish: Finish): void {
-  siteOptions(
+  const command = siteOptions(
     program
       .command('annotate')
       .description('find the sites of objects and archives and write the tables that list them')
@@ -36,13 +36,15 @@ export function addAnnotate(program: Command, finish: Finish): void {
     .option('--dry-run', 'print what would change, write nothing')
     .option('--backup', 'keep the old file as FILE.orig')
     .option('--stats', 'print the number of sites')
-    .option('--json', 'print the numbers as JSON')
     .option('-j, --jobs <n>', 'worker threads', positive)
     .option('--files-from <list>', 'read more names from a list, one per line; - is stdin')
     .option('--depfile <file>', 'with -o: write a dependency file (Ninja, Make)')
     .option('--cross-check', 'check encodings with keystone and results with capstone')
     .addHelpText('after', '\nExample:\n  gcc -c -O2 -Iinclude x.c && textpoke annotate x.o --stats')
-    .action(async (files: string[], args: AnnotateArguments) => finish(await runAnnotate(files, args)));
+    .action(async (files: string[], args: AnnotateArguments) =>
+      finish(await runAnnotate(files, withJson(args))),
+    );
+  outputForm(command, textOrJson, ': the numbers');
 }
 
 export function addCc(program: Command, finish: Finish): void {

@@ -14,15 +14,18 @@ import {
   debugDirectory,
   expandLimit,
   type Finish,
+  outputForm,
   positive,
   rawBase,
   rawPhysical,
+  textOrJson,
   updateStep,
+  withJson,
   withParts,
 } from './arguments.ts';
 
 export function addDump(program: Command, finish: Finish): void {
-  program
+  const command = program
     .command('dump')
     .description('show the tables of objects, archives and linked images')
     .argument('<file...>')
@@ -41,10 +44,9 @@ export function addDump(program: Command, finish: Finish): void {
     .option('--limit <n>', 'only so many groups of --by, or entries of a table', positive)
     .option('--wide', 'whole names and all columns on a terminal')
     .option('--no-pager', 'no pager on a terminal')
-    .addOption(new Option('--format <format>', 'text (default), json or jsonl').choices(dumpFormats))
-    .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  textpoke dump vmlinux --table jump --key "sched_*"')
     .action(async (files: string[], args: DumpArguments) => finish(await runDump(files, withParts(args))));
+  outputForm(command, dumpFormats);
 }
 
 export function addBoot(program: Command, finish: Finish): void {
@@ -53,7 +55,7 @@ export function addBoot(program: Command, finish: Finish): void {
     steps.push(made);
     return undefined;
   };
-  program
+  const command = program
     .command('boot')
     .description('replay boot-time patching over an image, or over objects linked in memory')
     .argument('<file...>', 'one linked image, or relocatable objects')
@@ -91,12 +93,14 @@ export function addBoot(program: Command, finish: Finish): void {
     .option('--trace', 'show each write: before, after, reason')
     .option('--key <pattern>', 'with --trace: only writes that follow such a key (* and ?)')
     .addOption(debugDirectory())
-    .option('--json', 'print JSON')
     .addHelpText(
       'after',
       '\nExample:\n  textpoke boot prog --cpus 1 --enable tracing --update greet=greet_loud -o prog.up',
     )
-    .action(async (files: string[], args: BootArguments) => finish(await runBoot(files, args, steps)));
+    .action(async (files: string[], args: BootArguments) =>
+      finish(await runBoot(files, withJson(args), steps)),
+    );
+  outputForm(command, textOrJson);
 }
 
 export function addStates(program: Command, finish: Finish): void {
@@ -111,7 +115,7 @@ export function addStates(program: Command, finish: Finish): void {
 }
 
 export function addDiff(program: Command, finish: Finish): void {
-  program
+  const command = program
     .command('diff')
     .description('compare the sites of two builds by function and order; status 1 if one is gone')
     .argument('<old-file>', 'object, archive or image')
@@ -119,11 +123,7 @@ export function addDiff(program: Command, finish: Finish): void {
     .option('--table <name>', 'only this table, as dump takes it')
     .addOption(expandLimit())
     .addOption(debugDirectory())
-    .addOption(
-      new Option('--format <format>', 'text (default), json or markdown')
-        .choices(diffFormats)
-        .default('text'),
-    )
     .addHelpText('after', '\nExample:\n  textpoke diff release/prog build/prog --format markdown')
     .action(async (old: string, now: string, args: DiffArguments) => finish(await runDiff(old, now, args)));
+  outputForm(command, diffFormats);
 }

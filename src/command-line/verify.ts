@@ -9,11 +9,14 @@ import {
   debugDirectory,
   expandLimit,
   type Finish,
+  outputForm,
   positive,
   processId,
   rawBase,
   rawPhysical,
   ruleArgument,
+  textOrJson,
+  withJson,
   withParts,
 } from './arguments.ts';
 
@@ -21,7 +24,7 @@ import {
 const imageOptions = ['original', 'baseline', 'linked', 'locks'];
 
 export function addVerify(program: Command, finish: Finish): void {
-  program
+  const command = program
     .command('verify')
     .description('check that every site of a patched image is correct')
     .argument('[image]', 'with --running or --pid: if it is another than what runs')
@@ -68,26 +71,21 @@ export function addVerify(program: Command, finish: Finish): void {
         .choices(['error', 'warning'])
         .default('error'),
     )
-    .addOption(
-      new Option('--format <format>', 'text (default), json, sarif, junit or github')
-        .choices(verifyFormats)
-        .default('text'),
-    )
     .addHelpText('after', '\nExample:\n  textpoke verify vmlinux --linked --format sarif > textpoke.sarif')
     .action(async (file: string | undefined, args: VerifyArguments) =>
       finish(await runVerify(file, withParts(args))),
     );
+  outputForm(command, verifyFormats);
 }
 
 export function addExplain(program: Command, finish: Finish): void {
-  program
+  const command = program
     .command('explain')
     .description('explain a rule of verify (none: list all), or a site or key of a file')
     .addArgument(ruleArgument())
     .argument('[file]', 'object, archive or image that has the site or key')
     .addOption(expandLimit())
     .addOption(debugDirectory())
-    .option('--json', 'print JSON')
     .addHelpText(
       'after',
       '\nA site is 0xADDRESS, SYMBOL+0xOFFSET, FUNCTION or FILE.c:LINE;' +
@@ -95,20 +93,21 @@ export function addExplain(program: Command, finish: Finish): void {
         '\n\nExamples:\n  textpoke explain TP007\n  textpoke explain kernel/softirq.c:662 vmlinux',
     )
     .action(async (asked: string | undefined, file: string | undefined, args: ExplainArguments) =>
-      finish(await runExplain(asked, file, args)),
+      finish(await runExplain(asked, file, withJson(args))),
     );
+  outputForm(command, textOrJson);
 }
 
 export function addCtl(program: Command, finish: Finish): void {
-  program
+  const command = program
     .command('ctl')
     .description('list and change the keys of a program that runs with libtextpoke')
     .argument('<process>', 'its number, or the path of its socket')
     .addArgument(new Argument('<action>', 'what to do').choices(controlActions))
     .argument('[names...]', 'keys (patterns too), CALL=FUNCTION for update, the number for cpus')
-    .option('--json', 'print JSON (list, get)')
     .addHelpText('after', '\nExamples:\n  textpoke ctl 1234 list\n  textpoke ctl 1234 enable tracing "log_*"')
     .action(async (process: string, action: ControlAction, names: string[], args: ControlArguments) =>
-      finish(await runControl(process, action, names, args)),
+      finish(await runControl(process, action, names, withJson(args))),
     );
+  outputForm(command, textOrJson, ' (list, get)');
 }

@@ -97,7 +97,9 @@ function explainIn<Place>(
   text: string,
   disassemblers: Disassemblers | undefined,
 ): Omit<Explained, 'file' | 'member'> {
-  const met = [...entriesOf(view)];
+  const owners = new KeyOwners(view);
+  for (const _ of entriesOf(view, owners, true));
+  const met = [...entriesOf(view, owners, false)];
   const asked = new Asked(text, image);
   const byLine = asked.line && linesOf(view, met);
   const chosen = met.filter((entry) =>
@@ -108,7 +110,6 @@ function explainIn<Place>(
     { inlines: true },
   );
   const states = new StatesOf(file, image, disassemblers);
-  const owners = new KeyOwners(view);
   let next = 0;
   const sites = chosen.map((entry): ExplainedSite => {
     const withLines = new ViewReader(view, {
@@ -131,8 +132,12 @@ function explainIn<Place>(
   return { keys, sites, ...(problem !== undefined && { linesProblem: problem }) };
 }
 
-/** Every entry that names a site. */
-function* entriesOf<Place>(view: TableView<Place>): Generator<Met<Place>> {
+/** Every entry that names a site; a survey finds out whose the keys are. */
+function* entriesOf<Place>(
+  view: TableView<Place>,
+  owners: KeyOwners<Place>,
+  isSurvey: boolean,
+): Generator<Met<Place>> {
   let code: Place[] = [];
   const reader = new ViewReader(view, {
     filter: undefined,
@@ -140,8 +145,8 @@ function* entriesOf<Place>(view: TableView<Place>): Generator<Met<Place>> {
       code.push(place);
       return undefined;
     },
-    owners: new KeyOwners(view),
-    isSurvey: true,
+    owners,
+    isSurvey,
   });
   for (const kind of tableKinds) {
     const form = isKind(kind) ? view.formOf(kind) : undefined;

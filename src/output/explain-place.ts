@@ -1,9 +1,12 @@
 // What explain tells of a place or a key, for people and for machines.
+
+import { largestOf } from '../bytes/integer.ts';
 import type { Explained, ExplainedKey, ExplainedSite, ExplainedState } from '../dump/explain-model.ts';
 import type { SourceLine } from '../dwarf/source-line.ts';
-import { type DumpedPlace, placeName, sourceName } from '../kinds/shown.ts';
+import { type DumpedPlace, keyName, placeName, sourceName } from '../kinds/shown.ts';
 import { count } from './count.ts';
-import { type Colours, coloursOf, textOf } from './text.ts';
+import { type Colours, coloursOf, readable, textOf } from './text.ts';
+import { padEnd, widthOf } from './width.ts';
 
 /** What `textpoke explain SITE|KEY IMAGE --json` prints (docs/explain-place.schema.json). */
 export interface ExplainDocument {
@@ -52,7 +55,7 @@ function* fileLines(
     return;
   }
   yield '';
-  for (const site of sites.slice(0, inLines)) yield `  ${siteLine(site)}`;
+  yield* siteRows(sites.slice(0, inLines));
   const more = sites.length - inLines;
   if (more > 0) yield `  and ${count(more, 'more site')}; textpoke dump ${name} --key shows all`;
 }
@@ -62,8 +65,7 @@ function* keyLines(
   file: string,
   colour: Colours,
 ): Generator<string> {
-  const name = placeName(place);
-  yield `${colour.bold(name)}: ${kind === 'call' ? 'key of a static call' : 'static key'}${place.undefined ? ', of another object' : ''}`;
+  yield `${colour.bold(keyName(place))}: ${kind === 'call' ? 'key of a static call' : 'static key'}${place.undefined ? ', of another object' : ''}`;
   yield row('where', `${where(place)}`);
   if (value !== undefined) yield row('in the file', value);
   yield row('sites', String(sites));
@@ -72,7 +74,7 @@ function* keyLines(
 
 function* siteLines(site: ExplainedSite, file: string, colour: Colours): Generator<string> {
   const { place, key, flags, target, instruction, states, statesProblem, problem } = site;
-  yield `${colour.bold(placeName(place))}: ${site.kind}${key ? ` of ${placeName(key)}` : ''}${flags ? ` (${flags})` : ''}`;
+  yield `${colour.bold(placeName(place))}: ${site.kind}${key ? ` of ${keyName(key)}` : ''}${flags ? ` (${flags})` : ''}`;
   yield row('where', `${where(place)}; entry ${site.index} of ${site.table}`);
   const [line, ...inlined] = linesOf(place);
   if (line) yield row('source', sourceOf(line));
@@ -94,12 +96,18 @@ function* siteLines(site: ExplainedSite, file: string, colour: Colours): Generat
   yield row('changed by', change);
 }
 
-function siteLine({ place, kind, key, flags, instruction }: ExplainedSite): string {
-  const parts = [placeName(place), sourceName({ ...place, inlined: [] }), kind];
-  const what = `${key ? `of ${placeName(key)}` : ''}${flags ? ` (${flags})` : ''}`.trim();
-  return [...parts, what, instruction && `${spaced(instruction.bytes)}  ${instruction.text}`]
-    .filter(Boolean)
-    .join('  ');
+/** A line for each site, in columns. */
+function* siteRows(sites: readonly ExplainedSite[]): Generator<string> {
+  const rows = sites.map(({ place, kind, key, flags, instruction }) => {
+    const what = [kind, key && `of ${keyName(key)}`, flags && `(${flags})`].filter(Boolean).join(' ');
+    const bytes = instruction ? `${spaced(instruction.bytes)}  ${instruction.text}` : '';
+    return [placeName(place), sourceName({ ...place, inlined: [] }) ?? '', what, bytes].map(readable);
+  });
+  const widths = [0, 1, 2].map((i) => largestOf(rows.map((cells) => widthOf(cells[i] as string))));
+  for (const cells of rows) {
+    const shown = cells.map((cell, i) => padEnd(cell, widths[i] ?? 0)).filter((_, i) => widths[i] !== 0);
+    yield `  ${shown.join('  ').trimEnd()}`;
+  }
 }
 
 const row = (head: string, text: string) => `  ${head.padEnd(11)} ${text}`;
@@ -137,8 +145,8 @@ function stateText(
 }
 
 function changes(kind: 'key' | 'call', key: DumpedPlace, file: string): string {
-  const name = placeName(key);
+  const name = keyName(key);
   if (kind === 'key')
     return `static_key_enable() and static_key_disable(): textpoke boot ${file} --enable ${name}`;
-  return `static_call_update(): textpoke boot ${file} --update ${name.replace(/^__SC[KT]__/, '')}=FUNCTION`;
+  return `static_call_update(): textpoke boot ${file} --update ${name}=FUNCTION`;
 }

@@ -25,16 +25,25 @@ export const tools: Readonly<Record<string, readonly string[]>> = {
   'docs/tour.md': ['gdb'],
   'docs/questions.md': [kernels],
   'docs/dump.md': [kernels, 'jq'],
+  'docs/report.md': [kernels],
+  'docs/verify.md': [kernels],
   'docs/ci.md': ['git', 'make'],
   'docs/builds.md': ['make', 'patch'],
 };
 
 /** Documents about the kernels of test/docs/kernels.sh, which are later ones each time. */
-export const ofKernels: readonly string[] = ['docs/questions.md', 'docs/dump.md'];
+export const ofKernels: readonly string[] = [
+  'docs/questions.md',
+  'docs/dump.md',
+  'docs/report.md',
+  'docs/verify.md',
+];
 
 /** Shell lines that stand in for what a document takes for granted. */
 export const preparations: Readonly<Record<string, string>> = {
   'docs/dump.md': `ln -s "${kernels}/vmlinuz" vmlinux`,
+  'docs/report.md': `ln -s "${kernels}"/* .`,
+  'docs/verify.md': `ln -s "${kernels}/vmlinuz" .`,
   // Each command tells on standard error what it unpacked, which the page says once.
   'docs/questions.md': `
     ln -s "${kernels}"/* .
