@@ -28,7 +28,8 @@ function contentOf(input: LinkInput, got: OffsetTable, output: Output): Uint8Arr
   return bytes;
 }
 
-function section(
+/** A section of a new file, with what most of them have. */
+export function section(
   nameOffset: number,
   type: number,
   data: Uint8Array,

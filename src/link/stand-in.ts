@@ -27,6 +27,7 @@ import { identSize, Sym } from '../elf/records.ts';
 import { StringAppender } from '../elf/string-appender.ts';
 import { bannerPrefix } from '../image/kernel.ts';
 import { trampolineKeys } from '../image/trampoline-keys.ts';
+import { section } from './output.ts';
 
 /** What a module asks of its kernel. */
 export interface AskedOfKernel {
@@ -166,24 +167,8 @@ function written(module: ElfFile, arch: Arch, flags: number, parts: readonly Wri
   const { class: bits, little } = module.header;
   const names = new StringAppender(new Uint8Array(1));
   const strings = new StringAppender(new Uint8Array(1));
-  const section = (
-    name: string,
-    type: number,
-    data: Uint8Array,
-    more: Partial<OutputSection>,
-  ): OutputSection => ({
-    ...{
-      nameOffset: names.offsetOf(name),
-      type,
-      flags: 0,
-      addr: 0,
-      link: 0,
-      info: 0,
-      addralign: 1,
-      entsize: 0,
-    },
-    ...{ data, size: data.length, ...more },
-  });
+  const named = (name: string, type: number, data: Uint8Array, more: Partial<OutputSection>): OutputSection =>
+    section(names.offsetOf(name), type, data, more);
   const format = Sym[bits];
   const count = parts.reduce((sum, { part }) => sum + part.symbols.length, 1);
   const records = new Uint8Array(count * format.size);
@@ -198,21 +183,21 @@ function written(module: ElfFile, arch: Arch, flags: number, parts: readonly Wri
     }
   }
   let offset = arch.pageSize;
-  const sections = [section('', SHT_NULL, new Uint8Array(0), { addralign: 0 })];
+  const sections = [named('', SHT_NULL, new Uint8Array(0), { addralign: 0 })];
   const segments = parts.map(({ part, name, flags: kind, rights, bytes }) => {
     offset = alignUp(offset, room);
     const own = { flags: kind, addr: part.address, addralign: room, oldOffset: offset };
-    sections.push(section(name, SHT_PROGBITS, bytes, own));
+    sections.push(named(name, SHT_PROGBITS, bytes, own));
     const segment = { type: PT_LOAD, flags: rights, offset, vaddr: part.address, paddr: part.address };
     offset += bytes.length;
     return { ...segment, filesz: bytes.length, memsz: bytes.length, align: 1 };
   });
   const link = sections.length + 1;
   const table = { link, info: 1, addralign: arch.wordSize, entsize: format.size };
-  sections.push(section('.symtab', SHT_SYMTAB, records, table));
-  sections.push(section('.strtab', SHT_STRTAB, strings.bytes(), {}));
+  sections.push(named('.symtab', SHT_SYMTAB, records, table));
+  sections.push(named('.strtab', SHT_STRTAB, strings.bytes(), {}));
   const nameOffset = names.offsetOf('.shstrtab');
-  sections.push({ ...section('.shstrtab', SHT_STRTAB, names.bytes(), {}), nameOffset });
+  sections.push({ ...named('.shstrtab', SHT_STRTAB, names.bytes(), {}), nameOffset });
   const ident = module.source.read(0, identSize).slice();
   const { machine } = arch;
   const shstrndx = sections.length - 1;
