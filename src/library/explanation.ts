@@ -17,16 +17,29 @@ export interface Guess<Options> {
 
 type Proof<Options> = { readonly what: string; readonly options: Options } | undefined;
 
+/** Of more findings no explanation is looked for: another run would hold as many once more. */
+const mostExplained = 100_000;
+
 /** A guess has to explain so much of the findings of its rules. */
 const share = 0.9;
 
-/** What explains at least half of the findings; `check` makes the report of a run with other options. */
+/**
+ * What explains at least half of the findings. `check` makes the report of a run with other options; undefined where it
+ * finds no fewer than `most`, of which nothing else is asked.
+ */
 export async function explanationOf<Options>(
   report: Report,
   given: Options,
   guesses: readonly Guess<Options>[],
-  { check, command }: { check: (options: Options) => Promise<Report>; command: (options: Options) => string },
+  {
+    check,
+    command,
+  }: {
+    readonly check: (options: Options, most: number) => Promise<Report | undefined>;
+    readonly command: (options: Options) => string;
+  },
 ): Promise<Explanation | undefined> {
+  if (report.findings.length > mostExplained) return undefined;
   let options = given;
   let { findings } = report;
   const reasons: string[] = [];
@@ -35,7 +48,8 @@ export async function explanationOf<Options>(
     const concerned = findings.filter(({ rule }) => asked.has(rule));
     const proof = concerned.length > 0 ? await prove(options, concerned) : undefined;
     if (!proof) continue;
-    const { findings: left } = await check(proof.options);
+    const left = (await check(proof.options, findings.length + report.suppressed.length))?.findings;
+    if (!left) continue;
     const stay = left.filter(({ rule }) => asked.has(rule)).length;
     if (left.length >= findings.length || stay > concerned.length * (1 - share)) continue;
     reasons.push(proof.what);

@@ -95,9 +95,13 @@ export async function verifyImage(
   input: Input,
   options: VerifyOptions,
 ): Promise<Verified<VerifyDocument>> {
-  const { counts, report: found, proven } = await reportOf(image, input, options);
+  const { reported, counts, proven } = await checkedBy(image, input, options);
+  const found = reported();
   const explanation = await explanationOf(found, options, guessesOf(image, input), {
-    check: async (other) => (await reportOf(image, input, other)).report,
+    check: async (other, most) => {
+      const checked = await checkedBy(image, input, other);
+      return checked.count < most ? checked.reported() : undefined;
+    },
     command: (other) => verifyCommand(input, other),
   });
   const report = explanation ? { ...found, explanation } : found;
@@ -107,25 +111,26 @@ export async function verifyImage(
   return verifiedAs(report, { document, json, proof, notes: gapsOf(image, nameOf(input)) }, options);
 }
 
+/** What options ask for, and the report of it, which takes more than to know how many findings there are. */
+interface CheckedBy {
+  readonly count: number;
+  readonly counts: SiteCounts;
+  readonly proven: Proven;
+  readonly reported: () => Report;
+}
+
 /** Runs all that options ask for. */
-async function reportOf(
-  image: Image,
-  input: Input,
-  options: VerifyOptions,
-): Promise<{ readonly counts: SiteCounts; readonly report: Report; readonly proven: Proven }> {
+async function checkedBy(image: Image, input: Input, options: VerifyOptions): Promise<CheckedBy> {
   const configuration = configurationOf(options);
   const { findings, counts, proven } = await check(image, options);
   const { original, baseline } = options;
   const besides = baseline === undefined ? [] : await againstBaseline(baseline, input, options);
   const given = (['original', 'baseline'] as const).filter((need) => options[need] !== undefined);
   const all = besides.length > 0 ? [...findings, ...besides] : findings;
-  const report = makeReport(nameOf(input), image, all, {
-    configuration,
-    given,
-    debug: debugPlacesOf(pathOf(input), options),
-  });
   const named = { original: original && nameOf(original), baseline: baseline && nameOf(baseline) };
-  return { counts, report, proven: { ...proven, ...named } };
+  const debug = debugPlacesOf(pathOf(input), options);
+  const reported = () => makeReport(nameOf(input), image, all, { configuration, given, debug });
+  return { count: all.length, counts, proven: { ...proven, ...named }, reported };
 }
 
 /** Runs the checks, beside the original if one is given. */

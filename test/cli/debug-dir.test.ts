@@ -42,7 +42,7 @@ longTest(
     const commands = [
       ['dump', 'p'],
       ['boot', 'p', '--cpus', '1', '--trace'],
-      ['verify', 'p', '--cpus', '1'],
+      ['verify', 'p', '--cpus', '1', '--all'],
       ['diff', 'p', 'lock.o'],
     ];
     for (const command of commands) {

@@ -232,7 +232,7 @@ for (const prefix of rowsOf(prefixes, 2)) {
           const dump = done(['dump', booted]);
           assert.match(dump, new RegExp(`__jump_table: 4${word} entries at 0x`));
           assert.match(dump, /kernel_nop +kernel_nop\+0x\w+ +kernel_false +unlikely +- +/);
-          assert.match(dump, /kernel_init +kernel_init\+0x\w+ +kernel_false +unlikely +bit1 +/);
+          assert.match(dump, /kernel_init +kernel_init\+0x\w+ +kernel_false +unlikely +init +/);
           const other = boot(booted, ['--enable', 'kernel_false', '--disable', 'kernel_true']);
           // A file is not of the time when init text has been freed: it is patched too.
           assert.equal(start(arm, other), '1 0 0 4\n');
