@@ -620,6 +620,7 @@ const optional: Readonly<Record<string, readonly string[]>> = {
   explain: ['needs'],
   'explain-place': [
     'member',
+    'owner',
     'value',
     'key',
     'flags',

@@ -175,7 +175,6 @@ static unsigned next_random(unsigned *state) {
 static bool sleeps;
 
 static void be_nice(void) {
-  sleeps = !strstr(textpoke_ways(), "membarrier");
   if (!sleeps && setpriority(PRIO_PROCESS, 0 /* this thread */, 19))
     abort();
 }
@@ -419,6 +418,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   fail(textpoke_init(), "init");
+  sleeps = !strstr(textpoke_ways(), "membarrier");
 #ifdef __SANITIZE_THREAD__ /* its handlers block all signals, SIGTRAP too */
   often.it_value.tv_usec = 0;
 #endif
