@@ -63,7 +63,7 @@ function makeProgram(finish: Finish): Command {
 
   addNames(program, finish);
 
-  program.addHelpText('after', everyCommand());
+  program.addHelpText('after', everyCommand);
   for (const command of program.commands) {
     command.exitOverride().helpOption('-h, --help', 'show help');
     for (const option of mannersOptions()) command.addOption(option);

@@ -73,7 +73,6 @@ export const DW_FORM_GNU_ref_alt = 0x1f20;
 
 export const DW_UT_compile = 0x01;
 export const DW_UT_type = 0x02;
-export const DW_UT_partial = 0x03;
 export const DW_UT_skeleton = 0x04;
 export const DW_UT_split_compile = 0x05;
 export const DW_UT_split_type = 0x06;
@@ -108,7 +107,6 @@ export const DW_AT_rnglists_base = 0x74;
 export const DW_AT_dwo_name = 0x76;
 export const DW_AT_MIPS_linkage_name = 0x2007;
 export const DW_AT_GNU_dwo_name = 0x2130;
-export const DW_AT_GNU_ranges_base = 0x2132;
 export const DW_AT_GNU_addr_base = 0x2133;
 
 export const DW_RLE_end_of_list = 0x00;

@@ -1,6 +1,7 @@
 // Writes what a new file is to hold: bytes, or a source of them that need not be in memory.
 import { ftruncateSync, writeSync } from 'node:fs';
 import { type ByteSource, memorySource } from './source.ts';
+import { waitedFor } from './stream.ts';
 
 /** What a new file is to hold. */
 export type Content = Uint8Array | ByteSource;
@@ -31,13 +32,11 @@ export function sendContent(fd: number, content: Content): void {
   }
 }
 
-/** Whoever started this process may have made the stream one that does not wait. */
 function writeWhenTaken(fd: number, bytes: Uint8Array, done: number): number {
   try {
     return writeSync(fd, bytes, done);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    if (!waitedFor(error)) throw error;
     return 0;
   }
 }

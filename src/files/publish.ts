@@ -12,7 +12,6 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { isatty } from 'node:tty';
 import { TextpokeError } from '../errors.ts';
 import { type Content, sendContent, writeContent } from './content.ts';
 import { destinationOf, type Identity, isUnchanged } from './identity.ts';
@@ -169,7 +168,7 @@ export async function publish(
   seen?: Identity,
 ): Promise<string[]> {
   if (target === standardStream) {
-    sendToOutput(content);
+    await sendToOutput(content);
     return [];
   }
   try {
@@ -188,7 +187,8 @@ export async function publish(
 }
 
 /** `-` is standard output. Errors: `usage` for a terminal, `write-failed`. */
-function sendToOutput(content: Content): void {
+async function sendToOutput(content: Content): Promise<void> {
+  const { isatty } = await import('node:tty'); // with node:net, which a small annotate does not load
   if (isatty(1))
     throw new TextpokeError('usage', 'standard output is a terminal, and what is written is not text');
   try {

@@ -71,12 +71,17 @@ function tooLarge(limit: number): TextpokeError {
   );
 }
 
-/** Whoever started this process may have made the stream one that does not wait. */
-function waitForMore(error: unknown): TextpokeError | undefined {
-  if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return failed(error);
+/**
+ * True, a moment later, for the error of a stream that does not wait by itself: whoever started this process may have made
+ * it one.
+ */
+export function waitedFor(error: unknown): boolean {
+  if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return false;
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
-  return undefined;
+  return true;
 }
+
+const waitForMore = (error: unknown) => (waitedFor(error) ? undefined : failed(error));
 
 const chunk = 1 << 16;
 

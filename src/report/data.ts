@@ -56,9 +56,6 @@ export interface KindData {
   readonly count: number;
 }
 
-/** Bits of `PlacesData.flags`. */
-export type PlaceFlag = 1 | 2 | 4;
-
 /** Places in order of address, a column for each of their properties. */
 export interface PlacesData {
   /** The first address, and then differences. */
