@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const ownPlace: Plugin = {
   name: 'own-place',
   setup({ onLoad }) {
-    onLoad({ filter: /\/(src|test)\/.*\.ts$/ }, ({ path }) => {
+    onLoad({ filter: /\.ts$/ }, ({ path }) => {
       const values: Readonly<Record<string, string>> = {
         dirname: dirname(path),
         filename: path,
