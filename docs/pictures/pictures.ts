@@ -6,14 +6,14 @@ import { arrow, box, bytes, picture, text } from './svg.ts';
 
 type Place = { readonly address: string; readonly symbol?: string; readonly symbolOffset?: number };
 interface Tables {
-  readonly jumpTable: readonly (Record<'code' | 'target' | 'key', Place> & {
+  readonly jumpTable: readonly (Record<'site' | 'target' | 'key', Place> & {
     readonly branch: string;
     readonly instruction: { readonly bytes: string };
   })[];
   readonly staticCallSites: readonly (Record<'site' | 'key', Place> & {
     readonly instruction: { readonly bytes: string };
   })[];
-  readonly smpLocks: readonly { readonly lock: Place; readonly byte: string }[];
+  readonly smpLocks: readonly { readonly site: Place; readonly byte: string }[];
 }
 
 const nameOf = ({ symbol = '?', symbolOffset = 0 }: Place) =>
@@ -29,7 +29,7 @@ const image = { name: 'demo', bytes: link(objects).bytes };
 const steps = [{ do: 'enable', key: 'tracing' } as const];
 const { document: booted } = await boot(image, { cpus: 1, steps });
 const tables = (await dump(image)).document.files[0] as unknown as Tables;
-const branch = tables.jumpTable.find(({ code }) => code.symbol === 'count') ?? fail('no branch');
+const branch = tables.jumpTable.find(({ site }) => site.symbol === 'count') ?? fail('no branch');
 const call = tables.staticCallSites[0] ?? fail('no call');
 const lock = tables.smpLocks[0] ?? fail('no lock');
 
@@ -49,7 +49,7 @@ function after(address: string, before: string, phases: readonly string[]): stri
   return now.join('');
 }
 
-const site = branch.code.address;
+const site = branch.site.address;
 const off = branch.instruction.bytes;
 const on = after(site, off, ['run time']);
 
@@ -72,7 +72,7 @@ function sitePicture(): string {
     `While the key is off the site is a NOP (${off}) and the code runs on; while it is on the site is a jump (${on}) to the body, which jumps back.`,
     [
       text(20, 32, 'if (static_branch_unlikely(&tracing)) say("trace", ...);', ''),
-      text(540, 32, `site ${nameOf(branch.code)}, ${site}`, 'quiet'),
+      text(540, 32, `site ${nameOf(branch.site)}, ${site}`, 'quiet'),
       ...row(84, 'tracing off', off, false, 'a NOP of full width'),
       ...row(176, 'tracing on', on, true, `a jump to ${nameOf(branch.target)}`),
     ],
@@ -81,7 +81,7 @@ function sitePicture(): string {
 
 function entryPicture(): string {
   const fields = [
-    ['code', branch.code, 'the site'],
+    ['code', branch.site, 'the site'],
     ['target', branch.target, 'where a jump leads'],
     ['key', branch.key, 'who decides'],
   ] as const;
@@ -129,8 +129,8 @@ function bootPicture(): string {
   ] as const;
   const rows = [
     [nameOf(call.site), call.site.address, call.instruction.bytes],
-    [nameOf(branch.code), site, off],
-    [nameOf(lock.lock), lock.lock.address, lock.byte],
+    [nameOf(branch.site), site, off],
+    [nameOf(lock.site), lock.site.address, lock.byte],
   ] as const;
   const column = (i: number) => 140 + 154 * i;
   return picture(
