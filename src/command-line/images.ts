@@ -1,7 +1,7 @@
 // Commands that read images or replay what patches them: dump, boot, states, diff.
 import { type Command, Option } from 'commander';
 import type { BootStep } from '../boot/steps.ts';
-import { type BootArguments, runBoot } from '../commands/boot.ts';
+import { type BootArguments, bootFormats, runBoot } from '../commands/boot.ts';
 import { type DiffArguments, runDiff } from '../commands/diff.ts';
 import { type DumpArguments, dumpFormats, runDump } from '../commands/dump.ts';
 import { runStates, type StatesArguments } from '../commands/states.ts';
@@ -18,9 +18,7 @@ import {
   positive,
   rawBase,
   rawPhysical,
-  textOrJson,
   updateStep,
-  withJson,
   withParts,
 } from './arguments.ts';
 
@@ -97,10 +95,8 @@ export function addBoot(program: Command, finish: Finish): void {
       'after',
       '\nExample:\n  textpoke boot prog --cpus 1 --enable tracing --update greet=greet_loud -o prog.up',
     )
-    .action(async (files: string[], args: BootArguments) =>
-      finish(await runBoot(files, withJson(args), steps)),
-    );
-  outputForm(command, textOrJson);
+    .action(async (files: string[], args: BootArguments) => finish(await runBoot(files, args, steps)));
+  outputForm(command, bootFormats);
 }
 
 export function addStates(program: Command, finish: Finish): void {

@@ -24,8 +24,10 @@ import { type LoadedProgram, withProgram } from '../library/program.ts';
 import { bootSummary, mismatchLines, type Trace, traceText } from '../output/boot.ts';
 import { bootJson, bootNotes, statesText } from '../output/boot-document.ts';
 import { writesOf } from '../output/boot-keys.ts';
-import { print, printError, sayProgress, warn } from '../output/console.ts';
-import { jsonText } from '../output/text.ts';
+import { print, printError, printPieces, sayProgress, warn } from '../output/console.ts';
+import { documentLines, documentText } from '../output/pieces.ts';
+
+export const bootFormats = ['text', 'json', 'jsonl'] as const;
 
 export interface BootArguments
   extends Pick<
@@ -39,8 +41,10 @@ export interface BootArguments
   debugDir?: string[];
   trace?: boolean;
   key?: string;
-  json?: boolean;
+  format?: (typeof bootFormats)[number];
 }
+
+const isDocument = ({ format = 'text' }: BootArguments) => format !== 'text';
 
 /** The steps of the command line: modules first, then its own in their order, then those of the scenario. */
 function stepsOf({ module = [], scenario }: BootArguments, own: readonly BootStep[]): BootStep[] {
@@ -85,7 +89,7 @@ export async function runBoot(
     throw new TextpokeError('usage', message);
   }
   if (args.output !== undefined) requireOtherFile('-o', args.output, inputsOf(files, args, steps));
-  if (args.output === standardStream && (args.json || args.states || args.trace))
+  if (args.output === standardStream && (isDocument(args) || args.states || args.trace))
     throw new TextpokeError(
       'usage',
       '-o - leaves no room on standard output for --json, --states or --trace',
@@ -120,10 +124,14 @@ async function runProgram(
       }
     }
     const names = namesOf(files);
-    if (args.states) print(statesText(statesAfter(runtime, names, steps)));
-    else if (args.json)
-      print(jsonText(bootJson(names, runtime, undefinedSymbols, debugOf(program, files, args)), 2));
-    else {
+    const isLines = args.format === 'jsonl';
+    if (args.states) {
+      const document = statesAfter(runtime, names, steps);
+      await printPieces(isLines ? documentLines(document, ['places']) : statesText(document), 0);
+    } else if (isDocument(args)) {
+      const document = bootJson(names, runtime, undefinedSymbols, debugOf(program, files, args));
+      await printPieces(isLines ? documentLines(document, ['writes']) : documentText(document), 0);
+    } else {
       if (args.trace) {
         if (isAsked && !runtime.poker.records.some(isAsked))
           notes.push(`nothing was written for ${args.key}`);

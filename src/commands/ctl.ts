@@ -6,7 +6,7 @@ import { ExitCode, TextpokeError } from '../errors.ts';
 import { type ControlChange, changeControl, listControl, setControlCpus } from '../library/control.ts';
 import { printPieces } from '../output/console.ts';
 import { controlText, valuesText } from '../output/control.ts';
-import { documentText } from '../output/verify.ts';
+import { documentText } from '../output/pieces.ts';
 
 export const controlActions = ['list', 'get', 'enable', 'disable', 'inc', 'dec', 'update', 'cpus'] as const;
 export type ControlAction = (typeof controlActions)[number];

@@ -9,13 +9,7 @@ import { locateImage } from '../memory/locate.ts';
 import type { ImagePlace } from '../memory/memory.ts';
 import { type OpenSnapshot, openSnapshot } from '../memory/open.ts';
 import type { PhysicalRange, RawLayout } from '../memory/raw.ts';
-import {
-  type MemoryDocument,
-  memoryJson,
-  memoryJsonText,
-  memoryNotes,
-  memoryText,
-} from '../output/memory.ts';
+import { type MemoryDocument, memoryJson, memoryLater, memoryNotes, memoryText } from '../output/memory.ts';
 import { verifyMemory as compareMemory, type KernelBeyond, type VerifiedMemory } from '../verify/memory.ts';
 import { makeReport } from '../verify/report.ts';
 import { explanationOf, type Guess } from './explanation.ts';
@@ -115,10 +109,10 @@ export async function verifyOpenMemory<T>(
     });
     const report = explanation ? { ...found, explanation } : found;
     const document = () => memoryJson(report, name, verified);
-    const json = () => memoryJsonText(report, name, verified);
+    const later = () => memoryLater(report, name, verified);
     const notes = [...gapsOf(image, nameOf(input)), ...memoryNotes(name, verified)];
     const summary = memoryText(name, verified, options.verbose);
-    return await body(verifiedAs(report, { document, json, summary, notes }, options));
+    return await body(verifiedAs(report, { document, later, summary, notes }, options));
   } finally {
     memory.close();
   }

@@ -7,6 +7,7 @@ import { hasNoNames } from '../kinds/lost-sites.ts';
 import { findingsText } from '../output/findings.ts';
 import { githubText } from '../output/github.ts';
 import { junitXml } from '../output/junit.ts';
+import { documentLines, documentText } from '../output/pieces.ts';
 import { sarifText } from '../output/sarif.ts';
 import type { Configuration, Report } from '../verify/report.ts';
 import type { Severity } from '../verify/rules/rule.ts';
@@ -15,7 +16,7 @@ import { type ConfigDocument, parseConfig, readConfig } from '../verify/suppress
 import { type Makers, type Reports, reportsIn } from './reports.ts';
 
 /** The formats of verify, as `--format` takes them. */
-export const verifyFormats = ['text', 'json', 'sarif', 'junit', 'github'] as const;
+export const verifyFormats = ['text', 'json', 'jsonl', 'sarif', 'junit', 'github'] as const;
 
 /** A format of verify. */
 export type VerifyFormat = (typeof verifyFormats)[number];
@@ -82,8 +83,8 @@ export interface Verified<Document> extends Pick<Verification<Document>, 'passed
 interface Besides<Document> {
   /** Its JSON. */
   readonly document: () => Document;
-  /** The text of that, in pieces. */
-  readonly json: () => Iterable<string>;
+  /** The same, whose lists are made when they are written. */
+  readonly later: () => object;
   /** Said as text even when all is well, in front of the findings. */
   readonly summary?: string;
   /** What was proved, said as text where it is asked for, behind the findings. */
@@ -94,7 +95,7 @@ interface Besides<Document> {
 /** Makes of a report what can be told of it. */
 export function verifiedAs<Document>(
   report: Report,
-  { document, json, summary = '', proof, notes = [] }: Besides<Document>,
+  { document, later, summary = '', proof, notes = [] }: Besides<Document>,
   options: ReportOptions,
 ): Verified<Document> {
   const failsOn: readonly Severity[] = options.failOn === 'warning' ? ['error', 'warning'] : ['error'];
@@ -110,7 +111,8 @@ export function verifiedAs<Document>(
         verbose ? proof?.() : undefined,
       );
     },
-    json,
+    json: () => documentText(later()),
+    jsonl: () => documentLines(later(), ['findings', 'suppressed']),
     sarif: () => sarifText(report),
     junit: () => junitXml(report, failsOn),
     github: () => githubText(report, options.workspace ?? process.env.GITHUB_WORKSPACE),

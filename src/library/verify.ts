@@ -7,7 +7,7 @@ import { type Input, nameOf, pathOf } from '../files/input.ts';
 import type { Image } from '../image/image.ts';
 import type { SiteCounts } from '../kinds/registry.ts';
 import { provenText } from '../output/proven.ts';
-import { type VerifyDocument, verifyJson, verifyJsonText } from '../output/verify.ts';
+import { type VerifyDocument, verifyJson, verifyLater } from '../output/verify.ts';
 import { checkModuleFile } from '../verify/module-file.ts';
 import { type Verified as Checked, checkImage } from '../verify/passes.ts';
 import type { Proven } from '../verify/proven.ts';
@@ -81,7 +81,7 @@ export async function verifyModuleFile(
     report,
     {
       document: () => verifyJson(report, counts),
-      json: () => verifyJsonText(report, counts),
+      later: () => verifyLater(report, counts),
       proof: () => provenText(report, proven),
       notes,
     },
@@ -106,9 +106,9 @@ export async function verifyImage(
   });
   const report = explanation ? { ...found, explanation } : found;
   const document = () => verifyJson(report, counts);
-  const json = () => verifyJsonText(report, counts);
+  const later = () => verifyLater(report, counts);
   const proof = () => provenText(report, proven);
-  return verifiedAs(report, { document, json, proof, notes: gapsOf(image, nameOf(input)) }, options);
+  return verifiedAs(report, { document, later, proof, notes: gapsOf(image, nameOf(input)) }, options);
 }
 
 /** What options ask for, and the report of it, which takes more than to know how many findings there are. */

@@ -8,7 +8,7 @@ import { count } from './count.ts';
 import { type MemoryModule, moduleLines, moduleNotes, modulesJson, tableText } from './memory-modules.ts';
 import { type MemoryText, memoryTextLines, memoryTextOf } from './memory-text.ts';
 import { textOf } from './text.ts';
-import { documentText, explanationJson, findingsJson, findingsLater, type VerifyDocument } from './verify.ts';
+import { explanationJson, findingsJson, findingsLater, type VerifyDocument } from './verify.ts';
 
 /** A distance with its sign: an image may lie below the place it was linked for. */
 function distance(value: number): string {
@@ -107,9 +107,9 @@ export function memoryJson(report: Report, dump: string, verified: VerifiedMemor
   return memoryDocument(report, dump, verified, findingsJson(report));
 }
 
-/** The text of `memoryJson`, in pieces. */
-export function memoryJsonText(report: Report, dump: string, verified: VerifiedMemory): Generator<string> {
-  return documentText(memoryDocument(report, dump, verified, findingsLater(report)));
+/** The same, whose findings are made when they are written. */
+export function memoryLater(report: Report, dump: string, verified: VerifiedMemory): object {
+  return memoryDocument(report, dump, verified, findingsLater(report));
 }
 
 function memoryDocument<Lists>(report: Report, dump: string, verified: VerifiedMemory, lists: Lists) {

@@ -33,6 +33,26 @@ export class ListLater {
   }
 }
 
+/** A document as it is printed, in pieces. */
+export function* documentText(document: object, indent = 2): Generator<string> {
+  yield* inPieces(jsonParts(document, indent));
+  yield '\n';
+}
+
+/** A document as JSON Lines, in pieces of whole lines: the document with its `lists` empty, then their items a line each. */
+export function documentLines(document: object, lists: readonly string[]): Generator<string> {
+  return inPieces(linesOf(document, lists));
+}
+
+function* linesOf(document: object, lists: readonly string[]): Generator<string> {
+  const fields = Object.entries(document);
+  yield `${jsonText(Object.fromEntries(fields.map(([name, value]) => [name, lists.includes(name) ? [] : value])))}\n`;
+  for (const [name, value] of fields) {
+    if (!lists.includes(name)) continue;
+    for (const item of value instanceof ListLater ? value.items : value) yield `${jsonText(item)}\n`;
+  }
+}
+
 /**
  * `jsonText` of a document in parts, in which a `ListLater` stands for an array. Whatever holds one is an object or an
  * array; an item that holds another is made as a whole.

@@ -8,8 +8,7 @@ import { type Located, told } from '../verify/finding.ts';
 import type { Report } from '../verify/report.ts';
 import { type RuleId, ruleIds, rules } from '../verify/rules.ts';
 import { version } from '../version.ts';
-import { ListLater } from './pieces.ts';
-import { documentText } from './verify.ts';
+import { documentText, ListLater } from './pieces.ts';
 
 const schema = 'https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json';
 

@@ -7,7 +7,7 @@ import { countOf, type Report } from '../verify/report.ts';
 import type { Severity } from '../verify/rules/rule.ts';
 import { type RuleId, rules } from '../verify/rules.ts';
 import type { Suppressed } from '../verify/suppressions.ts';
-import { inPieces, jsonParts, ListLater } from './pieces.ts';
+import { ListLater } from './pieces.ts';
 
 /** What `textpoke verify --format json` prints (docs/verify.schema.json). */
 export interface VerifyDocument {
@@ -75,9 +75,9 @@ export function verifyJson(report: Report, counts: SiteCounts): VerifyDocument {
   return verifyDocument(report, counts, findingsJson(report));
 }
 
-/** The text of `verifyJson`, in pieces. */
-export function verifyJsonText(report: Report, counts: SiteCounts): Generator<string> {
-  return documentText(verifyDocument(report, counts, findingsLater(report)));
+/** The same, whose findings are made when they are written. */
+export function verifyLater(report: Report, counts: SiteCounts): object {
+  return verifyDocument(report, counts, findingsLater(report));
 }
 
 function verifyDocument<Lists>(report: Report, counts: SiteCounts, lists: Lists) {
@@ -98,12 +98,6 @@ export function explanationJson({ explanation }: Report): Pick<VerifyDocument, '
   if (!explanation) return {};
   const { what, command, explained, left } = explanation;
   return { explanation: { what, command, explained, left } };
-}
-
-/** A document as it is printed, in pieces. */
-export function* documentText(document: object, indent = 2): Generator<string> {
-  yield* inPieces(jsonParts(document, indent));
-  yield '\n';
 }
 
 /** The findings of a report, and what of them was suppressed. */

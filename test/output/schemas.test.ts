@@ -207,6 +207,29 @@ for (const set of sets.filter((name) => isAll || /-O2(-g)?$/.test(name))) {
   });
 }
 
+test('JSON Lines are the document with its lists empty, then an item of them a line', async (t) => {
+  const image = file('lines.image', linkedBytes('gcc-O2', ['branch', 'lock', 'call']));
+  const up = file('lines.up', readFileSync(image));
+  await textpoke(t, 'boot', image, '-o', up, '--cpus', '1');
+  const rows = [
+    ['boot', ['writes'], 'boot', image, '--cpus', '1'],
+    ['states', ['places'], 'boot', image, '--states'],
+    ['verify', ['findings', 'suppressed'], 'verify', up, '--cpus', '2'],
+  ] as const;
+  for (const [name, lists, ...command] of rows) {
+    const whole = await document(t, name, ...command, '--format', 'json');
+    const items = lists.flatMap((list) => whole[list] as unknown[]);
+    assert.ok(items.length > 2, `${name} has items`);
+    const { text } = await textpoke(t, ...command, '--format', 'jsonl');
+    const printed = text
+      .split('\n')
+      .slice(0, -1)
+      .map((line): unknown => JSON.parse(line));
+    const empty = Object.fromEntries(lists.map((list) => [list, []]));
+    assert.deepEqual(printed, [{ ...whole, ...empty }, ...items], name);
+  }
+});
+
 test('what verify --memory prints of a kernel with a module is as the schema has it', async (t) => {
   const made = makeKernel('6.6');
   const kernel = file('made.vmlinux', made.kernel);

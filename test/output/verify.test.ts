@@ -8,9 +8,10 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { findingsText } from '../../src/output/findings.ts';
 import { githubText } from '../../src/output/github.ts';
 import { junitXml } from '../../src/output/junit.ts';
+import { documentLines, documentText } from '../../src/output/pieces.ts';
 import { sarifLog, sarifText } from '../../src/output/sarif.ts';
 import { jsonText } from '../../src/output/text.ts';
-import { verifyJson, verifyJsonText } from '../../src/output/verify.ts';
+import { verifyJson, verifyLater } from '../../src/output/verify.ts';
 import type { Finding, Located } from '../../src/verify/finding.ts';
 import { makeReport, type Report } from '../../src/verify/report.ts';
 import { ruleIds, rules } from '../../src/verify/rules.ts';
@@ -81,8 +82,22 @@ for (const [name, report] of Object.entries(reports)) {
   });
 
   test(`what is written in pieces is the document as a whole: ${name}`, () => {
-    assert.equal(textOf(verifyJsonText(report, counts)), `${jsonText(verifyJson(report, counts), 2)}\n`);
+    assert.equal(
+      textOf(documentText(verifyLater(report, counts))),
+      `${jsonText(verifyJson(report, counts), 2)}\n`,
+    );
     assert.equal(textOf(sarifText(report)), `${jsonText(sarifLog(report))}\n`);
+  });
+
+  test(`JSON Lines are the document without findings, then the findings: ${name}`, () => {
+    const document = verifyJson(report, counts);
+    const text = textOf(documentLines(verifyLater(report, counts), ['findings', 'suppressed']));
+    const [head, ...items] = text
+      .split('\n')
+      .slice(0, -1)
+      .map((line): unknown => JSON.parse(line));
+    assert.deepEqual(head, JSON.parse(JSON.stringify({ ...document, findings: [], suppressed: [] })));
+    assert.deepEqual(items, JSON.parse(JSON.stringify([...document.findings, ...document.suppressed])));
   });
 
   test(`SARIF has what its types say, nothing is lost on the way to JSON, and names are URIs: ${name}`, () => {
