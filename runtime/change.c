@@ -39,10 +39,6 @@ static void set_function(struct static_call_key *key, uintptr_t function) {
   __atomic_store_n(&key->func, (void *)function, __ATOMIC_RELEASE);
 }
 
-#ifdef TEXTPOKE_ARCH_TRAMPOLINE_THROUGH_KEY
-void textpoke_return(void) {}
-#endif
-
 /* ---- sites that follow */
 
 static bool out_of_reach(const struct textpoke_site *site, uintptr_t function) {

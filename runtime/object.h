@@ -37,6 +37,11 @@ struct textpoke_object {
   uintptr_t covered_start, covered_end;
 };
 
+#ifdef TEXTPOKE_ARCH_TRAMPOLINE_THROUGH_KEY
+/* Weak, so a process has one: the executable's if it has sites, which is in the image that verify is given. */
+__attribute__((weak)) void textpoke_return(void) {}
+#endif
+
 TEXTPOKE_API void textpoke_register(struct textpoke_object *object);
 TEXTPOKE_API void textpoke_unregister(struct textpoke_object *object);
 

@@ -42,6 +42,15 @@ export const targets: readonly Target[] = [
   { name: 'T32', compiler: [...arm, '-mthumb'], machine: 'ARM', emulator: ['qemu-arm'], shared: false },
 ];
 
+/** 32-bit ARM with libtextpoke.so. */
+export const sharedArm: Target = {
+  name: 'A32 with libtextpoke.so',
+  compiler: ['arm-linux-gnueabihf-gcc', '-fno-section-anchors', '-marm'],
+  machine: 'ARM',
+  emulator: ['qemu-arm', '-L', '/usr/arm-linux-gnueabihf'],
+  shared: true,
+};
+
 /** Without patching, on this machine and on one that has no arch header, whose bytes are in the other order. */
 export const loading: readonly Target[] = [
   {
@@ -67,11 +76,12 @@ export const toolsOf = ({ compiler, emulator }: Target): string[] => [
 
 const warnings = ['-Wall', '-Wextra', '-Werror'];
 
-let words: { readonly cflags: readonly string[]; readonly libs: readonly string[] } | undefined;
+const words = new Map<string, { readonly cflags: readonly string[]; readonly libs: readonly string[] }>();
 
-/** The words that compile and link with the library, which is installed below the first directory that asks. */
-function installed(directory: string) {
-  if (words) return words;
+/** The words that compile and link with the library of a compiler, installed below the first directory that asks. */
+function installed(directory: string, compiler: string) {
+  const known = words.get(compiler);
+  if (known) return known;
   const prefix = join(directory, 'installed');
   const build = `BUILD=${join(directory, 'build')}`;
   run('make', [
@@ -80,6 +90,7 @@ function installed(directory: string) {
     join(root, 'runtime'),
     build,
     `PREFIX=${prefix}`,
+    `CC=${compiler}`,
     'CFLAGS=-O2 -Werror',
     'install',
   ]);
@@ -89,8 +100,9 @@ function installed(directory: string) {
     const line = new RegExp(`^${field}: (.*)$`, 'm').exec(file)?.[1] as string;
     return line.replace(/\$\{(\w+)\}/g, (_, name: string) => variables.get(name) as string).split(' ');
   };
-  words = { cflags: wordsOf('Cflags'), libs: [...wordsOf('Libs'), `-Wl,-rpath,${prefix}/lib`] };
-  return words;
+  const found = { cflags: wordsOf('Cflags'), libs: [...wordsOf('Libs'), `-Wl,-rpath,${prefix}/lib`] };
+  words.set(compiler, found);
+  return found;
 }
 
 /** The words that give a linker the tables' names, in a directory. */
@@ -116,7 +128,7 @@ export function build(
   mkdirSync(directory, { recursive: true });
   const script = scriptWords(target.machine, directory);
   const parts = target.shared
-    ? installed(directory)
+    ? installed(directory, target.compiler.join(' '))
     : { cflags: [`-I${root}include`], libs: [join(root, 'runtime/textpoke.c'), '-pthread'] };
   const make = (source: string, out: string, ...more: string[]) => {
     const object = join(directory, `${source}.o`);

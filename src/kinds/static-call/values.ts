@@ -17,7 +17,7 @@ import { isNot } from '../../image/what-is.ts';
 export type CallValue = CallTarget | { readonly kind: 'external'; readonly name: string };
 
 /**
- * What libtextpoke puts into the key of a call of NULL (runtime/change.c): on 32-bit ARM a trampoline loads its function
+ * What libtextpoke puts into the key of a call of NULL (runtime/object.h): on 32-bit ARM a trampoline loads its function
  * from the key, and a thread may stand between its two loads.
  */
 function isNullFunction({ arch, symbols }: Image, pointer: CodePointer): boolean {
