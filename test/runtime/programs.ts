@@ -10,6 +10,9 @@ import { run } from '../tools.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const here = fileURLToPath(new URL('.', import.meta.url));
 
+// A child of qemu-user waits for ever where another thread held a lock of GLib's slices when it forked; malloc minds forks.
+process.env.G_SLICE = 'always-malloc';
+
 /** How a program is built and run. */
 export interface Target {
   readonly name: string;
