@@ -78,8 +78,9 @@ for compiler in gcc clang; do
   make O2-fPIC '-O2 -fPIC' "${units[@]}" "${comdat[@]}" demo-main demo-work
   make O0-fPIE '-O0 -fPIE' "${units[@]}" "${comdat[@]}"
   make O2-ffunction-sections '-O2 -fPIE -ffunction-sections -fdata-sections' "${units[@]}" "${comdat[@]}" icf
-  make O2-g '-O2 -fPIE -g' branch call lock comdat comdat2 hand
+  make O2-g '-O2 -fPIE -g' branch call lock comdat comdat2 hand inlined
   make O2-g-gz '-O2 -fPIE -g -gz' branch call lock comdat
+  make O2-gdwarf-4 '-O2 -fPIE -gdwarf-4' inlined
 done
 compile clang clang-O2-gsplit-dwarf call.dwo -O2 -fPIE # gcc 12 puts another identifier into every split object
 

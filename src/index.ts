@@ -15,6 +15,8 @@ export type { BootStep, KeyOperation, Operation } from './boot/steps.ts';
 export type { ControlCall, ControlDocument, ControlKey } from './control/document.ts';
 export type { UpFill } from './demand/patch.ts';
 export { profileNames } from './demand/profiles.ts';
+export type { ExplainOptions } from './dump/explain.ts';
+export type { Explained, ExplainedKey, ExplainedSite, ExplainedState } from './dump/explain-model.ts';
 export type { AllEntries } from './dump/model.ts';
 export type { DumpOptions } from './dump/passes.ts';
 export type {
@@ -71,6 +73,7 @@ export { type CpuFeaturesOptions, cpuFeatures } from './library/cpu-features.ts'
 export type { CpuOptions } from './library/cpu-plan.ts';
 export { type DiffFormat, type DiffOptions, type DiffResult, diff, diffFormats } from './library/diff.ts';
 export { type DumpResult, dump, type SummaryResult, summarize } from './library/dump.ts';
+export { explain } from './library/explain.ts';
 export type { ExpandOptions } from './library/image.ts';
 export { link } from './library/link.ts';
 export { linkerScript } from './library/linker-script.ts';
@@ -108,6 +111,7 @@ export type {
 } from './output/boot-document.ts';
 export type { ComparedDocument, DiffDocument, DifferenceDocument, SiteDocument } from './output/diff.ts';
 export type { DumpDocument, FileDocument, TableDocuments } from './output/dump.ts';
+export type { ExplainDocument } from './output/explain-place.ts';
 export type { MemoryCall, MemoryDocument, MemoryKey, MemoryPlace } from './output/memory.ts';
 export type { MemoryModule } from './output/memory-modules.ts';
 export type {

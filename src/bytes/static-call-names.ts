@@ -10,3 +10,9 @@ export const trampolineSection = '.static_call.text';
 export function keyNameOf(trampoline: string): string {
   return keyPrefix + trampoline.slice(trampolinePrefix.length);
 }
+
+/** The name as in DEFINE_STATIC_CALL, of a key or a trampoline; undefined for other symbols. */
+export function callNameOf(symbol: string): string | undefined {
+  const prefix = [keyPrefix, trampolinePrefix].find((start) => symbol.startsWith(start));
+  return prefix === undefined ? undefined : symbol.slice(prefix.length);
+}

@@ -1,4 +1,5 @@
 // textpoke explain: what a rule of verify means, or what a place or a key of a file is.
+import { nearestNames } from '../bytes/nearest.ts';
 import { TextpokeError } from '../errors.ts';
 import { explain } from '../library/explain.ts';
 import { isOutputColoured, print } from '../output/console.ts';
@@ -13,35 +14,16 @@ export interface ExplainArguments {
   debugDir?: string[];
 }
 
-/** Single letters to change, put in or take out to make one word of another. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] as number) + Number(a[i - 1] !== b[j - 1]);
-      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
-}
-
 /** The rule that an id or a name means, in either case. Error `usage`, with the nearest one. */
 function ruleNamed(text: string): RuleId {
-  const wanted = text.slice(0, 64).toLowerCase();
-  const words = ruleIds.flatMap((id) => [
-    { id, word: id.toLowerCase() },
-    { id, word: rules[id].name as string },
-  ]);
-  const known = words.find(({ word }) => word === wanted);
-  if (known) return known.id;
-  const away = words.map(({ word }) => distance(wanted, word));
-  const nearest = away.reduce((least, one) => Math.min(least, one));
-  const meant = nearest <= 3 ? words[away.indexOf(nearest)] : undefined;
-  const advice = meant
-    ? `did you mean ${meant.word === rules[meant.id].name ? meant.word : meant.id}?`
-    : 'textpoke explain lists all rules; for a place or a key give its file too';
+  const wanted = text.toLowerCase();
+  const known = ruleIds.find((id) => id.toLowerCase() === wanted || rules[id].name === wanted);
+  if (known) return known;
+  const [meant] = nearestNames(wanted, [...ruleIds, ...ruleIds.map((id) => rules[id].name)]);
+  const advice =
+    meant === undefined
+      ? 'textpoke explain lists all rules; for a place or a key give its file too'
+      : `did you mean ${meant}?`;
   throw new TextpokeError('usage', `unknown rule ${JSON.stringify(text)}; ${advice}`);
 }
 

@@ -1,11 +1,14 @@
-// The names that a shell offers for a word of a command line: keys, calls and functions of the first file on it.
+// The names that a shell offers for a word of a command line: keys, calls and functions of the first file on it, or of a
+// process.
 import { existsSync, statSync } from 'node:fs';
 import { keyNames } from '../library/key-names.ts';
+import { imagesOfProcess } from '../library/verify-running.ts';
 import { print } from '../output/console.ts';
 import type { Part } from '../output/help/command-line.ts';
+import { controlActions } from './ctl.ts';
 
-export const completedNames = ['keys', 'any', 'update'] as const;
-/** Keys; keys and calls; CALL=FUNCTION. */
+export const completedNames = ['keys', 'any', 'update', 'control'] as const;
+/** Keys; keys and calls; CALL=FUNCTION; what stands behind the process of `ctl`. */
 export type CompletedNames = (typeof completedNames)[number];
 
 /** A list of more names helps nobody. */
@@ -24,11 +27,11 @@ export async function runNames(
   words: readonly string[],
   parts: readonly Part[],
 ): Promise<number> {
-  const file = fileOn(words, parts);
-  if (file === undefined) return 0;
   const names = new Set<string>();
   try {
-    for await (const name of namesFor(what, prefix, file)) {
+    const all =
+      what === 'control' ? controlNames(prefix, words) : namesFor(what, prefix, fileOn(words, parts));
+    for await (const name of all) {
       if (!name.startsWith(prefix) || !safe.test(name)) continue;
       names.add(name);
       if (names.size >= mostNames) break;
@@ -40,7 +43,27 @@ export async function runNames(
   return 0;
 }
 
-async function* namesFor(what: CompletedNames, prefix: string, file: string): AsyncGenerator<string> {
+/**
+ * Actions, and names in the files of the process whose number is on the line. The program itself is not asked: it would
+ * have to answer for each key that somebody presses, and a socket does not tell whose files have the names.
+ */
+async function* controlNames(prefix: string, words: readonly string[]): AsyncGenerator<string> {
+  const args = words.filter((word) => !word.startsWith('-')).slice(1);
+  // Some shells give the word at the cursor too.
+  const at = args[args.length - 1] === prefix ? args.length - 1 : args.length;
+  const [process = '', action = ''] = args;
+  if (at === 1) yield* controlActions;
+  if (at < 2 || !/^\d+$/.test(process) || action === 'cpus') return;
+  const what = action === 'update' ? 'update' : action === 'list' || action === 'get' ? 'any' : 'keys';
+  for (const file of await imagesOfProcess(Number(process))) yield* namesFor(what, prefix, file);
+}
+
+async function* namesFor(
+  what: CompletedNames,
+  prefix: string,
+  file: string | undefined,
+): AsyncGenerator<string> {
+  if (file === undefined) return;
   const [, call, start] = /^([^=]*)=(.*)$/.exec(prefix) ?? [];
   if (what === 'update' && start !== undefined) {
     const { functions } = await keyNames(file, {}, start);

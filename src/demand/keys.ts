@@ -127,7 +127,10 @@ export function keySize({ arch }: Image): number {
 /** Reads a `struct static_key`; errors `table-malformed`, `key-unaligned` when no key can be there. */
 export function readKey(image: Image, key: Address): KeyState {
   requireKey(image, key, '__jump_table');
-  const type = image.readS32(key + image.arch.wordSize);
+  const { wordSize } = image.arch;
+  // The half of `type` that has the bit. The rest may be a pointer.
+  const low = image.file.header.little ? 0 : wordSize - 4;
+  const type = image.readS32(key + wordSize + low);
   return { enabled: image.readS32(key), initial: (type & initiallyTrue) !== 0 };
 }
 

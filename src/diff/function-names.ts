@@ -1,5 +1,5 @@
 // What a rebuild changes in a function's name and what it does not: suffixes of split and cloned functions, and the
-// hashes of Rust's manglings (rust-lang RFC 2603; the legacy one ends in 17h, 16 digits and E).
+// hashes of Rust's manglings (rust-lang RFC 2603; the legacy one ends in 17h, 16 digits and E), numbers of clang's lambdas.
 
 /** What a function's split-off blocks are called: they belong to it. */
 const partSuffix = /(\.(cold|warm|hot|part|__part)(\.\d+)*)+$/;
@@ -8,6 +8,8 @@ const partSuffix = /(\.(cold|warm|hot|part|__part)(\.\d+)*)+$/;
 const suffix =
   /(\.(constprop|isra|part|__part|cold|llvm|lto_priv|localalias|specialized|warm|hot|__uniq|\d+)(\.\d+)*)+$/;
 
+/** A lambda or another type without a name, as clang counts them in a unit. */
+const clangLambda = /\d+\$_\d+/g;
 const legacyHash = /17h[0-9a-f]{16}E$/;
 const hexHash = /(?<![0-9A-Za-z])[0-9a-f]{16}(?![0-9A-Za-z])/g;
 
@@ -44,7 +46,7 @@ function withoutCounter(name: string): string {
 /** A name without anything that another build of the same source may change. Several functions may share it. */
 export function stableName(name: string): string {
   const base = withoutCounter(baseName(name));
-  if (base.startsWith('_ZN')) return base.replace(legacyHash, 'E');
+  if (base.startsWith('_Z')) return base.replace(legacyHash, 'E').replace(clangLambda, '$$_');
   return base.startsWith('_R') ? withoutDisambiguators(base) : base;
 }
 

@@ -2,9 +2,10 @@
 // when. Objects are linked in memory to know what may stand at their sites.
 import { archOf } from '../arch/registry.ts';
 import { parseAddress } from '../bytes/integer.ts';
+import { didYouMean } from '../bytes/nearest.ts';
+import { callNameOf } from '../bytes/static-call-names.ts';
 import { isEnabled, isLoneKey, readKey } from '../demand/keys.ts';
 import { type DebugDirectories, debugPlacesOf } from '../dwarf/debug-files.ts';
-import type { SourceLine } from '../dwarf/source-line.ts';
 import { ET_REL } from '../elf/constants.ts';
 import type { ElfFile } from '../elf/file.ts';
 import { type Disassemblers, loadDisassemblers } from '../engines/disassembler.ts';
@@ -58,6 +59,7 @@ export async function explain(
 ): Promise<Explained[]> {
   const found: Explained[] = [];
   let other: string | undefined;
+  const names = new Set<string>();
   for (const { member, open, given } of await opensOf(path, input, options.expandLimit)) {
     const file = open();
     const arch = archOf(file.header);
@@ -70,8 +72,15 @@ export async function explain(
     const isObject = file.header.type === ET_REL;
     const image = isObject ? undefined : new Image(file);
     const part = image
-      ? explainIn(file, new ImageView(image, debug), image, text, disassemblers)
-      : explainIn(file, new ObjectView(new ObjectCode(file, arch), debug), undefined, text, disassemblers);
+      ? explainIn(file, new ImageView(image, debug), image, text, disassemblers, names)
+      : explainIn(
+          file,
+          new ObjectView(new ObjectCode(file, arch), debug),
+          undefined,
+          text,
+          disassemblers,
+          names,
+        );
     if (part.keys.length + part.sites.length > 0)
       found.push({ file: path, ...(member !== undefined && { member }), ...part });
     else if (image) other ??= whatIsNamed(image, text);
@@ -79,7 +88,7 @@ export async function explain(
   if (found.length > 0) return found;
   throw new TextpokeError(
     'unknown-key',
-    `${other ?? JSON.stringify(text)} ${other ? 'and' : 'is'} no site and no key; a site is 0xADDRESS, SYMBOL+0xOFFSET, FUNCTION or FILE.c:LINE`,
+    `${other ?? JSON.stringify(text)} ${other ? 'and' : 'is'} no site and no key; a site is 0xADDRESS, SYMBOL+0xOFFSET, FUNCTION or FILE.c:LINE${other ? '' : didYouMean(text, names)}`,
     { file: path },
   );
 }
@@ -96,15 +105,24 @@ function explainIn<Place>(
   image: Image | undefined,
   text: string,
   disassemblers: Disassemblers | undefined,
+  names: Set<string>,
 ): Omit<Explained, 'file' | 'member'> {
-  const owners = new KeyOwners(view);
-  for (const _ of entriesOf(view, owners, true));
-  const met = [...entriesOf(view, owners, false)];
   const asked = new Asked(text, image);
-  const byLine = asked.line && linesOf(view, met);
-  const chosen = met.filter((entry) =>
-    byLine ? asked.hasLine(byLine.get(entry)) : asked.hasSite(entry.shown) || asked.hasKey(entry.shown.key),
-  );
+  const owners = new KeyOwners(view);
+  const isAtLine = survey(view, owners, asked);
+  // All entries of a large image would take fifty times their bytes.
+  const chosen: Met<Place>[] = [];
+  const sitesOf = new Map<string, number>();
+  let number = 0;
+  for (const entry of entriesOf(view, owners, false)) {
+    const { shown } = entry;
+    const name = shown.key && idOf(shown.key);
+    if (name !== undefined) sitesOf.set(name, (sitesOf.get(name) ?? 0) + 1);
+    for (const known of [shown.key && placeName(shown.key), shown.place.symbol])
+      if (known !== undefined) names.add(callNameOf(known) ?? known);
+    if (isAtLine ? isAtLine(number) : asked.hasSite(shown) || asked.hasKey(shown.key)) chosen.push(entry);
+    number++;
+  }
   const { lines, problem } = view.sourceLines(
     chosen.flatMap(({ code }) => [...code]),
     { inlines: true },
@@ -128,7 +146,7 @@ function explainIn<Place>(
       ...states.of(entry.kind, entry.ordinal, shown),
     };
   });
-  const keys = keysOf(met, chosen, asked, image);
+  const keys = keysOf(chosen, sitesOf, asked, image);
   return { keys, sites, ...(problem !== undefined && { linesProblem: problem }) };
 }
 
@@ -182,38 +200,53 @@ function shownOf<Place>(
   };
 }
 
-/** The lines of the sites of entries. */
-function linesOf<Place>(
+/**
+ * Goes through all entries to find out whose the keys are; where a line is asked for, what comes back tells whether the
+ * site of an entry, by its number, is at it.
+ */
+function survey<Place>(
   view: TableView<Place>,
-  met: readonly Met<Place>[],
-): Map<Met<Place>, SourceLine | undefined> {
-  const first = met.flatMap(({ code }) => code.slice(0, 1));
-  const { lines } = view.sourceLines(first, { inlines: true });
-  let next = 0;
-  return new Map(met.map((entry) => [entry, entry.code.length > 0 ? lines[next++] : undefined]));
+  owners: KeyOwners<Place>,
+  asked: Asked,
+): ((entry: number) => boolean) | undefined {
+  const places: Place[] = [];
+  const entries: number[] = [];
+  let number = 0;
+  for (const { code } of entriesOf(view, owners, true)) {
+    if (asked.line && code.length > 0) {
+      places.push(code[0] as Place);
+      entries.push(number);
+    }
+    number++;
+  }
+  if (!asked.line) return undefined;
+  const { lines } = view.sourceLines(places, { inlines: true });
+  const found = new Set(entries.filter((_, i) => asked.hasLine(lines[i])));
+  return (entry) => found.has(entry);
+}
+
+/** Tells keys apart. */
+function idOf(key: DumpedPlace): string {
+  return `${key.section} ${key.address} ${placeName(key)}`;
 }
 
 /** The keys that were asked for, or that the sites that were asked for have. */
 function keysOf<Place>(
-  met: readonly Met<Place>[],
   chosen: readonly Met<Place>[],
+  sitesOf: ReadonlyMap<string, number>,
   asked: Asked,
   image: Image | undefined,
 ): ExplainedKey[] {
-  const numbers = new Map<string, number>();
-  const nameOf = (key: DumpedPlace) => `${key.section} ${key.address} ${placeName(key)}`;
-  for (const { shown } of met)
-    if (shown.key) numbers.set(nameOf(shown.key), (numbers.get(nameOf(shown.key)) ?? 0) + 1);
   const keys = new Map<string, ExplainedKey>();
   for (const { kind, shown } of chosen) {
     const { key } = shown;
-    if (!key || keys.has(nameOf(key))) continue;
+    if (!key || keys.has(idOf(key))) continue;
     const isCall = kind.link?.isTyped === false;
-    keys.set(nameOf(key), {
+    keys.set(idOf(key), {
       place: key,
       kind: isCall ? 'call' : 'key',
       ...valueIn(image, key, isCall),
-      sites: numbers.get(nameOf(key)) ?? 0,
+      sites: sitesOf.get(idOf(key)) ?? 0,
     });
   }
   if (keys.size > 0 || !image) return [...keys.values()];

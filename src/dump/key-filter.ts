@@ -2,7 +2,7 @@
 
 import { globMatcher, isPattern } from '../bytes/glob.ts';
 import { hex, parseAddress } from '../bytes/integer.ts';
-import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
+import { callNameOf, keyPrefix } from '../bytes/static-call-names.ts';
 import { isKeyPlace, isLoneKey } from '../demand/keys.ts';
 import { demangled } from '../engines/demangler.ts';
 import type { Image } from '../image/image.ts';
@@ -24,8 +24,8 @@ export function keyFilter(pattern: string): (key: DumpedPlace) => boolean {
     const source = demangled(symbol);
     if (source !== undefined && (matches(source) || matches(placeName({ ...key, symbol: source }))))
       return true;
-    const isCall = symbol.startsWith(keyPrefix) || symbol.startsWith(trampolinePrefix);
-    return isCall && matches(symbol.slice(keyPrefix.length));
+    const call = callNameOf(symbol);
+    return call !== undefined && matches(call);
   };
 }
 

@@ -36,10 +36,13 @@ export type SlotOf = (tag: number, attribute: number) => number | undefined;
 /** Numbers above are no codes that a compiler gives. */
 const largestCode = 0xffff_ffff;
 
+/** Bytes of one table: decoded, it takes up to twenty times as many. Tools that share one among all units need most. */
+export const largestTable = 1 << 20;
+
 /**
  * Compiles the abbreviations from byte `start` of `bytes` on, and returns the byte behind them too. An attribute costs
  * nothing in the walk unless it has bytes or is looked at, and is looked at once at most: so the walk takes no longer
- * than the entries are. Errors: `elf-malformed`, `elf-unsupported` for an unknown form.
+ * than the entries are. Errors: `elf-malformed`, `elf-unsupported` for an unknown form and for a table above the limit.
  */
 export function readAbbreviations(
   bytes: Uint8Array,
@@ -53,7 +56,11 @@ export function readAbbreviations(
   const uleb = () => {
     const { value, end } = readUleb(bytes, at);
     at = end;
-    return value;
+    if (at - start <= largestTable) return value;
+    throw new TextpokeError(
+      'elf-unsupported',
+      `a table of abbreviations has more than ${largestTable} bytes`,
+    );
   };
   while (at < bytes.length) {
     const code = uleb();

@@ -89,7 +89,10 @@ export function endOf(form: number): number {
   return ends.get(form) as number;
 }
 
-/** The number at byte `at`, and the byte behind it. */
+/** Bytes of a number of LEB128. Tools pad some, and many entries may refer to one. */
+const longestNumber = 32;
+
+/** The number at byte `at`, and the byte behind it. Error `elf-malformed` for one that goes on and on. */
 export function readUleb(bytes: Uint8Array, at: number): { value: number; end: number } {
   let value = 0;
   let scale = 1;
@@ -99,8 +102,9 @@ export function readUleb(bytes: Uint8Array, at: number): { value: number; end: n
     byte = bytes[next++] ?? 0;
     value += (byte & 0x7f) * scale;
     scale *= 0x80;
-  } while (byte >= 0x80);
-  return { value, end: next };
+  } while (byte >= 0x80 && next - at < longestNumber);
+  if (byte < 0x80) return { value, end: next };
+  throw new TextpokeError('elf-malformed', `a number has more than ${longestNumber} bytes`);
 }
 
 /** Resolves DW_FORM_indirect: the form that stands at the place, and where its value is. */

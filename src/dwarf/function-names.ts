@@ -25,16 +25,16 @@ interface Wanted {
 export class FunctionNames {
   private readonly reader: InfoReader;
   private readonly supplement: () => InfoReader;
-  private readonly frames = new Map<Section, { starts: number[]; frames: UnitFrame[] }>();
+  /** Where the units of a section begin. */
+  private readonly starts = new Map<Section, () => readonly number[]>();
+  /** Bytes of entries that may still be read: entries may name others, but not each all of them. */
+  private left: number;
 
   /** `openSupplement` gives the file that dwz made; it may throw a TextpokeError. */
   constructor(reader: InfoReader, openSupplement: () => InfoFile) {
     this.reader = reader;
-    let supplement: InfoReader | undefined;
-    this.supplement = () => {
-      supplement ??= new InfoReader(openSupplement());
-      return supplement;
-    };
+    this.left = 1000 + 16 * reader.info.file.source.size;
+    this.supplement = once(() => new InfoReader(openSupplement()));
   }
 
   /**
@@ -57,13 +57,15 @@ export class FunctionNames {
     guard: (what: () => string, body: () => void) => void,
   ): Wanted[] {
     const next: Wanted[] = [];
-    let opened: OpenedUnit | undefined;
+    let at: UnitAt | undefined;
     for (const { place, isInSupplement, askers } of round) {
       const { section, offset } = place;
       const look = () => {
-        const { unit, strings } = opened?.has(place) ? opened : this.unitAt(place, isInSupplement);
-        opened = new OpenedUnit(unit, strings);
-        unit.read(offset - unit.header.offset);
+        if (!at?.has(place)) at = this.unitAt(place, isInSupplement);
+        const { unit, strings } = at.open();
+        const entry = offset - unit.header.offset;
+        this.left -= unit.read(entry) - entry;
+        if (this.left < 0) throw new TextpokeError('elf-malformed', 'too many entries overlap');
         const isLinkage = unit.has(Slot.linkageName);
         const name = this.stringOf(unit, isLinkage ? Slot.linkageName : Slot.name, strings, isInSupplement);
         for (const asker of askers) names[asker] = isLinkage ? name : (names[asker] ?? name);
@@ -77,20 +79,20 @@ export class FunctionNames {
     return merged(next);
   }
 
-  private unitAt(place: DebugPlace, isInSupplement: boolean): OpenedUnit {
-    const { section, offset } = place;
+  private unitAt({ section, offset }: DebugPlace, isInSupplement: boolean): UnitAt {
     const reader = isInSupplement ? this.supplement() : this.reader;
-    let known = this.frames.get(section);
-    if (!known) {
-      const frames = [...reader.frames(section)];
-      known = { starts: frames.map((frame) => frame.offset), frames };
-      this.frames.set(section, known);
-    }
-    const frame = known.frames[countUpTo(known.starts, offset) - 1];
+    const all =
+      this.starts.get(section) ?? once(() => Array.from(reader.frames(section), ({ offset }) => offset));
+    this.starts.set(section, all);
+    const starts = all();
+    const start = starts[countUpTo(starts, offset) - 1];
+    const frame = start === undefined ? undefined : reader.frameAt(section, start);
     if (!frame || offset >= frame.end)
       throw new TextpokeError('elf-malformed', 'there is no unit that has it');
-    const unit = reader.open(section, frame, true);
-    return new OpenedUnit(unit, unit.follow(Slot.stringOffsets, 'str_offsets'));
+    return new UnitAt(section, frame, () => {
+      const unit = reader.open(section, frame, true);
+      return { unit, strings: unit.follow(Slot.stringOffsets, 'str_offsets') };
+    });
   }
 
   private stringOf(
@@ -104,7 +106,8 @@ export class FunctionNames {
     const { info, view, header } = unit;
     if (form === dw.DW_FORM_string) {
       const { bytes } = view;
-      return short(Buffer.from(bytes.subarray(at, bytes.indexOf(0, at))).toString());
+      const end = Math.min(bytes.indexOf(0, at), at + 4 * longestName);
+      return short(Buffer.from(bytes.subarray(at, end)).toString());
     }
     if (form === dw.DW_FORM_strp || form === dw.DW_FORM_line_strp) {
       const place = unit.follow(slot, form === dw.DW_FORM_strp ? 'str' : 'line_str');
@@ -157,19 +160,21 @@ function short(name: string): string {
   return name.length <= longestName ? name : `${name.slice(0, longestName)}...`;
 }
 
-/** The unit at hand, and where its part of .debug_str_offsets begins. */
-class OpenedUnit {
-  readonly unit: InfoUnit;
-  readonly strings: DebugPlace | undefined;
+/** The unit at hand: it is opened once, though it cannot be read. */
+class UnitAt {
+  private readonly section: Section;
+  private readonly frame: UnitFrame;
+  /** With where its part of .debug_str_offsets begins. */
+  readonly open: () => { readonly unit: InfoUnit; readonly strings: DebugPlace | undefined };
 
-  constructor(unit: InfoUnit, strings: DebugPlace | undefined) {
-    this.unit = unit;
-    this.strings = strings;
+  constructor(section: Section, frame: UnitFrame, open: UnitAt['open']) {
+    this.section = section;
+    this.frame = frame;
+    this.open = once(open);
   }
 
   has({ section, offset }: DebugPlace): boolean {
-    const { header } = this.unit;
-    return this.unit.section === section && offset >= header.offset && offset < header.offset + header.size;
+    return this.section === section && offset >= this.frame.offset && offset < this.frame.end;
   }
 }
 
@@ -185,13 +190,31 @@ function merged(round: readonly Wanted[]): Wanted[] {
     for (let i = 0; i < 3; i++) if (x[i] !== y[i]) return (x[i] as number) - (y[i] as number);
     return 0;
   });
-  const once: Wanted[] = [];
+  const all: Wanted[] = [];
   for (const wanted of sorted) {
-    const last = once[once.length - 1];
+    const last = all[all.length - 1];
     const isSame =
       last && last.place.section === wanted.place.section && last.place.offset === wanted.place.offset;
     if (isSame) for (const asker of wanted.askers) last.askers.push(asker);
-    else once.push({ ...wanted, askers: [...wanted.askers] });
+    else all.push({ ...wanted, askers: [...wanted.askers] });
   }
-  return once;
+  return all;
+}
+
+/** What `make` makes, or throws, when it is asked for first. */
+function once<T>(make: () => T): () => T {
+  let known: (() => T) | undefined;
+  return () => {
+    if (!known) {
+      try {
+        const value = make();
+        known = () => value;
+      } catch (error) {
+        known = () => {
+          throw error;
+        };
+      }
+    }
+    return known();
+  };
 }

@@ -2,7 +2,7 @@
 import { ByteView } from '../bytes/view.ts';
 import type { Section } from '../elf/file.ts';
 import { TextpokeError } from '../errors.ts';
-import { type Abbreviations, readAbbreviations } from './abbreviations.ts';
+import { type Abbreviations, largestTable, readAbbreviations } from './abbreviations.ts';
 import type { InfoFile } from './info-file.ts';
 import { InfoUnit, readHeader, slotOf, type UnitHeader } from './info-unit.ts';
 import { readLength, type UnitFrame } from './line-header.ts';
@@ -18,13 +18,13 @@ interface Parts {
 const headerSize = 48;
 /** Bytes in which its first entry mostly stands too. */
 const headSize = 1024;
-/** Tables of abbreviations that are kept: units that stand together may share one. */
-const keptTables = 16;
 
 export class InfoReader {
   readonly info: InfoFile;
   private readonly sections = new Map<number, Parts>();
-  private readonly tables = new Map<string, Abbreviations>();
+  /** Tables of abbreviations, with their bytes in the file: units that stand together may share one. */
+  private readonly tables = new Map<string, { readonly table: Abbreviations; readonly size: number }>();
+  private kept = 0;
   /** Bytes of abbreviations that may still be decoded: units may share tables, but not each all of them. */
   private left: number | undefined;
 
@@ -50,14 +50,21 @@ export class InfoReader {
   *frames(section: Section): Generator<UnitFrame> {
     const { size } = this.partsOf(section);
     for (let at = 0; at < size; ) {
-      const frame = readLength(this.view(section, at, headerSize), 0);
-      const end = at + frame.end;
-      if (end > size)
-        throw new TextpokeError('elf-truncated', `unit_length leads to byte ${end}; there are ${size} bytes`);
+      const frame = this.frameAt(section, at);
       // Sections that are put together may be padded.
-      if (frame.end > frame.body) yield { ...frame, offset: at, body: at + frame.body, end };
-      at = end;
+      if (frame.end > frame.body) yield frame;
+      at = frame.end;
     }
+  }
+
+  /** The unit that begins at byte `at`. Errors as `frames`. */
+  frameAt(section: Section, at: number): UnitFrame {
+    const { size } = this.partsOf(section);
+    const frame = readLength(this.view(section, at, headerSize), 0);
+    const end = at + frame.end;
+    if (end > size)
+      throw new TextpokeError('elf-truncated', `unit_length leads to byte ${end}; there are ${size} bytes`);
+    return { ...frame, offset: at, body: at + frame.body, end };
   }
 
   /** A unit whose first entry has been read. The entries behind it may be cut, unless `whole` is given. Errors: `elf-…`. */
@@ -79,16 +86,28 @@ export class InfoReader {
   private abbreviationsOf({ abbreviations, version, addressSize, wide }: UnitHeader): Abbreviations {
     const { section, offset } = abbreviations;
     const key = [section.index, offset, version, addressSize, wide].join(' ');
-    let table = this.tables.get(key);
-    if (!table) {
-      const { bytes } = this.info.load(section).view;
+    const known = this.tables.get(key);
+    if (known) return known.table;
+    const { bytes } = this.info.load(section).view;
+    this.left ??= 1000 + 16 * bytes.length;
+    if (this.left < 0) throw new TextpokeError('elf-malformed', 'units share too many abbreviations');
+    // A table that cannot be read may have cost as much.
+    let size = Math.max(0, Math.min(bytes.length - offset, largestTable));
+    let table: Abbreviations;
+    try {
       const read = readAbbreviations(bytes, offset, { version, addressSize, wide }, slotOf);
-      this.left = (this.left ?? 1_000_000 + 16 * bytes.length) - (read.end - offset);
-      if (this.left < 0) throw new TextpokeError('elf-malformed', 'units share too many abbreviations');
       table = read.table;
-      if (this.tables.size >= keptTables) this.tables.delete(this.tables.keys().next().value as string);
-      this.tables.set(key, table);
+      size = read.end - offset;
+    } finally {
+      this.left -= size;
     }
+    for (const [oldest, { size: freed }] of this.tables) {
+      if (this.kept + size <= largestTable) break;
+      this.tables.delete(oldest);
+      this.kept -= freed;
+    }
+    this.tables.set(key, { table, size });
+    this.kept += size;
     return table;
   }
 }

@@ -26,8 +26,13 @@ const scopes: ReadonlySet<number> = new Set([
 /** More functions than compilers put into one another; ranges that overlap would ask for any amount of work. */
 const deepest = 256;
 
+/** Entries that lie in each other: compilers need some hundred for the most nested of templates. */
+const mostLevels = 10_000;
+
 /** Functions that are kept at most, beside four for each place: a hundred bytes each. */
 const mostScopes = 500_000;
+/** Functions around all places together, beside sixteen for each: an answer names them all. */
+const mostAround = 500_000;
 
 /** A function in which a place lies, or which was inlined there. */
 export interface Scope {
@@ -60,6 +65,7 @@ export class InlinedSearch {
   private readonly open: number[] = [];
   private visits: number;
   private scopes = 0;
+  private around = 0;
   /** The unit that is gone through. */
   private lineTable = -1;
 
@@ -132,8 +138,10 @@ export class InlinedSearch {
       }
       if (!unit.hasChildren) continue;
       const sibling = isEmpty ? unit.number(Slot.sibling) : undefined;
-      if (sibling === undefined) around.push(scope);
-      else if (sibling >= next && sibling <= size) next = sibling;
+      if (sibling === undefined) {
+        if (around.push(scope) > mostLevels)
+          throw new TextpokeError('elf-malformed', `more than ${mostLevels} entries lie in each other`);
+      } else if (sibling >= next && sibling <= size) next = sibling;
       else
         throw new TextpokeError(
           'elf-malformed',
@@ -162,6 +170,7 @@ export class InlinedSearch {
         const asker = askers[i] as number;
         if (question.lineTables[asker] !== lineTable || found[asker] !== outer) continue;
         if (!scope && this.scopes++ > mostScopes + 4 * found.length) throw tooMany();
+        if (this.around++ > mostAround + 16 * found.length) throw tooMany();
         scope ??= {
           outer,
           callFile: unit.number(Slot.callFile) ?? 0,

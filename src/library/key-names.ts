@@ -1,6 +1,6 @@
 // The names of a file's keys, calls and functions: for shells that complete them, and for hints.
 import { didYouMean } from '../bytes/nearest.ts';
-import { keyPrefix, trampolinePrefix } from '../bytes/static-call-names.ts';
+import { callNameOf, trampolinePrefix } from '../bytes/static-call-names.ts';
 import type { Program } from '../demand/program.ts';
 import { type DumpOptions, dumpFile } from '../dump/passes.ts';
 import { isArchive } from '../elf/archive.ts';
@@ -73,9 +73,9 @@ function addNames(names: Names, { image, sites, calls }: Program): void {
 }
 
 function add(names: Names, name: string): void {
-  const prefix = [keyPrefix, trampolinePrefix].find((start) => name.startsWith(start));
-  if (prefix === undefined) names.keys.add(name);
-  else names.calls.add(name.slice(prefix.length));
+  const call = callNameOf(name);
+  if (call === undefined) names.keys.add(name);
+  else names.calls.add(call);
 }
 
 function functionsOf(image: Image, starts: string): string[] {

@@ -1,10 +1,11 @@
 // Completion by the shells themselves, and the man page by a formatter.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { builtProgram } from '../built.ts';
+import { linkedBytes, programUnits } from '../samples.ts';
 import { run, scratch, testOfTurn, toolTest, tryRun } from '../tools.ts';
 
 const printed = new Map<string, string>();
@@ -80,6 +81,50 @@ for (const [shell, program, end] of [
       },
     );
   }
+}
+
+for (const [turn, [shell, program]] of (
+  [
+    ['bash', bashProgram],
+    ['fish', fishProgram],
+    ['zsh', zshProgram],
+  ] as const
+).entries()) {
+  testOfTurn(turn, 3)(
+    `${shell} completes names of the file or the process that is on the line`,
+    [shell, 'gcc'],
+    (t) => {
+      const directory = prepared(t, shell);
+      writeFileSync(join(directory, 'ask'), program);
+      writeFileSync(join(directory, 'image'), linkedBytes('gcc-O2', programUnits));
+      writeFileSync(
+        join(directory, 'textpoke'),
+        `#!/bin/sh\nexec ${process.execPath} ${builtProgram()} "$@"\n`,
+        { mode: 0o755 },
+      );
+      const path = process.env.PATH;
+      process.env.PATH = `${directory}:${path}`;
+      const names = '#include <textpoke/static_key.h>\nDEFINE_STATIC_KEY_FALSE(tracing);\n';
+      const waits =
+        'int pause(void);\nint main(void) { while (!static_branch_unlikely(&tracing)) pause(); }\n';
+      writeFileSync(join(directory, 'waits.c'), names + waits);
+      run('gcc', ['-O1', `-I${join(import.meta.dirname, '../../include')}`, '-c', 'waits.c'], directory);
+      run(process.execPath, [builtProgram(), 'annotate', 'waits.o'], directory);
+      run('gcc', ['waits.o', '-o', 'waits'], directory);
+      const child = spawn(join(directory, 'waits'));
+      t.after(() => {
+        process.env.PATH = path;
+        child.kill();
+      });
+      for (const [line, expected] of [
+        ['textpoke boot image --enable off_k', ['off_key', 'off_keys', 'off_keys+0x20']],
+        ['textpoke dump image --key shared_c', ['shared_call']],
+        [`textpoke ctl ${child.pid} en`, ['enable']],
+        [`textpoke ctl ${child.pid} enable tra`, ['tracing']],
+      ] as const)
+        assert.deepEqual([...new Set(said(directory, shell, 'ask', line))], [...expected], line);
+    },
+  );
 }
 
 toolTest('the man page is one that mandoc has no complaint about', ['mandoc'], (t) => {

@@ -1,11 +1,12 @@
 // What is shipped without the optional packages: everything works but disassembly and --cross-check, which say so.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync } from 'node:fs';
+import { cpSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
+import { annotated } from '../samples.ts';
 import { scratchOfFile } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -20,6 +21,7 @@ function textpoke(...args: readonly string[]) {
 before(() => {
   builtProgram();
   for (const name of ['bin', 'dist']) cpSync(join(root, name), join(directory, name), { recursive: true });
+  writeFileSync(join(directory, 'comdat.o'), annotated('gcc-O2', 'comdat'));
   for (const name of ['main.o', 'work.o']) cpSync(join(root, 'samples/demo', name), join(directory, name));
   const { status, stderr } = textpoke('annotate', 'main.o', 'work.o');
   assert.deepEqual([status, stderr], [0, '']);
@@ -51,6 +53,13 @@ for (const [what, name, args] of [
     assert.match(stderr, new RegExp(`npm install ${name} \\[engine-missing\\]\n$`));
   });
 }
+
+test('without the demangler names stay as the linker has them, and nothing is said of it', () => {
+  const { status, stdout, stderr } = textpoke('dump', 'comdat.o');
+  assert.deepEqual([status, stderr], [0, '']);
+  assert.match(stdout, / _Z\w+/);
+  assert.deepEqual(textpoke('dump', 'comdat.o', '--no-demangle').stdout, stdout);
+});
 
 test('dump without --disassemble needs no engine', () => {
   const { status, stderr } = textpoke('dump', 'main.o');

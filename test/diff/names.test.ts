@@ -23,6 +23,7 @@ for (const [a, b] of [
   ['__initstub__kmod_fs__283_100_init6', '__initstub__kmod_fs__291_104_init6'],
   ['work.key', 'work.key.12'],
   ['f.__uniq.12.llvm.34', 'f.__uniq.56.llvm.78'],
+  ['_ZZ6fourthiENK3$_0clEi', '_ZZ6fourthiENK4$_12clEi'],
 ] as const) {
   test(`${a} and ${b} may be one function`, () => assert.equal(stableName(a), stableName(b)));
 }

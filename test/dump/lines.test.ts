@@ -17,7 +17,7 @@ import { annotated, linkedBytes, programUnits, samplePath } from '../samples.ts'
 import { run, scratch, toolTest } from '../tools.ts';
 
 const objects = fileURLToPath(new URL('../../samples/objects', import.meta.url));
-const sets = readdirSync(objects).filter((set) => /-g(-gz|split-dwarf)?$/.test(set));
+const sets = readdirSync(objects).filter((set) => /-g(-gz|split-dwarf|dwarf-4)?$/.test(set));
 
 async function dumpOne(path: string, bytes: Uint8Array, inlines = false): Promise<DumpedFile> {
   for await (const file of dumpFile(path, bytes, { inlines })) return file;
@@ -58,8 +58,9 @@ for (const { of, addr2line } of tools) {
       const directory = scratch(t);
       let known = 0;
       for (const set of sets.filter((name) => of.test(name))) {
-        for (const unit of [...programUnits, 'comdat', 'hand'].filter((name) =>
-          existsSync(samplePath(set, name)),
+        for (const unit of [...programUnits, 'comdat', 'hand', 'inlined'].filter((name) =>
+          // addr2line 2.40 takes the base of clang's range lists in objects for 0.
+          name === 'inlined' && set === 'clang-O2-g' ? false : existsSync(samplePath(set, name)),
         )) {
           const bytes = annotated(set, unit);
           const path = join(directory, `${set}-${unit}.o`);

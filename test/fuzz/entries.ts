@@ -9,7 +9,7 @@ import { parseScenario } from '../../src/boot/scenario.ts';
 import type { BootStep } from '../../src/boot/steps.ts';
 import { readCompilerLine } from '../../src/commands/compiler-line.ts';
 import { profileNames } from '../../src/demand/profiles.ts';
-import { linesOfAddresses } from '../../src/dwarf/source-lines.ts';
+import { linesOfAddresses, linesOfPlaces } from '../../src/dwarf/source-lines.ts';
 import type { Section } from '../../src/elf/file.ts';
 import { readElf, readElfFrom } from '../../src/elf/read.ts';
 import { recheck } from '../../src/elf/recheck.ts';
@@ -333,6 +333,19 @@ function runLines({ bytes, seed, random }: Given): void {
   assert.equal(found.length, addresses.length);
 }
 
+/** Every place in the code of an object, with what is inlined there. */
+function runInlined({ bytes }: Given): void {
+  const file = readElf('a.o', bytes);
+  const places = file.sections.flatMap(({ index, flags, size }) =>
+    (flags & 4) === 0
+      ? []
+      : Array.from({ length: Math.min(size, 2000) }, (_, offset) => ({ section: index, offset })),
+  );
+  const { lines: found, problem } = linesOfPlaces(file, places, undefined, { inlines: true });
+  assert.equal(found.length, places.length);
+  assertPrintable(textOf([problem ?? '']), 'the problem of debug information');
+}
+
 /** A program and the debug files that it may lead to, one of them edited. */
 function runDebugFiles({ bytes, seed }: Given): void {
   const directory = scratch();
@@ -429,6 +442,7 @@ export const entries: readonly Entry[] = [
   },
   { name: 'diff', share: 4, seeds: [...annotatedObjects, ...images], run: runDiff },
   { name: 'lines', share: 4, seeds: lines, run: runLines },
+  { name: 'inlined code', share: 4, seeds: seedsNamed('inlined '), run: runInlined },
   { name: 'debug files', share: 2, seeds: seedsNamed('debug '), run: runDebugFiles },
   {
     name: 'decompression',

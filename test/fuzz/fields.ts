@@ -104,6 +104,18 @@ export function lineTables(file: ElfFile, { offset, size }: Section): Structure 
   return structure('.debug_line', format, little, records);
 }
 
+/** Every byte of what says which functions are inlined where, and every field of what that refers to. */
+export function debugStructures(bytes: Uint8Array): Structure[] {
+  const file = readElf('seed', bytes);
+  const { little } = file.header;
+  return file.sections.flatMap((section) => {
+    const { name, offset, size } = section;
+    if (/^\.debug_(info|abbrev|rnglists)$/.test(name)) return [numbers(name, offset, size, 1, little)];
+    if (/^\.debug_(addr|ranges|str_offsets)$/.test(name)) return [numbers(name, offset, size, 4, little)];
+    return /^\.rela?\.debug_/.test(name) ? ofSection(file, section) : [];
+  });
+}
+
 function ofSection(file: ElfFile, section: Section): Structure[] {
   const { class: bits, little } = file.header;
   const { name, type, offset, size, entsize, flags } = section;

@@ -28,7 +28,7 @@ import { relocations, kernelBytes as textKernel, versions as textVersions } from
 import { annotated, linkedBytes, programUnits } from '../samples.ts';
 import { functionCount, generated, imageFile, MadeKernel } from '../text/made-kernel.ts';
 import { xzOf, zstdOf } from './compressed.ts';
-import { lineTables, type Structure, structuresOf } from './fields.ts';
+import { debugStructures, lineTables, type Structure, structuresOf } from './fields.ts';
 import { packedStreams } from './packed-streams.ts';
 import { commandLines, configs, responses, scenarios } from './texts.ts';
 
@@ -172,6 +172,12 @@ const lineCode = [
   8,
 ];
 
+/** Objects with functions that are inlined. */
+const inlinedObjects = [
+  ...['gcc', 'clang'].flatMap((of) => [`${of}-O2-g/inlined`, `${of}-O2-gdwarf-4/inlined`]),
+  ...['gcc-O2-g/comdat', 'aarch64-clang-O2-g/comdat', 'arm-clang-O2-g/comdat'],
+];
+
 /** A dump of memory for each format, and the kernel that it is of. */
 const dumps: Readonly<Record<string, { readonly of: string; readonly make: () => Uint8Array }>> = {
   'core by virtual addresses': {
@@ -235,6 +241,7 @@ const makers: Readonly<Record<string, () => Uint8Array>> = {
   ...Object.fromEntries(
     objects.map((name) => [`annotated ${name}`, () => annotated(...(name.split('/') as [string, string]))]),
   ),
+  ...Object.fromEntries(inlinedObjects.map((name) => [`inlined ${name}`, () => readSample(name)])),
   ...Object.fromEntries(imageSets.map((set) => [`image ${set}`, () => linkedBytes(set, unitsOf(set))])),
   'image of kernel entries': () => linkedBytes('thumb-gcc-O2', ['kernel-entries']),
   ...Object.fromEntries(
@@ -319,7 +326,9 @@ export function seedOf(name: string): Seed {
     const bytes = seedBytes(name);
     const structures = name.startsWith('lines ')
       ? [lineTables(fileOf(bytes, name[6] !== '3'), { offset: 0, size: bytes.length } as Section)]
-      : structuresOf(bytes, isText(name));
+      : name.startsWith('inlined ')
+        ? debugStructures(bytes)
+        : structuresOf(bytes, isText(name));
     seed = { bytes, structures };
     known.set(name, seed);
   }

@@ -19,6 +19,8 @@ export interface Part {
   /** Words of the first argument, where they are known. */
   readonly words: readonly string[];
   readonly takesFiles: boolean;
+  /** Whether its arguments are names in the files of a process. */
+  readonly takesNames: boolean;
   readonly usage: string;
   /** Command lines. */
   readonly examples: readonly string[];
@@ -72,6 +74,7 @@ export function partsOf(program: Command): Part[] {
         common: command.options.filter((option) => option.hidden).map(choiceOf),
         words: args[0]?.argChoices ?? [],
         takesFiles: args.some((argument) => isFileValue(argument.name())),
+        takesNames: args.some((argument) => argument.name() === 'names'),
         usage: command.usage(),
         examples: examplesOf(command),
       };

@@ -41,6 +41,7 @@ function bash(parts: readonly Part[]): string {
       `    ${part.name}) options=${quote(part.options.flatMap(flagsOf).join(' '))} words=${quote(part.words.join(' '))} ;;`,
   );
   const names = parts.map(({ name }) => name).join(' ');
+  const naming = parts.filter(({ takesNames }) => takesNames).map(({ name }) => name);
   return `# bash completion of textpoke
 # The line is split at each = as well: what stands in front of it on the line belongs to the name.
 _textpoke_names() {
@@ -68,6 +69,8 @@ ${options.join('\n')}
   esac
   if [[ $cur == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+  elif [[ ' ${naming.join(' ')} ' == *" $command "* ]]; then
+    mapfile -t COMPREPLY < <(_textpoke_names control)
   elif [[ -n $words ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
   else
@@ -93,7 +96,11 @@ function zsh(parts: readonly Part[]): string {
   };
   const cases = parts.map((part) => {
     const words = part.words.length > 0 ? [quote(`1:word:(${part.words.join(' ')})`)] : [];
-    const files = part.takesFiles ? [quote('*:file:_files')] : [];
+    const files = part.takesFiles
+      ? [quote('*:file:_files')]
+      : part.takesNames
+        ? [quote('*:name: _textpoke_names control')]
+        : [];
     const specs = [...part.options.flatMap(spec), ...words, ...files];
     return `        ${part.name})\n          _arguments \\\n            ${specs.join(' \\\n            ')} ;;`;
   });
@@ -121,6 +128,11 @@ if [[ $funcstack[1] == _textpoke ]]; then _textpoke "$@"; else compdef _textpoke
 `;
 }
 
+const fishNames = (what: string | undefined) =>
+  quote(
+    `(textpoke ${namesCommand} ${what} (commandline -ct | string replace -r '^--[^=]*=' '') -- (commandline -opc)[2..-1] 2> /dev/null)`,
+  );
+
 function fish(parts: readonly Part[]): string {
   const lines = ['# fish completion of textpoke', 'complete -c textpoke -n __fish_use_subcommand -f'];
   lines.push('complete -c textpoke -n __fish_use_subcommand -l version -d "show the version"');
@@ -129,13 +141,14 @@ function fish(parts: readonly Part[]): string {
     lines.push(`complete -c textpoke -n __fish_use_subcommand -a ${part.name} -d ${quote(part.description)}`);
     if (!part.takesFiles) lines.push(`complete -c textpoke ${within} -f`);
     if (part.words.length > 0) lines.push(`complete -c textpoke ${within} -a ${quote(part.words.join(' '))}`);
+    if (part.takesNames) lines.push(`complete -c textpoke ${within} -a ${fishNames('control')}`);
     for (const option of part.options) {
       const short = option.short ? ` -s ${option.short.slice(1)}` : '';
       const value =
         option.value === undefined
           ? ''
           : namesOf(option) !== undefined
-            ? ` -x -a ${quote(`(textpoke ${namesCommand} ${namesOf(option)} (commandline -ct | string replace -r '^--[^=]*=' '') -- (commandline -opc)[2..-1] 2> /dev/null)`)}`
+            ? ` -x -a ${fishNames(namesOf(option))}`
             : completesFiles(option)
               ? ' -r -F'
               : ` -x -a ${quote(option.choices.join(' '))}`;
