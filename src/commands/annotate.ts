@@ -121,6 +121,7 @@ export async function runAnnotate(words: readonly string[], args: AnnotateArgume
   const crossCheck = args.crossCheck
     ? await (await import('./cross-check.ts')).makeCrossCheck(files)
     : undefined;
+  if (files.length > fewFiles) (await import('./less-compiling.ts')).compileLess();
   const { jobs = 1 } = args;
   const outcomes =
     jobs > 1 && files.length > 1 && !crossCheck
@@ -154,6 +155,9 @@ export function tellUnlisted(stats: readonly AnnotateStats[]): void {
       );
   }
 }
+
+/** As many files are done before V8 has optimised anything. */
+const fewFiles = 32;
 
 /** The same file by two names is annotated once. */
 function eachOnce(files: readonly string[]): string[] {
