@@ -1,9 +1,10 @@
 // annotate -j: the files in turns over this thread and worker threads of this same program. Which thread takes a file
 // makes no difference to its bytes; results are reported in the order of the command line.
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parentPort, Worker } from 'node:worker_threads';
+import { identityOf } from '../files/identity.ts';
 import { publishInThreads } from '../files/publish.ts';
 import {
   type AnnotateArguments,
@@ -31,12 +32,12 @@ const fileCost = 20_000;
  * Bytes of work for which another thread is worth its start: it compiles everything anew, and on two threads of one core
  * the first becomes slower meanwhile. About 1,500 objects of a kernel.
  */
-const threadCost = Number(process.env.TEXTPOKE_THREAD_COST ?? 64 << 20);
+const threadCost = Number(process.env.TEXTPOKE_THREAD_COST ?? 64 << 20); // tests start threads for less
 
 /** Threads that make the work on some files shorter, at most `jobs`. */
 function threadsFor(files: readonly string[], jobs: number): number {
   let work = 0;
-  for (const file of files) work += fileCost + (statSync(file, { throwIfNoEntry: false })?.size ?? 0);
+  for (const file of files) work += fileCost + Number(identityOf(file)?.size ?? 0);
   return Math.max(1, Math.min(jobs, files.length, Math.floor(work / threadCost)));
 }
 

@@ -112,7 +112,7 @@ test('lock prefixes are found where a sweep finds them', () => {
     ['f0 ff c0', []], // nor can a register be incremented so
     ['f0 3e 48 0f c1 02', [0]], // with more prefixes behind it
     [`${'f0 '.repeat(12)}ff 07`, [0]],
-    [`${'f0 '.repeat(14)}ff 07`, []], // 16 bytes are none
+    [`${'f0 '.repeat(14)}ff 07`, [1]], // 16 bytes are none, the last 15 of them are one
     ['f0 ff 07', [], [1]], // cut short by a symbol
     ['f0 ff 07', [], [2]],
   ];
