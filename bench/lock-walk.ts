@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CodeMap } from '../src/arch/code-map.ts';
-import { lockPrefixOf } from '../src/arch/x86-64/length.ts';
+import { isLockableAt, lockPrefixOf } from '../src/arch/x86-64/length.ts';
 import { findLockPrefixes, sweep } from '../src/arch/x86-64/sweep.ts';
 
 const program =
@@ -34,8 +34,9 @@ let swept = 0;
 const sweepOnce = (): number =>
   timed(() => {
     swept = 0;
-    sweep(code, map, (_, packed) => {
-      if (lockPrefixOf(packed) >= 0) swept++;
+    sweep(code, map, (offset, packed) => {
+      const lock = lockPrefixOf(packed);
+      if (lock >= 0 && isLockableAt(code, offset + lock)) swept++;
     });
   })[0];
 const full = Math.min(...Array.from({ length: 5 }, sweepOnce));

@@ -4,6 +4,9 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
+import { annotate } from '../src/annotate/passes.ts';
+import { blankCodeMap } from '../src/arch/code-map.ts';
+import { findLockPrefixes, startsInstruction } from '../src/arch/x86-64/sweep.ts';
 import { decodeZstd } from '../src/bytes/zstd.ts';
 import { linesOfAddresses, linesOfPlaces, type SourceLines } from '../src/dwarf/source-lines.ts';
 import { readArchive } from '../src/elf/archive.ts';
@@ -11,6 +14,7 @@ import { SHT_RELA } from '../src/elf/constants.ts';
 import type { Section } from '../src/elf/file.ts';
 import { readElf } from '../src/elf/read.ts';
 import { rewriteObject } from '../src/elf/rewrite.ts';
+import { objectWithSites } from './annotate/large-objects.ts';
 import { fileOf, program, type Shape, table, uleb } from './dwarf/tables.ts';
 import { archive, member } from './elf/archives.ts';
 import { makeObject, noChange } from './elf/objects.ts';
@@ -87,6 +91,40 @@ test('ten times the symbols and relocations cost at most ten times the work', ()
   };
   const [small, large] = [work(4000), work(40_000)];
   assert.ok(large < 10 * small, `${large} after ${small}`);
+});
+
+test('ten times the calls, missing keys and jumps of an object cost at most ten times the work', () => {
+  const work = (count: number) => {
+    const bytes = objectWithSites(count, count, count);
+    return workOf(() => assert.equal(annotate('a.o', bytes).stats[0]?.keysAdded.length, count));
+  };
+  const [small, large] = [work(300), work(3000)];
+  assert.ok(large < 10.5 * small, `${large} after ${small}`);
+});
+
+test('what stands at each of many places in code that repeats itself, without a symbol, is found in one walk', () => {
+  // Walks that begin in different bytes of these calls never meet.
+  const work = (count: number) => {
+    const code = Uint8Array.from({ length: count * 5 }, (_, i) => (i % 5 === 0 ? 0xe8 : 0));
+    return workOf(() => {
+      for (let i = 0; i < count; i++) assert.ok(startsInstruction(code, blankCodeMap, i * 5), `call ${i}`);
+    });
+  };
+  const [small, large] = [work(1000), work(10_000)];
+  assert.ok(large < 12 * small, `${large} after ${small}`);
+});
+
+test('the search for locks in such code looks at each byte a few times', () => {
+  const work = (count: number) => {
+    // Calls, and a locked increment behind each thousand of them.
+    const code = Uint8Array.from({ length: count * 5003 }, (_, i) => {
+      const at = i % 5003;
+      return at < 5000 ? (at % 5 === 0 ? 0xe8 : 0) : [0xf0, 0xff, 0x07][at - 5000]!;
+    });
+    return workOf(() => assert.equal(findLockPrefixes(code, blankCodeMap).length, count));
+  };
+  const [small, large] = [work(2), work(20)];
+  assert.ok(large < 12 * small, `${large} after ${small}`);
 });
 
 test('300,000 sequences over the same places cost no more than their bytes', () => {

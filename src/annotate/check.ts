@@ -1,7 +1,7 @@
 // Holds the result of annotate against the plan before it is published.
 import { archOf } from '../arch/registry.ts';
 import type { TableRow } from '../bytes/table.ts';
-import { recheck } from '../elf/recheck.ts';
+import { type Before, recheck } from '../elf/recheck.ts';
 import { TextpokeError } from '../errors.ts';
 import type { Found } from '../object/found.ts';
 import { ObjectCode, type Place } from '../object/object-code.ts';
@@ -9,17 +9,18 @@ import { readObjectTable } from '../object/tables.ts';
 
 /**
  * Re-reads an annotated object with both readers: every table has to list the places that were planned, and no others.
- * `newGroups` is how many section groups were added. Returns the object as it was read. Error `defect`.
+ * `before` is the object that was annotated, and how many section groups were added. Returns the object as it was read.
+ * Error `defect`.
  */
 export function checkResult(
   path: string,
   bytes: Uint8Array,
   found: readonly Found[],
-  newGroups: number,
+  before: Before,
 ): ObjectCode {
-  const file = recheck(path, bytes);
+  const file = recheck(path, bytes, before);
   const object = new ObjectCode(file, archOf(file.header));
-  for (const [row, planned] of plannedPlaces(found, newGroups)) {
+  for (const [row, planned] of plannedPlaces(found, before.inFront)) {
     const places = readObjectTable(object, row).map(({ fields }) => fields[0] as Place);
     const difference = firstDifference(planned.sort(byPlace), places.sort(byPlace));
     if (!difference) continue;

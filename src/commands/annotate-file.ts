@@ -71,6 +71,9 @@ export function isForWantOfMeans(outcome: Outcome): boolean {
   );
 }
 
+/** Lets handlers of signals and of other threads run, so that a long list can be interrupted. */
+export const othersHeard = () => new Promise((resolve) => setImmediate(resolve));
+
 /** Annotates one file, whatever comes of it. */
 export async function tryAnnotateFile(
   path: string,

@@ -1,34 +1,49 @@
-// annotate -j: the files in turns over worker threads of this same program. Which worker takes a file makes no
-// difference to its bytes; results are reported in the order of the command line.
-import { readdirSync, readFileSync, realpathSync } from 'node:fs';
+// annotate -j: the files in turns over this thread and worker threads of this same program. Which thread takes a file
+// makes no difference to its bytes; results are reported in the order of the command line.
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parentPort, Worker } from 'node:worker_threads';
+import { identityOf } from '../files/identity.ts';
 import { publishInThreads } from '../files/publish.ts';
 import {
   type AnnotateArguments,
   isForWantOfMeans,
   type Outcome,
+  othersHeard,
   tryAnnotateFile,
   workerFlag,
 } from './annotate-file.ts';
 
-/** What a worker is given at a time. */
+/** What a thread takes at a time. */
 interface Share {
+  /** Number of the first file among all. */
+  readonly from: number;
   readonly files: readonly string[];
   readonly args: AnnotateArguments;
 }
 
-/** Files that a worker is given at a time: enough of them that messages cost nothing. */
+/** Files that a thread takes at a time: enough of them that messages cost nothing. */
 const shareSize = 32;
+
+/** What a file costs beside its bytes, in bytes that cost as much. */
+const fileCost = 20_000;
+/**
+ * Bytes of work for which another thread is worth its start: it compiles everything anew, and on two threads of one core
+ * the first becomes slower meanwhile. About 1,500 objects of a kernel.
+ */
+const threadCost = Number(process.env.TEXTPOKE_THREAD_COST ?? 64 << 20); // tests start threads for less
+
+/** Threads that make the work on some files shorter, at most `jobs`. */
+function threadsFor(files: readonly string[], jobs: number): number {
+  let work = 0;
+  for (const file of files) work += fileCost + Number(identityOf(file)?.size ?? 0);
+  return Math.max(1, Math.min(jobs, files.length, Math.floor(work / threadCost)));
+}
 
 /** In a worker thread: annotates what it is given, until there is no more. */
 export function serveAnnotate(): void {
-  parentPort?.on('message', async ({ files, args }: Share) => {
-    const outcomes: Outcome[] = [];
-    for (const file of files) outcomes.push(await tryAnnotateFile(file, args));
-    parentPort?.postMessage(outcomes);
-  });
+  parentPort?.on('message', async (share: Share) => parentPort?.postMessage(await annotateShare(share)));
 }
 
 /** Where files and their backups are written: the files through their symbolic links. */
@@ -60,28 +75,42 @@ function mostWorkers(): number {
 }
 
 /**
- * Annotates `files` with `count` workers, or as many as the system gives, and if need be without any; outcomes in the
- * order of the files.
+ * Annotates `files` in this thread and in others, `jobs` at most or as many as the system gives and the work is worth;
+ * outcomes in the order of the files.
  */
-export async function annotateInWorkers(
+export async function annotateInThreads(
   files: readonly string[],
   args: AnnotateArguments,
-  count: number,
+  jobs: number,
 ): Promise<Outcome[]> {
   const outcomes = new Array<Outcome | undefined>(files.length);
   const workers: Worker[] = [];
   publishInThreads(realDirectories(files), () => Promise.all(workers.map((worker) => worker.terminate())));
-  const rest = { next: 0 };
-  // One after the other starts, and gets its first share while the next one does.
-  const ended: Promise<void>[] = [];
-  const most = Math.min(count, mostWorkers());
-  while (workers.length < most && rest.next < files.length) {
-    const worker = await startWorker();
-    if (!worker) break;
-    workers.push(worker);
-    ended.push(work(worker, files, args, rest, outcomes));
-  }
-  await Promise.all(ended);
+  let next = 0;
+  const take = (): Share | undefined => {
+    const from = next;
+    next = Math.min(from + shareSize, files.length);
+    return from < next ? { from, files: files.slice(from, next), args } : undefined;
+  };
+  const keep = ({ from }: Share, done: readonly Outcome[]) => {
+    for (const [i, outcome] of done.entries()) outcomes[from + i] = outcome;
+  };
+  const startHelpers = async () => {
+    // One after the other starts, and gets its first share while the next one does.
+    const ended: Promise<void>[] = [];
+    const most = Math.min(threadsFor(files, jobs) - 1, mostWorkers());
+    while (workers.length < most && next < files.length) {
+      const worker = await startWorker();
+      if (!worker) break;
+      workers.push(worker);
+      ended.push(work(worker, take, keep));
+    }
+    await Promise.all(ended);
+  };
+  const workHere = async () => {
+    for (let share = take(); share; share = take()) keep(share, await annotateShare(share));
+  };
+  await Promise.all([startHelpers(), workHere()]);
   // Many workers may leave too few descriptors or memory for each; alone, this thread has all of them.
   const all: Outcome[] = [];
   for (const [i, file] of files.entries()) {
@@ -91,10 +120,25 @@ export async function annotateInWorkers(
   return all;
 }
 
+async function annotateShare({ files, args }: Share): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const file of files) {
+    outcomes.push(await tryAnnotateFile(file, args));
+    await othersHeard();
+  }
+  return outcomes;
+}
+
+/** What a thread begins with: the program, which takes its code from the cache, where there is one beside the bundle. */
+function programOf(bundle: string): string {
+  const program = fileURLToPath(new URL('../bin/textpoke.js', bundle));
+  return existsSync(program) ? program : fileURLToPath(bundle);
+}
+
 /** A worker that runs; undefined where the system gives no further one (descriptors, memory, threads). */
 async function startWorker(): Promise<Worker | undefined> {
   try {
-    const worker = new Worker(fileURLToPath(import.meta.url), { argv: [workerFlag] });
+    const worker = new Worker(programOf(import.meta.url), { argv: [workerFlag] });
     return await new Promise((resolve, reject) => {
       worker.once('online', () => resolve(worker));
       worker.once('error', reject);
@@ -109,29 +153,25 @@ async function startWorker(): Promise<Worker | undefined> {
 /** Has a worker take shares until none is left; what it leaves undone when it runs out of memory is without outcome. */
 async function work(
   worker: Worker,
-  files: readonly string[],
-  args: AnnotateArguments,
-  rest: { next: number },
-  outcomes: (Outcome | undefined)[],
+  take: () => Share | undefined,
+  keep: (share: Share, done: readonly Outcome[]) => void,
 ): Promise<void> {
-  let from = 0;
-  const give = () => {
-    from = rest.next;
-    rest.next = Math.min(from + shareSize, files.length);
-    const share: Share = { files: files.slice(from, rest.next), args };
-    if (share.files.length > 0) worker.postMessage(share);
-    return share.files.length > 0;
-  };
   await new Promise<void>((resolve, reject) => {
+    let share: Share | undefined;
+    const give = () => {
+      share = take();
+      if (share) worker.postMessage(share);
+      else resolve();
+    };
     worker.on('message', (done: readonly Outcome[]) => {
-      for (const [i, outcome] of done.entries()) outcomes[from + i] = outcome;
-      if (!give()) resolve();
+      keep(share as Share, done);
+      give();
     });
     worker.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') resolve();
       else reject(error);
     });
-    if (!give()) resolve();
+    give();
   });
   await worker.terminate();
 }

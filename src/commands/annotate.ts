@@ -11,7 +11,7 @@ import { listedKinds } from '../kinds/registry.ts';
 import { print, tellError, warn } from '../output/console.ts';
 import { count } from '../output/count.ts';
 import { jsonText, textOf } from '../output/text.ts';
-import { type AnnotateArguments, type Outcome, tryAnnotateFile } from './annotate-file.ts';
+import { type AnnotateArguments, type Outcome, othersHeard, tryAnnotateFile } from './annotate-file.ts';
 
 /** Says what failed and what else there is to know; returns the exit status of the first of them. */
 function tellFailures(outcomes: readonly Outcome[]): number {
@@ -98,9 +98,6 @@ function listsOf(words: readonly string[], files: readonly string[]): string[] {
   return words.filter((word) => word.startsWith('@') && !files.includes(word)).map((word) => word.slice(1));
 }
 
-/** Lets handlers of signals run, so that a long list can be interrupted. */
-const signalsHeard = () => new Promise((resolve) => setImmediate(resolve));
-
 async function annotateHere(
   files: readonly string[],
   args: AnnotateArguments,
@@ -109,7 +106,7 @@ async function annotateHere(
   const outcomes: Outcome[] = [];
   for (const file of files) {
     outcomes.push(await tryAnnotateFile(file, args, check));
-    await signalsHeard();
+    await othersHeard();
   }
   return outcomes;
 }
@@ -124,10 +121,11 @@ export async function runAnnotate(words: readonly string[], args: AnnotateArgume
   const crossCheck = args.crossCheck
     ? await (await import('./cross-check.ts')).makeCrossCheck(files)
     : undefined;
-  const workers = crossCheck ? 1 : Math.min(args.jobs ?? 1, Math.ceil(files.length / filesPerWorker));
+  if (files.length > fewFiles) (await import('./less-compiling.ts')).compileLess();
+  const { jobs = 1 } = args;
   const outcomes =
-    workers > 1
-      ? await (await import('./annotate-workers.ts')).annotateInWorkers(files, args, workers)
+    jobs > 1 && files.length > 1 && !crossCheck
+      ? await (await import('./annotate-workers.ts')).annotateInThreads(files, args, jobs)
       : await annotateHere(files, args, crossCheck);
   const exitCode = tellFailures(outcomes);
   const stats = outcomes.flatMap((outcome) => ('stats' in outcome ? outcome.stats : []));
@@ -158,8 +156,8 @@ export function tellUnlisted(stats: readonly AnnotateStats[]): void {
   }
 }
 
-/** A worker costs its start-up; with fewer files each it saves nothing. */
-const filesPerWorker = 8;
+/** As many files are done before V8 has optimised anything. */
+const fewFiles = 32;
 
 /** The same file by two names is annotated once. */
 function eachOnce(files: readonly string[]): string[] {

@@ -1,4 +1,4 @@
-// How much V8 compiles while a kernel's memory is verified.
+// How much V8 compiles while a kernel's memory is verified, or the objects of a build are annotated.
 import nodeModule from 'node:module';
 
 const load = nodeModule.createRequire(import.meta.url);
@@ -7,9 +7,9 @@ const load = nodeModule.createRequire(import.meta.url);
 const budget = 1_000_000;
 
 /**
- * Makes V8 wait longer before it optimises a function. Verifying a kernel goes through hundreds of functions once, for a
- * second or so each, and to optimise all of them took a third of the time of all threads. What is hot for longer is
- * optimised a little later. Of use for the command line alone: a program's own flags are none of the library's business.
+ * Makes V8 wait longer before it optimises a function. Such work goes through hundreds of functions for a
+ * second or so, and to optimise all of them took a third of the time of all threads. What is hot for longer is optimised a
+ * little later. Of use for the command line alone: a program's own flags are none of the library's business.
  */
 export function compileLess(): void {
   const { setFlagsFromString } = load('node:v8') as typeof import('node:v8');

@@ -2,7 +2,7 @@
 // (gABI: e_shnum 0 puts the count into sh_size of section 0, e_shstrndx SHN_XINDEX into its sh_link, e_phnum
 // PN_XNUM into its sh_info). The name table is the one e_shstrndx names, whatever that section is called.
 import { requireSafe, toAddress } from '../bytes/integer.ts';
-import { ByteView } from '../bytes/view.ts';
+import { ByteView, signed64 } from '../bytes/view.ts';
 import { inFile, TextpokeError } from '../errors.ts';
 import { type ByteSource, memorySource } from '../files/source.ts';
 import { constantName, identClasses, identOrders, identVersions, sectionTypes } from './constant-names.ts';
@@ -130,25 +130,34 @@ function readSections(source: ByteSource, header: RawHeader, shnum: number, shst
   if (shnum === 0) return [];
   const format = Shdr[header.class];
   const bytes = readTable(source, header.shoff, shnum, format.size, 'section header');
-  const table = new ByteView(bytes, header.little);
+  const table = new ByteView(bytes, header.little).table(0, bytes.length);
+  const { little } = header;
+  const { offsets } = format;
+  const isWide = header.class === 64;
   const nameOffsets = new Uint32Array(shnum);
   const sections: (Omit<Section, 'name'> & { name: string })[] = [];
-  for (let index = 0; index < shnum; index++) {
-    const raw = format.read(table, index * format.size);
-    nameOffsets[index] = raw.name;
-    const whose = `of section ${index}`;
+  for (let index = 0, at = 0; index < shnum; index++, at += format.size) {
+    // Objects of a build have some hundred thousand sections together: no bigint for what a number holds.
+    const wide = (field: 'flags' | 'offset' | 'size' | 'addralign' | 'entsize'): number => {
+      if (!isWide) return table.getUint32(at + offsets[field], little);
+      const value = signed64(table, at + offsets[field], little);
+      if (value >= 0) return value;
+      return requireSafe(table.getBigUint64(at + offsets[field], little), `sh_${field} of section ${index}`);
+    };
+    const addr = at + offsets.addr;
+    nameOffsets[index] = table.getUint32(at + offsets.name, little);
     sections.push({
       index,
       name: '',
-      type: raw.type,
-      flags: requireSafe(raw.flags, `sh_flags ${whose}`),
-      addr: toAddress(raw.addr),
-      offset: requireSafe(raw.offset, `sh_offset ${whose}`),
-      size: requireSafe(raw.size, `sh_size ${whose}`),
-      link: raw.link,
-      info: raw.info,
-      addralign: requireSafe(raw.addralign, `sh_addralign ${whose}`),
-      entsize: requireSafe(raw.entsize, `sh_entsize ${whose}`),
+      type: table.getUint32(at + offsets.type, little),
+      flags: wide('flags'),
+      addr: isWide ? signed64(table, addr, little) : table.getUint32(addr, little),
+      offset: wide('offset'),
+      size: wide('size'),
+      link: table.getUint32(at + offsets.link, little),
+      info: table.getUint32(at + offsets.info, little),
+      addralign: wide('addralign'),
+      entsize: wide('entsize'),
     });
   }
   const names = readNames(source, sections, shstrndx);

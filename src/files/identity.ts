@@ -53,7 +53,7 @@ function linkAt(path: string): string | undefined {
  */
 export function destinationOf(path: string): string {
   try {
-    return realpathSync(path);
+    return realpathSync.native(path);
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
@@ -66,7 +66,7 @@ export function destinationOf(path: string): string {
 
 function realDirectory(path: string): string {
   try {
-    return realpathSync(dirname(path));
+    return realpathSync.native(dirname(path));
   } catch {
     return resolve(dirname(path)); // Whoever writes there will say what is wrong.
   }

@@ -173,8 +173,8 @@ export async function publish(
   }
   try {
     const path = destinationOf(target);
-    const made = typeof modeOf === 'string' ? statSync(modeOf).mode : madeAnew[modeOf] & ~process.umask();
     const old = existing(path);
+    const made = old && modeOf === target ? Number(old.stat.mode) : permissionsOf(modeOf);
     return await putInto(path, content, async (fd, sibling) => {
       if (!old) fchmodSync(fd, made & 0o777); // as cp has it: set-id bits are the owner's to give
       const notes = old ? await keepRights(fd, sibling, old, Number(old.stat.mode) | (made & 0o111)) : [];
@@ -184,6 +184,11 @@ export async function publish(
   } catch (error) {
     throw new TextpokeError('write-failed', `cannot write: ${reasonOf(error)}`, { file: target });
   }
+}
+
+/** Permissions that a file gets which was made of another one, or anew. */
+function permissionsOf(model: string | keyof typeof madeAnew): number {
+  return typeof model === 'string' ? statSync(model).mode : madeAnew[model] & ~process.umask();
 }
 
 /** `-` is standard output. Errors: `usage` for a terminal, `write-failed`. */

@@ -26,8 +26,7 @@ export async function keepRights(fd: number, path: string, old: RightsOf, mode: 
   const owner = Number(old.stat.uid);
   const group = Number(old.stat.gid);
   const notes: string[] = [];
-  if (!tryChown(fd, owner, group)) tryChown(fd, fstatSync(fd).uid, group);
-  const { uid, gid } = fstatSync(fd);
+  const { uid, gid } = tryChown(fd, owner, group);
   let kept = mode & permissions;
   if (uid !== owner || gid !== group) {
     kept &= ~setId;
@@ -45,15 +44,19 @@ export async function keepRights(fd: number, path: string, old: RightsOf, mode: 
   return notes;
 }
 
-function tryChown(fd: number, uid: number, gid: number): boolean {
+/** Gives a file to an owner and a group, or at least to the group; returns what it belongs to then. */
+function tryChown(fd: number, uid: number, gid: number): { uid: number; gid: number } {
   const now = fstatSync(fd);
-  if (now.uid === uid && now.gid === gid) return true;
-  try {
-    fchownSync(fd, uid, gid);
-    return true;
-  } catch {
-    return false; // The owner that the file has then says it.
+  for (const owner of [uid, now.uid]) {
+    if (now.uid === owner && now.gid === gid) return now;
+    try {
+      fchownSync(fd, owner, gid);
+      break;
+    } catch {
+      // The owner that the file has then says it.
+    }
   }
+  return fstatSync(fd);
 }
 
 /**

@@ -2,6 +2,7 @@
 import { functionsOf } from '../arch/functions.ts';
 import type { ProvableCode, RelocatedFields } from '../arch/proof.ts';
 import { groupBy } from '../bytes/group.ts';
+import { inOrder, orderOf } from '../bytes/order.ts';
 import { type Frame, readFrames } from '../dwarf/frames.ts';
 import { SHT_NOBITS } from '../elf/constants.ts';
 import type { CodeSection, FieldRelocation, ObjectCode, Place } from './object-code.ts';
@@ -50,19 +51,27 @@ function relocatedFields(
   section: number,
   tables: CodeSection['relocations'],
 ): RelocatedFields {
-  const fields = tables.flatMap((relocations) =>
-    Array.from({ length: relocations.count }, (_, index) => ({ relocations, index })).filter(
-      ({ index }) => relocations.type[index] !== object.arch.relocations.none,
-    ),
-  );
-  const offsetOf = ({ relocations, index }: FieldRelocation) => relocations.offset[index] as number;
-  fields.sort((a, b) => offsetOf(a) - offsetOf(b));
+  const { arch, symbols } = object;
+  const room = tables.reduce((sum, { count }) => sum + count, 0);
+  const offsets = new Float64Array(room);
+  const types = new Uint32Array(room);
+  const targets = new Float64Array(room);
+  let count = 0;
+  for (const { count: rows, type, offset, symbol, addend } of tables) {
+    for (let i = 0; i < rows; i++) {
+      if (type[i] === arch.relocations.none) continue;
+      offsets[count] = offset[i] as number;
+      types[count] = type[i] as number;
+      const names = symbol[i] as number;
+      targets[count] =
+        symbols.section[names] === section ? object.placeOfSymbol(names) + (addend[i] as number) : Number.NaN;
+      count++;
+    }
+  }
+  const order = orderOf(offsets.subarray(0, count));
   return {
-    offsets: Uint32Array.from(fields, offsetOf),
-    types: Uint32Array.from(fields, ({ relocations, index }) => relocations.type[index] as number),
-    targets: Float64Array.from(fields, (field) => {
-      const place = placeOfField(object, field);
-      return place.section === section ? place.offset : Number.NaN;
-    }),
+    offsets: Uint32Array.from(inOrder(offsets.subarray(0, count), order)),
+    types: inOrder(types.subarray(0, count), order),
+    targets: inOrder(targets.subarray(0, count), order),
   };
 }

@@ -1,5 +1,5 @@
 // Compares our sweep with objdump's listing, line by line. Every difference has a name here or is unexplained.
-import { lengthOf, lockPrefixOf } from '../../src/arch/x86-64/length.ts';
+import { isLockableAt, lengthOf, lockPrefixOf } from '../../src/arch/x86-64/length.ts';
 import { findLockPrefixes, sweep } from '../../src/arch/x86-64/sweep.ts';
 import { LineClass, type Listing } from './objdump.ts';
 
@@ -137,11 +137,15 @@ function compareLocks(listing: Listing, outOfStep: Uint8Array, agreement: Agreem
   offsets.forEach((offset, line) => {
     if (lockLines.has(offset) && classes[line] === LineClass.instruction) isInstruction.add(offset);
   });
-  const theirs = [...isInstruction].map((offset) => code.indexOf(0xf0, offset));
+  // On what cannot be locked a lock is no site.
+  const theirs = [...isInstruction]
+    .map((offset) => code.indexOf(0xf0, offset))
+    .filter((at) => isLockableAt(code, at));
   const ours = findLockPrefixes(code, map);
   const swept: number[] = [];
   sweep(code, map, (offset, packed) => {
-    if (lockPrefixOf(packed) >= 0) swept.push(offset + lockPrefixOf(packed));
+    const at = offset + lockPrefixOf(packed);
+    if (at >= offset && isLockableAt(code, at)) swept.push(at);
   });
   if (swept.join() !== [...ours].join()) {
     agreement.unexplained.push(`${listing.name}: findLockPrefixes and sweep find different locks`);

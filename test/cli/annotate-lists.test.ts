@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
 import { rowsOf, run, scratch, toolTest } from '../tools.ts';
 
+process.env.TEXTPOKE_THREAD_COST = '1'; // -j starts its threads for a few files too
+
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const sample = join(root, 'samples', 'objects', 'gcc-O2', 'call.o');
 

@@ -35,6 +35,8 @@ import {
   workplace,
 } from './programs.ts';
 
+process.env.TEXTPOKE_THREAD_COST = '1'; // -j starts its threads for a few files too
+
 /** A directory with copies of sample objects, named SET-NAME.o. */
 function copies(which: readonly (readonly [set: string, name: string])[]): {
   directory: string;

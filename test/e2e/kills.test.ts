@@ -20,6 +20,8 @@ import { seeded } from '../seeded.ts';
 import { isAll, longTest, scratch } from '../tools.ts';
 import { done, namesOf, plain, sets, textpoke } from './programs.ts';
 
+process.env.TEXTPOKE_THREAD_COST = '1'; // -j starts its threads for a few files too
+
 /** Kills of each kind; TEXTPOKE_KILLS asks for more. */
 const kills = Number(process.env.TEXTPOKE_KILLS) || (isAll ? 10 : 4);
 

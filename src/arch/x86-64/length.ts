@@ -211,10 +211,29 @@ function decode(code: Uint8Array, offset: number, end: number): number {
   }
   if (lock !== 0) {
     packed |= lock << LOCK_SHIFT;
-    if (modrm < 0xc0 && (LOCKABLE[opcode]! >> ((modrm >> 3) & 7)) & 1) packed |= LOCKABLE_BIT;
+    if (mayHaveLock(opcode, modrm)) packed |= LOCKABLE_BIT;
   }
   return packed;
 }
+
+/**
+ * True where the F0 byte at `offset` begins an instruction that may be locked. Opcode and operand say no for all but a few
+ * of the F0 bytes in code, before anything is decoded.
+ */
+export function isLockableAt(code: Uint8Array, offset: number): boolean {
+  if (offset + LOOKAHEAD <= code.length) {
+    let at = offset + 1;
+    while (FORMS[code[at]!] === Special.prefix && at - offset < MAX_INSTRUCTION_LENGTH) at++;
+    const form = FORMS[code[at]!]!;
+    const opcode = form === Special.twoByte ? TWO_BYTE | code[++at]! : code[at]!;
+    if (form !== Special.rex2 && !mayHaveLock(opcode, code[at + 1]!)) return false;
+  }
+  return isLockable(decodeInstruction(code, offset, code.length));
+}
+
+/** Whether an instruction may be locked by its opcode and its ModRM byte. */
+const mayHaveLock = (opcode: number, modrm: number): boolean =>
+  modrm < 0xc0 && ((LOCKABLE[opcode]! >> ((modrm >> 3) & 7)) & 1) !== 0;
 
 /** What the reg field of `modrm` makes of a group. */
 function groupForm(form: number, opcode: number, modrm: number): number {

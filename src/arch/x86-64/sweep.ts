@@ -2,7 +2,8 @@
 // does it, and the lock prefixes it finds.
 import { countUpTo } from '../../bytes/search.ts';
 import type { CodeMap } from '../code-map.ts';
-import { decodeInstruction, lengthOf, lockPrefixOf, MAX_INSTRUCTION_LENGTH } from './length.ts';
+import { decodeInstruction, isLockableAt, lengthOf, lockPrefixOf, MAX_INSTRUCTION_LENGTH } from './length.ts';
+import { LOCK_PREFIX } from './opcodes.ts';
 
 export interface SweepResult {
   readonly instructions: number;
@@ -63,16 +64,18 @@ function forEachRun(size: number, map: CodeMap, visitRun: (start: number, end: n
 }
 
 /**
- * Offsets of the F0 bytes that are the first lock prefix of an instruction, ascending: those that `sweep` comes
- * by, found without the sweep. F0 bytes are rare, so only the instructions around each are decoded.
+ * Offsets of the F0 bytes that are the first lock prefix of an instruction that may have one, ascending: those that `sweep`
+ * comes by, found without the sweep. F0 bytes are rare, and few of them stand in front of what can be locked: this is
+ * asked first, and only the instructions around what is left are decoded.
  */
 export function findLockPrefixes(code: Uint8Array, map: CodeMap): Uint32Array {
   const found: number[] = [];
+  const buffer = Buffer.from(code.buffer, code.byteOffset, code.length); // whose indexOf is memchr(3)
   let f0 = -1;
   forEachRun(code.length, map, (start, end) => {
     let known = start;
-    if (f0 < start) f0 = indexOfLock(code, start);
-    for (; f0 < end; f0 = indexOfLock(code, f0 + 1)) {
+    if (f0 < start) f0 = indexOfLock(buffer, start);
+    for (; f0 < end; f0 = indexOfLock(buffer, f0 + 1)) {
       // An earlier prefix of this same instruction was F0 already.
       if (f0 < known) continue;
       const offset = coveringOffset(code, known, end, f0);
@@ -108,8 +111,10 @@ function runAround(size: number, { starts, data }: CodeMap, offset: number): [st
   return [start, Math.min(starts[symbols] ?? size, data[edges] ?? size, size)];
 }
 
-function indexOfLock(code: Uint8Array, from: number): number {
-  const at = code.indexOf(0xf0, from);
+/** The first F0 from `from` on in front of what can be locked; the end of the code without any. */
+function indexOfLock(code: Buffer, from: number): number {
+  let at = code.indexOf(LOCK_PREFIX, from);
+  while (at >= 0 && !isLockableAt(code, at)) at = code.indexOf(LOCK_PREFIX, at + 1);
   return at < 0 ? code.length : at;
 }
 

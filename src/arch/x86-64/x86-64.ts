@@ -118,11 +118,6 @@ function branchOfRelocation(type: number, code: Uint8Array, place: number): Relo
   return undefined;
 }
 
-/** A lock on an instruction that cannot have one (#UD) shows that data was read as code: it is no site. */
-function findLockable(code: Uint8Array, map: CodeMap): Uint32Array {
-  return findLockPrefixes(code, map).filter((at) => isLockable(decodeInstruction(code, at, code.length)));
-}
-
 function isInFrontOfLock(code: Uint8Array, map: CodeMap, offset: number): boolean {
   const packed = decodeInstruction(code, offset, code.length);
   return lockPrefixOf(packed) > 0 && isLockable(packed) && startsInstruction(code, map, offset);
@@ -297,7 +292,7 @@ export const x86_64: Arch = {
     lock: 0xf0,
     up: 0x3e,
     nop: 0x90,
-    find: findLockable,
+    find: findLockPrefixes,
     overrideAt,
     isBehindOverride,
     isInFront: isInFrontOfLock,

@@ -10,10 +10,12 @@ import {
   displacementLengthOf,
   InstructionKind,
   isLockable,
+  isLockableAt,
   kindOf,
   lengthOf,
   lockPrefixOf,
 } from '../../../src/arch/x86-64/length.ts';
+import { Random } from '../../seeded.ts';
 import { longTest, run, scratch, toolTest } from '../../tools.ts';
 import { compare, noAgreement, summary } from '../agreement.ts';
 import { disassemble } from '../objdump.ts';
@@ -338,6 +340,22 @@ test('a lock prefix is legal on read-modify-write instructions with a memory ope
   ];
   for (const bytes of legal) assert.ok(isLockable(decode(bytes)), bytes);
   for (const bytes of illegal) assert.ok(!isLockable(decode(bytes)), bytes);
+});
+
+test('whether an F0 can be a lock is answered without decoding as it is with it', () => {
+  const random = new Random(18);
+  const likely = [0xf0, 0x66, 0x48, 0x0f, 0xd5, 0x00, 0x83, 0xff, 0xc7, 0x04];
+  for (let round = 0; round < 20_000; round++) {
+    const code = Uint8Array.from({ length: 1 + random.below(40) }, () =>
+      random.chance(0.7) ? likely[random.below(likely.length)]! : random.below(0x100),
+    );
+    code[0] = 0xf0;
+    assert.equal(
+      isLockableAt(code, 0),
+      isLockable(decodeInstruction(code, 0, code.length)),
+      `round ${round}`,
+    );
+  }
 });
 
 test('direct branches have their kind, and their displacement at the end', () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import test from 'node:test';
 import type { CodeMap } from '../../../src/arch/code-map.ts';
-import { lengthOf, lockPrefixOf } from '../../../src/arch/x86-64/length.ts';
+import { decodeInstruction, isLockable, lengthOf, lockPrefixOf } from '../../../src/arch/x86-64/length.ts';
 import { findLockPrefixes, startsInstruction, sweep } from '../../../src/arch/x86-64/sweep.ts';
 import { longTest, toolTest } from '../../tools.ts';
 import { compare, noAgreement, summary } from '../agreement.ts';
@@ -108,6 +108,11 @@ test('lock prefixes are found where a sweep finds them', () => {
     ['e8 f0 ff ff ff', []], // call
     ['f0 ff ff ff', []], // no instruction
     ['f0 ff', []], // cut short by the end
+    ['f0 89 07', []], // mov cannot be locked
+    ['f0 ff c0', []], // nor can a register be incremented so
+    ['f0 3e 48 0f c1 02', [0]], // with more prefixes behind it
+    [`${'f0 '.repeat(12)}ff 07`, [0]],
+    [`${'f0 '.repeat(14)}ff 07`, [1]], // 16 bytes are none, the last 15 of them are one
     ['f0 ff 07', [], [1]], // cut short by a symbol
     ['f0 ff 07', [], [2]],
   ];
@@ -140,7 +145,8 @@ test('the search and the sweep agree on random bytes, where code is hardest to f
     const starts = new Set<number>();
     sweep(code, map, (offset, packed) => {
       starts.add(offset);
-      if (lockPrefixOf(packed) >= 0) swept.push(offset + lockPrefixOf(packed));
+      const at = offset + lockPrefixOf(packed);
+      if (at >= offset && isLockable(decodeInstruction(code, at, code.length))) swept.push(at);
     });
     assert.deepEqual([...findLockPrefixes(code, map)], swept, `round ${round}`);
     for (let offset = 0; offset < code.length; offset++) {
