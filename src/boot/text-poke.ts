@@ -92,7 +92,17 @@ class NamedLater implements PokeRecord {
 }
 
 /** The same with its words made. */
-function namedNow({ phase, address, symbol, before, after, reason, key, live, what }: PokeRecord): PokeRecord {
+function namedNow({
+  phase,
+  address,
+  symbol,
+  before,
+  after,
+  reason,
+  key,
+  live,
+  what,
+}: PokeRecord): PokeRecord {
   return { phase, address, symbol, before, after, reason, key, live, what };
 }
 

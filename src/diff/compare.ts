@@ -91,8 +91,7 @@ export function compareSites(before: SitesByFunction, after: SitesByFunction): C
   for (const [old, now] of matchInOrder(olds, news, likenesses)) {
     if (old && now && meanings.areSame(old, now)) continue;
     const { name } = old ?? now;
-    for (const difference of compareFunction(baseName(name), old, now))
-      differences.push(difference);
+    for (const difference of compareFunction(baseName(name), old, now)) differences.push(difference);
   }
   return { differences, before: countKinds(before), after: countKinds(after) };
 }

@@ -56,7 +56,9 @@ export class SymbolIndex {
   private nameless: readonly number[] = [];
   private namelessValues = new Float64Array(0);
   /** What `functionsAt` said last, and from where to where it says the same. */
-  private recent: { readonly from: Address; readonly to: Address; readonly names: readonly string[] } | undefined;
+  private recent:
+    | { readonly from: Address; readonly to: Address; readonly names: readonly string[] }
+    | undefined;
   private readonly arch: Arch;
   private readonly sections: readonly Section[];
 

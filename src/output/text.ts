@@ -53,7 +53,5 @@ export function jsonText(document: unknown, indent?: number): string {
   // Nearly every document is one of plain characters.
   if (!/[^\n\x20-\x7e]/.test(text)) return text;
   const unit = (c: string) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  return text.replace(/[^\n\x20-\x7e]/gu, (c) =>
-    printable(c) === c ? c : c.split('').map(unit).join(''),
-  );
+  return text.replace(/[^\n\x20-\x7e]/gu, (c) => (printable(c) === c ? c : c.split('').map(unit).join('')));
 }

@@ -129,8 +129,7 @@ class BranchPatch implements Patch {
       bytes: this.bytesOf(wantsJump(site, state)),
       meaning: this.meaningOf(state),
     }));
-    if (nop && states.some((state) => !wantsJump(site, state)))
-      allowed.push({ bytes: nop, meaning: 'NOP' });
+    if (nop && states.some((state) => !wantsJump(site, state))) allowed.push({ bytes: nop, meaning: 'NOP' });
     if (this.mayBeLeft) allowed.push({ bytes: this.bytesOf(true), meaning: 'jump left by the compiler' });
     return allowed;
   }
