@@ -1,10 +1,10 @@
 // The sites of static branches at boot and when modules come (kernel/jump_label.c; counts of keys are in static-key.ts).
 import { hexBytes, largestOf } from '../bytes/integer.ts';
-import { isEnabled, readKey } from '../demand/keys.ts';
+import { isEnabled, keyReader } from '../demand/keys.ts';
 import type { Patch } from '../demand/patch.ts';
 import { MismatchError, TextpokeError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
-import { branchAt, branchBytes, branchPatch, branchSizes, wantsJump } from '../kinds/static-branch/demand.ts';
+import { branchAt, branchPatch, branchSizes, wantsJump } from '../kinds/static-branch/demand.ts';
 import { staticBranch } from '../kinds/static-branch/kind.ts';
 import { type BranchSite, branchFields } from '../kinds/static-branch/table.ts';
 import { linkKeys } from './link-keys.ts';
@@ -17,20 +17,20 @@ const { table } = staticBranch;
 /** A site with its init bit as it is at run time. */
 function flagged({ program }: Runtime, site: BranchSite): BranchSite {
   const bit1 = program.image.isInitText(site.address) || (program.profile.keepsBit1 && site.bit1);
-  return { ...site, bit1 };
+  return bit1 === site.bit1 ? site : { ...site, bit1 };
 }
 
 /** Sorts the entries of a part, whose sites come back with them. */
 function sort(runtime: Runtime, image: Image, sites: readonly BranchSite[]): BranchSite[] {
-  const flags = sites.map((site) => flagged(runtime, site));
-  return sortTable(image, runtime.poker, table, flags, branchFields);
+  return sortTable(image, runtime.poker, table, sites, (site) => flagged(runtime, site), branchFields);
 }
 
 /** Throws unless every site lies in code, its target too, and its key in the image. */
 function checkSites(runtime: Runtime, sites: readonly BranchSite[]): void {
   const { image, profile } = runtime.program;
+  const keys = keyReader(image);
   for (const site of sites) {
-    readKey(image, site.key);
+    keys(site.key);
     for (const [what, address] of [
       ['site', site.address],
       ['target', site.target],
@@ -82,8 +82,9 @@ export function jumpLabelInit(runtime: Runtime): void {
   const { image, profile } = program;
   const sites = program.sites.of(staticBranch);
   checkSites(runtime, sites);
+  const keys = keyReader(image);
   const patchOf = (site: BranchSite): Patch => {
-    const key = readKey(image, site.key);
+    const key = keys(site.key);
     const enabled = isEnabled(key);
     if (!profile.initWrites) {
       const patch = branchPatch(program, site, profile.rewritesNops ? [enabled] : [], enabled);
@@ -94,12 +95,7 @@ export function jumpLabelInit(runtime: Runtime): void {
       }
       return patch;
     }
-    const patch = branchPatch(program, site, [key.initial, enabled], enabled);
-    if (!site.bit1) return patch;
-    const found = branchAt(image, site);
-    if (found?.kind !== 'jump') return patch;
-    const left = branchBytes(program, site, found.size, true);
-    return { ...patch, allowed: [...patch.allowed, { bytes: left, meaning: 'jump left by the compiler' }] };
+    return branchPatch(program, site, [key.initial, enabled], enabled, site.bit1);
   };
   poker.poke(made(sites, patchOf));
   const sorted = sort(runtime, image, sites);
@@ -115,8 +111,9 @@ export function addModuleBranches(runtime: Runtime, { image, sites: lists }: Mod
   const { program, poker } = runtime;
   const sites = lists.of(staticBranch);
   checkSites(runtime, sites);
+  const keys = keyReader(program.image);
   const patches = sites.map((site) => {
-    const key = readKey(program.image, site.key);
+    const key = keys(site.key);
     return branchPatch(program, site, [key.initial], isEnabled(key));
   });
   poker.check(patches);

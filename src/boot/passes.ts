@@ -96,10 +96,11 @@ export function replayBoot(image: Image, options: BootOptions = {}): Runtime {
 function requireKeysOutside({ image, sites }: Program): void {
   const isInTable = inTables(image, sites);
   for (const kind of kinds) {
-    const key = sites
-      .of(kind)
-      .map(keyOf)
-      .find((at) => at !== undefined && isInTable(at));
+    const odd = sites.of(kind).find((site) => {
+      const key = keyOf(site);
+      return key !== undefined && isInTable(key);
+    });
+    const key = odd && keyOf(odd);
     if (key === undefined) continue;
     throw new TextpokeError(
       'table-malformed',

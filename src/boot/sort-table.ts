@@ -7,23 +7,27 @@ import { encodeImageEntry } from '../image/tables.ts';
 import type { TextPoker } from './text-poke.ts';
 
 /**
- * Writes a table in order and returns the sites with their new entries. `fieldsOf` gives the fields of a site, whose
- * flags are as they are to be; `image` is the one that holds the table.
+ * Writes a table in order and returns the sites with their new entries. `flagged` gives a site with its flags as they are
+ * to be, itself where they are, and `fieldsOf` the fields of its entry; `image` is the one that holds the table.
  */
 export function sortTable<S extends KeyedSite>(
   image: Image,
   poker: TextPoker,
   row: TableRow,
   sites: readonly S[],
+  flagged: (site: S) => S,
   fieldsOf: (site: S) => readonly number[],
 ): S[] {
-  const places = sites.map((site) => site.entry.address).sort((a, b) => a - b);
+  const places = Float64Array.from(sites, (site) => site.entry.address).sort();
   const sorted = [...sites].sort(
     (a, b) => a.key - b.key || a.address - b.address || a.entry.address - b.entry.address,
   );
   return sorted.map((site, i) => {
     const address = places[i] as number;
-    poker.store(address, encodeImageEntry(image, row, address, fieldsOf(site)), `sort ${row.name}`, site.key);
-    return { ...site, entry: { address } };
+    const now = flagged(site);
+    // An entry that is in its place, and right, is not made again.
+    if (now === site && address === site.entry.address) return site;
+    poker.store(address, encodeImageEntry(image, row, address, fieldsOf(now)), `sort ${row.name}`, site.key);
+    return address === site.entry.address ? now : { ...now, entry: { address } };
   });
 }

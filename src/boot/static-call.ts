@@ -37,8 +37,11 @@ const { table } = staticCall;
 
 /** Sorts the entries of a part with their init bits as they are at run time; the sites come back with them. */
 function sort(runtime: Runtime, image: Image, sites: readonly CallSite[]): CallSite[] {
-  const flags = sites.map((site) => ({ ...site, init: runtime.image.isInitText(site.address) }));
-  return sortTable(image, runtime.poker, table, flags, callFields);
+  const flagged = (site: CallSite) => {
+    const init = runtime.image.isInitText(site.address);
+    return init === site.init ? site : { ...site, init };
+  };
+  return sortTable(image, runtime.poker, table, sites, flagged, callFields);
 }
 
 /** Stores what a call is to do; what the loader decides stays its own. */

@@ -37,6 +37,75 @@ export interface RecordedKey {
   readonly name: string;
 }
 
+/** Why something is written, in words that may be made when somebody asks for them, and the key that decides. */
+type Reasoned = Pick<PokeRecord, 'reason'> & { readonly key?: number | undefined };
+
+/** Bytes of a piece of memory that records keep their bytes in: an array of its own takes 200 bytes for five. */
+const poolSize = 0x10000;
+
+/** A record that keeps nothing but numbers and bytes: the names of an image stay, and of most writes nobody asks. */
+class NamedLater implements PokeRecord {
+  readonly phase: string;
+  readonly address: number;
+  readonly what: PokeRecord['what'];
+  readonly live: PokeRecord['live'];
+  private readonly image: Image;
+  private readonly reasoned: Reasoned;
+  private readonly pool: Uint8Array;
+  private readonly at: number;
+  private readonly length: number;
+
+  /** `pool` has at a place the bytes before the write, and behind them as many after it. */
+  constructor(
+    image: Image,
+    { phase, address, what, live }: Pick<PokeRecord, 'phase' | 'address' | 'what' | 'live'>,
+    reasoned: Reasoned,
+    [pool, at, length]: readonly [Uint8Array, number, number],
+  ) {
+    this.phase = phase;
+    this.address = address;
+    this.what = what;
+    this.live = live;
+    this.image = image;
+    this.reasoned = reasoned;
+    this.pool = pool;
+    this.at = at;
+    this.length = length;
+  }
+
+  get before(): Uint8Array {
+    return this.pool.subarray(this.at, this.at + this.length);
+  }
+  get after(): Uint8Array {
+    return this.pool.subarray(this.at + this.length, this.at + 2 * this.length);
+  }
+  get symbol(): string {
+    return this.image.describe(this.address);
+  }
+  get reason(): string {
+    return this.reasoned.reason;
+  }
+  get key(): RecordedKey | undefined {
+    const address = this.reasoned.key;
+    return address === undefined ? undefined : { address, name: this.image.describe(address) };
+  }
+}
+
+/** The same with its words made. */
+function namedNow({
+  phase,
+  address,
+  symbol,
+  before,
+  after,
+  reason,
+  key,
+  live,
+  what,
+}: PokeRecord): PokeRecord {
+  return { phase, address, symbol, before, after, reason, key, live, what };
+}
+
 export class TextPoker {
   readonly records: PokeRecord[] = [];
   /** Name of the phase that writes are recorded under. */
@@ -44,38 +113,40 @@ export class TextPoker {
   /** True once the program runs: a write of more than one byte then goes breakpoint, tail, head. */
   live = false;
   private readonly image: Image;
+  private pool = new Uint8Array(0);
+  private pooled = 0;
 
   /** `image` must lie in memory of its own: it is written to. */
   constructor(image: Image) {
     this.image = image;
   }
 
+  /** Room for so many bytes in the memory that records share. */
+  private room(length: number): readonly [pool: Uint8Array, at: number] {
+    if (this.pooled + length > this.pool.length) {
+      this.pool = new Uint8Array(Math.max(poolSize, length));
+      this.pooled = 0;
+    }
+    const at = this.pooled;
+    this.pooled += length;
+    return [this.pool, at];
+  }
+
   private record(
     address: number,
     after: Uint8Array,
-    reason: string,
+    reasoned: Reasoned,
     what: PokeRecord['what'],
-    key: number | undefined,
     live?: PokeRecord['live'],
   ): void {
     const { image, phase } = this;
-    const before = image.read(address, after.length).slice();
-    const common = { phase, address, before, after, reason, live, what };
-    const keyNamed = () => (key === undefined ? undefined : { address: key, name: image.describe(key) });
-    // A module may be gone when somebody asks; the names of an image stay, and of most writes nobody asks.
-    if (image.guests.length > 0)
-      this.records.push({ ...common, symbol: image.describe(address), key: keyNamed() });
-    else {
-      this.records.push({
-        ...common,
-        get symbol() {
-          return image.describe(address);
-        },
-        get key() {
-          return keyNamed();
-        },
-      });
-    }
+    const { length } = after;
+    const [pool, at] = this.room(2 * length);
+    pool.set(image.read(address, length), at);
+    pool.set(after, at + length);
+    const record = new NamedLater(image, { phase, address, what, live }, reasoned, [pool, at, length]);
+    // A module may be gone when somebody asks, and its names with it.
+    this.records.push(image.guests.length > 0 ? namedNow(record) : record);
     image.write(address, after);
   }
 
@@ -87,9 +158,10 @@ export class TextPoker {
 
   /** Writes those of `patches` that differ from what is there, after `check` has passed all of them. */
   poke(patches: Iterable<Patch>): void {
-    for (const { address, bytes, reason, key } of this.check(patches)) {
+    for (const patch of this.check(patches)) {
+      const { address, bytes } = patch;
       // Folded code has several entries for one site; the first of them has written it.
-      if (!sameBytes(this.image.read(address, bytes.length), bytes)) this.write(address, bytes, reason, key);
+      if (!sameBytes(this.image.read(address, bytes.length), bytes)) this.write(address, bytes, patch);
     }
   }
 
@@ -120,16 +192,16 @@ export class TextPoker {
     return writes;
   }
 
-  private write(address: number, bytes: Uint8Array, reason: string, key: number | undefined): void {
+  private write(address: number, bytes: Uint8Array, reasoned: Reasoned): void {
     const { breakpoint } = this.image.arch;
     if (!this.live || bytes.length === 1 || breakpoint === undefined) {
-      this.record(address, bytes, reason, 'text', key);
+      this.record(address, bytes, reasoned, 'text');
       return;
     }
     const head = breakpoint.length;
     const before = this.image.read(address, bytes.length).slice();
     const step = (number: 1 | 2 | 3, at: number, after: Uint8Array) => {
-      this.record(address + at, after, reason, 'text', key, { step: number, before, after: bytes });
+      this.record(address + at, after, reasoned, 'text', { step: number, before, after: bytes });
     };
     step(1, 0, breakpoint);
     step(2, head, bytes.subarray(head));
@@ -139,14 +211,14 @@ export class TextPoker {
   /** Writes and records what somebody else has checked: a pass over all of the text, which runs once, at start-up. */
   patched(address: number, bytes: Uint8Array, reason: string): void {
     this.requireStored(address, bytes.length, 'code');
-    this.record(address, bytes, reason, 'text', undefined);
+    this.record(address, bytes, { reason }, 'text');
   }
 
   /** Stores data (a table, a key's state, a dynamic relocation). Error `store-refused` where the file has no byte. */
   store(address: number, bytes: Uint8Array, reason: string, key?: number): void {
     if (sameBytes(this.image.read(address, bytes.length), bytes)) return;
     this.requireStored(address, bytes.length, reason);
-    this.record(address, bytes, reason, 'data', key);
+    this.record(address, bytes, { reason, key }, 'data');
   }
 
   private requireStored(address: number, length: number, what: string): void {

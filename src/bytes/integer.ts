@@ -74,10 +74,14 @@ export function hex(address: number): string {
   return `0x${address < 0 ? addressBits(address).toString(16) : address.toString(16)}`;
 }
 
+const digits: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, '0'),
+);
+
 /** Bytes as lower-case hexadecimal digits without separators. */
 export function hexBytes(bytes: Uint8Array): string {
   let text = '';
-  for (const byte of bytes) text += byte.toString(16).padStart(2, '0');
+  for (let i = 0; i < bytes.length; i++) text += digits[bytes[i] as number];
   return text;
 }
 

@@ -134,6 +134,19 @@ export function readKey(image: Image, key: Address): KeyState {
   return { enabled: image.readS32(key), initial: (type & initiallyTrue) !== 0 };
 }
 
+/** `readKey` of keys that do not change meanwhile: each is read once, however many sites it has. */
+export function keyReader(image: Image): (key: Address) => KeyState {
+  const known = new Map<Address, KeyState>();
+  return (key) => {
+    let state = known.get(key);
+    if (!state) {
+      state = readKey(image, key);
+      known.set(key, state);
+    }
+    return state;
+  };
+}
+
 /** True where static_key_enabled is: a count that is not 0, below it too. */
 export function isEnabled({ enabled }: KeyState): boolean {
   return enabled !== 0;

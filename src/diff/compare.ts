@@ -28,16 +28,51 @@ const mostEdits = 2000;
 interface ComparedFunction {
   readonly name: string;
   readonly sites: readonly ComparedSite[];
+  /** What each site means, by number. */
+  readonly meanings: Uint32Array;
   /** What all its sites mean. */
   readonly meaning: string;
 }
 
-function functionsOf(functions: SitesByFunction): ComparedFunction[] {
-  return Array.from(functions, ([key, sites]) => ({
-    name: functionName(key),
-    sites,
-    meaning: sites.map(stableMeaning).join('\n'),
-  }));
+/** What sites mean, by number, the same for both builds: a function may have any number of sites, and few that differ. */
+class Meanings {
+  private readonly known = new Map<string, Map<string | undefined, Map<string, number>>>();
+  private readonly numbers = new Map<string, number>();
+  /** By number: true where the key has a number of its build in its name. */
+  private readonly numbered: boolean[] = [];
+
+  private numberOf(site: ComparedSite): number {
+    const { kind, key, flags } = site;
+    const byKey = entryOf(this.known, kind, () => new Map<string | undefined, Map<string, number>>());
+    const byFlags = entryOf(byKey, key, () => new Map<string, number>());
+    return entryOf(byFlags, flags, () => {
+      const number = entryOf(this.numbers, stableMeaning(site), () => this.numbered.push(false) - 1);
+      if (key !== undefined && isNumbered(key)) this.numbered[number] = true;
+      return number;
+    });
+  }
+
+  functionsOf(functions: SitesByFunction): ComparedFunction[] {
+    return Array.from(functions, ([key, sites]) => {
+      const meanings = Uint32Array.from(sites, (site) => this.numberOf(site));
+      return { name: functionName(key), sites, meanings, meaning: meanings.join() };
+    });
+  }
+
+  /** True for functions whose sites mean the same one by one, so that nothing has to be looked at. */
+  areSame(old: ComparedFunction, now: ComparedFunction): boolean {
+    return old.meaning === now.meaning && !old.meanings.some((number) => this.numbered[number]);
+  }
+}
+
+/** The value of a key in a map, made the first time. */
+function entryOf<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
 }
 
 /** The one of its name, else one whose name differs by what a rebuild changes; the one with the same sites first. */
@@ -51,10 +86,12 @@ const likenesses: readonly ((of: ComparedFunction) => string)[] = [
 /** Compares two builds; differences in order of the old build's functions, new functions behind them. */
 export function compareSites(before: SitesByFunction, after: SitesByFunction): ComparedSites {
   const differences: Difference[] = [];
-  for (const [old, now] of matchInOrder(functionsOf(before), functionsOf(after), likenesses)) {
+  const meanings = new Meanings();
+  const [olds, news] = [meanings.functionsOf(before), meanings.functionsOf(after)];
+  for (const [old, now] of matchInOrder(olds, news, likenesses)) {
+    if (old && now && meanings.areSame(old, now)) continue;
     const { name } = old ?? now;
-    for (const difference of compareFunction(baseName(name), old?.sites ?? [], now?.sites ?? []))
-      differences.push(difference);
+    for (const difference of compareFunction(baseName(name), old, now)) differences.push(difference);
   }
   return { differences, before: countKinds(before), after: countKinds(after) };
 }
@@ -68,15 +105,13 @@ function countKinds(functions: SitesByFunction): Map<string, number> {
 
 function compareFunction(
   name: string,
-  before: readonly ComparedSite[],
-  after: readonly ComparedSite[],
+  one: ComparedFunction | undefined,
+  other: ComparedFunction | undefined,
 ): Difference[] {
+  const [before, after] = [one?.sites ?? [], other?.sites ?? []];
   const parts =
-    before.length > 0 && after.length > 0
-      ? diffArrays([...before], [...after], {
-          comparator: (a, b) => stableMeaning(a) === stableMeaning(b),
-          maxEditLength: mostEdits,
-        })
+    one && other && before.length > 0 && after.length > 0
+      ? diffArrays([...one.meanings], [...other.meanings], { maxEditLength: mostEdits })
       : undefined;
   // The order of a function's parts is the linker's.
   if (!parts || isSplit(before) || isSplit(after)) return pair(name, ...withoutCommon(before, after));
@@ -86,15 +121,16 @@ function compareFunction(
   let come: ComparedSite[] = [];
   let [old, now] = [0, 0];
   for (const part of parts) {
-    if (part.removed) gone = [...gone, ...part.value];
-    else if (part.added) come = [...come, ...part.value];
+    const { length } = part.value;
+    if (part.removed) gone = [...gone, ...before.slice(old, old + length)];
+    else if (part.added) come = [...come, ...after.slice(now, now + length)];
     else {
-      differences.push(pair(name, gone, come), numbered.compare(before, old, after, now, part.value.length));
+      differences.push(pair(name, gone, come), numbered.compare(before, old, after, now, length));
       gone = [];
       come = [];
     }
-    if (!part.added) old += part.value.length;
-    if (!part.removed) now += part.value.length;
+    if (!part.added) old += length;
+    if (!part.removed) now += length;
   }
   return [...differences, pair(name, gone, come)].flat();
 }

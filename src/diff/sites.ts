@@ -1,5 +1,5 @@
 // The sites of a file as a build changes them: by function and order, whatever their addresses are.
-import { parseAddress } from '../bytes/integer.ts';
+import { hex, parseAddress } from '../bytes/integer.ts';
 import { type DumpedFile, tablesOf } from '../dump/model.ts';
 import { isKind, type Kind, type TableKind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
@@ -50,11 +50,41 @@ export function functionName(key: string): string {
   return key.split(between, 1)[0] as string;
 }
 
-interface Placed extends ComparedSite {
-  readonly symbol: string;
-  /** Where the symbol lies: file-local functions of several sources may share a name. */
-  readonly start: string;
+/** A site as it is read. Its place is put into words when somebody asks: of what did not change, nobody does. */
+class Placed implements ComparedSite {
+  readonly kind: string;
+  readonly key: string | undefined;
+  readonly flags: string;
+  readonly address: number;
+  readonly source: string | undefined;
   readonly section: string;
+  private readonly named: string | undefined;
+  private readonly offset: number;
+
+  constructor(kind: string, { place, key, flags = '' }: ReturnType<Kind['identify']>) {
+    const { symbol, section, address } = place;
+    this.kind = kind;
+    this.key = key;
+    this.flags = flags;
+    this.address = parseAddress(address ?? '0x0') ?? 0;
+    this.source = sourceName(place);
+    this.section = section ?? '';
+    this.named = symbol;
+    this.offset = (symbol === undefined ? place.offset : place.symbolOffset) ?? 0;
+  }
+
+  get place(): string {
+    const { named: symbol, section, offset } = this;
+    if (symbol !== undefined) return placeName({ symbol, symbolOffset: offset });
+    return section === '' ? hex(this.address) : placeName({ section, offset });
+  }
+  get symbol(): string {
+    return this.named ?? this.section;
+  }
+  /** Where the symbol lies: file-local functions of several sources may share a name. */
+  get start(): number | undefined {
+    return this.named === undefined ? undefined : this.address - this.offset;
+  }
 }
 
 /** The sites of a dumped file; entries that cannot be read, and those of discarded code, are not among them. */
@@ -65,37 +95,30 @@ export function sitesByFunction(file: DumpedFile): SitesByFunction {
     if (!kind) continue;
     for (const entry of table.entries) {
       if (isDead(entry) || (row.hasKeys && entry.problem)) continue;
-      const { place, key, flags = '' } = kind.identify(entry);
-      const section = place.section ?? '';
-      const address = parseAddress(place.address ?? '0x0') ?? 0;
-      sites.push({
-        kind: kind.name,
-        key,
-        flags,
-        place: placeName(place),
-        address,
-        source: sourceName(place),
-        symbol: place.symbol ?? section,
-        start: place.symbol === undefined ? '' : `${section} ${address - (place.symbolOffset ?? 0)}`,
-        section,
-      });
+      sites.push(new Placed(kind.name, kind.identify(entry)));
     }
   }
   // A section of a function's own is of one function; among others, what is cold lies behind.
   sites.sort((a, b) => (a.section !== b.section ? (a.section < b.section ? -1 : 1) : a.address - b.address));
   const functions = new Map<string, ComparedSite[]>();
   const starts = new Map<string, Map<string, number>>();
+  let [last, group]: [Placed | undefined, ComparedSite[]] = [undefined, []];
   for (const site of sites) {
-    const known = starts.get(site.symbol) ?? new Map<string, number>();
-    starts.set(site.symbol, known);
-    const number = known.get(site.start) ?? known.size;
-    known.set(site.start, number);
-    // The second `init.cold` is taken for one of the second `init`.
-    const name = withoutPart(site.symbol);
-    const key = number === 0 ? name : `${name}${between}${number}`;
-    const group = functions.get(key);
-    if (group) group.push(site);
-    else functions.set(key, [site]);
+    const { symbol, start, section } = site;
+    if (last?.symbol !== symbol || last.start !== start || last.section !== section) {
+      const known = starts.get(symbol) ?? new Map<string, number>();
+      starts.set(symbol, known);
+      const place = start === undefined ? '' : `${section} ${start}`;
+      const number = known.get(place) ?? known.size;
+      known.set(place, number);
+      // The second `init.cold` is taken for one of the second `init`.
+      const name = withoutPart(symbol);
+      const key = number === 0 ? name : `${name}${between}${number}`;
+      group = functions.get(key) ?? [];
+      functions.set(key, group);
+    }
+    group.push(site);
+    last = site;
   }
   return functions;
 }

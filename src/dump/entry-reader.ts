@@ -7,18 +7,27 @@ import { type DumpedInstruction, type DumpedPlace, type EntryReader, placeName }
 import type { KeyOwners } from './key-owners.ts';
 import type { TableView } from './view.ts';
 
+/**
+ * What a first pass over the entries is for, in which nothing is shown: to find out the owners of keys, which are named in
+ * each pass after it, and what is wrong; `counted`, to count sites besides, by their names and sizes.
+ */
+export type Survey = 'bare' | 'counted';
+
+/** A place in a survey that asks for no names. */
+const unnamed: DumpedPlace = {};
+
+/** As many digits as an instruction in a survey has, of which only the number counts. */
+const anyDigits = '0'.repeat(32);
+
 export class ViewReader<Place> implements EntryReader<Place> {
   private readonly view: TableView<Place>;
   private readonly filter: ((key: DumpedPlace) => boolean) | undefined;
   private readonly disassembler: Disassemblers | undefined;
   private readonly lineOf: (place: Place) => SourceLine | undefined;
   private readonly owners: KeyOwners<Place>;
-  private readonly isSurvey: boolean;
+  private readonly survey: Survey | undefined;
 
-  /**
-   * `lineOf` is asked for the line of each place in code, once for each time that an entry names one. A survey finds out
-   * the owners of keys, which are named in each pass after it.
-   */
+  /** `lineOf` is asked for the line of each place in code, once for each time that an entry names one. */
   constructor(
     view: TableView<Place>,
     {
@@ -26,13 +35,13 @@ export class ViewReader<Place> implements EntryReader<Place> {
       disassembler,
       lineOf,
       owners,
-      isSurvey,
+      survey,
     }: {
       readonly filter: ((key: DumpedPlace) => boolean) | undefined;
       readonly disassembler?: Disassemblers | undefined;
       readonly lineOf: (place: Place) => SourceLine | undefined;
       readonly owners: KeyOwners<Place>;
-      readonly isSurvey: boolean;
+      readonly survey?: Survey | undefined;
     },
   ) {
     this.view = view;
@@ -40,11 +49,11 @@ export class ViewReader<Place> implements EntryReader<Place> {
     this.disassembler = disassembler;
     this.lineOf = lineOf;
     this.owners = owners;
-    this.isSurvey = isSurvey;
+    this.survey = survey;
   }
 
   code(place: Place): DumpedPlace {
-    const named = this.view.place(place);
+    const named = this.survey === 'bare' ? unnamed : this.view.place(place);
     const line = this.lineOf(place);
     return line ? { ...named, ...line } : named;
   }
@@ -69,7 +78,7 @@ export class ViewReader<Place> implements EntryReader<Place> {
 
   keyPlace(key: Place): DumpedPlace {
     const named = this.view.place(key);
-    if (!this.isSurvey) return this.owners.withOwner(key, named);
+    if (this.survey === undefined) return this.owners.withOwner(key, named);
     this.owners.note(key, named);
     return named;
   }
@@ -79,11 +88,18 @@ export class ViewReader<Place> implements EntryReader<Place> {
     const at = view.codeAt(place);
     if (!at) return view.unreadable === undefined ? { problem: 'the site is not in code' } : {};
     const { instructions } = at;
+    if (this.survey === 'bare') return {};
     const { kind, size } = instructions.readInstruction(at.code, at.offset, at.address);
-    const to = view.branchTarget(place);
-    const target = to === undefined ? undefined : placeName(view.place(to));
-    const line = this.disassembler?.(instructions).one(at.code.subarray(at.offset), at.address, () => target);
+    const target = () => {
+      const to = view.branchTarget(place);
+      return to === undefined ? undefined : placeName(view.place(to));
+    };
+    const line = this.disassembler?.(instructions).one(at.code.subarray(at.offset), at.address, target);
     const shown = at.code.subarray(at.offset, at.offset + (size || line?.size || instructions.maxSite));
+    if (this.survey) {
+      const bytes = anyDigits.slice(0, 2 * shown.length);
+      return { instruction: { bytes, kind, text: '' } };
+    }
     const text = line?.text ?? shortText(instructions, kind, target);
     return { instruction: { bytes: hexBytes(shown), kind, text } };
   }
@@ -121,13 +137,13 @@ function dataWord(bytes: Uint8Array): DumpedInstruction {
 function shortText(
   { mnemonics }: InstructionSet,
   kind: SiteInstruction['kind'],
-  target: string | undefined,
+  target: () => string | undefined,
 ): string {
   switch (kind) {
     case 'call':
     case 'jump':
     case 'conditional jump':
-      return `${mnemonics[kind]} ${target}`;
+      return `${mnemonics[kind]} ${target()}`;
     case 'return':
       return 'ret';
     default:

@@ -18,7 +18,7 @@ import { type Fields, isKind, type Kind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
 import { type DumpedPlace, placeName } from '../kinds/shown.ts';
 import { ObjectCode } from '../object/object-code.ts';
-import { ViewReader } from './entry-reader.ts';
+import { type Survey, ViewReader } from './entry-reader.ts';
 import { Asked } from './explain-asked.ts';
 import type { Explained, ExplainedKey, ExplainedSite, Shown } from './explain-model.ts';
 import { StatesOf } from './explain-states.ts';
@@ -114,7 +114,7 @@ function explainIn<Place>(
   const chosen: Met<Place>[] = [];
   const sitesOf = new Map<string, number>();
   let number = 0;
-  for (const entry of entriesOf(view, owners, false)) {
+  for (const entry of entriesOf(view, owners)) {
     const { shown } = entry;
     const name = shown.key && idOf(shown.key);
     if (name !== undefined) sitesOf.set(name, (sitesOf.get(name) ?? 0) + 1);
@@ -135,7 +135,6 @@ function explainIn<Place>(
       disassembler: disassemblers,
       lineOf: () => lines[next++],
       owners,
-      isSurvey: false,
     });
     const shown = shownOf(entry.kind, entry.fields, entry.bytes, withLines) ?? entry.shown;
     return {
@@ -154,7 +153,7 @@ function explainIn<Place>(
 function* entriesOf<Place>(
   view: TableView<Place>,
   owners: KeyOwners<Place>,
-  isSurvey: boolean,
+  purpose?: Survey,
 ): Generator<Met<Place>> {
   let code: Place[] = [];
   const reader = new ViewReader(view, {
@@ -164,7 +163,7 @@ function* entriesOf<Place>(
       return undefined;
     },
     owners,
-    isSurvey,
+    survey: purpose,
   });
   for (const kind of tableKinds) {
     const form = isKind(kind) ? view.formOf(kind) : undefined;
@@ -212,7 +211,7 @@ function survey<Place>(
   const places: Place[] = [];
   const entries: number[] = [];
   let number = 0;
-  for (const { code } of entriesOf(view, owners, true)) {
+  for (const { code } of entriesOf(view, owners, 'bare')) {
     if (asked.line && code.length > 0) {
       places.push(code[0] as Place);
       entries.push(number);

@@ -193,7 +193,7 @@ function dumpTables<Place>(
       return undefined;
     },
     owners,
-    isSurvey: true,
+    survey: isCounted ? 'counted' : 'bare',
   });
   const found = rows.flatMap((row) => {
     const form = view.formOf(row);
@@ -221,7 +221,7 @@ function dumpTables<Place>(
     const entries = () => {
       let next = firstAsked;
       const lineOf = () => lines[next++];
-      const reader = new ViewReader(view, { filter: accepts, disassembler, lineOf, owners, isSurvey: false });
+      const reader = new ViewReader(view, { filter: accepts, disassembler, lineOf, owners });
       return decode(raw, row, reader, accepts !== undefined);
     };
     const { parts, total, absolute } = raw;

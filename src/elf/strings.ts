@@ -6,6 +6,8 @@ import { TextpokeError } from '../errors.ts';
 const commonLength = 512;
 /** Bytes of longer names that a table of any size may give out; a larger one four times its own size. */
 const longNameBudget = 1 << 20;
+/** Names that are kept once they were decoded, at least: the same few are asked for again and again. A power of two. */
+const recentNames = 64;
 
 export class StringTable {
   readonly bytes: Uint8Array;
@@ -13,6 +15,9 @@ export class StringTable {
   private readonly buffer: Buffer;
   private readonly longNames = new Map<number, string>();
   private longBytes = 0;
+  /** The names decoded last, each where the low bits of its offset say. */
+  private readonly recentOffsets = new Float64Array(recentNames).fill(-1);
+  private readonly recent: string[] = new Array<string>(recentNames).fill('');
 
   constructor(bytes: Uint8Array, section: string) {
     this.bytes = bytes;
@@ -22,6 +27,8 @@ export class StringTable {
 
   /** The string at `offset`; `elf-malformed` when it starts outside the table or never ends. */
   at(offset: number): string {
+    const slot = offset & (recentNames - 1);
+    if (this.recentOffsets[slot] === offset) return this.recent[slot] as string;
     if (offset === 0 && this.bytes.length === 0) return '';
     const known = this.longNames.get(offset);
     if (known !== undefined) return known;
@@ -34,7 +41,10 @@ export class StringTable {
       );
     }
     if (end - offset > commonLength) return this.longName(offset, end);
-    return this.buffer.toString('utf8', offset, end);
+    const name = this.buffer.toString('utf8', offset, end);
+    this.recentOffsets[slot] = offset;
+    this.recent[slot] = name;
+    return name;
   }
 
   /** Many names that end in the same megabytes would cost the square of the file's size. */

@@ -45,6 +45,8 @@ export class AddressOrder<T> {
   private readonly items: T[] = [];
   private readonly starts: number[] = [];
   private readonly ends: number[] = [];
+  /** The one that was asked for last: tables name places of one section after the other. */
+  private recent = 0;
 
   constructor(items: readonly T[], rangeOf: (item: T) => readonly [start: Address, size: number]) {
     let last = Number.NEGATIVE_INFINITY;
@@ -62,8 +64,13 @@ export class AddressOrder<T> {
 
   /** The one that has an address. */
   at(address: Address): T | undefined {
-    const i = countUpTo(this.starts, address) - 1;
-    return address < (this.ends[i] ?? Number.NEGATIVE_INFINITY) ? this.items[i] : undefined;
+    const { recent, starts, ends } = this;
+    if (address >= (starts[recent] as number) && address < (ends[recent] as number))
+      return this.items[recent];
+    const i = countUpTo(starts, address) - 1;
+    if (!(address < (ends[i] ?? Number.NEGATIVE_INFINITY))) return undefined;
+    this.recent = i;
+    return this.items[i];
   }
 
   /** All of them that have addresses, in order, with their ranges. */

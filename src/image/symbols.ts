@@ -55,6 +55,10 @@ export class SymbolIndex {
   /** Mapping symbols and compilers' labels, which name nothing, in order of address; and their addresses. */
   private nameless: readonly number[] = [];
   private namelessValues = new Float64Array(0);
+  /** What `functionsAt` said last, and from where to where it says the same. */
+  private recent:
+    | { readonly from: Address; readonly to: Address; readonly names: readonly string[] }
+    | undefined;
   private readonly arch: Arch;
   private readonly sections: readonly Section[];
 
@@ -200,21 +204,31 @@ export class SymbolIndex {
   }
 
   /** Names of the function that holds an address: several where identical code was folded; none where no size says. */
-  functionsAt(address: Address): string[] {
-    const { sorted, table } = this;
+  functionsAt(address: Address): readonly string[] {
+    const { sorted, table, recent } = this;
     if (!sorted || !table) return [];
+    if (recent && address >= recent.from && address < recent.to) return recent.names;
     const { symbols, places } = sorted;
     const last = countUpTo(places, address) - 1;
+    let from = places[last] ?? Number.NEGATIVE_INFINITY;
+    let to = places[last + 1] ?? Number.POSITIVE_INFINITY;
     const names: string[] = [];
     let start: number | undefined;
     for (let i = last; i >= 0 && i > last - longestSearch; i--) {
       const symbol = symbols[i] as number;
       const begin = places[i] as number;
       if (start !== undefined && begin !== start) break;
-      if (table.type(symbol) !== STT_FUNC || begin + (table.size[symbol] as number) <= address) continue;
+      if (table.type(symbol) !== STT_FUNC) continue;
+      const end = begin + (table.size[symbol] as number);
+      if (end <= address) {
+        from = Math.max(from, end);
+        continue;
+      }
+      to = Math.min(to, end);
       start = begin;
       names.push(table.name(symbol));
     }
+    this.recent = { from, to, names };
     return names;
   }
 

@@ -124,11 +124,14 @@ function readEntries(image: Image, row: TableRow, absolute: boolean): Iterable<I
       const bytes = image.read(start, end - start);
       const view = new ByteView(bytes, image.file.header.little, { section: row.name });
       for (let at = 0; at < end - start; at += layout.size) {
-        const fields = layout.fields.map(({ offset, width, plain, absolute: isAddress }) => {
-          if (plain) return width === 2 ? view.u16(at + offset) : view.u32(at + offset);
-          const value = width === 8 ? view.s64(at + offset) : view.s32(at + offset);
-          return image.addressAt(absolute || isAddress ? 0 : start + at + offset, value);
-        });
+        const fields: number[] = [];
+        for (const { offset, width, plain, absolute: isAddress } of layout.fields) {
+          if (plain) fields.push(width === 2 ? view.u16(at + offset) : view.u32(at + offset));
+          else {
+            const value = width === 8 ? view.s64(at + offset) : view.s32(at + offset);
+            fields.push(image.addressAt(absolute || isAddress ? 0 : start + at + offset, value));
+          }
+        }
         yield { address: start + at, fields };
       }
     }

@@ -160,7 +160,7 @@ export function sitesOutsideFunctions({ image, sites }: Program): { kind: Kind; 
     );
     const isInside = (cover: CodeSymbol | undefined, { address }: Site) =>
       cover && (cover.size > 0 || image.sectionAt(address)?.index === cover.section);
-    return own.flatMap((site, i) => (isInside(covers[i], site) ? [] : [{ kind, site }]));
+    return own.filter((site, i) => !isInside(covers[i], site)).map((site) => ({ kind, site }));
   });
   return found.slice(found.length === 0 ? 0 : excusesOf(image, symbols));
 }

@@ -49,8 +49,9 @@ export function textOf(lines: readonly string[]): string {
 
 /** A JSON document in which everything that is not printable is escaped; it says the same. */
 export function jsonText(document: unknown, indent?: number): string {
+  const text = JSON.stringify(document, null, indent);
+  // Nearly every document is one of plain characters.
+  if (!/[^\n\x20-\x7e]/.test(text)) return text;
   const unit = (c: string) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  return JSON.stringify(document, null, indent).replace(/[^\n\x20-\x7e]/gu, (c) =>
-    printable(c) === c ? c : c.split('').map(unit).join(''),
-  );
+  return text.replace(/[^\n\x20-\x7e]/gu, (c) => (printable(c) === c ? c : c.split('').map(unit).join('')));
 }

@@ -1,4 +1,5 @@
 // Sites that share bytes, and entries that say the same.
+import { inOrder, orderOf } from '../bytes/order.ts';
 import type { Program } from '../demand/program.ts';
 import type { Site } from '../demand/sites.ts';
 import { type Kind, keyOf } from '../kinds/kind.ts';
@@ -77,8 +78,10 @@ function listSites({ image, sites }: Program): ListedSites {
       sizes[next++] = Math.max(list.kind.sizeOf(image, site), 1);
     }
   }
-  const by = (values: Float64Array, a: number, b: number) => (values[a] as number) - (values[b] as number);
-  const order = Uint32Array.from(addresses.keys()).sort((a, b) => by(addresses, a, b) || by(entries, a, b));
+  // By address, and sites of one address by entry: both orders keep what is equal as it stands.
+  const byEntry = orderOf(entries);
+  const byAddress = orderOf(inOrder(addresses, byEntry));
+  const order = inOrder(byEntry, byAddress);
   const at = (which: number) => {
     let left = which;
     for (const { kind, sites } of lists) {

@@ -85,7 +85,7 @@ function judgeTarget(program: Program, kind: Kind, site: Site): Finding | undefi
   const to = kind.target?.(site) ?? site.address;
   const target = image.symbols.functionsAt(to);
   const own = image.symbols.functionsAt(site.address);
-  if (own.length === 0 || target.length === 0) return undefined;
+  if (own === target || own.length === 0 || target.length === 0) return undefined;
   const roots = new Set(own.map(rootOf));
   if (target.some((name) => roots.has(rootOf(name)))) return undefined;
   const message = `the ${kind.noun} goes to ${image.describe(to)}, which is in another function`;

@@ -1,6 +1,7 @@
 // What must and may stand at a static branch (kernel/jump_label.c): a NOP or a jump, as its key has it.
 import type { SiteInstruction } from '../../arch/arch.ts';
 import { largestOf, sameBytes } from '../../bytes/integer.ts';
+import type { Address } from '../../bytes/named-numbers.ts';
 import { isEnabled, readKey } from '../../demand/keys.ts';
 import {
   type Allowed,
@@ -57,37 +58,95 @@ export function branchBytes(program: Program, site: BranchSite, size: number, ju
   );
 }
 
-/** What brings a site to a state of its key, from one of `states`. Error `branch-range`. */
+/**
+ * A patch of a static branch. There may be one for each entry of a large image, and of nearly all of them nobody asks what
+ * else may stand there, and why: so that is made when somebody does.
+ */
+class BranchPatch implements Patch {
+  readonly bytes: Uint8Array;
+  private readonly program: Program;
+  private readonly site: BranchSite;
+  private readonly size: number;
+  private readonly enabled: boolean;
+  private readonly states: readonly boolean[];
+  /** The NOP that stands there, which is as good as another of its size: ARM assemblers write two kinds. */
+  private readonly nop: Uint8Array | undefined;
+  /** A jump that the compiler left may stand there as well. */
+  private readonly mayBeLeft: boolean;
+
+  /** Error `branch-range`. */
+  constructor(
+    program: Program,
+    site: BranchSite,
+    states: readonly boolean[],
+    enabled: boolean,
+    mayBeLeft: boolean,
+  ) {
+    const { image } = program;
+    const found = branchAt(image, site);
+    this.program = program;
+    this.site = site;
+    this.size = found?.size ?? largestOf(branchSizes(image, site));
+    this.enabled = enabled;
+    this.states = states;
+    this.mayBeLeft = mayBeLeft && found?.kind === 'jump';
+    const jump = wantsJump(site, enabled);
+    let bytes = this.bytesOf(jump);
+    let nop: Uint8Array | undefined;
+    if (found?.kind === 'nop' && image.instructionsAt(site.address).otherNops) {
+      nop = image.read(site.address, found.size).slice();
+      if (!jump && otherNopIsRight(program, site)) bytes = nop;
+    }
+    this.nop = nop;
+    this.bytes = bytes;
+    // A jump that reaches nowhere is an error now, whether anything will be compared with it or not.
+    const needsJump = this.mayBeLeft || states.some((state) => wantsJump(site, state));
+    if (needsJump && !jump) this.bytesOf(true);
+  }
+
+  private bytesOf(jump: boolean): Uint8Array {
+    return branchBytes(this.program, this.site, this.size, jump);
+  }
+
+  private meaningOf(state: boolean): string {
+    return `${this.program.image.describe(this.site.key)} ${state ? 'enabled' : 'disabled'}`;
+  }
+
+  get address(): Address {
+    return this.site.address;
+  }
+  get key(): Address {
+    return this.site.key;
+  }
+  get reason(): string {
+    const { program, site, enabled } = this;
+    const what = wantsJump(site, enabled) ? `jump to ${program.image.describe(site.target)}` : 'NOP';
+    return `${this.meaningOf(enabled)}: ${what}`;
+  }
+  get allowed(): Allowed[] {
+    const { site, states, nop } = this;
+    const allowed: Allowed[] = states.map((state) => ({
+      bytes: this.bytesOf(wantsJump(site, state)),
+      meaning: this.meaningOf(state),
+    }));
+    if (nop && states.some((state) => !wantsJump(site, state))) allowed.push({ bytes: nop, meaning: 'NOP' });
+    if (this.mayBeLeft) allowed.push({ bytes: this.bytesOf(true), meaning: 'jump left by the compiler' });
+    return allowed;
+  }
+}
+
+/**
+ * What brings a site to a state of its key, from one of `states`, or from the jump that a compiler leaves. Error
+ * `branch-range`.
+ */
 export function branchPatch(
   program: Program,
   site: BranchSite,
   states: readonly boolean[],
   enabled: boolean,
+  mayBeLeft = false,
 ): Patch {
-  const { image } = program;
-  const key = image.describe(site.key);
-  const found = branchAt(image, site);
-  const size = found?.size ?? largestOf(branchSizes(image, site));
-  const meaning = (state: boolean) => `${key} ${state ? 'enabled' : 'disabled'}`;
-  const allowed: Allowed[] = states.map((state) => ({
-    bytes: branchBytes(program, site, size, wantsJump(site, state)),
-    meaning: meaning(state),
-  }));
-  const jump = wantsJump(site, enabled);
-  let bytes = branchBytes(program, site, size, jump);
-  if (found?.kind === 'nop' && image.instructionsAt(site.address).otherNops) {
-    // A NOP is as good as another of its size: ARM assemblers write two kinds.
-    const current = image.read(site.address, size).slice();
-    if (!jump && otherNopIsRight(program, site)) bytes = current;
-    if (states.some((state) => !wantsJump(site, state))) allowed.push({ bytes: current, meaning: 'NOP' });
-  }
-  return {
-    address: site.address,
-    allowed,
-    bytes,
-    reason: `${meaning(enabled)}: ${jump ? `jump to ${image.describe(site.target)}` : 'NOP'}`,
-    key: site.key,
-  };
+  return new BranchPatch(program, site, states, enabled, mayBeLeft);
 }
 
 /** True where the NOP that a compiler left stays until it is patched, although patching writes another one. */
