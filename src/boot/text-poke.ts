@@ -37,6 +37,45 @@ export interface RecordedKey {
   readonly name: string;
 }
 
+/** A write of an image whose names stay: they are looked up when somebody asks, and of most writes nobody does. */
+class Recorded implements PokeRecord {
+  readonly phase: string;
+  readonly address: number;
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+  readonly reason: string;
+  readonly live: PokeRecord['live'];
+  readonly what: PokeRecord['what'];
+  private readonly image: Image;
+  private readonly keyAt: number | undefined;
+
+  constructor(
+    image: Image,
+    { phase, address, before, after, reason, live, what }: Omit<PokeRecord, 'symbol' | 'key'>,
+    keyAt: number | undefined,
+  ) {
+    this.phase = phase;
+    this.address = address;
+    this.before = before;
+    this.after = after;
+    this.reason = reason;
+    this.live = live;
+    this.what = what;
+    this.image = image;
+    this.keyAt = keyAt;
+  }
+
+  get symbol(): string {
+    return this.image.describe(this.address);
+  }
+
+  get key(): RecordedKey | undefined {
+    return this.keyAt === undefined
+      ? undefined
+      : { address: this.keyAt, name: this.image.describe(this.keyAt) };
+  }
+}
+
 export class TextPoker {
   readonly records: PokeRecord[] = [];
   /** Name of the phase that writes are recorded under. */
@@ -50,32 +89,22 @@ export class TextPoker {
     this.image = image;
   }
 
+  /** Writes, and records what stood there: `before`, where somebody holds a copy of it. */
   private record(
     address: number,
     after: Uint8Array,
     reason: string,
     what: PokeRecord['what'],
     key: number | undefined,
-    live?: PokeRecord['live'],
+    { live, before = this.image.read(address, after.length).slice() }: Partial<PokeRecord> = {},
   ): void {
     const { image, phase } = this;
-    const before = image.read(address, after.length).slice();
-    const common = { phase, address, before, after, reason, live, what };
-    const keyNamed = () => (key === undefined ? undefined : { address: key, name: image.describe(key) });
-    // A module may be gone when somebody asks; the names of an image stay, and of most writes nobody asks.
-    if (image.guests.length > 0)
-      this.records.push({ ...common, symbol: image.describe(address), key: keyNamed() });
-    else {
-      this.records.push({
-        ...common,
-        get symbol() {
-          return image.describe(address);
-        },
-        get key() {
-          return keyNamed();
-        },
-      });
-    }
+    const record = new Recorded(image, { phase, address, before, after, reason, live, what }, key);
+    // A module may be gone when somebody asks.
+    if (image.guests.length > 0) {
+      const { symbol, key: named } = record;
+      this.records.push({ phase, address, symbol, before, after, reason, key: named, live, what });
+    } else this.records.push(record);
     image.write(address, after);
   }
 
@@ -128,12 +157,13 @@ export class TextPoker {
     }
     const head = breakpoint.length;
     const before = this.image.read(address, bytes.length).slice();
-    const step = (number: 1 | 2 | 3, at: number, after: Uint8Array) => {
-      this.record(address + at, after, reason, 'text', key, { step: number, before, after: bytes });
+    const step = (number: 1 | 2 | 3, at: number, found: Uint8Array, after: Uint8Array) => {
+      const live = { step: number, before, after: bytes };
+      this.record(address + at, after, reason, 'text', key, { live, before: found });
     };
-    step(1, 0, breakpoint);
-    step(2, head, bytes.subarray(head));
-    step(3, 0, bytes.subarray(0, head));
+    step(1, 0, before.subarray(0, head), breakpoint);
+    step(2, head, before.subarray(head), bytes.subarray(head));
+    step(3, 0, breakpoint, bytes.subarray(0, head));
   }
 
   /** Writes and records what somebody else has checked: a pass over all of the text, which runs once, at start-up. */
