@@ -161,13 +161,13 @@ async function verified(
       { image, input, relocations },
       memory,
       { ...shared, base, physical },
-      async ({ document }) => findingsData(document(), about),
+      async ({ report: found }) => findingsData(found, about),
     );
   }
-  const { document } = await verifyImage(image, input, { ...shared, linked, original });
+  const { report: found } = await verifyImage(image, input, { ...shared, linked, original });
   const as = `Verified as ${linked ? 'the linker left it' : 'it stands after boot'}`;
   return findingsData(
-    document(),
+    found,
     original === undefined ? `${as}.` : `${as}, and compared with ${nameOf(original)}.`,
   );
 }

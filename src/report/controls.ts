@@ -2,7 +2,7 @@
 // they write is taken down. So a page shows what the tool would do, and knows no rule of patching.
 import { requireComplete } from '../boot/losses.ts';
 import { callsNamed, describeCall, updateStaticCall } from '../boot/static-call.ts';
-import { disableKey, enableKey } from '../boot/static-key.ts';
+import { decrementKey, disableKey, enableKey, incrementKey } from '../boot/static-key.ts';
 import { hex } from '../bytes/integer.ts';
 import { readKey } from '../demand/keys.ts';
 import type { Program } from '../demand/program.ts';
@@ -11,7 +11,7 @@ import type { StaticCall } from '../image/static-calls.ts';
 import { type Kind, keyOf, type LinkedKind } from '../kinds/kind.ts';
 import { kinds } from '../kinds/registry.ts';
 import { type AskedUpdate, Candidates, isPlainName, spellingOf } from './calls.ts';
-import type { ControlData, PlaceNumber, ValueData } from './data.ts';
+import type { ControlData, PlaceNumber, StoredData, ValueData } from './data.ts';
 import { KeyNames } from './names.ts';
 import { trampolinesOf } from './places.ts';
 import { refusalOf } from './refusal.ts';
@@ -84,7 +84,10 @@ export class ControlRecorder {
     if (refused !== undefined) return this.refused(subject, refused);
     const targets = [
       { name: 'off', spelling, change: () => disableKey(runtime, key) },
-      { name: 'on', spelling, change: () => enableKey(runtime, key) },
+      {
+        ...{ name: 'on', spelling, change: () => enableKey(runtime, key) },
+        users: { more: () => incrementKey(runtime, key), less: () => decrementKey(runtime, key) },
+      },
     ];
     return this.recordControl({ ...subject, initial: count, targets, places: this.placesOf(key) });
   }
@@ -169,10 +172,14 @@ function withoutShared(controls: readonly ControlData[]): ControlData[] {
   const isShared = ([address]: readonly [address: number, bytes: number]) => (owners.get(address) ?? 0) > 1;
   return controls.map((control) => {
     if (!control.words.some(isShared)) return control;
-    const isKept = (item: ValueData['order'][number]) =>
-      item === -1 || !isShared(control.words[item[0]] as readonly [number, number]);
+    const isOwn = ([word]: StoredData) => !isShared(control.words[word] as readonly [number, number]);
+    const isKept = (item: ValueData['order'][number]) => item === -1 || isOwn(item);
+    const counts = control.counts?.map(({ up, down }) => ({
+      up: up.filter(isOwn),
+      down: down.filter(isOwn),
+    }));
     return {
-      ...control,
+      ...{ ...control, ...(counts && { counts }) },
       leftOut: control.words.filter(isShared).length,
       values: control.values.map((value) => ({ ...value, order: value.order.filter(isKept) })),
     };
