@@ -142,9 +142,8 @@ function dumpElf(
   disassembler: Disassemblers | undefined,
   debug: DebugPlaces,
 ): DumpedFile {
-  const { header } = file;
-  const arch = archOf(header);
-  const isObject = header.type === ET_REL;
+  const arch = archOf(file.header);
+  const isObject = file.header.type === ET_REL;
   // Tables are made of relocations and those of symbols: an object without symbols has none.
   const dumped: Dumped =
     isObject && !file.symtab
@@ -152,13 +151,21 @@ function dumpElf(
       : isObject
         ? dumpTables(new ObjectView(new ObjectCode(file, arch), debug), question, disassembler)
         : dumpImage(new Image(file), question, disassembler, debug);
-  return {
-    file: file.path,
-    class: header.class,
-    machine: arch.name,
-    type: isObject ? 'rel' : header.type === ET_DYN ? 'dyn' : 'exec',
-    ...dumped,
+  return { ...headOf(file), ...dumped };
+}
+
+/** Dumps all tables of an image that is open, through a view of it, and counts what a summary is made of. */
+export function dumpOpenImage({ file }: Image, view: ImageView): DumpedFile {
+  const question: Question = {
+    ...{ key: undefined, rows: tableKinds, accepts: undefined },
+    ...{ isCounted: true, lines: {} },
   };
+  return inFile(file.path, () => ({ ...headOf(file), ...dumpTables(view, question, undefined) }));
+}
+
+function headOf({ path, header }: ElfFile): Omit<DumpedFile, 'tables'> {
+  const type = header.type === ET_REL ? 'rel' : header.type === ET_DYN ? 'dyn' : 'exec';
+  return { file: path, class: header.class, machine: archOf(header).name, type };
 }
 
 type Dumped = Pick<DumpedFile, 'tables' | 'tally' | 'linesProblem'>;

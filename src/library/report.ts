@@ -1,19 +1,23 @@
 // The library's report: one HTML file about an image, or about two builds of it.
 
 import { type SitesByFunction, sitesByFunction } from '../diff/sites.ts';
-import { dumpFile } from '../dump/passes.ts';
+import { ImageView } from '../dump/image-view.ts';
+import { dumpOpenImage } from '../dump/passes.ts';
 import type { FileSummary } from '../dump/summary.ts';
 import { Summing } from '../dump/summing.ts';
 import { type DebugDirectories, debugPlacesOf } from '../dwarf/debug-files.ts';
+import { linesOfAddresses, type SourceLines } from '../dwarf/source-lines.ts';
 import { disassemblersIfInstalled } from '../engines/disassembler.ts';
 import { TextpokeError } from '../errors.ts';
 import { type Input, nameOf, pathOf } from '../files/input.ts';
+import type { Image } from '../image/image.ts';
 import { buildsData } from '../report/builds.ts';
 import type { AskedUpdate } from '../report/calls.ts';
 import type { FindingsData, ImageData, ReportData } from '../report/data.ts';
 import { findingsData } from '../report/findings.ts';
 import { reportHtml } from '../report/html.ts';
-import { imageData } from '../report/image.ts';
+import { addressesOf, findIn, imageData } from '../report/image.ts';
+import { LinesOnce } from '../report/lines.ts';
 import { version } from '../version.ts';
 import { type LoadedProgram, withProgram } from './program.ts';
 import { verifyImage } from './verify.ts';
@@ -80,18 +84,16 @@ export async function reportData(
     const name = nameOf(input);
     await withProgram([input], { steps: [], expandLimit: options.expandLimit }, async (program) => {
       if (!program.isFile) throw isNoImage(name);
-      const { summary, sites } = await summarize(name, program, options, inputs.length === 2);
-      const findings = asksVerify ? await verified(program, input, options) : undefined;
       const { image } = program;
-      images.push(
-        imageData({
-          ...{ image, findings, notes: [] },
-          summary,
-          disassemblers: await disassemblersIfInstalled(image.arch),
-          debug: debugPlacesOf(pathOf(input), options),
-          updates: options.updates ?? [],
-        }),
-      );
+      const found = findIn(image);
+      const debug = debugPlacesOf(pathOf(input), options);
+      const once = new LinesOnce((asked) => linesOfAddresses(image.file, asked, debug), addressesOf(found));
+      const linesOf = (addresses: readonly number[]) => once.of(addresses);
+      const { summary, sites } = summarize(name, program, linesOf, inputs.length === 2);
+      const findings = asksVerify ? await verified(program, input, options) : undefined;
+      const disassemblers = await disassemblersIfInstalled(image.arch);
+      const { updates = [] } = options;
+      images.push(imageData({ found, summary, disassemblers, linesOf, updates, findings }));
       builds.push({ name, sites });
       for (const note of program.notes) notes.push(note);
     });
@@ -108,18 +110,15 @@ function isNoImage(file: string): TextpokeError {
 }
 
 /** What the file says of itself, and its sites by function where two builds are compared. */
-async function summarize(
+function summarize(
   name: string,
   { image, form }: LoadedProgram,
-  { debugDirectories }: PageOptions,
+  linesOf: (addresses: readonly number[]) => SourceLines,
   isCompared: boolean,
-): Promise<{ summary: FileSummary; sites: SitesByFunction }> {
+): { summary: FileSummary; sites: SitesByFunction } {
   const summing = new Summing(name);
-  let sites: SitesByFunction = new Map();
-  for await (const dumped of dumpFile(name, image.file, { debugDirectories, isCounted: true })) {
-    summing.add(form === undefined ? dumped : { ...dumped, unpacked: form });
-    if (isCompared) sites = sitesByFunction(dumped);
-  }
+  const dumped = dumpOpenImage(image, new SharedLines(image, linesOf));
+  summing.add(form === undefined ? dumped : { ...dumped, unpacked: form });
   const summary = summing.done() as FileSummary;
   const some = <Group>(groups: readonly Group[]) => groups.slice(0, mostGroups);
   const { keys, functions, files, sections } = summary;
@@ -128,8 +127,22 @@ async function summarize(
       ...summary,
       ...{ keys: some(keys), functions: some(functions), files: some(files), sections: some(sections) },
     },
-    sites,
+    sites: isCompared ? sitesByFunction(dumped) : new Map(),
   };
+}
+
+/** An image for dump, whose source lines come from a search that others have their lines of too. */
+class SharedLines extends ImageView {
+  private readonly linesOf: (addresses: readonly number[]) => SourceLines;
+
+  constructor(image: Image, linesOf: (addresses: readonly number[]) => SourceLines) {
+    super(image);
+    this.linesOf = linesOf;
+  }
+
+  override sourceLines(addresses: readonly number[]): SourceLines {
+    return this.linesOf(addresses);
+  }
 }
 
 /** What verify says. The image is as it was read: boot has not written to it. */
@@ -148,13 +161,13 @@ async function verified(
       { image, input, relocations },
       memory,
       { ...shared, base, physical },
-      async ({ document }) => findingsData(document(), about),
+      async ({ report: found }) => findingsData(found, about),
     );
   }
-  const { document } = await verifyImage(image, input, { ...shared, linked, original });
+  const { report: found } = await verifyImage(image, input, { ...shared, linked, original });
   const as = `Verified as ${linked ? 'the linker left it' : 'it stands after boot'}`;
   return findingsData(
-    document(),
+    found,
     original === undefined ? `${as}.` : `${as}, and compared with ${nameOf(original)}.`,
   );
 }

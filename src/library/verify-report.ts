@@ -75,6 +75,7 @@ export function gapsOf(image: Image, file: string): string[] {
 
 /** What verify found, not told yet. It is told while the image is open, and the memory if there is any. */
 export interface Verified<Document> extends Pick<Verification<Document>, 'passed' | 'notes'> {
+  readonly report: Report;
   readonly document: () => Document;
   readonly makers: Makers<VerifyFormat>;
 }
@@ -118,6 +119,7 @@ export function verifiedAs<Document>(
     github: () => githubText(report, options.workspace ?? process.env.GITHUB_WORKSPACE),
   };
   return {
+    report,
     document,
     passed: !findings.some(({ rule }) => failsOn.includes(rules[rule].severity)),
     makers,

@@ -5,7 +5,7 @@ import type { SourceLine } from '../dwarf/source-line.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import { type Cause, causesOf } from '../verify/causes.ts';
 import { type Located, told } from '../verify/finding.ts';
-import { countOf, type Report } from '../verify/report.ts';
+import { countOf, type Explanation, type Report } from '../verify/report.ts';
 import { type RuleId, rules } from '../verify/rules.ts';
 import { count, grouped } from './count.ts';
 import { inPieces } from './pieces.ts';
@@ -71,6 +71,13 @@ function rows(lines: readonly string[]): number {
   return lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(shownLength(line) / screen.columns)), 0);
 }
 
+/** `which explains all 12 findings; this finds nothing:`, behind what is the matter and in front of the command. */
+export function explains({ explained, left }: Explanation, total: number): string {
+  const all = total === 1 ? 'the finding' : `all ${grouped(total)} findings`;
+  const of = explained === total ? all : `${grouped(explained)} of ${grouped(total)} findings`;
+  return `which explains ${of}; this finds ${left === 0 ? 'nothing' : count(left, 'finding')}:`;
+}
+
 /** Makes the lines of a report. */
 class Teller {
   private readonly report: Report;
@@ -87,13 +94,8 @@ class Teller {
   *explanation(): Generator<string> {
     const { explanation, findings, file } = this.report;
     if (!explanation) return;
-    const { what, command, explained, left } = explanation;
-    const total = findings.length;
-    const all = total === 1 ? 'the finding' : `all ${grouped(total)} findings`;
-    const of = explained === total ? all : `${grouped(explained)} of ${grouped(total)} findings`;
-    const then = left === 0 ? 'nothing' : count(left, 'finding');
-    yield `${file}: ${this.colour.bold(what)}, which explains ${of}; this finds ${then}:`;
-    yield `  ${command}`;
+    yield `${file}: ${this.colour.bold(explanation.what)}, ${explains(explanation, findings.length)}`;
+    yield `  ${explanation.command}`;
   }
 
   /** Every finding. */

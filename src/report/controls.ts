@@ -2,16 +2,17 @@
 // they write is taken down. So a page shows what the tool would do, and knows no rule of patching.
 import { requireComplete } from '../boot/losses.ts';
 import { callsNamed, describeCall, updateStaticCall } from '../boot/static-call.ts';
-import { disableKey, enableKey } from '../boot/static-key.ts';
+import { decrementKey, disableKey, enableKey, incrementKey } from '../boot/static-key.ts';
 import { hex } from '../bytes/integer.ts';
 import { readKey } from '../demand/keys.ts';
 import type { Program } from '../demand/program.ts';
-import { resolveStaticCall, resolveStaticKey } from '../image/names.ts';
+import { resolveStaticCall } from '../image/names.ts';
 import type { StaticCall } from '../image/static-calls.ts';
 import { type Kind, keyOf, type LinkedKind } from '../kinds/kind.ts';
 import { kinds } from '../kinds/registry.ts';
 import { type AskedUpdate, Candidates, isPlainName, spellingOf } from './calls.ts';
-import type { ControlData, PlaceNumber, ValueData } from './data.ts';
+import type { ControlData, PlaceNumber, StoredData, ValueData } from './data.ts';
+import { KeyNames } from './names.ts';
 import { trampolinesOf } from './places.ts';
 import { refusalOf } from './refusal.ts';
 import { type Recording, type Target, ValueRecorder } from './values.ts';
@@ -20,6 +21,7 @@ import { type Recording, type Target, ValueRecorder } from './values.ts';
 export interface Controlled {
   readonly keys: readonly number[];
   readonly calls: readonly StaticCall[];
+  readonly names: KeyNames;
 }
 
 /** Finds them. */
@@ -32,11 +34,14 @@ export function findControls(program: Program): Controlled {
     for (const site of program.sites.of(kind)) found.add(keyOf(site) as number);
   }
   const inOrder = (addresses: ReadonlySet<number>) => [...addresses].sort((a, b) => a - b);
+  const [ofKeys, ofCalls] = [inOrder(keys), inOrder(calls)];
+  const names = new KeyNames(program.image, ofKeys, ofCalls);
   return {
-    keys: inOrder(keys),
-    calls: inOrder(calls).map(
-      (key) => program.calls.get(key) ?? { name: hex(key), key, trampoline: undefined },
+    keys: ofKeys,
+    calls: ofCalls.map(
+      (key) => program.calls.get(key) ?? { name: names.nameOf(key), key, trampoline: undefined },
     ),
+    names,
   };
 }
 
@@ -59,30 +64,30 @@ export class ControlRecorder {
   }
 
   /** Every control. Errors: those of the names that were asked for. */
-  record({ keys, calls }: Controlled, asked: readonly AskedUpdate[]): ControlData[] {
+  record({ keys, calls, names }: Controlled, asked: readonly AskedUpdate[]): ControlData[] {
     const { program } = this.recording.runtime;
     const candidates = new Candidates(program, calls, asked);
     const loss = refusalOf(() => requireComplete(program, 'of any name'));
     return withoutShared([
-      ...keys.map((key) => this.recordKey(key, loss)),
+      ...keys.map((key) => this.recordKey(key, names, loss)),
       ...calls.map((call) => this.recordCall(call, candidates)),
     ]);
   }
 
-  private recordKey(key: number, loss: string | undefined): ControlData {
+  private recordKey(key: number, names: KeyNames, loss: string | undefined): ControlData {
     const { runtime } = this.recording;
-    const { image } = runtime;
-    const name = image.describe(key);
-    const isItsName = isPlainName(name) && isTrue(() => resolveStaticKey(image, name) === key);
-    const spelling = isItsName ? name : hex(key);
-    const subject = { what: 'key', address: key, name, spelling } as const;
-    const count = readKey(image, key).enabled;
+    const spelling = names.spellingOf(key);
+    const subject = { what: 'key', address: key, name: names.nameOf(key), spelling } as const;
+    const count = readKey(runtime.image, key).enabled;
     const odd = `its count is ${count}: enable and disable change a count of 0 or 1 alone`;
     const refused = loss ?? (count === 0 || count === 1 ? undefined : odd);
     if (refused !== undefined) return this.refused(subject, refused);
     const targets = [
       { name: 'off', spelling, change: () => disableKey(runtime, key) },
-      { name: 'on', spelling, change: () => enableKey(runtime, key) },
+      {
+        ...{ name: 'on', spelling, change: () => enableKey(runtime, key) },
+        users: { more: () => incrementKey(runtime, key), less: () => decrementKey(runtime, key) },
+      },
     ];
     return this.recordControl({ ...subject, initial: count, targets, places: this.placesOf(key) });
   }
@@ -167,10 +172,14 @@ function withoutShared(controls: readonly ControlData[]): ControlData[] {
   const isShared = ([address]: readonly [address: number, bytes: number]) => (owners.get(address) ?? 0) > 1;
   return controls.map((control) => {
     if (!control.words.some(isShared)) return control;
-    const isKept = (item: ValueData['order'][number]) =>
-      item === -1 || !isShared(control.words[item[0]] as readonly [number, number]);
+    const isOwn = ([word]: StoredData) => !isShared(control.words[word] as readonly [number, number]);
+    const isKept = (item: ValueData['order'][number]) => item === -1 || isOwn(item);
+    const counts = control.counts?.map(({ up, down }) => ({
+      up: up.filter(isOwn),
+      down: down.filter(isOwn),
+    }));
     return {
-      ...control,
+      ...{ ...control, ...(counts && { counts }) },
       leftOut: control.words.filter(isShared).length,
       values: control.values.map((value) => ({ ...value, order: value.order.filter(isKept) })),
     };

@@ -140,6 +140,11 @@ export interface ControlData {
   readonly words: readonly (readonly [address: number, bytes: BytesNumber])[];
   /** What stands at the places after boot, and what that reads as, where a change to the same value writes other bytes. */
   readonly standing?: Pick<ValueData, 'bytes' | 'texts'>;
+  /**
+   * Of a key: what a user more or less stores while there are others, between counts of 1 and 2 first. No place changes
+   * then. Absent where no such thing is recorded.
+   */
+  readonly counts?: readonly CountData[];
   /** How many words are stored besides that follow from other controls as well, and are not shown; absent: none. */
   readonly leftOut?: number;
 }
@@ -157,7 +162,16 @@ export interface ValueData {
   readonly texts: readonly StringNumber[];
   readonly reasons: readonly StringNumber[];
   /** In this order: -1 stands for all the places, else word, bytes and reason of what is stored. */
-  readonly order: readonly (-1 | readonly [word: number, bytes: BytesNumber, reason: StringNumber])[];
+  readonly order: readonly (-1 | StoredData)[];
+}
+
+/** A word of data that is stored. */
+export type StoredData = readonly [word: number, bytes: BytesNumber, reason: StringNumber];
+
+/** What is stored on the way from a count to the next one, and back. */
+export interface CountData {
+  readonly up: readonly StoredData[];
+  readonly down: readonly StoredData[];
 }
 
 /** What verify found. */
@@ -167,14 +181,21 @@ export interface FindingsData {
   readonly errors: number;
   readonly warnings: number;
   readonly suppressed: number;
-  readonly rules: readonly RuleData[];
+  /** What most findings have in common, as verify says it: a sentence, and the command that takes it into account. */
+  readonly explanation?: { readonly text: string; readonly command: string };
+  /** What nothing explains first; of each, errors before warnings and then by rule, what most findings have first. */
+  readonly causes: readonly CauseData[];
 }
 
-export interface RuleData {
-  readonly id: string;
+/** Findings of one rule that say the same. */
+export interface CauseData {
+  /** Id of the rule. */
+  readonly rule: string;
   readonly name: string;
   readonly severity: 'error' | 'warning';
   readonly summary: string;
+  /** True for what the explanation explains. */
+  readonly isExplained: boolean;
   /** How many there are; a page holds some of them. */
   readonly count: number;
   readonly findings: readonly FindingData[];

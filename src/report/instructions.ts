@@ -1,11 +1,10 @@
 // The text of what stands at a place, or may stand there. Branches are read by textpoke itself, and all else by capstone, each
 // byte string once: a kernel has tens of thousands of places, most of which hold one of a few NOPs.
 import type { InstructionSet } from '../arch/arch.ts';
-import { hexBytes } from '../bytes/integer.ts';
 import type { Disassemblers } from '../engines/disassembler.ts';
 import type { Image } from '../image/image.ts';
 import type { StringNumber } from './data.ts';
-import type { Pools } from './pools.ts';
+import { keyOfBytes, type Pools } from './pools.ts';
 
 /** Enough for any instruction of any machine. */
 const longestInstruction = 16;
@@ -14,7 +13,8 @@ export class InstructionTexts {
   private readonly image: Image;
   private readonly disassemblers: Disassemblers | undefined;
   private readonly pools: Pools;
-  private readonly known = new Map<string, StringNumber>();
+  /** By what `keyOfBytes` gives. */
+  private readonly known = new Map<InstructionSet, Map<number | string, StringNumber>>();
   /** By mnemonic and target. */
   private readonly branches = new Map<string, Map<number, StringNumber>>();
 
@@ -33,12 +33,13 @@ export class InstructionTexts {
     if (kind === 'call' || kind === 'jump')
       return this.branch(set.mnemonics[kind], image.addressAt(address, displacement));
     if (kind === 'conditional jump') return this.pools.string(this.read(set, bytes, address)?.text ?? kind);
-    const key = `${set.name} ${hexBytes(bytes)}`;
-    let number = this.known.get(key);
+    const known = this.knownOf(set);
+    const key = keyOfBytes(bytes);
+    let number = known.get(key);
     if (number === undefined) {
       const text = this.read(set, bytes, address)?.text ?? (kind === 'return' ? 'ret' : kind);
       number = this.pools.string(text);
-      this.known.set(key, number);
+      known.set(key, number);
     }
     return number;
   }
@@ -48,9 +49,17 @@ export class InstructionTexts {
     const set = this.image.instructionsAt(address);
     const bytes = this.image.readUpTo(address, longestInstruction);
     const line = this.read(set, bytes, address);
-    if (line)
-      this.known.set(`${set.name} ${hexBytes(bytes.subarray(0, line.size))}`, this.pools.string(line.text));
+    if (line) this.knownOf(set).set(keyOfBytes(bytes.subarray(0, line.size)), this.pools.string(line.text));
     return line?.size;
+  }
+
+  private knownOf(set: InstructionSet): Map<number | string, StringNumber> {
+    let known = this.known.get(set);
+    if (!known) {
+      known = new Map();
+      this.known.set(set, known);
+    }
+    return known;
   }
 
   private read(set: InstructionSet, bytes: Uint8Array, address: number) {

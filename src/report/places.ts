@@ -4,8 +4,7 @@ import { placeOf } from '../arch/code-pointer.ts';
 import { largestOf } from '../bytes/integer.ts';
 import { keySize } from '../demand/keys.ts';
 import type { Program } from '../demand/program.ts';
-import type { DebugPlaces } from '../dwarf/debug-files.ts';
-import { linesOfAddresses } from '../dwarf/source-lines.ts';
+import type { SourceLines } from '../dwarf/source-lines.ts';
 import type { Image } from '../image/image.ts';
 import { literalTrampolineSize, type StaticCall } from '../image/static-calls.ts';
 import { keyOf } from '../kinds/kind.ts';
@@ -97,28 +96,21 @@ export function findPlaces(program: Program): FoundPlaces {
 }
 
 /** The columns, and what does not become one. */
-export interface PlacesWithLines {
+export interface PlacesWithAround {
   readonly data: PlacesData;
   /** For each place. */
   readonly around: readonly Around[];
-  /** Why some have no source line. */
-  readonly linesProblem: string | undefined;
 }
 
-/** Makes the columns. `controlOf` numbers keys. */
+/** Makes the columns. `controlOf` numbers keys; `lines` are those of the places. */
 export function placesData(
   image: Image,
   places: readonly Place[],
   controlOf: (key: number | undefined) => number,
   pools: Pools,
   texts: InstructionTexts,
-  debug: DebugPlaces | undefined,
-): PlacesWithLines {
-  const { lines, problem } = linesOfAddresses(
-    image.file,
-    places.map(({ address }) => address),
-    debug,
-  );
+  lines: SourceLines['lines'],
+): PlacesWithAround {
   const column = (value: (place: Place, number: number) => number): number[] => places.map(value);
   const around = places.map((place) => instructionAround(image, place, texts));
   const symbols = places.map(({ address }) => nameAt(image, address));
@@ -140,7 +132,7 @@ export function placesData(
     lead: around.map(({ lead }) => (lead.length === 0 ? -1 : pools.bytes(lead))),
     rest: around.map(({ rest }) => (rest.length === 0 ? -1 : pools.bytes(rest))),
   };
-  return { data, around, linesProblem: problem };
+  return { data, around };
 }
 
 /** The symbol that holds a place; where none does, the offset counts from the section. */

@@ -21,25 +21,30 @@ export class Pool {
 /** Bytes that a number holds exactly, with how many they are. */
 const mostInNumber = 6;
 
+/** The same for the same bytes: to make digits of them costs more than all else that is done with the bytes of a place. */
+export function keyOfBytes(bytes: Uint8Array): number | string {
+  if (bytes.length > mostInNumber) return hexBytes(bytes);
+  let value = bytes.length;
+  for (const byte of bytes) value = value * 256 + byte;
+  return value;
+}
+
 /** What the makers of one image's data share. */
 export class Pools {
   readonly strings = new Pool();
   readonly byteStrings = new Pool();
-  /** Digits cost more than all else that is done with the bytes of a place, so short ones are known by their value. */
-  private readonly short = new Map<number, number>();
+  private readonly byKey = new Map<number | string, number>();
 
   string(text: string): number {
     return this.strings.of(text);
   }
 
   bytes(bytes: Uint8Array): number {
-    if (bytes.length > mostInNumber) return this.byteStrings.of(hexBytes(bytes));
-    let value = bytes.length;
-    for (const byte of bytes) value = value * 256 + byte;
-    let number = this.short.get(value);
+    const key = keyOfBytes(bytes);
+    let number = this.byKey.get(key);
     if (number === undefined) {
       number = this.byteStrings.of(hexBytes(bytes));
-      this.short.set(value, number);
+      this.byKey.set(key, number);
     }
     return number;
   }

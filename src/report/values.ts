@@ -2,7 +2,15 @@
 // write only after another one than the one in front of it is recorded on a way of its own.
 import type { Runtime } from '../boot/runtime.ts';
 import type { Change, ChangeReader } from './changes.ts';
-import type { BytesNumber, ControlData, PlaceNumber, StringNumber, ValueData } from './data.ts';
+import type {
+  BytesNumber,
+  ControlData,
+  CountData,
+  PlaceNumber,
+  StoredData,
+  StringNumber,
+  ValueData,
+} from './data.ts';
 import type { InstructionTexts } from './instructions.ts';
 import type { Place } from './places.ts';
 import type { Pools } from './pools.ts';
@@ -14,7 +22,12 @@ export interface Target {
   readonly spelling: string;
   /** Makes the change; fails as boot's operation does. */
   readonly change: () => void;
+  /** Of a key that is on: one user more, or less. */
+  readonly users?: { readonly more: () => void; readonly less: () => void };
 }
+
+/** Users of a key that a page counts. */
+export const mostUsers = 4;
 
 /** What recorders share. */
 export interface Recording {
@@ -59,17 +72,23 @@ export class ValueRecorder {
     this.numbers = numbers;
   }
 
-  record(): Pick<ControlData, 'values' | 'words' | 'standing'> {
+  record(): Pick<ControlData, 'values' | 'words' | 'standing' | 'counts'> {
     const { pools } = this.recording;
     const first = this.standing();
     const reached = new Map<number, Reached>();
     const refused = new Map<number, string>();
+    let counts: CountData[] | undefined;
     const others = this.targets.flatMap((_, i) => (i === this.initial ? [] : [i]));
     this.andBack(() => {
       for (const i of [...others, this.initial]) {
-        const { changes, why } = this.go(i);
-        if (why !== undefined) refused.set(i, why);
-        else reached.set(i, this.reach(this.standing(), changes));
+        const { change, users } = this.targets[i] as Target;
+        const { changes, why } = this.go(change);
+        if (why !== undefined) {
+          refused.set(i, why);
+          continue;
+        }
+        reached.set(i, this.reach(this.standing(), changes));
+        if (users) counts = this.count(users);
       }
     });
     for (const value of reached.values()) this.complete(value, reached);
@@ -86,7 +105,18 @@ export class ValueRecorder {
     const words = Array.from(this.words, ([address, { bytes }]) => [address, bytes] as const);
     // A compiler's NOP may be another one than patching writes, where boot leaves it (32-bit ARM).
     const isOther = first.bytes.some((bytes, i) => bytes !== values[this.initial]?.bytes[i]);
-    return { values, words, ...(isOther && { standing: first }) };
+    return { values, words, ...(isOther && { standing: first }), ...(counts && { counts }) };
+  }
+
+  /** Has more and more users, and then less and less. */
+  private count({ more, less }: NonNullable<Target['users']>): CountData[] | undefined {
+    const ways = Array.from({ length: 2 * (mostUsers - 1) }, (_, i) => {
+      const { changes, why } = this.go(i < mostUsers - 1 ? more : less);
+      if (why !== undefined || changes.some(({ what }) => what === 'place')) return undefined;
+      return this.orderOf(changes).filter((item): item is StoredData => item !== -1);
+    });
+    if (!ways.every((way) => way !== undefined)) return undefined;
+    return ways.slice(0, mostUsers - 1).map((up, i) => ({ up, down: ways.at(-1 - i) ?? [] }));
   }
 
   /** Does something to the program, and takes it back. */
@@ -98,12 +128,12 @@ export class ValueRecorder {
     runtime.state = state;
   }
 
-  /** Goes to a value. A change that is refused leaves the program as it is. */
-  private go(number: number): { readonly changes: readonly Change[]; readonly why?: string } {
+  /** Makes a change. One that is refused leaves the program as it is. */
+  private go(change: () => void): { readonly changes: readonly Change[]; readonly why?: string } {
     const { runtime, reader } = this.recording;
     const { poker, state } = runtime;
     const from = poker.records.length;
-    const why = refusalOf((this.targets[number] as Target).change);
+    const why = refusalOf(change);
     if (why === undefined) return { changes: reader.read(poker.records.slice(from), true) };
     poker.rollBack(from);
     runtime.state = state;
@@ -163,8 +193,9 @@ export class ValueRecorder {
     for (const [from, other] of all) {
       if (other === value || !this.lacks(value, other)) continue;
       this.andBack(() => {
-        if (from !== this.initial) this.go(from);
-        const { changes } = this.go(number);
+        const to = (value: number) => this.go((this.targets[value] as Target).change);
+        if (from !== this.initial) to(from);
+        const { changes } = to(number);
         this.reasonsOf(changes).forEach((reason, i) => {
           value.reasons[i] ??= reason;
         });

@@ -5,8 +5,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, afterEach } from 'node:test';
+import { parseScenario } from '../../src/boot/scenario.ts';
 import { boot } from '../../src/library/boot.ts';
 import { report } from '../../src/library/report.ts';
+import { verify } from '../../src/library/verify.ts';
 import { builtProgram } from '../built.ts';
 import { branchesOf, wrongBranches } from '../large-image.ts';
 import { linkedBytes, programUnits } from '../samples.ts';
@@ -160,6 +162,41 @@ toolTest(
   },
 );
 
+toolTest('users of a key are counted, and the scenario of the page does the same', tools, async (t) => {
+  const directory = scratch(t);
+  const path = join(directory, 'program');
+  writeFileSync(path, linkedBytes('gcc-O2', programUnits));
+  const { page } = await openReport(directory, [path]);
+  await goTo(page, 'Boot');
+  await page.getByRole('searchbox').fill('off_key');
+  const more = page.getByRole('button', { name: 'off_key: one user more (inc)', exact: true });
+  const less = page.getByRole('button', { name: 'off_key: one user less (dec)', exact: true });
+  const records = [];
+  for (const button of [more, more, less, less]) {
+    await button.click();
+    records.push(...(await recordOf(page)));
+  }
+  const key = page.getByRole('switch', { name: 'off_key', exact: true });
+  assert.equal(await key.getAttribute('aria-checked'), 'false');
+  assert.match(await page.locator('.command code').innerText(), /--scenario\s+steps\.json$/);
+  await page.locator('.scenario summary').click();
+  const scenario = await page.getByRole('textbox', { name: 'Scenario' }).inputValue();
+  const { document } = await boot(path, { steps: parseScenario(scenario) });
+  const live = document.writes.filter(({ phase }) => phase === 'run time');
+  assert.deepEqual(
+    records,
+    live.map(({ address, before, after, step }) => ({
+      ...{ address, before, after },
+      ...(step !== undefined && { step }),
+    })),
+  );
+  await page
+    .getByRole('textbox', { name: 'Scenario' })
+    .fill('{"schema": "textpoke.scenario/1", "steps": [{"inc": "off_key"}]}');
+  await page.getByRole('button', { name: 'Play this scenario' }).click();
+  assert.equal(await key.getAttribute('aria-checked'), 'true');
+});
+
 toolTest('the writes of a change can be gone through one by one', tools, async (t) => {
   const { page } = await openReport(scratch(t), [program()]);
   await goTo(page, 'Boot');
@@ -229,7 +266,7 @@ toolTest('two builds: what was lost, gained, changed and moved', tools, async (t
   assert.ok(rows.length > 0 && rows.every(([what]) => what === 'lost'), 'only those are shown');
 });
 
-toolTest('findings of verify are shown by rule', tools, async (t) => {
+toolTest('findings of verify are shown by cause, with the explanation that verify has', tools, async (t) => {
   const input = { name: 'image', bytes: wrongBranches(5) };
   const { page } = await openReport(scratch(t), [input], { verify: true });
   await goTo(page, 'Findings');
@@ -238,6 +275,18 @@ toolTest('findings of verify are shown by rule', tools, async (t) => {
   assert.match(text, /TP007/);
   const rows = await rowsOf(page, 'Findings of TP007');
   assert.equal(rows.length, 5);
+  const linked = { name: 'linked', bytes: linkedBytes('gcc-O2', programUnits) };
+  const { document } = await verify(linked);
+  const { explanation } = document;
+  assert.ok(explanation, 'the image was never booted, and verify says so');
+  const other = await openReport(scratch(t), [linked], { verify: true });
+  await goTo(other.page, 'Findings');
+  const said = await other.page.getByRole('main').innerText();
+  assert.ok(said.includes(`${explanation.what}, which explains`), said);
+  assert.equal(
+    (await other.page.locator('.command code').innerText()).replaceAll(/\s+/g, ' ').trim(),
+    explanation.command,
+  );
   assert.match(rows[0]?.join(' ') ?? '', /b8 01 02 03 04/);
 });
 

@@ -2,12 +2,15 @@
 // the command that the page shows.
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { parseScenario } from '../../src/boot/scenario.ts';
 import { boot } from '../../src/library/boot.ts';
 import { reportData } from '../../src/library/report.ts';
 import type { ImageData } from '../../src/report/data.ts';
 import { mostPlaces } from '../../src/report/image.ts';
 import { hex, ImageModel } from '../../src/report/page/model.ts';
-import { commandOf, Play, type Step, type Write } from '../../src/report/page/play.ts';
+import { commandOf, needsScenario, Play, type Step, type Write } from '../../src/report/page/play.ts';
+import { readScenario, scenarioText } from '../../src/report/page/scenario.ts';
+import { mostUsers } from '../../src/report/values.ts';
 import { wrongBranches } from '../large-image.ts';
 import { annotated, imageOf, linkedBytes, programUnits } from '../samples.ts';
 import { seeded } from '../seeded.ts';
@@ -37,14 +40,22 @@ function optionsOf(command: string) {
   return { cpus, steps };
 }
 
-/** Chooses values at random; of a value that is refused nothing is chosen. */
-function randomSteps(image: ImageData, random: () => number, count: number): Step[] {
+/** Chooses values at random; of a value that is refused nothing is chosen. `counts`: keys get users, too. */
+function randomSteps(image: ImageData, random: () => number, count: number, counts: boolean): Step[] {
   const controls = image.boot?.controls ?? [];
   const steps: Step[] = [];
   const now = controls.map(({ initial }) => initial);
   while (steps.length < count) {
     const control = Math.floor(random() * controls.length);
     const values = controls[control]?.values ?? [];
+    const present = now[control] as number;
+    if (counts && controls[control]?.counts) {
+      const by = present < mostUsers && random() < 0.6 ? 'inc' : 'dec';
+      if (by === 'dec' && present === 0) continue;
+      now[control] = by === 'inc' ? present + 1 : present - 1;
+      steps.push({ control, value: now[control], by });
+      continue;
+    }
     const value = Math.floor(random() * values.length);
     if (values[value] === undefined || values[value].refused !== undefined || now[control] === value)
       continue;
@@ -74,11 +85,14 @@ for (const set of sets) {
     const random = seeded(7);
     for (let round = 0; round < 6; round++) {
       const cpus = [undefined, 1, 2][round % 3];
-      const steps = randomSteps(image, random, 12);
+      const steps = randomSteps(image, random, 12, round > 2);
       const play = new Play(image, model.addresses, cpus);
       const writes = [...play.start, ...steps.flatMap((step) => play.apply(step))];
       const command = commandOf(image, cpus, steps);
-      const { document } = await boot(input, optionsOf(command));
+      const scenario = scenarioText(image, steps);
+      assert.deepEqual(readScenario(image, scenario), steps, 'the scenario says the same');
+      const options = needsScenario(steps) ? { cpus, steps: parseScenario(scenario) } : optionsOf(command);
+      const { document } = await boot(input, options);
       // What start-up stores in tables and keys is counted in the page, and not shown.
       const expected = document.writes
         .filter(({ what, phase }) => what === 'text' || phase === 'run time')
@@ -135,4 +149,45 @@ test('the same image makes the same data', async () => {
     JSON.stringify(data),
   );
   assert.equal(texts[0], texts[1]);
+});
+
+test('a key with two users goes off with the second one that leaves', async () => {
+  const { data } = await reportData([{ name: 'image', bytes: linkedBytes('gcc-O2', programUnits) }]);
+  const [image] = data.images as [ImageData];
+  const { addresses } = new ImageModel(image);
+  const steps = readScenario(
+    image,
+    JSON.stringify({
+      schema: 'textpoke.scenario/1',
+      steps: ['inc', 'inc', 'disable', 'dec', 'dec'].map((operation) => ({ [operation]: 'off_key' })),
+    }),
+  );
+  const play = new Play(image, addresses, undefined);
+  const texts = steps.map((step) => play.apply(step).filter(({ what }) => what === 'text').length);
+  assert.ok((texts[0] as number) > 0, 'the first one switches it on');
+  assert.deepEqual(texts, [texts[0], 0, 0, 0, texts[0]]);
+  assert.equal(commandOf(image, 1, steps), 'textpoke boot image --cpus 1 --scenario steps.json');
+});
+
+const scenario = (...steps: unknown[]) => ({ schema: 'textpoke.scenario/1', steps });
+
+test('a scenario that a page cannot play is refused, with the number of the step', async () => {
+  const { data } = await reportData([{ name: 'image', bytes: linkedBytes('gcc-O2', programUnits) }]);
+  const [image] = data.images as [ImageData];
+  const rows: (readonly [document: unknown, message: RegExp])[] = [
+    [{}, /^a scenario is required/],
+    [null, /^a scenario is required/],
+    [scenario({ inc: 'off_key' }, { load: 'a.ko' }), /^step 2: load is for the command line/],
+    [scenario({ enable: 'nothing' }), /^step 1: this page has no key nothing/],
+    [scenario({ update: { call: 'nothing', to: 'f' } }), /^step 1: this page has no call nothing/],
+    [
+      scenario({ update: { call: 'math', to: 'nothing' } }),
+      /^step 1: this page does not offer nothing for math/,
+    ],
+    [scenario({ dec: 'off_key' }), /^step 1: this page counts from 0 to 4/],
+    [scenario({ enable: 'off_key', expect: {} }), /^step 1: one operation and nothing else/],
+    [scenario(7), /^step 1: one operation and nothing else/],
+  ];
+  for (const [document, message] of rows)
+    assert.throws(() => readScenario(image, JSON.stringify(document)), { message });
 });

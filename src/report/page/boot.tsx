@@ -4,8 +4,9 @@ import { printable } from '../../errors.ts';
 import type { ControlData } from '../data.ts';
 import { Besides, Where } from './keys.tsx';
 import { countOf, countText, hex, type ImageModel, spaced } from './model.ts';
-import { Bytes, Name, SearchBox, Segments } from './parts.tsx';
-import { commandOf, Play, type Step, type Write } from './play.ts';
+import { Bytes, Command, Name, SearchBox, Segments } from './parts.tsx';
+import { commandOf, needsScenario, Play, type Step, scenarioName, type Write } from './play.ts';
+import { readScenario, scenarioText } from './scenario.ts';
 import { DataTable } from './table.tsx';
 
 /** What is chosen; it lives above the views, so that it is there again when one comes back. */
@@ -30,8 +31,13 @@ function replay(model: ImageModel, { cpus, steps }: Chosen) {
   const stages: Stage[] = [{ title: 'start-up', writes: play.start }];
   for (const step of steps) {
     const control = model.boot.controls[step.control] as ControlData;
-    const value = model.string(control.values[step.value]?.name ?? 0);
-    const title = `${model.controlName(control)} ${control.what === 'key' ? value : `= ${value}`}`;
+    const value = () => model.string(control.values[step.value]?.name ?? 0);
+    const change = step.by
+      ? `${step.by}, count ${step.value}`
+      : control.what === 'key'
+        ? value()
+        : `= ${value()}`;
+    const title = `${model.controlName(control)} ${change}`;
     stages.push({ title, writes: play.apply(step) });
   }
   return { play, stages };
@@ -62,9 +68,9 @@ export function Boot({
         <p>{printable(refused)}</p>
       </div>
     );
-  const change = (control: number, value: number) => {
+  const change = (step: Step) => {
     setSelected(undefined);
-    setChosen({ ...chosen, steps: [...chosen.steps, { control, value }] });
+    setChosen({ ...chosen, steps: [...chosen.steps, step] });
   };
   const fitsCpus = model.boot.cpus.some(({ places }) => places.length > 0);
   const refusals = model.boot.cpus.flatMap(({ cpus, refused: why }) =>
@@ -96,6 +102,14 @@ export function Boot({
       </section>
       <section class="record" aria-label="What boot does">
         <Command text={printable(commandOf(model.data, chosen.cpus, chosen.steps))} />
+        <Scenario
+          model={model}
+          steps={chosen.steps}
+          choose={(steps) => {
+            setSelected(undefined);
+            setChosen({ ...chosen, steps });
+          }}
+        />
         <ol class="stages" aria-label="Steps">
           {stages.map(({ title, writes }, i) => (
             <li key={i}>
@@ -148,24 +162,54 @@ export function Boot({
   );
 }
 
-function Command({ text }: { text: string }) {
-  const [copied, setCopied] = useState(false);
+/** The steps as the command takes them from a file, to take away and to bring back. */
+function Scenario({
+  model,
+  steps,
+  choose,
+}: {
+  model: ImageModel;
+  steps: readonly Step[];
+  choose: (steps: readonly Step[]) => void;
+}) {
+  const [draft, setDraft] = useState<string>();
+  const [problem, setProblem] = useState<string>();
+  const load = (text: string) => {
+    try {
+      choose(readScenario(model.data, text));
+      setDraft(undefined);
+      setProblem(undefined);
+    } catch (error) {
+      setProblem(error instanceof Error ? error.message : String(error));
+    }
+  };
+  const text = scenarioText(model.data, steps);
   return (
-    <div class="command">
-      <code>
-        {text.split(' ').map((word, i) => (
-          <span key={i}>{i === 0 ? word : ` ${word}`}</span>
-        ))}
-      </code>
-      <button
-        type="button"
-        onClick={() => {
-          void navigator.clipboard?.writeText(text).then(() => setCopied(true));
-        }}
-      >
-        {copied ? 'Copied' : 'Copy'}
-      </button>
-    </div>
+    <details class="scenario">
+      <summary>
+        {needsScenario(steps) ? `What ${scenarioName} has to hold` : 'The steps as a scenario'}
+      </summary>
+      <textarea
+        aria-label="Scenario"
+        spellcheck={false}
+        rows={8}
+        value={draft ?? text}
+        onInput={(event) => setDraft(event.currentTarget.value)}
+      />
+      {problem !== undefined && (
+        <p class="note" role="alert">
+          {printable(problem)}
+        </p>
+      )}
+      <div class="actions">
+        <button type="button" onClick={() => void navigator.clipboard?.writeText(draft ?? text)}>
+          Copy the scenario
+        </button>
+        <button type="button" disabled={draft === undefined} onClick={() => load(draft ?? text)}>
+          Play this scenario
+        </button>
+      </div>
+    </details>
   );
 }
 
@@ -180,7 +224,7 @@ function Switches({
   play: Play;
   search: string;
   setSearch: (text: string) => void;
-  change: (control: number, value: number) => void;
+  change: (step: Step) => void;
 }) {
   const { controls } = model.boot;
   const names = useMemo(
@@ -219,7 +263,7 @@ function Switches({
         columns={[
           { title: 'Name', width: 'minmax(0, 1fr)' },
           { title: 'Places', width: '4.4rem', isNumber: true },
-          { title: 'State', width: '8.5rem' },
+          { title: 'State', width: '9.5rem' },
         ]}
         rowKey={(row) => shown[row] as number}
         cells={(row) => {
@@ -232,7 +276,7 @@ function Switches({
               model={model}
               control={control}
               value={play.values[number] as number}
-              change={(value) => change(number, value)}
+              change={(value, by) => change({ control: number, value, ...(by && { by }) })}
             />,
           ];
         }}
@@ -250,31 +294,55 @@ function Switch({
   model: ImageModel;
   control: ControlData;
   value: number;
-  change: (value: number) => void;
+  change: (value: number, by?: Step['by']) => void;
 }) {
   const name = model.controlName(control);
   const blocked =
-    control.refused ?? (control.what === 'key' ? control.values[1 - value]?.refused : undefined);
+    control.refused ?? (control.what === 'key' ? control.values[value > 0 ? 0 : 1]?.refused : undefined);
   if (blocked !== undefined)
     return (
       <span class="quiet" title={printable(blocked)}>
         fixed
       </span>
     );
-  if (control.what === 'key')
+  if (control.what === 'key') {
+    const most = 1 + (control.counts?.length ?? 0);
     return (
-      <button
-        type="button"
-        role="switch"
-        class="switch"
-        aria-checked={value === 1}
-        aria-label={name}
-        onClick={() => change(1 - value)}
-      >
-        <span class="knob" aria-hidden="true" />
-        <span aria-hidden="true">{value === 1 ? 'on' : 'off'}</span>
-      </button>
+      <span class="key-switch">
+        <button
+          type="button"
+          role="switch"
+          class="switch"
+          aria-checked={value > 0}
+          aria-label={name}
+          disabled={value > 1}
+          title={value > 1 ? `${value} users: it goes off with the last of them` : undefined}
+          onClick={() => change(value > 0 ? 0 : 1)}
+        >
+          <span class="knob" aria-hidden="true" />
+          <span aria-hidden="true">{value > 1 ? `on ×${value}` : value === 1 ? 'on' : 'off'}</span>
+        </button>
+        <button
+          type="button"
+          class="count"
+          aria-label={`${name}: one user less (dec)`}
+          disabled={value === 0}
+          onClick={() => change(value - 1, 'dec')}
+        >
+          −
+        </button>
+        <button
+          type="button"
+          class="count"
+          aria-label={`${name}: one user more (inc)`}
+          disabled={value >= most}
+          onClick={() => change(value + 1, 'inc')}
+        >
+          +
+        </button>
+      </span>
     );
+  }
   return (
     <select aria-label={name} value={value} onChange={(event) => change(Number(event.currentTarget.value))}>
       {control.values.map((of, i) => (

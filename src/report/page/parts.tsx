@@ -1,5 +1,6 @@
 // Small parts that several views show.
 import type { ComponentChildren } from 'preact';
+import { useState } from 'preact/hooks';
 import { countText } from './model.ts';
 
 /** A name from a file, which may run in either direction and be of any length. */
@@ -161,5 +162,27 @@ export function SearchBox({
       value={value}
       onInput={(event) => onChange(event.currentTarget.value)}
     />
+  );
+}
+
+/** A command line, which a button copies. */
+export function Command({ text }: { text: string }) {
+  const [copied, setCopied] = useState(false);
+  return (
+    <div class="command">
+      <code>
+        {text.split(' ').map((word, i) => (
+          <span key={i}>{i === 0 ? word : ` ${word}`}</span>
+        ))}
+      </code>
+      <button
+        type="button"
+        onClick={() => {
+          void navigator.clipboard?.writeText(text).then(() => setCopied(true));
+        }}
+      >
+        {copied ? 'Copied' : 'Copy'}
+      </button>
+    </div>
   );
 }

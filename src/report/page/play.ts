@@ -1,6 +1,6 @@
 // Replays what boot recorded: byte strings and writes are taken from the data as they are. What is known here is that a place
 // which already holds what it is to hold is not written, and nothing else of patching.
-import type { ControlData, ImageData, ValueData, WritesData } from '../data.ts';
+import type { ControlData, ImageData, StoredData, ValueData, WritesData } from '../data.ts';
 
 /** A write, as `textpoke boot --json` tells it. */
 export interface Write {
@@ -18,10 +18,13 @@ export interface Write {
   readonly step?: number;
 }
 
-/** What a person chose: a control and the number of its value. */
+/** What a person chose. */
 export interface Step {
   readonly control: number;
+  /** The number of its value; of a key its count, which may be above 1. */
   readonly value: number;
+  /** A user of a key more or less, where the key is not switched as a whole. */
+  readonly by?: 'inc' | 'dec';
 }
 
 const runTime = 'run time';
@@ -31,7 +34,7 @@ export class Play {
   readonly addresses: Float64Array;
   /** What stands at each place now: digits. */
   readonly now: string[];
-  /** What each control is now. */
+  /** What each control is now, as in a step. */
   readonly values: Int32Array;
   private readonly words = new Map<string, string>();
   /** The writes of start-up. */
@@ -52,10 +55,18 @@ export class Play {
   /** Makes a change and gives its writes, in order; none where the control has that value already. */
   apply({ control: number, value: to }: Step): Write[] {
     const control = this.image.boot?.controls[number] as ControlData;
-    const value = control.values[to] as ValueData;
-    if (this.values[number] === to || value.refused !== undefined) return [];
+    const from = this.values[number] as number;
+    const value = control.values[to];
+    if (from === to || value?.refused !== undefined) return [];
     this.values[number] = to;
     const writes: Write[] = [];
+    const least = Math.min(from, to);
+    if (control.what === 'key' && least > 0) {
+      const way = control.counts?.[least - 1];
+      for (const item of (to > from ? way?.up : way?.down) ?? []) this.store(writes, number, control, item);
+      return writes;
+    }
+    if (!value) return [];
     for (const item of value.order) {
       if (item === -1) for (const [i, place] of control.places.entries()) this.patch(writes, place, value, i);
       else this.store(writes, number, control, item);
@@ -105,7 +116,7 @@ export class Play {
     writes: Write[],
     number: number,
     { words }: ControlData,
-    [word, bytes, reason]: readonly [number, number, number],
+    [word, bytes, reason]: StoredData,
   ): void {
     const [address, initial] = words[word] as readonly [number, number];
     const key = `${number} ${word}`;
@@ -120,10 +131,14 @@ export class Play {
   }
 }
 
-/** The command that does the same. */
+/** What a scenario is called in the command. */
+export const scenarioName = 'steps.json';
+
+/** The command that does the same; users of keys are counted by a scenario alone. */
 export function commandOf(image: ImageData, cpus: number | undefined, steps: readonly Step[]): string {
   const { command = '', controls = [] } = image.boot ?? {};
   const words = cpus === undefined ? [command] : [command, `--cpus ${cpus}`];
+  if (needsScenario(steps)) return [...words, `--scenario ${scenarioName}`].join(' ');
   for (const { control: number, value: to } of steps) {
     const control = controls[number] as ControlData;
     const spelling = image.strings[control.spelling];
@@ -132,4 +147,9 @@ export function commandOf(image: ImageData, cpus: number | undefined, steps: rea
     else words.push(`${to === 1 ? '--enable' : '--disable'} ${spelling}`);
   }
   return words.join(' ');
+}
+
+/** True where options cannot say what was chosen. */
+export function needsScenario(steps: readonly Step[]): boolean {
+  return steps.some(({ by }) => by !== undefined);
 }

@@ -1,6 +1,6 @@
 // A table of any length: only the rows that are seen are in the document. On paper the first ones are.
 import { elementScroll, observeElementOffset, observeElementRect, Virtualizer } from '@tanstack/virtual-core';
-import type { ComponentChildren } from 'preact';
+import type { ComponentChildren, VNode } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 export interface Column {
@@ -47,19 +47,9 @@ function usePrinting(): boolean {
   return printing;
 }
 
-export function DataTable({
-  label,
-  columns,
-  count,
-  rowHeight,
-  cells,
-  rowKey,
-  isMarked,
-  onHover,
-  showRow,
-  empty,
-  className = '',
-}: TableProps) {
+export function DataTable(props: TableProps) {
+  const { label, columns, count, rowHeight, cells, rowKey, isMarked, onHover, showRow, empty } = props;
+  const { className = '' } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const [, redraw] = useState(0);
   const printing = usePrinting();
@@ -85,7 +75,7 @@ export function DataTable({
   }, [virtualizer, showRow, count]);
   const tracks = (of: readonly Column[]) => of.map(({ width }) => width).join(' ');
   const grid = {
-    gridTemplateColumns: tracks(columns),
+    '--columns': tracks(columns),
     '--narrow': tracks(columns.filter(({ isMinor }) => !isMinor)),
   };
   const cellClass = ({ isNumber, isMinor }: Column) =>
@@ -96,7 +86,7 @@ export function DataTable({
       key={rowKey(index)}
       aria-rowindex={index + 2}
       class={`row${isMarked?.(index) ? ' marked' : ''}`}
-      style={{ ...grid, ...style }}
+      style={style}
       onMouseEnter={onHover && (() => onHover(index))}
       onMouseLeave={onHover && (() => onHover(undefined))}
     >
@@ -107,6 +97,19 @@ export function DataTable({
       ))}
     </div>
   );
+  // While a table is scrolled, rows that are there stay as they are.
+  const made = useRef<{ readonly of: TableProps; readonly rows: ReadonlyMap<number, VNode> }>(undefined);
+  const seenRows = () => {
+    const known = made.current?.of === props ? made.current.rows : undefined;
+    const rows = new Map<number, VNode>();
+    for (const { index, start } of virtualizer.getVirtualItems()) {
+      if (index >= count) continue;
+      const place = { height: `${rowHeight}px`, transform: `translateY(${start}px)` };
+      rows.set(index, known?.get(index) ?? row(index, place));
+    }
+    made.current = { of: props, rows };
+    return [...rows.values()];
+  };
   const printed = Math.min(count, mostPrinted);
   return (
     <div
@@ -114,10 +117,10 @@ export function DataTable({
       aria-label={label}
       aria-rowcount={count + 1}
       class={`table ${className}`}
-      style={{ '--content': `${Math.max(1, count) * rowHeight + 2}px` }}
+      style={{ ...grid, '--content': `${Math.max(1, count) * rowHeight + 2}px` }}
     >
       <div role="rowgroup" class="head">
-        <div role="row" class="row" style={grid} aria-rowindex={1}>
+        <div role="row" class="row" aria-rowindex={1}>
           {columns.map((column) => (
             <div
               role="columnheader"
@@ -158,16 +161,7 @@ export function DataTable({
             </div>
           )}
           <div role="presentation" class="sizer" style={{ height: `${virtualizer.getTotalSize()}px` }}>
-            {virtualizer
-              .getVirtualItems()
-              .filter(({ index }) => index < count)
-              .map(({ index, start }) =>
-                row(index, {
-                  position: 'absolute',
-                  height: `${rowHeight}px`,
-                  transform: `translateY(${start}px)`,
-                }),
-              )}
+            {seenRows()}
           </div>
         </div>
       )}
