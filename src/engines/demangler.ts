@@ -3,7 +3,8 @@
 // which is twice the one in front, becomes 35 MB and takes three seconds; and of what is no mangled name it takes the
 // underscore away.
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+// As a whole: names of it are not known before the bundle's is loaded (build.js).
+import nodeModule from 'node:module';
 
 interface Table {
   grow(count: number): number;
@@ -124,7 +125,7 @@ function instantiate(): Exports | undefined {
 }
 
 function path(): string {
-  return createRequire(import.meta.url).resolve('gecko-profiler-demangle/index_bg.wasm');
+  return nodeModule.createRequire(import.meta.url).resolve('gecko-profiler-demangle/index_bg.wasm');
 }
 
 /** The module with a limit for its memory (WebAssembly, section 5.5.8), which it has not. */
