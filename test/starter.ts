@@ -7,7 +7,13 @@ import { join } from 'node:path';
 
 export interface StartOptions {
   readonly cwd?: string | undefined;
-  readonly stdio: 'pipe' | readonly ['ignore', 'pipe', 'pipe'];
+  readonly env?: NodeJS.ProcessEnv;
+  readonly stdio?: 'pipe' | readonly ['ignore', 'pipe', 'pipe'];
+  /** How text is read and written; UTF-8 without it. */
+  readonly encoding?: 'utf8' | 'latin1';
+  readonly input?: string;
+  /** Milliseconds. */
+  readonly timeout?: number;
 }
 
 interface Answer {
@@ -52,23 +58,38 @@ function read(from: number, size: number): Buffer {
 export function startSync(
   command: string,
   args: readonly string[],
-  { cwd, stdio }: StartOptions,
+  options: StartOptions = {},
 ): SpawnSyncReturns<string> {
-  if (started++ < worthIt)
-    return spawnSync(command, args, { cwd, stdio: stdio as 'pipe', encoding: 'utf8', maxBuffer });
+  const { encoding = 'utf8', input, ...rest } = options;
+  if (started++ < worthIt) return spawnSync(command, args, { ...(options as object), encoding, maxBuffer });
   pipes ??= startStarter();
   const [questions, answers] = pipes;
-  const options = { cwd: cwd ?? process.cwd(), env: process.env, stdio, maxBuffer };
-  const question = Buffer.from(JSON.stringify({ umask: process.umask(), command, args, options }));
+  const passed = { cwd: process.cwd(), env: process.env, maxBuffer };
+  const bytes = input === undefined ? {} : { input: Buffer.from(input, encoding).toString('base64') };
+  const question = Buffer.from(
+    JSON.stringify({
+      umask: process.umask(),
+      command,
+      args,
+      options: { ...passed, ...defined(rest) },
+      ...bytes,
+    }),
+  );
   const length = Buffer.alloc(4);
   length.writeUInt32LE(question.length);
-  for (const bytes of [length, question])
-    for (let at = 0; at < bytes.length; ) at += writeSync(questions, bytes, at);
+  for (const part of [length, question])
+    for (let at = 0; at < part.length; ) at += writeSync(questions, part, at);
   const head = read(answers, read(answers, 4).readUInt32LE()).toString();
-  const { out, err, error, ...rest } = JSON.parse(head) as Answer;
-  const [stdout, stderr] = [out, err].map((size) => read(answers, size).toString()) as [string, string];
+  const { out, err, error, ...ended } = JSON.parse(head) as Answer;
+  const [stdout, stderr] = [out, err].map((size) => read(answers, size).toString(encoding)) as [
+    string,
+    string,
+  ];
   return {
-    ...{ pid: 0, output: [null, stdout, stderr], stdout, stderr, ...rest },
+    ...{ pid: 0, output: [null, stdout, stderr], stdout, stderr, ...ended },
     ...(error && { error: Object.assign(new Error(error.message), error) }),
   };
 }
+
+const defined = (all: object) =>
+  Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
