@@ -10,7 +10,6 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { requireFresh } from '../test/built.ts';
 import { type Earlier, type Measured, measure } from './measure.ts';
 import type { Missing, Row } from './rows.ts';
 import { headOf, linesOf, widthsOf } from './table.ts';
@@ -23,14 +22,12 @@ const { values: options, positionals: words } = parseArgs({
 });
 
 const root = join(import.meta.dirname, '..');
-requireFresh(root);
 const scratch = mkdtempSync(join(tmpdir(), 'textpoke-bench-'));
 
 function earlier(): Earlier {
   if (options.against === undefined) return {};
   const path = resolve(options.against);
   if (!statSync(path).isDirectory()) return { saved: JSON.parse(readFileSync(path, 'utf8')).rows };
-  requireFresh(path);
   return { tree: path };
 }
 
