@@ -22,12 +22,10 @@ function write(bytes) {
 }
 
 for (let size = read(4); size !== undefined; size = read(4)) {
-  const { umask, command, args, options } = JSON.parse(read(size.readUInt32LE()));
+  const { umask, command, args, options, input } = JSON.parse(read(size.readUInt32LE()));
   process.umask(umask);
-  const { status, signal, error, stdout, stderr } = spawnSync(command, args, {
-    ...options,
-    encoding: 'buffer',
-  });
+  if (input !== undefined) options.input = Buffer.from(input, 'base64');
+  const { status, signal, error, stdout, stderr } = spawnSync(command, args, options);
   const outputs = [stdout ?? Buffer.alloc(0), stderr ?? Buffer.alloc(0)];
   const [out, err] = outputs.map((bytes) => bytes.length);
   const head = Buffer.from(
