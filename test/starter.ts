@@ -28,7 +28,7 @@ interface Answer {
 const maxBuffer = 1 << 30;
 
 /** A file that starts no more than these processes is done before the small one has begun. */
-const worthIt = 4;
+export const worthIt = 4;
 let started = 0;
 let pipes: readonly [questions: number, answers: number] | undefined;
 
