@@ -1,12 +1,9 @@
-// boot of synthetic images of 1,000, 100,000 and 1,000,000 sites: time must grow as they do. Needs as and ld.
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+// boot of synthetic images of 100,000 and 1,000,000 sites: time must grow as they do. Needs as and ld.
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { builtProgram } from '../test/built.ts';
-
-const program = builtProgram();
-const scratch = mkdtempSync(join(tmpdir(), 'textpoke-bench-'));
+import { costOfTextpoke } from './cost.ts';
+import { type MakeRows, once } from './rows.ts';
 
 /** Of four sites two are branches, one is a call and one a lock; a key has twenty. */
 function sourceOf(sites: number): string {
@@ -47,33 +44,25 @@ __SCK__deed: .quad function, 0
 `;
 }
 
-function bootTime(sites: number, runs: number): number {
-  const [source, object, image] = ['s', 'o', 'image'].map((ending) =>
-    join(scratch, `${sites}.${ending}`),
-  ) as [string, string, string];
-  writeFileSync(source, sourceOf(sites));
-  execFileSync('as', [source, '-o', object]);
-  execFileSync('ld', [object, '-o', image]);
-  const steps = ['--cpus', '1', '--enable', 'keys'];
-  const times = Array.from({ length: runs }, () => {
-    const start = performance.now();
-    const { status, stderr } = spawnSync(process.execPath, [program, 'boot', image, ...steps]);
-    if (status !== 0) throw new Error(`boot of ${sites} sites: ${stderr}`);
-    return performance.now() - start;
-  });
-  const time = times.sort((a, b) => a - b)[runs >> 1] as number;
-  console.log(`boot ${sites} sites (${statSync(image).size} bytes): ${time.toFixed(0)} ms`);
-  return time;
-}
-
-try {
-  const start = bootTime(4, 5);
-  bootTime(1000, 5);
-  const hundred = bootTime(100_000, 3);
-  const million = bootTime(1_000_000, 1);
-  console.log(
-    `growth of boot for ten times the sites, beyond the start: ${((million - start) / (hundred - start)).toFixed(1)} times the time`,
-  );
-} finally {
-  rmSync(scratch, { recursive: true, force: true });
-}
+export const rows: MakeRows = (scratch) => {
+  const bootOf = (sites: number) => {
+    const image = once(() => {
+      const [source, object, path] = ['s', 'o', 'image'].map((ending) =>
+        join(scratch, `${sites}.${ending}`),
+      ) as [string, string, string];
+      writeFileSync(source, sourceOf(sites));
+      execFileSync('as', [source, '-o', object]);
+      execFileSync('ld', [object, '-o', path]);
+      for (const file of [source, object]) rmSync(file);
+      return path;
+    });
+    return (tree: string) => costOfTextpoke(tree, ['boot', image(), '--cpus', '1', '--enable', 'keys']);
+  };
+  const growth = { cpu: { times: 11 } };
+  return [
+    {
+      ...{ work: 'boot 1,000,000 sites', anchor: 'the same of 100,000', budget: growth, runs: 3 },
+      ...{ ours: bootOf(1_000_000), beside: bootOf(100_000) },
+    },
+  ];
+};

@@ -3,6 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { builtProgram } from '../test/built.ts';
 
 export interface Cost {
   /** Seconds of user and system. */
@@ -63,5 +64,5 @@ export function costOf(command: string, args: readonly string[], options: Runnin
 
 /** The same for textpoke as it was built in a checkout. */
 export function costOfTextpoke(tree: string, args: readonly string[], options: Running = {}): Cost {
-  return costOf(process.execPath, [join(tree, 'bin', 'textpoke.js'), ...args], options);
+  return costOf(process.execPath, [builtProgram('textpoke.js', tree), ...args], options);
 }

@@ -28,5 +28,17 @@ export interface Missing {
   readonly needs: string;
 }
 
-/** Makes what some works need in `scratch`, an empty directory that goes away later; measures nothing. */
+/**
+ * Some works. What they need is made in `scratch`, an empty directory that goes away later, when the first run asks for it
+ * (`once`): whoever asks for one row does not wait for the rest.
+ */
 export type MakeRows = (scratch: string) => readonly (Row | Missing)[] | Promise<readonly (Row | Missing)[]>;
+
+/** What is made when it is asked for first. */
+export function once<T extends {}>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { annotate } from '../src/library/annotate.ts';
 import { linkerScript } from '../src/library/linker-script.ts';
-import { median } from './median.ts';
+import { median } from './statistics.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const rounds = Number(process.env.TEXTPOKE_ROUNDS) || 15;

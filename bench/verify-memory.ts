@@ -10,7 +10,7 @@ import { fileSource } from '../src/files/source.ts';
 import { bzImagePayload } from '../src/kernel/files/bzimage.ts';
 import { headOf, kernelFormOf } from '../src/kernel/files/detect.ts';
 import { builtProgram } from '../test/built.ts';
-import { median } from './median.ts';
+import { median } from './statistics.ts';
 
 const [vmlinuz, dump, modules] = process.argv.slice(2);
 if (!vmlinuz || !dump) throw new Error('usage: npx tsx bench/verify-memory.ts VMLINUZ DUMP [MODULES]');

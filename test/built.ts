@@ -3,15 +3,15 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
-let isFresh = false;
+const fresh = new Set<string>();
 
-/** A path below `bin`, to be started; fails when that would start what other sources were built to. */
-export function builtProgram(name = 'textpoke.js'): string {
+/** A path below `bin` of a checkout, to be started; fails when that would start what other sources were built to. */
+export function builtProgram(name = 'textpoke.js', checkout = root): string {
   if (process.env.TEXTPOKE_UNIT === '1')
     throw new Error('a unit test starts no command line: its file belongs in test/cli or test/e2e');
-  if (!isFresh) requireFresh(root);
-  isFresh = true;
-  return join(root, 'bin', name);
+  if (!fresh.has(checkout)) requireFresh(checkout);
+  fresh.add(checkout);
+  return join(checkout, 'bin', name);
 }
 
 /** Throws when dist/ of a checkout is missing, or older than a file that it is built of. */

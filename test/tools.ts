@@ -1,10 +1,11 @@
 // Tests that need a compiler, linker or reader from outside say so here: they run wherever the tools are
 // present, and test/run.ts lists by name what was left out where they are not.
-import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import type { SpawnSyncReturns } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, type TestContext } from 'node:test';
+import { startSync } from './starter.ts';
 
 /** The word that marks a test as left out for want of a tool; test/run.ts looks for it. */
 export const leftOut = 'left out: needs ';
@@ -95,17 +96,15 @@ export function rootTest(
 
 /** Standard output of a tool; throws with its diagnostics when it fails. `cwd` is a directory. */
 export function run(tool: string, args: readonly string[], cwd?: string): string {
-  return execFileSync(tool, args, {
-    cwd,
-    encoding: 'utf8',
-    maxBuffer: 1 << 30,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const result = startSync(tool, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  if (result.error) throw result.error;
+  if (result.status === 0) return result.stdout;
+  throw Object.assign(new Error(`Command failed: ${[tool, ...args].join(' ')}\n${result.stderr}`), result);
 }
 
 /** Exit status and both outputs of a tool, whatever the status is. */
 export function tryRun(tool: string, args: readonly string[], cwd?: string): SpawnSyncReturns<string> {
-  return spawnSync(tool, args, { cwd, encoding: 'utf8', maxBuffer: 1 << 30 });
+  return startSync(tool, args, { cwd, stdio: 'pipe' });
 }
 
 /** A fresh directory that goes away with the test. */

@@ -1,11 +1,11 @@
 // annotate in builds: response files, lists of files, dependency files.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
+import { startSync } from '../starter.ts';
 import { rowsOf, run, scratch, toolTest } from '../tools.ts';
 
 process.env.TEXTPOKE_THREAD_COST = '1'; // -j starts its threads for a few files too
@@ -15,7 +15,7 @@ const sample = join(root, 'samples', 'objects', 'gcc-O2', 'call.o');
 
 function annotate(directory: string, args: readonly string[], input = '') {
   const words = [builtProgram(), 'annotate', ...args];
-  return spawnSync(process.execPath, words, { cwd: directory, input, encoding: 'utf8' });
+  return startSync(process.execPath, words, { cwd: directory, input });
 }
 
 /** A directory with copies of an object by these names. */

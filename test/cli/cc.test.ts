@@ -1,6 +1,6 @@
 // textpoke cc: what a compiler leaves behind is what it leaves without textpoke, but that objects are annotated.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -21,6 +21,7 @@ import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
 import { runBuilt } from '../e2e/warm.ts';
+import { startSync } from '../starter.ts';
 import { longTest, rowsOf, scratch, testOfTurn, toolTest } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -28,7 +29,7 @@ const samples = join(root, 'samples', 'objects');
 
 function start(directory: string, words: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const [command, ...args] = words as [string, ...string[]];
-  return spawnSync(command, args, { cwd: directory, encoding: 'latin1', env: { ...process.env, ...env } });
+  return startSync(command, args, { cwd: directory, encoding: 'latin1', env: { ...process.env, ...env } });
 }
 
 const cc = (directory: string, words: readonly string[], options: readonly string[] = []) =>

@@ -1,11 +1,12 @@
 // Completion by the shells themselves, and the man page by a formatter.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { builtProgram } from '../built.ts';
 import { linkedBytes, programUnits } from '../samples.ts';
+import { startSync } from '../starter.ts';
 import { run, scratch, testOfTurn, toolTest, tryRun } from '../tools.ts';
 
 const printed = new Map<string, string>();
@@ -28,7 +29,7 @@ function prepared(t: TestContext, shell: string): string {
 
 /** Runs a shell's own program in `directory`; what it printed, by line, sorted. */
 function said(directory: string, shell: string, program: string, ...args: string[]): string[] {
-  const { stdout, stderr } = spawnSync(shell, [program, ...args], { cwd: directory, encoding: 'utf8' });
+  const { stdout, stderr } = startSync(shell, [program, ...args], { cwd: directory });
   assert.equal(stderr, '');
   return stdout
     .split('\n')

@@ -18,6 +18,7 @@ import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
 import { runBuilt } from '../e2e/warm.ts';
+import { startSync } from '../starter.ts';
 import { longTest, rowsOf, run, scratch, toolTest, turnOf } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -31,10 +32,7 @@ interface Said {
 }
 
 function textpoke(args: readonly string[], env: Record<string, string> = {}): Said {
-  return spawnSync(process.execPath, [builtProgram(), ...args], {
-    encoding: 'utf8',
-    env: { ...process.env, ...env },
-  });
+  return startSync(process.execPath, [builtProgram(), ...args], { env: { ...process.env, ...env } });
 }
 
 let demo: Buffer | undefined;

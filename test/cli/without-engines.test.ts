@@ -1,12 +1,12 @@
 // What is shipped without the optional packages: everything works but disassembly and --cross-check, which say so.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { cpSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
 import { annotated } from '../samples.ts';
+import { startSync } from '../starter.ts';
 import { scratchOfFile } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -15,7 +15,7 @@ const directory = scratchOfFile();
 /** The command line where no package can be found. */
 function textpoke(...args: readonly string[]) {
   const program = join(directory, 'bin', basename(builtProgram()));
-  return spawnSync(process.execPath, [program, ...args], { cwd: directory, encoding: 'utf8' });
+  return startSync(process.execPath, [program, ...args], { cwd: directory });
 }
 
 before(() => {

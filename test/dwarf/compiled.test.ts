@@ -180,24 +180,34 @@ for (const [turn, { name, compiler, addr2line, images: kinds }] of targets.entri
         forms.filter(({ extra }) => extra !== '-gdwarf64' || !addr2line.startsWith(arm)),
         4,
       );
-      const both = (args: readonly string[], extra: string | undefined, what: string) => {
-        const [plain, asked] = [join(directory, 'plain'), join(directory, 'asked')];
+      const objects = new Map<string, string>();
+      /** What an object is linked to, or the object; one that several images are made of is compiled once. */
+      const make = (flags: readonly string[], link: readonly string[] | undefined, name: string): string => {
+        const key = flags.join(' ');
+        const object = objects.get(key) ?? join(directory, `${objects.size}.o`);
+        if (!objects.has(key)) build([...flags, '-c', 'work.c', '-o', object]);
+        objects.set(key, object);
+        if (link === undefined) return object;
+        build([...link, object, '-o', name]);
+        return join(directory, name);
+      };
+      const both = (flags: readonly string[], extra: string | undefined, link?: readonly string[]) => {
         // addr2line 2.40 takes the base of clang's range lists in objects for 0.
         const readable = driver === 'clang' ? ['-gdwarf-4'] : [];
-        build([...args, ...readable, 'work.c', '-o', plain]);
         const more = extra === undefined ? [] : [extra];
+        const plain = make([...flags, ...readable], link, 'plain');
         const isOther = readable.length + more.length > 0;
-        if (isOther) build([...args, ...more, 'work.c', '-o', asked]);
-        compare(fileOf(isOther ? asked : plain), addr2line, plain, `${what} ${extra ?? ''}`);
+        const asked = isOther ? make([...flags, ...more], link, 'asked') : plain;
+        const what = [...(link ?? []), ...flags, extra ?? ''].join(' ');
+        compare(fileOf(asked), addr2line, plain, what);
       };
-      for (const { flags, extra } of possible) both(['-O2', ...flags, '-c'], extra, flags.join(' '));
+      for (const { flags, extra } of possible) both(['-O2', ...flags], extra);
       build(['-g', '-c', 'hand.S', '-o', 'hand.o']);
       compare(fileOf(join(directory, 'hand.o')), addr2line, join(directory, 'hand.o'), 'hand.S');
       for (const kind of turnOf(kinds, turn)) {
         for (const { flags, extra } of isAll ? possible.slice(3) : possible.slice(-1)) {
           const collect = flags.includes('-ffunction-sections') ? ['-Wl,--gc-sections'] : [];
-          const args = ['-O1', '-fPIC', ...flags, '-nostdlib', kind, ...collect, '-Wl,-e,entry'];
-          both(args, extra, `${kind} ${flags.join(' ')}`);
+          both(['-O1', '-fPIC', ...flags], extra, ['-nostdlib', kind, ...collect, '-Wl,-e,entry']);
         }
       }
     },

@@ -2,7 +2,7 @@
 // a changed source is compiled and annotated again, and nothing else; a killed build leaves nothing that a next one
 // takes for done.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
@@ -21,6 +21,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from '../built.ts';
 import { seeded } from '../seeded.ts';
+import { startSync } from '../starter.ts';
 import { longTest, run, scratch } from '../tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -41,7 +42,7 @@ function command(tree: string, example: string, words: readonly string[]): strin
   const [tool, ...args] = words as [string, ...string[]];
   const env = { ...process.env, PATH: `${tree}/path:${process.env.PATH}`, MAKEFLAGS: '' };
   const cwd = join(tree, 'samples', 'build', example);
-  const said = spawnSync(tool, args, { cwd, env, encoding: 'utf8', maxBuffer: 1 << 28 });
+  const said = startSync(tool, args, { cwd, env });
   assert.equal(
     said.status,
     0,

@@ -1,7 +1,6 @@
 // verify as a gate in CI: silence for a good image, and for each of many broken ones the right rule at the right place
 // and nothing else. Every rule is in it.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -9,6 +8,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { noteTypes, readUnitNotes } from '../../src/object/unit-notes.ts';
 import { ruleIds, rules } from '../../src/verify/rules.ts';
 import { builtProgram } from '../built.ts';
+import { startSync } from '../starter.ts';
 import { longTest, run, scratch, toolTest } from '../tools.ts';
 import { broken, type Change, callEntry, jumpEntry, s32, s64 } from './broken.ts';
 import {
@@ -731,8 +731,7 @@ longTest(
 `,
     );
     const env = { ...process.env, PATH: `${bin}:${process.env.PATH}`, GITHUB_WORKSPACE: directory };
-    const step = (name: string) =>
-      spawnSync('bash', ['-e', '-c', commandsOf(name)], { cwd: directory, env, encoding: 'utf8' });
+    const step = (name: string) => startSync('bash', ['-e', '-c', commandsOf(name)], { cwd: directory, env });
     const built = step('Build');
     assert.equal(built.status, 0, built.stderr);
     const good = step('Gate');

@@ -1,7 +1,6 @@
 // Programs that patch themselves with libtextpoke, held against boot: after the same steps their memory must be
 // what boot makes of the file, byte for byte. The runtime is C, and shares no code with textpoke.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +14,7 @@ import { tableRanges } from '../../src/image/tables.ts';
 import { jumpTable, readBranchSites } from '../../src/kinds/static-branch/table.ts';
 import { readCallSites, staticCallSites } from '../../src/kinds/static-call/table.ts';
 import { seeded } from '../seeded.ts';
+import { startSync } from '../starter.ts';
 import { casesOf, run, testOfTurn } from '../tools.ts';
 import { done, fresh, hex, plain, units } from './programs.ts';
 
@@ -85,7 +85,7 @@ function build({ set, compiler, machine }: Row, main: string, names: readonly st
 
 function start({ emulator }: Row, program: string, input: string) {
   const [command = program, ...args] = [...emulator, program];
-  return spawnSync(command, args, { input, encoding: 'latin1', maxBuffer: 1 << 30 });
+  return startSync(command, args, { input, encoding: 'latin1' });
 }
 
 /** One sequence: the lines that the driver is given, and the same for boot. */

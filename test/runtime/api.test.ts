@@ -1,7 +1,7 @@
 // The kernel's API in programs: every name, before init too, with broken tables, and without patching at all.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { startSync } from '../starter.ts';
 import { scratchOfFile, testOfTurn } from '../tools.ts';
 import { build, loading, type Target, targets, toolsOf } from './programs.ts';
 
@@ -16,7 +16,7 @@ function outcome(target: Target, name: string, args: readonly string[] = [], ...
 
 function start(target: Target, program: string, args: readonly string[]): string {
   const [command = program, ...rest] = [...target.emulator, program];
-  const { stdout, status } = spawnSync(command, [...rest, ...args], { encoding: 'latin1', timeout: 120_000 });
+  const { stdout, status } = startSync(command, [...rest, ...args], { encoding: 'latin1', timeout: 120_000 });
   return `${stdout.replaceAll(/0x[0-9a-f]+|\(nil\)|\b0\b(?= is no key)/g, 'ADDRESS')}${status}`;
 }
 

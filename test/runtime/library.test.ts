@@ -1,8 +1,8 @@
 // libtextpoke in programs: what it does in one situation after another, and a short soak (npm run soak is the long one).
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { startSync } from '../starter.ts';
 import { casesOf, longTest, run, scratch, scratchOfFile, testOfTurn, tryRun } from '../tools.ts';
 import { build, type Target, targets, toolsOf } from './programs.ts';
 
@@ -20,7 +20,7 @@ function once(target: Target, name: string): ReturnType<typeof build> {
 function start(target: Target, program: string, args: readonly string[], more: Record<string, string>) {
   const [command = program, ...rest] = [...target.emulator, program];
   const env = { ...process.env, TEXTPOKE_WAYS: '', ...more };
-  return spawnSync(command, [...rest, ...args], { encoding: 'latin1', env, timeout: 300_000 });
+  return startSync(command, [...rest, ...args], { encoding: 'latin1', env, timeout: 300_000 });
 }
 
 /** What each prints; addresses are another matter. */

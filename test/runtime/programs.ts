@@ -108,6 +108,23 @@ function installed(directory: string, compiler: string) {
   return found;
 }
 
+/** Words of which libtextpoke's own source knows nothing: what a program of this folder is asked to be. */
+const ofPrograms = /^-D(EXAMPLE=|NO_IFUNC|NO_DLOPEN)/;
+
+const compiled = new Map<string, string>();
+
+/** libtextpoke as an object, compiled once by the same compiler with the same words. */
+function libraryObject(driver: string, words: readonly string[], directory: string): string {
+  const wanted = words.filter((word) => !ofPrograms.test(word));
+  const key = [driver, ...wanted].join(' ');
+  const known = compiled.get(key);
+  if (known !== undefined) return known;
+  const object = join(directory, 'textpoke.o');
+  run(driver, [...wanted, '-c', join(root, 'runtime/textpoke.c'), '-o', object]);
+  compiled.set(key, object);
+  return object;
+}
+
 /** The words that give a linker the tables' names, in a directory. */
 function scriptWords(machine: string | undefined, directory: string): string[] {
   if (machine === undefined) return [];
@@ -132,7 +149,7 @@ export function build(
   const script = scriptWords(target.machine, directory);
   const parts = target.shared
     ? installed(directory, target.compiler.join(' '))
-    : { cflags: [`-I${root}include`], libs: [join(root, 'runtime/textpoke.c'), '-pthread'] };
+    : { cflags: [`-I${root}include`], libs: ['-pthread'] };
   const make = (source: string, out: string, ...more: string[]) => {
     const object = join(directory, `${source}.o`);
     const own = [
@@ -145,7 +162,8 @@ export function build(
     ];
     run(driver, [...own, '-c', join(here, `${source}.c`), '-o', object]);
     if (target.machine !== undefined) writeFileSync(object, annotate(object).bytes);
-    run(driver, [...flags, ...more, ...own, object, ...parts.libs, ...script, '-o', out]);
+    const library = target.shared ? [] : [libraryObject(driver, own, directory)];
+    run(driver, [...flags, ...more, ...own, object, ...library, ...parts.libs, ...script, '-o', out]);
     return out;
   };
   const program = make(name, join(directory, name), ...(target.shared ? [] : ['-DNO_DLOPEN']));
