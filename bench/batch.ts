@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { annotate } from '../src/annotate/passes.ts';
 import { isElf } from '../src/elf/magic.ts';
 import { type Cost, costOf, costOfTextpoke } from './cost.ts';
-import { type MakeRows, once, type Row } from './rows.ts';
+import type { MakeRows, Row } from './rows.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -38,7 +38,11 @@ function objectsOf(directory: string): { readonly changed: Uint8Array[]; readonl
 }
 
 export const rows: MakeRows = (scratch) => {
-  const objects = once(() => objectsOf(process.env.TEXTPOKE_OBJECTS ?? join(root, 'samples', 'objects')));
+  let made: ReturnType<typeof objectsOf> | undefined;
+  const objects = () => {
+    made ??= objectsOf(process.env.TEXTPOKE_OBJECTS ?? join(root, 'samples', 'objects'));
+    return made;
+  };
   /** Makes `count` files anew, each third of which will be written; names of the same object are links to one file. */
   const filesOf = (count: number): string => {
     const directory = join(scratch, String(count));
@@ -61,8 +65,10 @@ export const rows: MakeRows = (scratch) => {
     writeFileSync(`${directory}.list`, `${names.join('\n')}\n`);
     return `${directory}.list`;
   };
-  const annotateAll = (count: number, jobs: number) => (tree: string): Cost =>
-    costOfTextpoke(tree, ['annotate', '-j', String(jobs), '--files-from', filesOf(count)]);
+  const annotateAll =
+    (count: number, jobs: number) =>
+    (tree: string): Cost =>
+      costOfTextpoke(tree, ['annotate', '-j', String(jobs), '--files-from', filesOf(count)]);
 
   return [
     {

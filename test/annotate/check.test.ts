@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { checkResult } from '../../src/annotate/check.ts';
 import { archOf } from '../../src/arch/registry.ts';
+import type { ElfFile } from '../../src/elf/file.ts';
 import { readElf } from '../../src/elf/read.ts';
+import type { Before } from '../../src/elf/recheck.ts';
 import { TextpokeError } from '../../src/errors.ts';
 import { kinds } from '../../src/kinds/registry.ts';
 import { type Found, Search } from '../../src/object/found.ts';
@@ -19,16 +21,17 @@ function foundIn(set: string, name: string): Found[] {
   return kinds.flatMap(({ annotate }) => (annotate && !annotate.optIn ? [annotate.find(search)] : []));
 }
 
-/** How many section groups the annotated object has more than the sample. */
-function newGroups(set: string, name: string): number {
-  const groups = (bytes: Uint8Array) => readElf(name, bytes).ofType(17).length; // SHT_GROUP
-  return groups(annotated(set, name)) - groups(sampleBytes(set, name));
+/** The sample object, and how many section groups it has less than when it is annotated. */
+function before(set: string, name: string): Before {
+  const groups = (file: ElfFile) => file.ofType(17).length; // SHT_GROUP
+  const file = readElf(name, sampleBytes(set, name));
+  return { file, inFront: groups(readElf(name, annotated(set, name))) - groups(file) };
 }
 
 for (const set of sets) {
   test(`${set}: the result lists the places that were planned`, () => {
     for (const name of ['main', 'branch', 'call', 'lock']) {
-      checkResult(name, annotated(set, name), foundIn(set, name), newGroups(set, name));
+      checkResult(name, annotated(set, name), foundIn(set, name), before(set, name));
     }
   });
 
@@ -41,7 +44,7 @@ for (const set of sets) {
       ),
     }));
     assert.throws(
-      () => checkResult('branch', annotated(set, 'branch'), moved, newGroups(set, 'branch')),
+      () => checkResult('branch', annotated(set, 'branch'), moved, before(set, 'branch')),
       (error) => error instanceof TextpokeError && error.code === 'defect' && /planned/.test(error.message),
     );
   });
@@ -58,7 +61,7 @@ for (const set of sets) {
       ...found.slice(2),
     ];
     assert.throws(
-      () => checkResult('branch', annotated(set, 'branch'), swapped, newGroups(set, 'branch')),
+      () => checkResult('branch', annotated(set, 'branch'), swapped, before(set, 'branch')),
       (error) => error instanceof TextpokeError && error.code === 'defect',
     );
   });

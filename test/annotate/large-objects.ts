@@ -7,7 +7,9 @@ const PLT32 = 4;
 const PC64 = 24;
 
 /** Records of SHT_RELA. */
-function relocationsOf(rows: readonly (readonly [offset: number, type: number, symbol: number, addend: number])[]) {
+function relocationsOf(
+  rows: readonly (readonly [offset: number, type: number, symbol: number, addend: number])[],
+) {
   const data = new Uint8Array(rows.length * 24);
   const view = new DataView(data.buffer);
   rows.forEach(([offset, type, symbol, addend], i) => {
@@ -27,7 +29,10 @@ export function objectWithSites(calls: number, keys: number, jumps: number): Uin
   const text = new Uint8Array((calls + jumps) * 5);
   for (let i = 0; i < calls + jumps; i++) text[i * 5] = i < calls ? 0xe8 : 0xe9;
   const [section, key, firstCall] = [1, 2, 3];
-  const branches = Array.from({ length: calls }, (_, i) => [i * 5 + 1, PLT32, firstCall + (i % keys), -4] as const);
+  const branches = Array.from(
+    { length: calls },
+    (_, i) => [i * 5 + 1, PLT32, firstCall + (i % keys), -4] as const,
+  );
   const fields = Array.from({ length: jumps }, (_, i) => {
     const site = (calls + i) * 5;
     return [

@@ -83,3 +83,23 @@ test('files without sections and without section names have no second reading', 
   view.setU64(40, 0n);
   assert.equal(recheck('a.o', bytes).sections.length, 0);
 });
+
+test('beside the file that it was made of, a result is read where it changed, and names that moved spare nothing', () => {
+  const good = make(64, true);
+  const file = recheck('a.o', good);
+  const before = { file, inFront: 0 };
+  assert.equal(recheck('a.o', good, before).sections.length, file.sections.length);
+  const refused = (change: (bytes: Uint8Array, view: ByteView) => void) => {
+    const bytes = good.slice();
+    change(bytes, new ByteView(bytes, true));
+    assert.throws(() => recheck('a.o', bytes, before), TextpokeError);
+  };
+  const last = file.sections.length - 1;
+  const header = (index: number) => file.header.shoff + index * Shdr[64].size;
+  // Our reader follows the count in section 0, elfy reads e_shnum.
+  refused((_, view) => {
+    view.setU16(identSize + Ehdr[64].offsets.shnum, 0);
+    view.setU64(header(0) + Shdr[64].offsets.size, BigInt(file.sections.length));
+  });
+  refused((_, view) => view.setU32(header(last) + Shdr[64].offsets.type, 1));
+});
