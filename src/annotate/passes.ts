@@ -100,7 +100,9 @@ function annotateObject(
     const isMarked = options.mark === true && bytecode === undefined;
     const change = changeFor(object, found, unitNotesOf(search, found, asked, isMarked), options);
     const result = isEmptyChange(change) ? undefined : rewriteObject(file, change);
-    const annotated = result ? checkResult(path, result, found, { file, inFront: change.groups.length }) : object;
+    const annotated = result
+      ? checkResult(path, result, found, { file, inFront: change.groups.length })
+      : object;
     check?.(annotated);
     return { bytes: result, stats: [statsOf(object, found, options)] };
   });

@@ -25,8 +25,7 @@ export function sortTable<S extends KeyedSite>(
   return sorted.map((site, i) => {
     const address = places[i] as number;
     const now = flagged(site);
-    // An entry that is in its place, and right, is not made again.
-    if (now === site && address === site.entry.address) return site;
+    // Also where it stays: the entries of a module name trampolines, and its sites the keys that belong to them.
     poker.store(address, encodeImageEntry(image, row, address, fieldsOf(now)), `sort ${row.name}`, site.key);
     return address === site.entry.address ? now : { ...now, entry: { address } };
   });

@@ -17,6 +17,7 @@ export interface ExplainedState {
   readonly isRight?: boolean;
 }
 
+/** A site of a table. */
 export interface ExplainedSite {
   /** `static branch`. */
   readonly kind: string;
@@ -42,6 +43,7 @@ export interface ExplainedSite {
   readonly changedBy: 'key' | 'call' | 'cpus' | 'nothing';
 }
 
+/** A key, static or of a static call. */
 export interface ExplainedKey {
   readonly place: DumpedPlace;
   /** A static key, or the key of a static call. */
@@ -52,6 +54,7 @@ export interface ExplainedKey {
   readonly sites: number;
 }
 
+/** What there is of a name or an address in a file, or in a member of an archive. */
 export interface Explained {
   readonly file: string;
   readonly member?: string;
