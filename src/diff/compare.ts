@@ -1,7 +1,7 @@
 // Two builds against each other: in each function the sites that are there no more, that are new, and that say
 // something else now.
 import { diffArrays } from 'diff';
-import { baseName, isNumbered, stableName } from './function-names.ts';
+import { baseName, isNumbered, stableName, withoutLambdas } from './function-names.ts';
 import { matchInOrder } from './match.ts';
 import { type ComparedSite, functionName, identity, type SitesByFunction, stableMeaning } from './sites.ts';
 
@@ -77,8 +77,8 @@ function entryOf<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value):
 
 /** The one of its name, else one whose name differs by what a rebuild changes; the one with the same sites first. */
 const likenesses: readonly ((of: ComparedFunction) => string)[] = [
-  ({ name, meaning }) => `${name}\n${meaning}`,
-  ({ name }) => name,
+  ({ name, meaning }) => `${withoutLambdas(name)}\n${meaning}`,
+  ({ name }) => withoutLambdas(name),
   ({ name, meaning }) => `${stableName(name)}\n${meaning}`,
   ({ name }) => stableName(name),
 ];

@@ -8,7 +8,6 @@ const partSuffix = /(\.(cold|warm|hot|part|__part)(\.\d+)*)+$/;
 const suffix =
   /(\.(constprop|isra|part|__part|cold|llvm|lto_priv|localalias|specialized|warm|hot|__uniq|\d+)(\.\d+)*)+$/;
 
-/** A lambda or another type without a name, as clang counts them in a unit. */
 const clangLambda = /\d+\$_\d+/g;
 const legacyHash = /17h[0-9a-f]{16}E$/;
 const hexHash = /(?<![0-9A-Za-z])[0-9a-f]{16}(?![0-9A-Za-z])/g;
@@ -43,10 +42,15 @@ function withoutCounter(name: string): string {
   return name.slice(0, name[end - 1] === '_' && end > least ? end - 1 : end);
 }
 
+/** Without the numbers of lambdas and of other types without a name, which clang counts in a unit: one more in front changes all. */
+export function withoutLambdas(name: string): string {
+  return name.startsWith('_Z') ? name.replace(clangLambda, '$$_') : name;
+}
+
 /** A name without anything that another build of the same source may change. Several functions may share it. */
 export function stableName(name: string): string {
   const base = withoutCounter(baseName(name));
-  if (base.startsWith('_Z')) return base.replace(legacyHash, 'E').replace(clangLambda, '$$_');
+  if (base.startsWith('_Z')) return withoutLambdas(base.replace(legacyHash, 'E'));
   return base.startsWith('_R') ? withoutDisambiguators(base) : base;
 }
 
