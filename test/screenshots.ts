@@ -50,6 +50,8 @@ function terminalPage(text: string, columns: number): string {
 
 try {
   mkdirSync(pictures, { recursive: true });
+  // A page says by which names its files were given.
+  process.chdir(scratch);
   writeFileSync(join(scratch, 'program'), linkedBytes('gcc-O2', programUnits));
   writeFileSync(join(scratch, 'other'), linkedBytes('gcc-Os', programUnits));
   for (const [name, words] of Object.entries(commands))
@@ -67,12 +69,14 @@ try {
   for (const [prefix, files, options] of reports)
     for (const colorScheme of ['light', 'dark'] as const)
       for (const width of [1280, 360]) {
-        const inputs = files.map((name) => join(scratch, name));
-        const { page } = await openReport(scratch, inputs, options, { colorScheme, width });
+        const { page } = await openReport(scratch, files, options, { colorScheme, width });
         const views = page.getByRole('navigation').getByRole('link');
         for (const view of await views.allInnerTexts()) {
           await goTo(page, view);
-          const name = view.toLowerCase().replaceAll(/[^a-z]+/g, '-');
+          const name = view
+            .toLowerCase()
+            .replaceAll(/\W*\d*$/g, '')
+            .replaceAll(' ', '-');
           const path = join(pictures, `${prefix}${name}-${colorScheme}-${width}.png`);
           await page.screenshot({ path, fullPage: true });
         }

@@ -7,15 +7,6 @@ import { type DumpedInstruction, type DumpedPlace, type EntryReader, placeName }
 import type { KeyOwners } from './key-owners.ts';
 import type { TableView } from './view.ts';
 
-/**
- * What a first pass over the entries is for, in which nothing is shown: to find out the owners of keys, which are named in
- * each pass after it, and what is wrong; `counted`, to count sites besides, by their names and sizes.
- */
-export type Survey = 'bare' | 'counted';
-
-/** A place in a survey that asks for no names. */
-const unnamed: DumpedPlace = {};
-
 /** As many digits as an instruction in a survey has, of which only the number counts. */
 const anyDigits = '0'.repeat(32);
 
@@ -25,9 +16,13 @@ export class ViewReader<Place> implements EntryReader<Place> {
   private readonly disassembler: Disassemblers | undefined;
   private readonly lineOf: (place: Place) => SourceLine | undefined;
   private readonly owners: KeyOwners<Place>;
-  private readonly survey: Survey | undefined;
+  private readonly isSurvey: boolean;
 
-  /** `lineOf` is asked for the line of each place in code, once for each time that an entry names one. */
+  /**
+   * `lineOf` is asked for the line of each place in code, once for each time that an entry names one. In a survey nothing is
+   * shown: it finds out the owners of keys, which are named in each pass after it, and whatever cannot be read, so that
+   * nothing is printed in front of an error.
+   */
   constructor(
     view: TableView<Place>,
     {
@@ -35,13 +30,13 @@ export class ViewReader<Place> implements EntryReader<Place> {
       disassembler,
       lineOf,
       owners,
-      survey,
+      isSurvey = false,
     }: {
       readonly filter: ((key: DumpedPlace) => boolean) | undefined;
       readonly disassembler?: Disassemblers | undefined;
       readonly lineOf: (place: Place) => SourceLine | undefined;
       readonly owners: KeyOwners<Place>;
-      readonly survey?: Survey | undefined;
+      readonly isSurvey?: boolean;
     },
   ) {
     this.view = view;
@@ -49,11 +44,11 @@ export class ViewReader<Place> implements EntryReader<Place> {
     this.disassembler = disassembler;
     this.lineOf = lineOf;
     this.owners = owners;
-    this.survey = survey;
+    this.isSurvey = isSurvey;
   }
 
   code(place: Place): DumpedPlace {
-    const named = this.survey === 'bare' ? unnamed : this.view.place(place);
+    const named = this.view.place(place);
     const line = this.lineOf(place);
     return line ? { ...named, ...line } : named;
   }
@@ -78,7 +73,7 @@ export class ViewReader<Place> implements EntryReader<Place> {
 
   keyPlace(key: Place): DumpedPlace {
     const named = this.view.place(key);
-    if (this.survey === undefined) return this.owners.withOwner(key, named);
+    if (!this.isSurvey) return this.owners.withOwner(key, named);
     this.owners.note(key, named);
     return named;
   }
@@ -88,7 +83,6 @@ export class ViewReader<Place> implements EntryReader<Place> {
     const at = view.codeAt(place);
     if (!at) return view.unreadable === undefined ? { problem: 'the site is not in code' } : {};
     const { instructions } = at;
-    if (this.survey === 'bare') return {};
     const { kind, size } = instructions.readInstruction(at.code, at.offset, at.address);
     const target = () => {
       const to = view.branchTarget(place);
@@ -96,11 +90,11 @@ export class ViewReader<Place> implements EntryReader<Place> {
     };
     const line = this.disassembler?.(instructions).one(at.code.subarray(at.offset), at.address, target);
     const shown = at.code.subarray(at.offset, at.offset + (size || line?.size || instructions.maxSite));
-    if (this.survey) {
-      const bytes = anyDigits.slice(0, 2 * shown.length);
-      return { instruction: { bytes, kind, text: '' } };
-    }
     const text = line?.text ?? shortText(instructions, kind, target);
+    if (this.isSurvey) {
+      const bytes = anyDigits.slice(0, 2 * shown.length);
+      return { instruction: { bytes, kind, text } };
+    }
     return { instruction: { bytes: hexBytes(shown), kind, text } };
   }
 

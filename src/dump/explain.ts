@@ -18,7 +18,7 @@ import { type Fields, isKind, type Kind } from '../kinds/kind.ts';
 import { tableKinds } from '../kinds/registry.ts';
 import { type DumpedPlace, placeName } from '../kinds/shown.ts';
 import { ObjectCode } from '../object/object-code.ts';
-import { type Survey, ViewReader } from './entry-reader.ts';
+import { ViewReader } from './entry-reader.ts';
 import { Asked } from './explain-asked.ts';
 import type { Explained, ExplainedKey, ExplainedSite, Shown } from './explain-model.ts';
 import { StatesOf } from './explain-states.ts';
@@ -153,7 +153,7 @@ function explainIn<Place>(
 function* entriesOf<Place>(
   view: TableView<Place>,
   owners: KeyOwners<Place>,
-  purpose?: Survey,
+  isSurvey = false,
 ): Generator<Met<Place>> {
   let code: Place[] = [];
   const reader = new ViewReader(view, {
@@ -163,7 +163,7 @@ function* entriesOf<Place>(
       return undefined;
     },
     owners,
-    survey: purpose,
+    isSurvey,
   });
   for (const kind of tableKinds) {
     const form = isKind(kind) ? view.formOf(kind) : undefined;
@@ -211,7 +211,7 @@ function survey<Place>(
   const places: Place[] = [];
   const entries: number[] = [];
   let number = 0;
-  for (const { code } of entriesOf(view, owners, 'bare')) {
+  for (const { code } of entriesOf(view, owners, true)) {
     if (asked.line && code.length > 0) {
       places.push(code[0] as Place);
       entries.push(number);

@@ -200,7 +200,7 @@ function dumpTables<Place>(
       return undefined;
     },
     owners,
-    survey: isCounted ? 'counted' : 'bare',
+    isSurvey: true,
   });
   const found = rows.flatMap((row) => {
     const form = view.formOf(row);

@@ -421,8 +421,8 @@ function Record({ model, stage: { writes } }: { model: ImageModel; stage: Stage 
           { title: '#', width: '4rem', isNumber: true },
           { title: 'Address', width: '11.5rem', isMinor: true },
           { title: 'Place', width: 'minmax(0, 1.2fr)' },
-          { title: 'Before', width: '7.5rem', isMinor: true },
-          { title: 'After', width: '7.5rem' },
+          { title: 'Before', width: '8.8rem', isMinor: true },
+          { title: 'After', width: 'clamp(7.5rem, 22vw, 8.8rem)' },
           { title: 'Step', width: '3.6rem' },
           { title: 'Why', width: 'minmax(0, 1.4fr)', isMinor: true },
         ]}
