@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { annotate } from '../src/annotate/passes.ts';
 import { isElf } from '../src/elf/magic.ts';
 import { type Cost, costOf, costOfTextpoke } from './cost.ts';
-import type { MakeRows, Row } from './rows.ts';
+import { type MakeRows, once, type Row } from './rows.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -38,11 +38,7 @@ function objectsOf(directory: string): { readonly changed: Uint8Array[]; readonl
 }
 
 export const rows: MakeRows = (scratch) => {
-  let made: ReturnType<typeof objectsOf> | undefined;
-  const objects = () => {
-    made ??= objectsOf(process.env.TEXTPOKE_OBJECTS ?? join(root, 'samples', 'objects'));
-    return made;
-  };
+  const objects = once(() => objectsOf(process.env.TEXTPOKE_OBJECTS ?? join(root, 'samples', 'objects')));
   /** Makes `count` files anew, each third of which will be written; names of the same object are links to one file. */
   const filesOf = (count: number): string => {
     const directory = join(scratch, String(count));

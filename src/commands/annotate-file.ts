@@ -72,7 +72,7 @@ export function isForWantOfMeans(outcome: Outcome): boolean {
 }
 
 /** Lets handlers of signals and of other threads run, so that a long list can be interrupted. */
-export const othersHeard = () => new Promise((resolve) => setImmediate(resolve));
+const othersHeard = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Annotates one file, whatever comes of it. */
 export async function tryAnnotateFile(
@@ -91,4 +91,18 @@ export async function tryAnnotateFile(
     }
     return { defect: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
+}
+
+/** Annotates files one after the other, whatever comes of each. */
+export async function tryAnnotateFiles(
+  files: readonly string[],
+  args: AnnotateArguments,
+  check?: ObjectCheck,
+): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const file of files) {
+    outcomes.push(await tryAnnotateFile(file, args, check));
+    await othersHeard();
+  }
+  return outcomes;
 }

@@ -10,8 +10,8 @@ import {
   type AnnotateArguments,
   isForWantOfMeans,
   type Outcome,
-  othersHeard,
   tryAnnotateFile,
+  tryAnnotateFiles,
   workerFlag,
 } from './annotate-file.ts';
 
@@ -43,7 +43,9 @@ function threadsFor(files: readonly string[], jobs: number): number {
 
 /** In a worker thread: annotates what it is given, until there is no more. */
 export function serveAnnotate(): void {
-  parentPort?.on('message', async (share: Share) => parentPort?.postMessage(await annotateShare(share)));
+  parentPort?.on('message', async ({ files, args }: Share) =>
+    parentPort?.postMessage(await tryAnnotateFiles(files, args)),
+  );
 }
 
 /** Where files and their backups are written: the files through their symbolic links. */
@@ -108,7 +110,7 @@ export async function annotateInThreads(
     await Promise.all(ended);
   };
   const workHere = async () => {
-    for (let share = take(); share; share = take()) keep(share, await annotateShare(share));
+    for (let share = take(); share; share = take()) keep(share, await tryAnnotateFiles(share.files, args));
   };
   await Promise.all([startHelpers(), workHere()]);
   // Many workers may leave too few descriptors or memory for each; alone, this thread has all of them.
@@ -118,15 +120,6 @@ export async function annotateInThreads(
     all.push(outcome && !isForWantOfMeans(outcome) ? outcome : await tryAnnotateFile(file, args));
   }
   return all;
-}
-
-async function annotateShare({ files, args }: Share): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  for (const file of files) {
-    outcomes.push(await tryAnnotateFile(file, args));
-    await othersHeard();
-  }
-  return outcomes;
 }
 
 /** What a thread begins with: the program, which takes its code from the cache, where there is one beside the bundle. */

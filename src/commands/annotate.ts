@@ -1,6 +1,5 @@
 // textpoke annotate: objects and archives, in place or to -o.
 import { realpathSync } from 'node:fs';
-import type { ObjectCheck } from '../annotate/options.ts';
 import { type AnnotateStats, annotateJson } from '../annotate/stats.ts';
 import { ExitCode, TextpokeError } from '../errors.ts';
 import { requireOtherFile } from '../files/identity.ts';
@@ -11,7 +10,7 @@ import { listedKinds } from '../kinds/registry.ts';
 import { print, tellError, warn } from '../output/console.ts';
 import { count } from '../output/count.ts';
 import { jsonText, textOf } from '../output/text.ts';
-import { type AnnotateArguments, type Outcome, othersHeard, tryAnnotateFile } from './annotate-file.ts';
+import { type AnnotateArguments, type Outcome, tryAnnotateFiles } from './annotate-file.ts';
 
 /** Says what failed and what else there is to know; returns the exit status of the first of them. */
 function tellFailures(outcomes: readonly Outcome[]): number {
@@ -98,19 +97,6 @@ function listsOf(words: readonly string[], files: readonly string[]): string[] {
   return words.filter((word) => word.startsWith('@') && !files.includes(word)).map((word) => word.slice(1));
 }
 
-async function annotateHere(
-  files: readonly string[],
-  args: AnnotateArguments,
-  check: ObjectCheck | undefined,
-): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  for (const file of files) {
-    outcomes.push(await tryAnnotateFile(file, args, check));
-    await othersHeard();
-  }
-  return outcomes;
-}
-
 /**
  * Runs the command. A file that fails stops no other, so that any number of jobs leaves the same files; the status is
  * that of the first one in the order of the command line. Errors: `usage`, `read-failed` for a list.
@@ -126,7 +112,7 @@ export async function runAnnotate(words: readonly string[], args: AnnotateArgume
   const outcomes =
     jobs > 1 && files.length > 1 && !crossCheck
       ? await (await import('./annotate-workers.ts')).annotateInThreads(files, args, jobs)
-      : await annotateHere(files, args, crossCheck);
+      : await tryAnnotateFiles(files, args, crossCheck);
   const exitCode = tellFailures(outcomes);
   const stats = outcomes.flatMap((outcome) => ('stats' in outcome ? outcome.stats : []));
   if (args.depfile !== undefined && !args.dryRun && exitCode === ExitCode.done) {

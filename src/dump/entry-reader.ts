@@ -7,9 +7,6 @@ import { type DumpedInstruction, type DumpedPlace, type EntryReader, placeName }
 import type { KeyOwners } from './key-owners.ts';
 import type { TableView } from './view.ts';
 
-/** As many digits as an instruction in a survey has, of which only the number counts. */
-const anyDigits = '0'.repeat(32);
-
 export class ViewReader<Place> implements EntryReader<Place> {
   private readonly view: TableView<Place>;
   private readonly filter: ((key: DumpedPlace) => boolean) | undefined;
@@ -84,17 +81,11 @@ export class ViewReader<Place> implements EntryReader<Place> {
     if (!at) return view.unreadable === undefined ? { problem: 'the site is not in code' } : {};
     const { instructions } = at;
     const { kind, size } = instructions.readInstruction(at.code, at.offset, at.address);
-    const target = () => {
-      const to = view.branchTarget(place);
-      return to === undefined ? undefined : placeName(view.place(to));
-    };
-    const line = this.disassembler?.(instructions).one(at.code.subarray(at.offset), at.address, target);
+    const to = view.branchTarget(place);
+    const target = to === undefined ? undefined : placeName(view.place(to));
+    const line = this.disassembler?.(instructions).one(at.code.subarray(at.offset), at.address, () => target);
     const shown = at.code.subarray(at.offset, at.offset + (size || line?.size || instructions.maxSite));
     const text = line?.text ?? shortText(instructions, kind, target);
-    if (this.isSurvey) {
-      const bytes = anyDigits.slice(0, 2 * shown.length);
-      return { instruction: { bytes, kind, text } };
-    }
     return { instruction: { bytes: hexBytes(shown), kind, text } };
   }
 
@@ -131,13 +122,13 @@ function dataWord(bytes: Uint8Array): DumpedInstruction {
 function shortText(
   { mnemonics }: InstructionSet,
   kind: SiteInstruction['kind'],
-  target: () => string | undefined,
+  target: string | undefined,
 ): string {
   switch (kind) {
     case 'call':
     case 'jump':
     case 'conditional jump':
-      return `${mnemonics[kind]} ${target()}`;
+      return `${mnemonics[kind]} ${target}`;
     case 'return':
       return 'ret';
     default:
